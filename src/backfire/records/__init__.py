@@ -1,0 +1,31 @@
+"""Frozen, content-addressed records, and the one place that divides."""
+
+from backfire.records.conversation import Kind, Message, Prompt
+from backfire.records.identity import digest
+from backfire.records.rates import Rate, rate_of, wilson
+from backfire.records.response import (
+    Decoding,
+    Request,
+    Response,
+    Score,
+    StopReason,
+    Verdict,
+    given_response,
+)
+
+__all__ = [
+    "Decoding",
+    "Kind",
+    "Message",
+    "Prompt",
+    "Rate",
+    "Request",
+    "Response",
+    "Score",
+    "StopReason",
+    "Verdict",
+    "digest",
+    "given_response",
+    "rate_of",
+    "wilson",
+]

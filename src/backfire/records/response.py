@@ -1,0 +1,114 @@
+"""What was asked of a model, and what it answered."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from backfire.records.conversation import Prompt
+from backfire.records.identity import digest
+
+StopReason = Literal["eos", "stop", "length", "given"]
+"""`eos`: the model ended its turn; `stop`: a stop string; `length`: cut at max_new_tokens, so truncated;
+`given`: not generated here (a person's or a file's response), so unknown."""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How a response is drawn. temperature 0 is greedy."""
+
+    max_new_tokens: int = 256
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def greedy(self) -> bool:
+        return self.temperature == 0.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """One response to be drawn. Its id is known before the text is, and is the ledger's unique key."""
+
+    prompt: Prompt
+    model_id: str
+    template_digest: str
+    decoding: Decoding
+    seed: int
+    index: int
+    """Which of the n samples for this prompt."""
+
+    @cached_property
+    def id(self) -> str:
+        return digest(
+            "request",
+            self.prompt.id,
+            self.model_id,
+            self.template_digest,
+            self.decoding.as_dict(),
+            self.seed,
+            self.index,
+        )
+
+
+@dataclass(frozen=True)
+class Response:
+    """A stored response."""
+
+    request_id: str
+    prompt_id: str
+    model_id: str
+    source: str
+    """Who wrote it, in words: a model reference, or a name such as `human`."""
+    text: str
+    stop_reason: StopReason
+    tokens: int | None = None
+    """Tokens generated, the end token not counted; None where nobody counted."""
+    decoding: Decoding | None = None
+    """None where it was given."""
+    seed: int | None = None
+    index: int = 0
+
+    @cached_property
+    def id(self) -> str:
+        return digest("response", self.request_id, self.text, self.stop_reason)
+
+    @property
+    def truncated(self) -> bool:
+        return self.stop_reason == "length"
+
+
+def given_response(prompt: Prompt, source: str, text: str, *, index: int = 0) -> Response:
+    """A response that was not generated here: a person's, or one read from a file."""
+    model_id = digest("given", source)
+    request_id = digest("request-given", prompt.id, source, text, index)
+    return Response(request_id, prompt.id, model_id, source, text, "given", index=index)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A reward model's score of a response: higher is better, in the reward model's own unit."""
+
+    response_id: str
+    scorer_id: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A judge's verdict. `harmful` None is unscored, which is not safe: `reason` says why."""
+
+    response_id: str
+    judge: str
+    """The judge's name, such as `exact` or `phrases`."""
+    judge_id: str
+    harmful: bool | None
+    refusal: bool | None = None
+    """Whether the response declines; what over-refusal counts on benign prompts."""
+    reason: str = ""

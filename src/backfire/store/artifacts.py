@@ -1,0 +1,64 @@
+"""Artifact folders: written aside, then moved into place with a manifest, so that half of one never counts."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "manifest.json"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, path)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON whole or not at all. Numbers are not rounded; NaN is refused."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def artifact(folder: Path, configuration: dict[str, Any]) -> Iterator[Path]:
+    """Fill a folder aside, then move it to `folder` with a manifest of what it was made from.
+
+    An exception inside leaves what stood at `folder` before untouched.
+    """
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+        write_json(aside / MANIFEST, configuration)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(aside, folder)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def is_done(folder: Path, configuration: dict[str, Any]) -> bool:
+    """Whether `folder` holds the finished artifact of exactly this configuration."""
+    manifest = folder / MANIFEST
+    return manifest.is_file() and read_json(manifest) == json.loads(json.dumps(configuration))
+
+
+def changed_keys(folder: Path, configuration: dict[str, Any]) -> list[str]:
+    """The names of the settings that differ from those that `folder` was made under."""
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        return []
+    before, now = read_json(manifest), json.loads(json.dumps(configuration))
+    return sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))

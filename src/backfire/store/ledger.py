@@ -1,0 +1,220 @@
+"""The ledger: every prompt, response, score and verdict exactly once, in one SQLite file.
+
+WAL mode and one transaction per batch make it safe against kill -9; several processes of one machine may
+write at a time (SQLite's own locking), but the file must not lie on a network file system.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from backfire.errors import InputError
+from backfire.records import Decoding, Prompt, Response, Score, Verdict
+
+LAYOUT = 1
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS prompts (
+    id TEXT PRIMARY KEY, messages TEXT NOT NULL, kind TEXT, tags TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS responses (
+    request_id TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, prompt_id TEXT NOT NULL REFERENCES prompts(id),
+    model_id TEXT NOT NULL, source TEXT NOT NULL, text TEXT NOT NULL, stop_reason TEXT NOT NULL,
+    tokens INTEGER, decoding TEXT, seed INTEGER, sample INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS responses_by_source ON responses(source, prompt_id);
+CREATE TABLE IF NOT EXISTS scores (
+    response_id TEXT NOT NULL, scorer_id TEXT NOT NULL, value REAL NOT NULL,
+    PRIMARY KEY (response_id, scorer_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS verdicts (
+    response_id TEXT NOT NULL, judge_id TEXT NOT NULL, judge TEXT NOT NULL,
+    harmful INTEGER, refusal INTEGER, reason TEXT NOT NULL,
+    PRIMARY KEY (response_id, judge_id)
+) WITHOUT ROWID;
+"""
+
+
+class Ledger:
+    """Open or create the ledger at `path`. Use as a context manager, or call `close`."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if self.path.is_dir():
+            raise InputError(f"ledger {self.path} is a folder: name a file, such as ledger.db")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(self.path, timeout=120, isolation_level=None)
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            (layout,) = self._db.execute("PRAGMA user_version").fetchone()
+            if layout not in (0, LAYOUT):
+                raise InputError(
+                    f"ledger {self.path} has layout {layout}, this version reads {LAYOUT}: "
+                    "open it with the version that wrote it, or name another file"
+                )
+            self._db.executescript(SCHEMA)
+            self._db.execute(f"PRAGMA user_version={LAYOUT}")
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise InputError(
+                f"{self.path} is not a ledger ({error}): name another file"
+            ) from error
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def put_prompts(self, prompts: Iterable[Prompt]) -> None:
+        """Store prompts; one that is there keeps its first kind and tags."""
+        rows = [(p.id, _json(p.as_messages()), p.kind, _json(dict(p.tags))) for p in prompts]
+        with self._transaction() as db:
+            db.executemany("INSERT OR IGNORE INTO prompts VALUES (?, ?, ?, ?)", rows)
+
+    def prompts(self, ids: Sequence[str] | None = None) -> dict[str, Prompt]:
+        """Stored prompts by id; all of them when `ids` is None."""
+        sql = "SELECT id, messages, kind, tags FROM prompts"
+        return {
+            row[0]: Prompt.of_messages(json.loads(row[1]), kind=row[2], tags=json.loads(row[3]))
+            for row in self._select(sql, "id", ids)
+        }
+
+    def put_responses(self, responses: Iterable[Response]) -> None:
+        """Store responses in one transaction; a request that is answered keeps its first answer."""
+        rows = [
+            (
+                r.request_id,
+                r.id,
+                r.prompt_id,
+                r.model_id,
+                r.source,
+                r.text,
+                r.stop_reason,
+                r.tokens,
+                None if r.decoding is None else _json(r.decoding.as_dict()),
+                r.seed,
+                r.index,
+            )
+            for r in responses
+        ]
+        with self._transaction() as db:
+            db.executemany(
+                "INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+            )
+
+    def answered(self, request_ids: Sequence[str]) -> dict[str, Response]:
+        """The stored responses among these requests, by request id."""
+        rows = self._select(_RESPONSES, "request_id", request_ids)
+        return {r.request_id: r for r in map(_response, rows)}
+
+    def responses_of(
+        self, source: str, prompt_ids: Sequence[str] | None = None
+    ) -> list[Response]:
+        """All stored responses that `source` wrote, to these prompts or to any, by prompt and sample."""
+        rows = self._db.execute(
+            _RESPONSES + " WHERE source = ? ORDER BY prompt_id, sample, request_id", (source,)
+        )
+        found = [_response(row) for row in rows]
+        if prompt_ids is None:
+            return found
+        wanted = set(prompt_ids)
+        return [r for r in found if r.prompt_id in wanted]
+
+    def sources(self) -> dict[str, int]:
+        """Who has written responses, and how many."""
+        return dict(
+            self._db.execute("SELECT source, COUNT(*) FROM responses GROUP BY source ORDER BY 1")
+        )
+
+    def put_scores(self, scores: Iterable[Score]) -> None:
+        rows = [(s.response_id, s.scorer_id, s.value) for s in scores]
+        with self._transaction() as db:
+            db.executemany("INSERT OR IGNORE INTO scores VALUES (?, ?, ?)", rows)
+
+    def scores(self, scorer_id: str, response_ids: Sequence[str]) -> dict[str, float]:
+        """Scores by response id, for those that this scorer has scored."""
+        rows = self._select(
+            "SELECT response_id, value FROM scores", "response_id", response_ids,
+            ("scorer_id = ?", scorer_id),
+        )
+        return {row[0]: row[1] for row in rows}
+
+    def scorers(self) -> list[str]:
+        return [row[0] for row in self._db.execute("SELECT DISTINCT scorer_id FROM scores")]
+
+    def put_verdicts(self, verdicts: Iterable[Verdict]) -> None:
+        rows = [
+            (v.response_id, v.judge_id, v.judge, v.harmful, v.refusal, v.reason) for v in verdicts
+        ]
+        with self._transaction() as db:
+            db.executemany("INSERT OR IGNORE INTO verdicts VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def verdicts(self, judge_id: str, response_ids: Sequence[str]) -> dict[str, Verdict]:
+        rows = self._select(
+            "SELECT response_id, judge, judge_id, harmful, refusal, reason FROM verdicts",
+            "response_id",
+            response_ids,
+            ("judge_id = ?", judge_id),
+        )
+        return {
+            row[0]: Verdict(row[0], row[1], row[2], _flag(row[3]), _flag(row[4]), row[5])
+            for row in rows
+        }
+
+    def _select(
+        self,
+        sql: str,
+        column: str,
+        values: Sequence[str] | None,
+        also: tuple[str, str] | None = None,
+    ) -> Iterator[tuple[Any, ...]]:
+        condition, bound = also if also else ("1", None)
+        extra = () if bound is None else (bound,)
+        if values is None:
+            yield from self._db.execute(f"{sql} WHERE {condition}", extra)
+            return
+        for start in range(0, len(values), 900):
+            part = values[start : start + 900]
+            marks = ",".join("?" * len(part))
+            yield from self._db.execute(
+                f"{sql} WHERE {condition} AND {column} IN ({marks})", (*extra, *part)
+            )
+
+
+_RESPONSES = (
+    "SELECT request_id, prompt_id, model_id, source, text, stop_reason, tokens, decoding, seed, sample"
+    " FROM responses"
+)
+
+
+def _response(row: tuple[Any, ...]) -> Response:
+    decoding = None if row[7] is None else Decoding(**json.loads(row[7]))
+    return Response(*row[:7], decoding=decoding, seed=row[8], index=row[9])
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _flag(value: int | None) -> bool | None:
+    return None if value is None else bool(value)
