@@ -1,0 +1,49 @@
+"""Shared fixtures: tiny random checkpoint folders, and the folder of real data."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+from pathlib import Path
+
+import pytest
+from checkpoints import save_policy, save_reward
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder: Llama architecture, Llama-3 template, BOS."""
+    return save_policy(tmp_path_factory.mktemp("tiny") / "llama", "llama")
+
+
+@pytest.fixture(scope="session")
+def tiny_mistral(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder: Mistral architecture, [INST] template that refuses a system turn, BOS."""
+    return save_policy(tmp_path_factory.mktemp("tiny") / "mistral", "mistral")
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder: Qwen2 architecture, ChatML template with a default system turn, no BOS."""
+    return save_policy(tmp_path_factory.mktemp("tiny") / "qwen2", "qwen2")
+
+
+@pytest.fixture(scope="session")
+def tiny_reward(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder: a Llama sequence classifier with one label."""
+    return save_reward(tmp_path_factory.mktemp("tiny") / "reward")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of public data beside the checkout (or BACKFIRE_DATA); skips where it is absent."""
+    beside = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+    folder = Path(os.environ.get("BACKFIRE_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}: set BACKFIRE_DATA")
+    return folder
