@@ -12,6 +12,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 from pathlib import Path
 
 import pytest
+
 from checkpoints import save_policy, save_reward
 
 
