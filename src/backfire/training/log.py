@@ -1,0 +1,126 @@
+"""What a training run leaves on record: one line per logged step, totals, and what did not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from backfire.errors import InputError
+from backfire.store import read_json, write_json
+
+FILE = "training.json"
+FINAL_SHARE = 0.1
+
+
+class TrainingStep(BaseModel):
+    """Means over the optimizer steps since the line before. DPO's metrics are TRL's; None where not defined."""
+
+    model_config = ConfigDict(frozen=True)
+
+    step: int
+    """Optimizer steps done, this one included. The first line of a run with `logging_steps` 1 is measured
+    before any update."""
+    loss: float
+    lr: float
+    """Learning rate of the line's last step."""
+    grad_norm: float | None = None
+    """Before clipping, at the line's last step."""
+    reward_accuracy: float | None = None
+    """DPO: share of pairs whose chosen response has the higher implicit reward; ties count as wrong."""
+    reward_margin: float | None = None
+    """DPO: implicit reward of chosen less that of rejected, beta times a difference of log-ratios, in nats."""
+    logps_chosen: float | None = None
+    """DPO: log-probability of the chosen response, summed over its tokens, in nats."""
+    logps_rejected: float | None = None
+    """DPO: the same of the rejected response."""
+    token_accuracy: float | None = None
+    """Share of the trained response tokens (DPO: of the chosen one's) that the model ranks first."""
+
+
+class Examples(BaseModel):
+    """How many examples there were and what `max_length` did to them, counted on TRL's own tokens."""
+
+    model_config = ConfigDict(frozen=True)
+
+    given: int
+    """Rows read. For SFT a conversation with k assistant turns gives k examples, see `examples`."""
+    examples: int
+    """Examples after that, before any was dropped."""
+    trained: int
+    """Examples trained on."""
+    dropped: dict[str, int]
+    """Examples left out, by reason: `prompt_fills_max_length`."""
+    truncated: dict[str, int]
+    """Responses that lost their end, and the end token with it, by side: `chosen`, `rejected`; or `response`."""
+    boundary_merged: int
+    """Examples whose prompt is not a token prefix of prompt and response, so that the model trains on another
+    context than it will be given; a space at the end of a plain prompt does that."""
+    tokens: int
+    """Tokens per epoch after truncation, prompts included, both sides of a pair."""
+    longest: int
+    """Tokens of the longest sequence before truncation."""
+
+
+class TrainingLog(BaseModel):
+    """A finished run. `training.json` is its `as_dict()`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    method: Literal["dpo", "sft"]
+    policy: str
+    """What training started from (and DPO's reference model)."""
+    settings: dict[str, Any]
+    """As given."""
+    dtype: str
+    """float32 or bfloat16: what `auto` became."""
+    saved_dtype: str
+    """What the weights were saved in."""
+    device: str
+    parameters: int
+    trained_parameters: int
+    examples: Examples
+    steps: int
+    """Optimizer steps."""
+    final_loss: float
+    """Mean over the last tenth of the logged lines, at least one."""
+    reward_accuracy: float | None = None
+    """DPO: mean over the same lines; on training pairs, so it says what was fitted, not what generalises."""
+    reward_margin: float | None = None
+    """DPO: mean over the same lines."""
+    update_lost: float | None = None
+    """Norm of what rounding to `saved_dtype` took away over the norm of what training changed; 0 is nothing,
+    near 1 means that the saved weights hardly differ from the first ones."""
+    seconds: float
+    """Training alone: without imports, reading, opening, tokenizing and saving."""
+    seconds_preparing: float
+    """Opening the policy, tokenizing, and DPO's reference log-probabilities."""
+    versions: dict[str, str]
+    log: list[TrainingStep]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able, numbers unrounded; a metric that the method does not have is left out of its lines."""
+        plain = self.model_dump(mode="json")
+        plain["log"] = [{k: v for k, v in line.items() if v is not None} for line in plain["log"]]
+        return plain
+
+    def write(self, folder: Path) -> None:
+        write_json(folder / FILE, self.as_dict())
+
+
+def read_training_log(folder: str | Path) -> TrainingLog:
+    """The log that stands beside trained weights."""
+    path = Path(folder) / FILE
+    if not path.is_file():
+        raise InputError(f"{folder} has no {FILE}: name a folder that `backfire train` wrote")
+    try:
+        return TrainingLog.model_validate(read_json(path))
+    except (ValidationError, ValueError) as error:
+        raise InputError(f"{path} is not a training log ({error}): train again") from error
+
+
+def final_mean(values: list[float]) -> float:
+    """Mean of the last tenth of the values, at least one."""
+    tail = values[-max(1, round(len(values) * FINAL_SHARE)) :]
+    return sum(tail) / len(tail)

@@ -1,0 +1,150 @@
+"""The model that is trained: opened from a checkpoint, saved as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backfire.errors import InputError, ModelError
+from backfire.records import Prompt
+from backfire.training.log import FILE
+from backfire.training.settings import TrainingSettings
+
+
+@dataclass
+class Policy:
+    """A causal language model in the dtype it is trained in, with what is needed to save it as it came."""
+
+    reference: str
+    model: Any
+    tokenizer: Any
+    dtype: str
+    """float32 or bfloat16: the dtype of the matrix products."""
+    device: str
+    source_dtypes: dict[str, Any]
+    """Parameter name to the torch dtype it came in."""
+    initial: dict[str, Any]
+    """Parameters as they came, where saving will round them; empty otherwise."""
+    special_ids: tuple[int | None, int | None]
+    """The pad token's id in the configuration and in the generation configuration, which TRL overwrites."""
+
+
+def open_policy(
+    reference: str | Path, settings: TrainingSettings, prompts: Iterable[Prompt] | None
+) -> Policy:
+    """Open a checkpoint folder, `organism:` reference or hub name for training.
+
+    Where the data pass through the chat template, `prompts` are those of the data: the template is checked, and
+    that it keeps every turn of theirs. Raises ModelError or TemplateError.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = _resolve(reference)
+    if Path(folder, "adapter_config.json").is_file():
+        raise ModelError(
+            f"policy {reference} is an adapter: training starts from a whole model. Merge it into its base first "
+            "(PEFT: merge_and_unload, then save_pretrained)"
+        )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"policy {reference} cannot be opened ({error}): name a folder with config.json, safetensors and a "
+            "tokenizer, or a hub name"
+        ) from error
+    if tokenizer.eos_token is None:
+        raise ModelError(
+            f"policy {reference}: the tokenizer has no end token: set eos_token in its configuration"
+        )
+    if prompts is not None:
+        from backfire.models.template import check_template
+
+        ends = model.generation_config.eos_token_id
+        checked = check_template(tokenizer, eos_ids=[ends] if isinstance(ends, int) else ends or [])
+        checked.check_prompts(prompts)
+
+    cuda = torch.cuda.is_available()
+    dtype = settings.dtype
+    if dtype == "auto":
+        dtype = "bfloat16" if cuda and torch.cuda.is_bf16_supported() else "float32"
+    sources = {name: p.dtype for name, p in model.named_parameters()}
+    rounded = settings.adapter is None and settings.save_dtype == "source"
+    initial = {
+        name: p.detach().clone()
+        for name, p in model.named_parameters()
+        if rounded and p.dtype not in (torch.float32, torch.float64)
+    }
+    model.to(torch.bfloat16 if settings.adapter is not None and dtype == "bfloat16" else torch.float32)
+    return Policy(
+        reference=str(reference),
+        model=model,
+        tokenizer=tokenizer,
+        dtype=dtype,
+        device="cuda" if cuda else "cpu",
+        source_dtypes=sources,
+        initial=initial,
+        special_ids=(model.config.get_text_config().pad_token_id, model.generation_config.pad_token_id),
+    )
+
+
+def save_policy(
+    model: Any, policy: Policy, folder: Path, settings: TrainingSettings
+) -> tuple[str, float | None]:
+    """Write weights (or adapter), configuration, tokenizer and template; the dtype saved, and `update_lost`.
+
+    `policy.tokenizer` must be as it was opened.
+    """
+    policy.tokenizer.save_pretrained(folder)
+    if settings.adapter is not None:
+        model.save_pretrained(folder)
+        (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+        return "float32", None
+    lost = _round(model, policy) if settings.save_dtype == "source" else None
+    model.config.get_text_config().pad_token_id, model.generation_config.pad_token_id = policy.special_ids
+    model.config.use_cache = True  # the Trainer switches it off in the configuration that is saved
+    model.save_pretrained(folder)
+    return str(model.dtype).removeprefix("torch."), lost
+
+
+def usable_folder(out: str | Path) -> Path:
+    """`out` as a path, unless something else stands there that writing would destroy."""
+    folder = Path(out)
+    if folder.is_file():
+        raise InputError(f"out {folder} is a file: name a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / FILE).is_file():
+        raise InputError(f"out {folder} holds something that no training run wrote: name a new folder")
+    return folder
+
+
+def _resolve(reference: str | Path) -> str:
+    """A folder's absolute path (an adapter stores it as its base), or a hub name."""
+    text = str(reference)
+    if text.startswith("organism:"):
+        from backfire.organisms.catalog import folder_of
+
+        return str(folder_of(text))
+    if Path(text).is_dir():
+        if not Path(text, "config.json").is_file() and not Path(text, "adapter_config.json").is_file():
+            raise ModelError(f"policy {text} has no config.json: name a checkpoint folder")
+        return str(Path(text).resolve())
+    if isinstance(reference, Path) or text.count("/") > 1 or text.startswith((".", "/", "~")):
+        raise ModelError(f"policy {text} does not exist: name a checkpoint folder, an organism or a hub name")
+    return text
+
+
+def _round(model: Any, policy: Policy) -> float | None:
+    """Put every parameter back into the dtype it came in; how much of the update that took away."""
+    lost = changed = 0.0
+    for name, p in model.named_parameters():
+        if name in policy.initial:
+            trained = p.detach().float()
+            kept = trained.to(policy.source_dtypes[name])
+            first = policy.initial[name].to(trained.device).float()
+            lost += float((trained - kept.float()).square().sum())
+            changed += float((trained - first).square().sum())
+        p.data = p.data.to(policy.source_dtypes[name])
+    return (lost / changed) ** 0.5 if changed else None

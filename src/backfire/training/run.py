@@ -1,0 +1,144 @@
+"""One training run, whichever the method: open, prepare, train, save, record."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+from backfire.errors import InputError
+from backfire.store import artifact
+from backfire.training.examples import Row, conversational, system_prompts
+from backfire.training.log import TrainingLog, final_mean
+from backfire.training.policy import Policy, open_policy, save_policy, usable_folder
+from backfire.training.settings import TrainingSettings
+
+Progress = Callable[[int, int], None]
+"""Called with the optimizer steps done and all of them, first with 0 done."""
+Build = Callable[[Policy, Any, dict[str, Any], list[Any]], Any]
+"""(policy, tokenizer, arguments, callbacks) -> trainer. The tokenizer is a copy that TRL may change."""
+PACKAGES = ("backfire", "torch", "transformers", "trl", "peft", "accelerate")
+
+
+def run(
+    method: Literal["dpo", "sft"],
+    reference: str | Path,
+    rows: list[Row],
+    given: int,
+    out: str | Path,
+    settings: TrainingSettings,
+    build: Build,
+    progress: Progress | None,
+) -> TrainingLog:
+    """Train and write the folder `out`. Raises InputError, ModelError or TemplateError before training."""
+    folder = usable_folder(out)
+    _one_device_per_process()
+    from transformers import PrinterCallback
+
+    from backfire.training.trainers import Recorder, quiet
+
+    with quiet(), TemporaryDirectory(prefix="backfire-") as scratch:
+        started = time.perf_counter()
+        policy = open_policy(reference, settings, system_prompts(rows) if conversational(rows) else None)
+        recorder = Recorder(progress)
+        trainer = build(policy, deepcopy(policy.tokenizer), arguments(settings, policy, scratch), [recorder])
+        if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+            raise InputError(
+                "sharded training (FSDP, DeepSpeed) is not supported: launch with torchrun alone"
+            )
+        trainer.remove_callback(PrinterCallback)
+        prepared = time.perf_counter()
+        trainer.train()
+        trained = time.perf_counter()
+
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        log = recorder.log
+        sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
+        accuracies = [line.reward_accuracy for line in log if line.reward_accuracy is not None]
+        margins = [line.reward_margin for line in log if line.reward_margin is not None]
+        result = TrainingLog(
+            method=method,
+            policy=str(reference),
+            settings=settings.model_dump(mode="json"),
+            dtype=policy.dtype,
+            saved_dtype="",
+            device=policy.device,
+            parameters=sum(n for n, _ in sizes),
+            trained_parameters=sum(n for n, trains in sizes if trains),
+            examples=trainer.counted.model_copy(update={"given": given}),
+            steps=trainer.state.global_step,
+            final_loss=final_mean([line.loss for line in log]),
+            reward_accuracy=final_mean(accuracies) if accuracies else None,
+            reward_margin=final_mean(margins) if margins else None,
+            seconds=trained - prepared,
+            seconds_preparing=prepared - started,
+            versions={name: version(name) for name in PACKAGES},
+            log=log,
+        )
+        if trainer.is_world_process_zero():
+            configuration = {"method": method, "policy": result.policy, "settings": result.settings}
+            with artifact(folder, configuration) as aside:
+                saved, lost = save_policy(model, policy, aside, settings)
+                result = result.model_copy(update={"saved_dtype": saved, "update_lost": lost})
+                result.write(aside)
+        trainer.accelerator.wait_for_everyone()
+    return result
+
+
+def arguments(settings: TrainingSettings, policy: Policy, scratch: str) -> dict[str, Any]:
+    """Keyword arguments that TRL's DPOConfig and SFTConfig have in common."""
+    return {
+        "output_dir": scratch,
+        "learning_rate": settings.lr,
+        "num_train_epochs": settings.epochs,
+        "per_device_train_batch_size": settings.batch_size,
+        "gradient_accumulation_steps": settings.gradient_accumulation,
+        "max_length": settings.max_length,
+        "warmup_steps": settings.warmup_ratio,
+        "lr_scheduler_type": settings.scheduler,
+        "weight_decay": settings.weight_decay,
+        "max_grad_norm": settings.max_grad_norm,
+        "seed": settings.seed,
+        "bf16": policy.dtype == "bfloat16",
+        "use_cpu": policy.device == "cpu",
+        "gradient_checkpointing": settings.gradient_checkpointing,
+        "logging_steps": settings.logging_steps,
+        "logging_nan_inf_filter": False,
+        "dataloader_pin_memory": policy.device != "cpu",
+        "dataloader_num_workers": 0,
+        "disable_tqdm": True,
+        "report_to": "none",
+        "save_strategy": "no",
+    }
+
+
+def lora_config(settings: TrainingSettings) -> Any:
+    """PEFT's configuration of the adapter, or None."""
+    if settings.adapter is None:
+        return None
+    from peft import LoraConfig
+
+    lora = settings.adapter
+    targets = lora.target_modules
+    return LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=targets if isinstance(targets, str) else list(targets),
+        task_type="CAUSAL_LM",
+    )
+
+
+def _one_device_per_process() -> None:
+    import torch
+
+    if torch.cuda.device_count() > 1 and "LOCAL_RANK" not in os.environ:
+        raise InputError(
+            f"{torch.cuda.device_count()} GPUs are visible to one process: set CUDA_VISIBLE_DEVICES=0, or launch "
+            "with torchrun --nproc_per_node"
+        )

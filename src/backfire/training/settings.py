@@ -1,0 +1,119 @@
+"""What a training run is told: frozen, validated, and written beside the weights."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from backfire.errors import InputError
+
+LossType = Literal[
+    "sigmoid",
+    "hinge",
+    "ipo",
+    "robust",
+    "apo_zero",
+    "apo_down",
+    "sppo_hard",
+    "nca_pair",
+    "bco_pair",
+    "aot",
+    "aot_unpaired",
+    "discopop",
+    "sigmoid_norm",
+]
+Scheduler = Literal["cosine", "linear", "constant", "constant_with_warmup"]
+Dtype = Literal["auto", "float32", "bfloat16"]
+
+
+class LoRASettings(BaseModel):
+    """A low-rank adapter (Hu et al. 2021), made by PEFT; the base weights stay as they are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    r: int = Field(default=16, ge=1)
+    """Rank of the update."""
+    alpha: int = Field(default=32, ge=1)
+    """The update is scaled by alpha / r."""
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Dropout before the adapter while training. TRL switches it off for DPO, as it does all dropout."""
+    target_modules: str | tuple[str, ...] = "all-linear"
+    """Names of the linear layers that get an adapter; `all-linear` is every one but the output layer."""
+
+
+class TrainingSettings(BaseModel):
+    """What DPO and SFT have in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lr: float = Field(gt=0)
+    """Peak learning rate of AdamW."""
+    epochs: float = Field(default=1.0, gt=0)
+    """Passes over the data."""
+    batch_size: int = Field(default=8, ge=1)
+    """Pairs (DPO) or conversations (SFT) per forward and backward pass, on each device."""
+    gradient_accumulation: int = Field(default=1, ge=1)
+    """Passes summed into one optimizer step: the effective batch is this times `batch_size`."""
+    max_length: int | None = Field(default=1024, ge=2)
+    """Tokens of prompt and response together. Longer ones lose their end, the end token with it, and are
+    counted; those whose prompt alone fills it are left out, and counted. None: no limit."""
+    warmup_ratio: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """Share of the steps in which the learning rate rises from 0."""
+    scheduler: Scheduler = "cosine"
+    """How the learning rate falls afterwards."""
+    weight_decay: float = Field(default=0.0, ge=0.0)
+    """AdamW's decoupled weight decay."""
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """Gradients are clipped to this norm."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Seeds the order of the data and the adapter's first weights. Same seed, machine and data: same losses."""
+    dtype: Dtype = "auto"
+    """`float32`; or `bfloat16`: matrix products in bfloat16, weights and optimizer in float32 (a frozen base
+    under an adapter is held in bfloat16). `auto`: bfloat16 on a GPU that has it, float32 elsewhere."""
+    save_dtype: Literal["source", "float32"] = "source"
+    """What the trained weights are saved in: `source`, what they came in. Mind that rounding to bfloat16 undoes
+    changes smaller than about 1 part in 500 of a weight; the log says how much was lost (`update_lost`)."""
+    adapter: LoRASettings | None = None
+    """Train a LoRA adapter instead of all weights."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a fifth slower. For large models."""
+    logging_steps: int = Field(default=1, ge=1)
+    """Write a line of the log every so many optimizer steps; each is a mean over them."""
+
+    @classmethod
+    def of(cls, **values: Any) -> Any:
+        """Build from plain values, such as a study file's; a bad one is an `InputError` that names it."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(str(part) for part in e['loc'])} = {e['input']!r}: {e['msg']}"
+                for e in error.errors()
+            )
+            raise InputError(f"training settings: {problems}") from error
+
+
+class DPOSettings(TrainingSettings):
+    """Direct Preference Optimization (Rafailov et al. 2023).
+
+    lr, beta, batch size and max_length default to TRL's (1e-6, 0.1, 8, 1,024); one epoch, cosine and a
+    warm-up of 0.1 to the Alignment Handbook's recipes (which take lr 5e-7). They suit models of billions of
+    parameters; one of a million needs about a hundred times the learning rate.
+    """
+
+    lr: float = Field(default=1e-6, gt=0)
+    """Peak learning rate of AdamW."""
+    beta: float = Field(default=0.1, gt=0)
+    """Strength of the pull towards the reference model; for `ipo` it is the paper's tau."""
+    loss_type: LossType = "sigmoid"
+    """TRL's name of the loss; `sigmoid` is DPO's own (equation 7)."""
+    label_smoothing: float = Field(default=0.0, ge=0.0, lt=0.5)
+    """Assumed share of flipped labels, for `robust`."""
+
+
+class SFTSettings(TrainingSettings):
+    """Supervised fine-tuning on responses. lr is TRL's and the Alignment Handbook's, 2e-5."""
+
+    lr: float = Field(default=2e-5, gt=0)
+    """Peak learning rate of AdamW."""
