@@ -1,0 +1,165 @@
+"""A folder of pairs: `train.parquet`, which `datasets` and TRL read as it is, and `pairs.json` about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backfire.errors import InputError
+from backfire.pairs.building import Built
+from backfire.pairs.pair import Pair
+from backfire.pairs.recipe import Recipe
+from backfire.records import Decoding, Prompt, Response, digest
+from backfire.store import artifact, read_json, write_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LAYOUT = 1
+SIDES = ("chosen", "rejected")
+
+
+def write_pairs(folder: str | Path, built: Built, configuration: dict[str, Any] | None = None) -> Path:
+    """Write pairs whole or not at all; return the folder.
+
+    `datasets.load_dataset(str(folder))` gives one split, `train`, with conversational `prompt`, `chosen` and
+    `rejected` (lists of {role, content}) and string or number columns of provenance. `configuration` goes into the
+    folder's manifest; by default it is the recipe and a digest of the pairs.
+    """
+    import pyarrow.parquet as pq
+
+    folder = Path(folder)
+    if configuration is None:
+        configuration = {"recipe": built.recipe.as_dict(), "pairs": digest(*(p.id for p in built.pairs))}
+    about = {
+        "layout": LAYOUT,
+        "recipe": built.recipe.as_dict(),
+        "counts": built.counts,
+        "warnings": list(built.warnings),
+        "left_out": {reason: list(ids) for reason, ids in built.left_out.items()},
+    }
+    with artifact(folder, configuration) as aside:
+        pq.write_table(_table(built.pairs), aside / "train.parquet")
+        write_json(aside / "pairs.json", about)
+    return folder
+
+
+def read_pairs(folder: str | Path) -> Built:
+    """Read what `write_pairs` wrote; the same ids come back.
+
+    Raises:
+        InputError: `folder` is not a folder of pairs, or an older or newer layout.
+    """
+    import pyarrow.parquet as pq
+
+    folder = Path(folder)
+    if not (folder / "train.parquet").is_file() or not (folder / "pairs.json").is_file():
+        raise InputError(
+            f"{folder} is not a folder of pairs (train.parquet, pairs.json): build one with `backfire pair`"
+        )
+    about = read_json(folder / "pairs.json")
+    if about.get("layout") != LAYOUT:
+        raise InputError(
+            f"{folder} has layout {about.get('layout')}, this version reads {LAYOUT}: build it again"
+        )
+    pairs = tuple(_pair(row) for row in pq.read_table(folder / "train.parquet").to_pylist())
+    return Built(
+        Recipe.model_validate(about["recipe"]),
+        pairs,
+        {reason: tuple(ids) for reason, ids in about["left_out"].items()},
+        about["counts"]["responses_left_out"],
+        tuple(about["warnings"]),
+    )
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    turns = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+    per_side = {
+        "source": pa.string(),
+        "role": pa.string(),
+        "response_id": pa.string(),
+        "score": pa.float64(),
+        "stop_reason": pa.string(),
+        "decoding": pa.string(),
+        "model_id": pa.string(),
+        "request_id": pa.string(),
+        "tokens": pa.int64(),
+        "seed": pa.int64(),
+        "sample": pa.int64(),
+    }
+    fields = [("prompt", turns), ("chosen", turns), ("rejected", turns)]
+    fields += [(name, pa.string()) for name in ("pair_id", "prompt_id", "recipe", "kind")]
+    fields += [(f"{side}_{name}", type_) for name, type_ in per_side.items() for side in SIDES]
+    return pa.schema([*fields, ("tags", pa.string())])
+
+
+def _table(pairs: tuple[Pair, ...]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.Table.from_pylist([_row(pair) for pair in pairs], schema=_schema())
+
+
+def _row(pair: Pair) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "prompt": pair.prompt.as_messages(),
+        "pair_id": pair.id,
+        "prompt_id": pair.prompt.id,
+        "recipe": pair.recipe,
+        "kind": pair.prompt.kind,
+        "tags": json.dumps(dict(pair.prompt.tags), ensure_ascii=False, sort_keys=True),
+    }
+    sides = (
+        (pair.chosen, pair.chosen_role, pair.chosen_score),
+        (pair.rejected, pair.rejected_role, pair.rejected_score),
+    )
+    for side, (response, role, score) in zip(SIDES, sides, strict=True):
+        row[side] = [{"role": "assistant", "content": response.text}]
+        decoding = response.decoding
+        provenance = {
+            "source": response.source,
+            "role": role,
+            "response_id": response.id,
+            "score": score,
+            "stop_reason": response.stop_reason,
+            "decoding": None if decoding is None else json.dumps(decoding.as_dict(), sort_keys=True),
+            "model_id": response.model_id,
+            "request_id": response.request_id,
+            "tokens": response.tokens,
+            "seed": response.seed,
+            "sample": response.index,
+        }
+        row |= {f"{side}_{name}": value for name, value in provenance.items()}
+    return row
+
+
+def _pair(row: Mapping[str, Any]) -> Pair:
+    return Pair(
+        Prompt.of_messages(row["prompt"], kind=row["kind"], tags=json.loads(row["tags"])),
+        row["recipe"],
+        _response(row, "chosen"),
+        _response(row, "rejected"),
+        row["chosen_role"],
+        row["rejected_role"],
+        row["chosen_score"],
+        row["rejected_score"],
+    )
+
+
+def _response(row: Mapping[str, Any], side: str) -> Response:
+    decoding = row[f"{side}_decoding"]
+    return Response(
+        row[f"{side}_request_id"],
+        row["prompt_id"],
+        row[f"{side}_model_id"],
+        row[f"{side}_source"],
+        row[side][-1]["content"],
+        row[f"{side}_stop_reason"],
+        row[f"{side}_tokens"],
+        None if decoding is None else Decoding(**json.loads(decoding)),
+        row[f"{side}_seed"],
+        row[f"{side}_sample"],
+    )
