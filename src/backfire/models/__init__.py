@@ -1,1 +1,20 @@
-"""."""
+"""Opening models: transformers checkpoints, OpenAI-compatible endpoints, reward models, chat templates."""
+
+from backfire.models.endpoint import EndpointModel
+from backfire.models.local import Conversation, Generation, LocalModel
+from backfire.models.opening import open_model
+from backfire.models.reward import RewardModel, open_reward_model
+from backfire.models.template import CheckedTemplate, SystemRole, check_template
+
+__all__ = [
+    "CheckedTemplate",
+    "Conversation",
+    "EndpointModel",
+    "Generation",
+    "LocalModel",
+    "RewardModel",
+    "SystemRole",
+    "check_template",
+    "open_model",
+    "open_reward_model",
+]

@@ -1,0 +1,82 @@
+"""What a checkpoint is: a digest of its files' contents, never its path."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from backfire.errors import ModelError
+from backfire.records import digest
+
+WEIGHTS = "*.safetensors"
+SETTINGS = (
+    "config.json",
+    "generation_config.json",
+    "adapter_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "chat_template.json",
+    "*.jinja",
+    "*.model",
+    "*.tiktoken",
+)
+PATH_KEYS = frozenset({"_name_or_path", "base_model_name_or_path", "name_or_path"})
+"""Settings that say where a model lay, not what it is."""
+
+
+def folder_digest(folder: Path) -> str:
+    """Digest of a checkpoint or adapter folder: weights, configuration, tokenizer and template by content.
+
+    Cards, logs, optimizer states and sub-folders do not count, nor do paths written into the configuration.
+    Raises ModelError where there are no safetensors weights.
+    """
+    weights = sorted(folder.glob(WEIGHTS))
+    if not weights:
+        raise ModelError(no_weights(folder))
+    settings = sorted({p for pattern in SETTINGS for p in folder.glob(pattern)})
+    with ThreadPoolExecutor(4) as pool:
+        contents = dict(zip(weights, pool.map(_file_digest, weights), strict=True))
+    return digest(
+        "checkpoint",
+        [[p.name, contents[p]] for p in weights],
+        [[p.name, _settings_digest(p)] for p in settings],
+    )
+
+
+def no_weights(folder: Path) -> str:
+    """Say why `folder` cannot be opened, and the mend."""
+    pickles = sorted(p.name for p in folder.glob("*.bin") if p.name != "training_args.bin")
+    if pickles:
+        return (
+            f"{folder} has its weights in {', '.join(pickles)}: pickle files can run code and are not opened; "
+            "save the model with `save_pretrained` of transformers 5 (or peft), which writes safetensors"
+        )
+    return (
+        f"{folder} has no *.safetensors weights: name a checkpoint folder written by `save_pretrained`, "
+        "or an adapter folder written by peft"
+    )
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _settings_digest(path: Path) -> str:
+    if path.suffix != ".json":
+        return _file_digest(path)
+    try:
+        settings: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"{path} is not JSON ({error}): download or save the checkpoint again") from error
+    if isinstance(settings, dict):
+        settings = {k: v for k, v in settings.items() if k not in PATH_KEYS}
+    return digest(settings)

@@ -1,0 +1,289 @@
+"""A causal language model in this process, through transformers."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from backfire.errors import InputError, ModelError
+from backfire.models.batching import length_batches
+from backfire.models.template import CheckedTemplate, SystemRole
+from backfire.records import Decoding, Prompt, Request, StopReason, digest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+Conversation = tuple[Prompt, str]
+Pool = Literal["mean", "last"]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What a model wrote: the text without special tokens, why it stopped, and its tokens (EOS not counted)."""
+
+    text: str
+    stop_reason: StopReason
+    tokens: int | None
+
+
+class LocalModel:
+    """A checkpoint opened by `open_model`; deterministic given a batch of requests.
+
+    `name` is the reference that was opened, `id` the digest of its contents, `template` its checked template.
+    `model` and `tokenizer` are the transformers objects themselves.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, template: CheckedTemplate, *, name: str, id: str) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.template = template
+        self.name = name
+        self.id = id
+        self._end_generation_defaults()
+
+    @cached_property
+    def template_digest(self) -> str:
+        return self.template.digest
+
+    @property
+    def system_role(self) -> SystemRole:
+        """Whether the template keeps, refuses or drops a system turn."""
+        return self.template.system_role
+
+    @property
+    def context(self) -> int | None:
+        """The most tokens that prompt and response may have together; None where the model sets no bound."""
+        bound = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return bound if isinstance(bound, int) and bound > 0 else None
+
+    @property
+    def device(self) -> torch.device:
+        device: torch.device = self.model.device
+        return device
+
+    def prompt_lengths(self, prompts: Sequence[Prompt]) -> list[int]:
+        """Tokens of each prompt, template and generation prompt included."""
+        return [len(ids) for ids in self.template.prompt_ids(prompts)]
+
+    def fits(self, conversations: Sequence[Conversation]) -> list[bool]:
+        """Whether prompt and response lie within the context whole."""
+        bound = self.context
+        if bound is None:
+            return [True] * len(conversations)
+        return [len(ids) <= bound for ids, _ in self.template.conversation_ids(conversations)]
+
+    def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        """Answer requests of one Decoding as one left-padded batch, in their order.
+
+        Sampling is seeded from the request ids, so the same batch gives the same text on the same machine.
+        Nothing but the Decoding steers it: the checkpoint's own generation defaults (top-k, penalties) are
+        off. A repetition penalty counts the prompt's tokens too, as in transformers and vLLM.
+        """
+        import torch
+
+        if not requests:
+            return []
+        decoding = requests[0].decoding
+        if any(r.decoding != decoding for r in requests):
+            raise InputError("a batch has one decoding: cut batches by decoding before generating")
+        ids, mask = self._pad_left(self.template.prompt_ids([r.prompt for r in requests]))
+        bound = self.context
+        if bound is not None and ids.shape[1] + decoding.max_new_tokens > bound:
+            raise InputError(
+                f"a prompt of {ids.shape[1]} tokens and max_new_tokens {decoding.max_new_tokens} exceed the "
+                f"context of {self.name} ({bound}): shorten one of them"
+            )
+        cuda = [self.device.index or 0] if self.device.type == "cuda" else []
+        try:
+            with torch.inference_mode(), torch.random.fork_rng(devices=cuda):
+                torch.manual_seed(int(digest("batch", [r.id for r in requests])[:15], 16))
+                rows = self.model.generate(
+                    input_ids=ids, attention_mask=mask, generation_config=self._generation_config(decoding)
+                )
+        except torch.OutOfMemoryError as error:
+            raise ModelError(
+                f"{self.name} ran out of memory on a batch of {len(requests)}: lower the batch size"
+            ) from error
+        return self._cut(rows[:, ids.shape[1] :].tolist())
+
+    def logps(self, conversations: Sequence[Conversation], *, batch_size: int = 32) -> NDArray[np.float64]:
+        """Log-probability of each response given its prompt, summed over its tokens, EOS included: [n].
+
+        Computed in float32, summed in float64. A conversation longer than the context is cut at the right
+        end with a warning, as TRL cuts it; where nothing of the response is left, NaN.
+        """
+        import numpy as np
+        import torch
+
+        rows = self._encode(conversations)
+        found = np.full(len(rows), np.nan)
+        vocabulary = self.model.config.get_text_config().vocab_size
+        for places in length_batches([len(ids) for ids, _ in rows], batch_size, self._budget(vocabulary)):
+            batch = [rows[i] for i in places]
+            ids, mask = self._pad_right([ids for ids, _ in batch])
+            first = max(min(start for _, start in batch) - 1, 0)
+            keep = ids.shape[1] - first
+            with torch.inference_mode():
+                if self._keeps_logits:
+                    logits = self.model(input_ids=ids, attention_mask=mask, logits_to_keep=keep).logits
+                else:
+                    logits = self.model(input_ids=ids, attention_mask=mask).logits[:, first:]
+                for row, (place, (tokens, start)) in enumerate(zip(places, batch, strict=True)):
+                    if start >= len(tokens):
+                        continue
+                    scores = logits[row, start - 1 - first : len(tokens) - 1 - first].float()
+                    chosen = ids[row, start : len(tokens), None]
+                    each = scores.gather(1, chosen)[:, 0] - scores.logsumexp(-1)
+                    found[place] = each.double().sum().item()
+        return found
+
+    def hidden_states(
+        self,
+        conversations: Sequence[Conversation],
+        layers: Literal["all"] | Sequence[int] = "all",
+        pool: Pool = "mean",
+        *,
+        batch_size: int = 32,
+    ) -> NDArray[np.float32]:
+        """Hidden states of each response, pooled over its tokens (EOS included): [n, layers, hidden], float32.
+
+        Layers count as in transformers: 0 the embeddings, k the output of block k, the last after the final
+        norm; negative ones from the end. `pool` takes the mean, or the last token. Over-long conversations
+        as in `logps`.
+        """
+        import numpy as np
+        import torch
+
+        if pool not in ("mean", "last"):
+            raise InputError(f"pool {pool!r}: use 'mean' or 'last'")
+        settings = self.model.config.get_text_config()
+        count = settings.num_hidden_layers + 1
+        wanted = list(range(count)) if layers == "all" else [int(k) for k in layers]
+        if bad := [k for k in wanted if not -count <= k < count]:
+            raise InputError(f"layer {bad[0]} of {self.name}: it has 0 (embeddings) to {count - 1}")
+        rows = self._encode(conversations)
+        found = np.full((len(rows), len(wanted), settings.hidden_size), np.nan, dtype=np.float32)
+        budget = self._budget(count * settings.hidden_size)
+        options = {"logits_to_keep": 1} if self._keeps_logits else {}
+        for places in length_batches([len(ids) for ids, _ in rows], batch_size, budget):
+            batch = [rows[i] for i in places]
+            ids, mask = self._pad_right([ids for ids, _ in batch])
+            weight = torch.zeros(ids.shape, dtype=torch.float32)
+            for row, (tokens, start) in enumerate(batch):
+                if start < len(tokens):
+                    begin = start if pool == "mean" else len(tokens) - 1
+                    weight[row, begin : len(tokens)] = 1 / (len(tokens) - begin)
+            weight = weight.to(self.device)
+            with torch.inference_mode():
+                states = self.model(
+                    input_ids=ids, attention_mask=mask, output_hidden_states=True, use_cache=False, **options
+                ).hidden_states
+                pooled = torch.stack(
+                    [
+                        torch.einsum("bt,bth->bh", weight.to(states[k].device), states[k].float()).cpu()
+                        for k in wanted
+                    ],
+                    dim=1,
+                )
+            for row, place in enumerate(places):
+                if batch[row][1] < len(batch[row][0]):
+                    found[place] = pooled[row].numpy()
+        return found
+
+    @cached_property
+    def _keeps_logits(self) -> bool:
+        inner = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        return "logits_to_keep" in inspect.signature(inner.forward).parameters
+
+    @cached_property
+    def _filler(self) -> int:
+        """A token to pad with that is no EOS: a repetition penalty reads the padding too."""
+        t = self.tokenizer
+        known = [i for i in (t.pad_token_id, t.unk_token_id, t.bos_token_id) if i is not None]
+        apart = [i for i in known if i not in self.template.eos_ids]
+        return int((apart or known or sorted(self.template.eos_ids))[0])
+
+    def _budget(self, width: int) -> int:
+        """Padded tokens a batch, so that `width` float32 values for each take at most half a gigabyte."""
+        return max(256, 2**27 // max(width, 1))
+
+    def _encode(self, conversations: Sequence[Conversation]) -> list[tuple[list[int], int]]:
+        rows = self.template.conversation_ids(conversations)
+        bound = self.context
+        if bound is None or all(len(ids) <= bound for ids, _ in rows):
+            return rows
+        cut = sum(len(ids) > bound for ids, _ in rows)
+        empty = sum(start >= bound for _, start in rows)
+        warnings.warn(
+            f"{cut} of {len(rows)} conversations exceed the context of {self.name} ({bound} tokens) and were cut "
+            f"at the right end; {empty} of them have no response left and give NaN (`fits` tells which)",
+            stacklevel=3,
+        )
+        return [(ids[:bound], start) for ids, start in rows]
+
+    def _pad_left(self, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
+        width = max(map(len, rows))
+        ids = [[self._filler] * (width - len(row)) + row for row in rows]
+        mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
+        return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
+
+    def _pad_right(self, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
+        width = max(map(len, rows))
+        ids = [row + [self._filler] * (width - len(row)) for row in rows]
+        mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
+        return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
+
+    def _end_generation_defaults(self) -> None:
+        """Empty the checkpoint's generation defaults, which transformers would merge into every call."""
+        from transformers import GenerationConfig
+
+        self.model.generation_config = GenerationConfig()
+        if hasattr(self.model, "get_base_model"):
+            self.model.get_base_model().generation_config = self.model.generation_config
+
+    def _generation_config(self, decoding: Decoding) -> Any:
+        from transformers import GenerationConfig
+
+        drawn = (
+            {}
+            if decoding.greedy
+            else {
+                "temperature": decoding.temperature,
+                "top_p": decoding.top_p,
+                "top_k": decoding.top_k,
+            }
+        )
+        return GenerationConfig(
+            max_new_tokens=decoding.max_new_tokens,
+            do_sample=not decoding.greedy,
+            num_beams=1,
+            repetition_penalty=decoding.repetition_penalty,
+            eos_token_id=sorted(self.template.eos_ids),
+            pad_token_id=self._filler,
+            use_cache=True,
+            **drawn,
+        )
+
+    def _cut(self, rows: list[list[int]]) -> list[Generation]:
+        kept: list[tuple[list[int], StopReason]] = []
+        for row in rows:
+            end = next((k for k, i in enumerate(row) if i in self.template.eos_ids), None)
+            kept.append((row, "length") if end is None else (row[:end], "eos"))
+        texts = self.tokenizer.batch_decode(
+            [ids for ids, _ in kept], skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        lead = self.template.lead
+        return [
+            Generation(text.removeprefix(lead), reason, len(ids))
+            for text, (ids, reason) in zip(texts, kept, strict=True)
+        ]

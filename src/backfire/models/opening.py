@@ -1,0 +1,219 @@
+"""Opening a model by reference: an organism, a checkpoint folder, a hub name, or an endpoint."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from backfire.errors import InputError, ModelError, TemplateError
+from backfire.models.endpoint import EndpointModel
+from backfire.models.identity import folder_digest, no_weights
+from backfire.models.local import LocalModel
+from backfire.models.template import check_template, template_digest
+from backfire.records import digest
+
+HUB_FILES = (
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "*.json",
+    "*.jinja",
+    "*.model",
+    "*.txt",
+    "*.tiktoken",
+)
+HUB_LEAVES = ("original/*", "consolidated*", "onnx/*", "*/*")
+
+
+def open_model(
+    reference: str | Path,
+    *,
+    chat_template: Path | None = None,
+    dtype: str = "auto",
+    device: str | None = None,
+    adapter: Path | None = None,
+) -> LocalModel | EndpointModel:
+    """Open a model, check its template, and give it an id made of its contents.
+
+    `reference` is `organism:NAME`, a checkpoint or PEFT adapter folder, a hub name, or
+    `openai:MODEL[@BASE_URL]`. `chat_template` names a Jinja file that replaces the tokenizer's. `dtype` is
+    `auto` (the checkpoint's own), `float32`, `bfloat16` or `float16`; it does not enter the id. `device` is
+    `cpu`, `cuda`, or `auto` to spread a model over devices by accelerate; None takes a GPU where there is one.
+    Raises ModelError or TemplateError, which name the mend.
+    """
+    reference = str(reference)
+    if reference.startswith("openai:"):
+        if chat_template is not None or adapter is not None:
+            raise InputError(
+                f"{reference} is an endpoint, which has its own template and weights: "
+                "leave out --chat-template and --adapter, or name a checkpoint folder"
+            )
+        return EndpointModel.of(reference)
+    folder = resolve(reference)
+    if (
+        adapter is None
+        and (folder / "adapter_config.json").is_file()
+        and not (folder / "config.json").is_file()
+    ):
+        folder, adapter = _base_of(folder), folder
+    elif adapter is not None:
+        adapter = resolve(str(adapter))
+    identity = [folder_digest(folder), folder_digest(adapter) if adapter else None]
+    tokenizer = _tokenizer(folder, adapter, chat_template)
+    model = _causal_model(folder, adapter, dtype, device)
+    try:
+        template = check_template(tokenizer, eos_ids=_eos_ids(model))
+    except TemplateError as error:
+        raise TemplateError(f"{reference}: {error}") from error
+    id = digest("model", *identity, template_digest(tokenizer))
+    return LocalModel(model, tokenizer, template, name=reference, id=id)
+
+
+def resolve(reference: str) -> Path:
+    """The local folder that a reference names; a hub name is fetched into the hub's cache first."""
+    if reference.startswith("organism:"):
+        from backfire.organisms.catalog import folder_of
+
+        return folder_of(reference)
+    folder = Path(reference).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
+            raise ModelError(
+                f"{reference} has no config.json: name a checkpoint folder written by `save_pretrained`"
+            )
+        return folder
+    if folder.is_file():
+        raise ModelError(f"{reference} is a file: name the checkpoint folder that holds it")
+    if reference.startswith((".", "/", "~")) or reference.count("/") > 1 or not reference.strip():
+        raise ModelError(
+            f"there is no folder {reference!r}: name a checkpoint folder, or a hub name such as org/model"
+        )
+    return _fetch(reference)
+
+
+def open_folder(auto: Any, folder: Path, dtype: str, **options: Any) -> Any:
+    """`auto.from_pretrained` of safetensors only, without remote code; every weight must come from the file."""
+    from transformers.utils import logging
+
+    if dtype not in ("auto", "float32", "bfloat16", "float16"):
+        raise InputError(f"dtype {dtype!r}: use auto, float32, bfloat16 or float16")
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(no_weights(folder))
+    bar = logging.is_progress_bar_enabled()
+    level = logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        model, report = auto.from_pretrained(
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+            **options,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"{folder} does not open as a checkpoint: {_first_line(error)}") from error
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()
+    if missing := sorted(report["missing_keys"]):
+        raise ModelError(
+            f"{folder} lacks weights of {type(model).__name__}, which would be random: {', '.join(missing[:4])}"
+            f"{' and others' if len(missing) > 4 else ''}; name a checkpoint of this kind "
+            "(a policy is a causal language model, a reward model a trained sequence classifier)"
+        )
+    return model
+
+
+def place(model: Any, device: str | None) -> Any:
+    """Move a model to `device` (None: a GPU where there is one) and put it in evaluation mode."""
+    import torch
+
+    if device != "auto":
+        model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return model.eval()
+
+
+def open_tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"{folder} has no tokenizer that transformers can open: save the model's tokenizer into it "
+            f"({_first_line(error)})"
+        ) from error
+
+
+def _causal_model(folder: Path, adapter: Path | None, dtype: str, device: str | None) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    spread = {"device_map": "auto"} if device == "auto" else {}
+    model = open_folder(AutoModelForCausalLM, folder, dtype, **spread)
+    if adapter is not None:
+        try:
+            from peft import PeftModel
+        except ImportError as error:
+            raise ModelError(f"{adapter} is a PEFT adapter: pip install 'backfire[train]'") from error
+        ends = model.generation_config
+        try:
+            model = PeftModel.from_pretrained(model, str(adapter), is_trainable=False)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise ModelError(f"adapter {adapter} does not fit {folder}: {_first_line(error)}") from error
+        model.generation_config = ends
+    return place(model, device)
+
+
+def _tokenizer(folder: Path, adapter: Path | None, chat_template: Path | None) -> Any:
+    own = adapter is not None and (adapter / "tokenizer_config.json").is_file()
+    tokenizer = open_tokenizer(adapter if own and adapter else folder)
+    if chat_template is not None:
+        try:
+            tokenizer.chat_template = Path(chat_template).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise TemplateError(f"--chat-template {chat_template}: {error}; name a Jinja file") from error
+    return tokenizer
+
+
+def _eos_ids(model: Any) -> list[int]:
+    ends = getattr(model.generation_config, "eos_token_id", None)
+    return [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
+
+
+def _base_of(adapter: Path) -> Path:
+    settings = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    base = settings.get("base_model_name_or_path")
+    if not base:
+        raise ModelError(
+            f"adapter {adapter} does not say what it adapts: open its base model with --adapter {adapter}"
+        )
+    try:
+        return resolve(base)
+    except ModelError as error:
+        raise ModelError(
+            f"adapter {adapter} adapts {base}, which does not open ({error}); "
+            f"open the base model from where it lies with --adapter {adapter}"
+        ) from error
+
+
+def _fetch(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(HUB_FILES), ignore_patterns=list(HUB_LEAVES)))
+    except (HFValidationError, LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise ModelError(
+            f"{name} is neither a folder here nor a model that the Hugging Face hub gives "
+            f"({type(error).__name__}: {_first_line(error)}): check the name, log in with `hf auth login`, "
+            "or download it and name its folder"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__

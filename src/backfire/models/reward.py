@@ -1,0 +1,153 @@
+"""Reward models: sequence classifiers that score a response to a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from backfire.errors import ModelError, TemplateError
+from backfire.models.batching import length_batches
+from backfire.models.identity import folder_digest
+from backfire.models.local import Conversation
+from backfire.models.opening import open_folder, open_tokenizer, place, resolve
+from backfire.records import Prompt, digest
+
+
+class RewardModel:
+    """A sequence classifier opened by `open_reward_model`; a higher score is better, in its own unit.
+
+    `truncated` counts the inputs that were cut to `max_length` tokens (None: no bound) since it was opened.
+    """
+
+    def __init__(
+        self, model: Any, tokenizer: Any, *, name: str, id: str, label: int, max_length: int | None
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.name = name
+        self.id = id
+        self.label = label
+        self.max_length = max_length
+        self.truncated = 0
+
+    def score(
+        self,
+        pairs: Sequence[Conversation],
+        *,
+        batch_size: int = 32,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[float]:
+        """Score each response to its prompt, in their order; batches of like length."""
+        import torch
+
+        rows = self._encode(pairs)
+        found = [float("nan")] * len(rows)
+        done = 0
+        size = batch_size if self.tokenizer.pad_token_id is not None else 1
+        for places in length_batches([len(row["input_ids"]) for row in rows], size):
+            batch = self.tokenizer.pad([rows[i] for i in places], return_tensors="pt", padding_side="right")
+            with torch.inference_mode():
+                logits = self.model(**batch.to(self.model.device)).logits
+            for i, value in zip(places, logits[:, self.label].float().tolist(), strict=True):
+                if value != value:
+                    raise ModelError(
+                        f"{self.name} scored prompt {pairs[i][0].id[:8]} as NaN: open it with dtype float32"
+                    )
+                found[i] = value
+            done += len(places)
+            if progress is not None:
+                progress(done, len(rows))
+        return found
+
+    def _encode(self, pairs: Sequence[Conversation]) -> list[dict[str, list[int]]]:
+        rows = [self._encode_one(prompt, text, None) for prompt, text in pairs]
+        bound = self.max_length
+        if bound is None:
+            return rows
+        for i, row in enumerate(rows):
+            if len(row["input_ids"]) > bound:
+                self.truncated += 1
+                rows[i] = self._encode_one(*pairs[i], bound)
+        return rows
+
+    def _encode_one(self, prompt: Prompt, text: str, bound: int | None) -> dict[str, list[int]]:
+        """Through the chat template, or as the pair (question, answer) where there is none.
+
+        Cut inputs lose the end of the response; of a pair, the end of the longer side.
+        """
+        options = {} if bound is None else {"truncation": True, "max_length": bound}
+        if not self.tokenizer.chat_template:
+            question = "\n".join(turn.content for turn in prompt.messages)
+            return dict(self.tokenizer(question, text, verbose=False, **options))
+        import jinja2
+
+        turns = [*prompt.as_messages(), {"role": "assistant", "content": text}]
+        try:
+            whole = self.tokenizer.apply_chat_template(turns, tokenize=False)
+        except jinja2.TemplateError as error:
+            raise TemplateError(
+                f"the chat template of {self.name} refuses prompt {prompt.id[:8]} ({error}): fold its system "
+                "turn into the user turn"
+            ) from error
+        return dict(self.tokenizer(whole, add_special_tokens=False, verbose=False, **options))
+
+
+def open_reward_model(
+    reference: str | Path,
+    *,
+    label: int | str | None = None,
+    max_length: int | None = None,
+    dtype: str = "auto",
+    device: str | None = None,
+) -> RewardModel:
+    """Open a trained sequence classifier: `organism:NAME`, a checkpoint folder or a hub name.
+
+    With one label its logit is the score; with several, `label` (name or number) says whose. `max_length`
+    defaults to what tokenizer and model allow. Raises ModelError, also where the head was never trained.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    name = str(reference)
+    folder = resolve(name)
+    tokenizer = open_tokenizer(folder)
+    model = open_folder(AutoModelForSequenceClassification, folder, dtype)
+    column = _label(name, model.config, label)
+    bound = max_length or _max_length(tokenizer, model.config)
+    _set_pad(tokenizer, model.config)
+    id = digest("reward", folder_digest(folder), column, bound)
+    return RewardModel(place(model, device), tokenizer, name=name, id=id, label=column, max_length=bound)
+
+
+def _label(name: str, config: Any, label: int | str | None) -> int:
+    names = {int(k): str(v) for k, v in config.id2label.items()}
+    if label is None:
+        if config.num_labels == 1:
+            return 0
+        raise ModelError(
+            f"{name} has {config.num_labels} labels ({', '.join(names.values())}), so it gives no single score: "
+            "say which label's logit is the score (label=)"
+        )
+    for number, text in names.items():
+        if label in (number, text, str(number)):
+            return number
+    raise ModelError(f"{name} has no label {label!r}: it has {', '.join(names.values())}")
+
+
+def _max_length(tokenizer: Any, config: Any) -> int | None:
+    """The tighter bound of tokenizer and position embeddings (a tokenizer's 1e30 means that it sets none)."""
+    bounds = [tokenizer.model_max_length, getattr(config.get_text_config(), "max_position_embeddings", None)]
+    known = [int(b) for b in bounds if b is not None and 0 < b < 1_000_000]
+    return min(known) if known else None
+
+
+def _set_pad(tokenizer: Any, config: Any) -> None:
+    """Agree on the padding token: a causal classifier finds the last token of a row by it.
+
+    Where neither side names one, none is made up (EOS would hide the closing EOS): rows go one at a time.
+    """
+    text = config.get_text_config()
+    if text.pad_token_id is not None:
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(text.pad_token_id)
+    elif tokenizer.pad_token_id is not None:
+        text.pad_token_id = config.pad_token_id = tokenizer.pad_token_id
