@@ -1,0 +1,190 @@
+"""The one sampler: training data and test responses alike are drawn and stored here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from backfire.errors import EndpointError, InputError
+from backfire.models import EndpointModel, Generation, LocalModel
+from backfire.records import Decoding, Prompt, Request, Response
+from backfire.store import Ledger
+
+Progress = Callable[[int, int], None]
+"""Called with the responses settled so far and their number in all."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A request that got no response, and why. It is not stored, so the next run asks again."""
+
+    request: Request
+    reason: str
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Responses in the order of the prompts (a repeated prompt counts once), n of each, less the failures."""
+
+    responses: list[Response]
+    failures: list[Failure]
+
+
+def sample(
+    model: LocalModel | EndpointModel,
+    prompts: Sequence[Prompt],
+    *,
+    ledger: Ledger,
+    n: int = 1,
+    decoding: Decoding,
+    seed: int = 0,
+    batch_size: int = 64,
+    progress: Progress | None = None,
+    source: str | None = None,
+    concurrency: int = 8,
+    give_up_after: int = 20,
+) -> Sampled:
+    """Draw n responses to each prompt and store each once; those that the ledger has are not drawn again.
+
+    A local model's batches are cut from the full request list by length, seeded from their request ids and
+    committed whole; a batch of which any response is missing is drawn again whole, so that an interrupted run
+    ends as an undisturbed one. An endpoint's replies come `concurrency` at a time and are committed one by
+    one; failed ones are listed and sampling goes on, until `give_up_after` fail in a row with no reply between,
+    which raises EndpointError. `source` is the name stored with the responses (the model's own by default).
+    """
+    _check(n, decoding, batch_size)
+    unique = list({p.id: p for p in prompts}.values())
+    requests = [
+        Request(p, model.id, model.template_digest, decoding, seed, index)
+        for p in unique
+        for index in range(n)
+    ]
+    ledger.put_prompts(unique)
+    writer = source or model.name
+    failures: dict[str, str] = {}
+    if isinstance(model, EndpointModel):
+        model.check_decoding(decoding)
+        drawing = _ask(model, requests, ledger, writer, failures, concurrency, give_up_after)
+    else:
+        drawing = _draw(model, unique, requests, ledger, writer, failures, batch_size)
+    for done in drawing:
+        if progress is not None:
+            progress(done, len(requests))
+    answers = ledger.answered([r.id for r in requests])
+    return Sampled(
+        [answers[r.id] for r in requests if r.id in answers],
+        [Failure(r, failures[r.id]) for r in requests if r.id not in answers],
+    )
+
+
+def _check(n: int, decoding: Decoding, batch_size: int) -> None:
+    rules = [
+        (n >= 1, f"n {n}: at least 1"),
+        (batch_size >= 1, f"batch_size {batch_size}: at least 1"),
+        (decoding.max_new_tokens >= 1, f"max_new_tokens {decoding.max_new_tokens}: at least 1"),
+        (decoding.temperature >= 0, f"temperature {decoding.temperature}: 0 (greedy) or more"),
+        (0 < decoding.top_p <= 1, f"top_p {decoding.top_p}: above 0, at most 1 (off)"),
+        (decoding.top_k >= 0, f"top_k {decoding.top_k}: 0 (off) or more"),
+        (
+            decoding.repetition_penalty > 0,
+            f"repetition_penalty {decoding.repetition_penalty}: above 0; 1 is off",
+        ),
+    ]
+    for holds, message in rules:
+        if not holds:
+            raise InputError(message)
+
+
+def _response(request: Request, answer: Generation, source: str) -> Response:
+    return Response(
+        request_id=request.id,
+        prompt_id=request.prompt.id,
+        model_id=request.model_id,
+        source=source,
+        text=answer.text,
+        stop_reason=answer.stop_reason,
+        tokens=answer.tokens,
+        decoding=request.decoding,
+        seed=request.seed,
+        index=request.index,
+    )
+
+
+def _draw(
+    model: LocalModel,
+    prompts: Sequence[Prompt],
+    requests: Sequence[Request],
+    ledger: Ledger,
+    source: str,
+    failures: dict[str, str],
+    batch_size: int,
+) -> Iterator[int]:
+    lengths = dict(zip((p.id for p in prompts), model.prompt_lengths(prompts), strict=True))
+    fitting = []
+    for request in requests:
+        length, wanted = lengths[request.prompt.id], request.decoding.max_new_tokens
+        if model.context is not None and length + wanted > model.context:
+            failures[request.id] = (
+                f"prompt of {length} tokens and max_new_tokens {wanted} exceed the context of {model.context}"
+            )
+        else:
+            fitting.append(request)
+    fitting.sort(key=lambda r: (-lengths[r.prompt.id], r.prompt.id, r.index))
+    done = len(failures)
+    if done:
+        yield done
+    answered = ledger.answered([r.id for r in fitting]).keys()
+    for start in range(0, len(fitting), batch_size):
+        batch = fitting[start : start + batch_size]
+        if any(r.id not in answered for r in batch):
+            answers = model.generate(batch)
+            ledger.put_responses(_response(r, a, source) for r, a in zip(batch, answers, strict=True))
+        done += len(batch)
+        yield done
+
+
+def _ask(
+    model: EndpointModel,
+    requests: Sequence[Request],
+    ledger: Ledger,
+    source: str,
+    failures: dict[str, str],
+    concurrency: int,
+    give_up_after: int,
+) -> Iterator[int]:
+    answered = ledger.answered([r.id for r in requests]).keys()
+    waiting = iter([r for r in requests if r.id not in answered])
+    done, in_a_row = len(answered), 0
+    if done:
+        yield done
+    pool = ThreadPoolExecutor(concurrency)
+    pending: dict[Future[Generation], Request] = {}
+    try:
+        while True:
+            while len(pending) < concurrency and (request := next(waiting, None)) is not None:
+                pending[pool.submit(model.generate_one, request)] = request
+            if not pending:
+                return
+            finished, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in finished:
+                request = pending.pop(future)
+                try:
+                    ledger.put_responses([_response(request, future.result(), source)])
+                    in_a_row = 0
+                except EndpointError as error:
+                    failures[request.id] = str(error)
+                    in_a_row += 1
+                done += 1
+                yield done
+            if in_a_row >= give_up_after:
+                raise EndpointError(
+                    f"{in_a_row} requests in a row failed, the last one with: {_last(failures)}; "
+                    "what came before is stored: mend the server and run it again"
+                )
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _last(failures: dict[str, str]) -> str:
+    return next(reversed(failures.values()))
