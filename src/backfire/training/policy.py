@@ -29,6 +29,8 @@ class Policy:
     """Parameters as they came, where saving will round them; empty otherwise."""
     special_ids: tuple[int | None, int | None]
     """The pad token's id in the configuration and in the generation configuration, which TRL overwrites."""
+    use_cache: bool
+    """From the configuration, in which the Trainer switches it off."""
 
 
 def open_policy(
@@ -88,6 +90,7 @@ def open_policy(
         source_dtypes=sources,
         initial=initial,
         special_ids=(model.config.get_text_config().pad_token_id, model.generation_config.pad_token_id),
+        use_cache=model.config.use_cache,
     )
 
 
@@ -105,7 +108,7 @@ def save_policy(
         return "float32", None
     lost = _round(model, policy) if settings.save_dtype == "source" else None
     model.config.get_text_config().pad_token_id, model.generation_config.pad_token_id = policy.special_ids
-    model.config.use_cache = True  # the Trainer switches it off in the configuration that is saved
+    model.config.use_cache = policy.use_cache
     model.save_pretrained(folder)
     return str(model.dtype).removeprefix("torch."), lost
 

@@ -106,7 +106,7 @@ def arguments(settings: TrainingSettings, policy: Policy, scratch: str) -> dict[
         "seed": settings.seed,
         "bf16": policy.dtype == "bfloat16",
         "use_cpu": policy.device == "cpu",
-        "gradient_checkpointing": settings.gradient_checkpointing,
+        "activation_checkpointing": settings.gradient_checkpointing,
         "logging_steps": settings.logging_steps,
         "logging_nan_inf_filter": False,
         "dataloader_pin_memory": policy.device != "cpu",
