@@ -75,11 +75,12 @@ class EndpointModel:
 
         Raises EndpointError with the reason where no usable reply came: an empty, filtered or failed one.
         """
+        self.check_decoding(request.decoding)
+        client = self._client
         import openai
 
-        self.check_decoding(request.decoding)
         try:
-            reply = self._ask(request)
+            reply = self._ask(client, request)
         except openai.OpenAIError as error:
             raise EndpointError(f"{self.name}: {self._without_key(error)}") from error
         if not getattr(reply, "choices", None):
@@ -93,14 +94,14 @@ class EndpointModel:
         tokens = reply.usage.completion_tokens if reply.usage else None
         return Generation(text, STOP_REASONS[choice.finish_reason], tokens)
 
-    def _ask(self, request: Request) -> Any:
+    def _ask(self, client: Any, request: Request) -> Any:
         """Send the request; leave out or rename an option that the server says it does not take."""
         import openai
 
         while True:
             options = self._options(request)
             try:
-                return self._client.chat.completions.create(
+                return client.chat.completions.create(
                     model=self.model, messages=request.prompt.as_messages(), **options
                 )
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:

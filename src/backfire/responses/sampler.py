@@ -155,7 +155,7 @@ def _ask(
 ) -> Iterator[int]:
     answered = ledger.answered([r.id for r in requests]).keys()
     waiting = iter([r for r in requests if r.id not in answered])
-    done, in_a_row = len(answered), 0
+    done, in_a_row, last_reason = len(answered), 0, ""
     if done:
         yield done
     pool = ThreadPoolExecutor(concurrency)
@@ -168,23 +168,19 @@ def _ask(
                 return
             finished, _ = wait(pending, return_when=FIRST_COMPLETED)
             for future in finished:
-                request = pending.pop(future)
+                asked = pending.pop(future)
                 try:
-                    ledger.put_responses([_response(request, future.result(), source)])
+                    ledger.put_responses([_response(asked, future.result(), source)])
                     in_a_row = 0
                 except EndpointError as error:
-                    failures[request.id] = str(error)
+                    failures[asked.id] = last_reason = str(error)
                     in_a_row += 1
                 done += 1
                 yield done
             if in_a_row >= give_up_after:
                 raise EndpointError(
-                    f"{in_a_row} requests in a row failed, the last one with: {_last(failures)}; "
+                    f"{in_a_row} requests in a row failed, the last one with: {last_reason}; "
                     "what came before is stored: mend the server and run it again"
                 )
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _last(failures: dict[str, str]) -> str:
-    return next(reversed(failures.values()))

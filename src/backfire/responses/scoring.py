@@ -21,29 +21,30 @@ def score(
 ) -> dict[str, float]:
     """Score responses and store each score once: response id -> score, in the order given.
 
-    Those that the ledger has are not scored again; parts of some batches are committed as they end, so that an
-    interrupted run goes on where it was. Raises InputError for a response whose prompt is not there.
+    Parts of eight batches are cut from the full list by length and committed as they end; a part that the ledger
+    has whole is not scored again, another is, and a response keeps its first score. An interrupted run thus
+    ends as an undisturbed one. Raises InputError for a response whose prompt is not there.
     """
     unique = {r.id: r for r in responses}
     if lost := [r.prompt_id for r in unique.values() if r.prompt_id not in prompts_by_id]:
         raise InputError(
             f"{len(lost)} responses answer prompts that were not given, such as {lost[0]}: give all their prompts"
         )
+    ordered = sorted(
+        unique.values(), key=lambda r: (-len(prompts_by_id[r.prompt_id].text) - len(r.text), r.id)
+    )
     known = ledger.scores(reward_model.id, list(unique))
-    left = [r for r in unique.values() if r.id not in known]
-    left.sort(key=lambda r: (-len(prompts_by_id[r.prompt_id].text) - len(r.text), r.id))
-    done = len(known)
-    if progress is not None and done:
-        progress(done, len(unique))
     part_size = 8 * batch_size
-    for start in range(0, len(left), part_size):
-        part = left[start : start + part_size]
-        values = reward_model.score(
-            [(prompts_by_id[r.prompt_id], r.text) for r in part], batch_size=batch_size
-        )
-        ledger.put_scores(Score(r.id, reward_model.id, value) for r, value in zip(part, values, strict=True))
-        known.update((r.id, value) for r, value in zip(part, values, strict=True))
-        done += len(part)
+    for start in range(0, len(ordered), part_size):
+        part = ordered[start : start + part_size]
+        if any(r.id not in known for r in part):
+            values = reward_model.score(
+                [(prompts_by_id[r.prompt_id], r.text) for r in part], batch_size=batch_size
+            )
+            ledger.put_scores(
+                Score(r.id, reward_model.id, value) for r, value in zip(part, values, strict=True)
+            )
         if progress is not None:
-            progress(done, len(unique))
-    return {id: known[id] for id in unique}
+            progress(min(start + part_size, len(ordered)), len(ordered))
+    stored = ledger.scores(reward_model.id, list(unique))
+    return {id: stored[id] for id in unique}
