@@ -259,7 +259,9 @@ def write_results(path: str | Path, results: Results | Mapping[str, Any]) -> Pat
     try:
         write_json(path, value)
     except ValueError as error:
-        raise InputError(f"{path}: a number is not finite ({error}): write undefined numbers as null") from error
+        raise InputError(
+            f"{path}: a number is not finite ({error}): write undefined numbers as null"
+        ) from error
     return path
 
 

@@ -1,0 +1,171 @@
+"""The plain answer at the top of the page, derived from the numbers by stated rules.
+
+Rules. A rate is *below* (or *above*) SFT's when its 95% interval lies wholly below (above) the 95% interval of the
+SFT baseline with the same family, target, world and seed; otherwise the two are *not told apart*. A comparison is one
+recipe under one attack in one such group. Nothing else is concluded.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from backfire.report.grid import BASELINE, Grid, Standing, standing
+from backfire.report.numerals import listed, percent, signed
+
+RULE = (
+    "“Below” and “above” mean that the two 95% intervals do not meet; “not told apart” means that they do, "
+    "which is not the same as equal."
+)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How one recipe's comparisons with SFT came out."""
+
+    recipe: str
+    below: int
+    above: int
+    same: int
+    unknown: int
+
+    @property
+    def compared(self) -> int:
+        return self.below + self.above + self.same
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`lead` is one paragraph; `notes` are what else a careful reader should know, one sentence each."""
+
+    lead: str
+    notes: tuple[str, ...]
+    tallies: tuple[Tally, ...]
+
+
+def answer(grid: Grid) -> Answer:
+    """Say what the intervals support about the recipes' attack success rates, and what they do not."""
+    recipes = [recipe for recipe in grid.recipes if recipe != BASELINE]
+    tallies = tuple(_tally(grid, recipe) for recipe in recipes)
+    notes = [*_missing(tallies), *_usefulness(grid, recipes), *_scope(grid)]
+    return Answer(_lead(grid, tallies), tuple(notes), tallies)
+
+
+def _tally(grid: Grid, recipe: str) -> Tally:
+    found: Counter[Standing] = Counter()
+    for group in grid.groups:
+        for cell in group.cells:
+            if cell.recipe == recipe:
+                for attack in grid.attacks:
+                    found[standing(grid.asr(cell, attack), grid.asr(group.baseline, attack))] += 1
+    return Tally(recipe, found["below"], found["above"], found["same"], found["unknown"])
+
+
+def _lead(grid: Grid, tallies: tuple[Tally, ...]) -> str:
+    compared = [tally for tally in tallies if tally.compared]
+    if not compared:
+        return (
+            "There is nothing to compare yet: no recipe has an attack success rate beside an SFT baseline's."
+        )
+    everywhere = "under every attack" if len(grid.attacks) > 1 else f"under the {grid.attacks[0]} attack"
+    if len(grid.groups) > 1:
+        everywhere += f" in all {len(grid.groups)} groups of cells"
+    always = [t.recipe for t in compared if t.below == t.compared]
+    mixed = [t for t in compared if t.below and t.above]
+    partly = [t for t in compared if 0 < t.below < t.compared and not t.above]
+    above = [t for t in compared if t.above and not t.below]
+    never = [t.recipe for t in compared if t.same == t.compared]
+    if len(never) == len(compared):
+        return (
+            f"No recipe’s attack success rate can be told apart from the SFT baseline’s ({listed(never)}): "
+            "no difference that the intervals support."
+        )
+    parts = []
+    if always:
+        parts.append(f"{listed(always)} {_have(always)} a lower attack success rate than SFT {everywhere}")
+    if partly:
+        parts.append(f"{listed([_count(t, t.below) for t in partly])} {_have(partly)} a lower one in part")
+    if above:
+        parts.append(f"{listed([_count(t, t.above) for t in above])} {_have(above)} a higher one")
+    if mixed:
+        names = [f"{t.recipe} (below in {t.below}, above in {t.above} of {t.compared})" for t in mixed]
+        parts.append(f"{listed(names)} went both ways")
+    if never:
+        parts.append(f"for {listed(never)} there is no difference that the intervals support")
+    sentence = "; ".join(parts)
+    return f"Of {len(compared)} recipes, {sentence}."
+
+
+def _have(found: list[str] | list[Tally]) -> str:
+    return "has" if len(found) == 1 else "have"
+
+
+def _count(tally: Tally, times: int) -> str:
+    return f"{tally.recipe} ({times} of {tally.compared} comparisons)"
+
+
+def _missing(tallies: tuple[Tally, ...]) -> list[str]:
+    missing = [t.recipe for t in tallies if not t.compared]
+    return [f"Not compared, for want of a rate or a baseline: {listed(missing)}."] if missing else []
+
+
+def _usefulness(grid: Grid, recipes: list[str]) -> list[str]:
+    notes = []
+    refusing = [
+        recipe
+        for recipe in recipes
+        if any(
+            standing(
+                grid.over_refusal(cell, prompts),
+                grid.over_refusal(group.baseline, prompts) if group.baseline else None,
+            )
+            == "above"
+            for group in grid.groups
+            for cell in group.cells
+            for prompts in grid.prompt_sets
+            if cell.recipe == recipe
+        )
+    ]
+    if refusing:
+        notes.append(f"Over-refusal rose above SFT’s somewhere with {listed(refusing)}.")
+    elif grid.prompt_sets:
+        notes.append("No recipe’s over-refusal lies above SFT’s.")
+    before = grid.mean_general(BASELINE).value
+    changes = {
+        recipe: value - before
+        for recipe in recipes
+        if before is not None and (value := grid.mean_general(recipe).value) is not None
+    }
+    if changes:
+        worst = min(changes, key=lambda recipe: changes[recipe])
+        best = max(changes, key=lambda recipe: changes[recipe])
+        notes.append(
+            f"Against SFT’s mean general score of {percent(before)}%, the recipes lie between "
+            f"{signed(changes[worst])} ({worst}) and {signed(changes[best])} points ({best})."
+        )
+    return notes
+
+
+def _scope(grid: Grid) -> list[str]:
+    sizes = [rate.scored for cell in grid.cells for a in grid.attacks if (rate := grid.asr(cell, a))]
+    unscored = sum(rate.unscored for cell in grid.cells for a in grid.attacks if (rate := grid.asr(cell, a)))
+    n = f"{min(sizes)}" if len(set(sizes)) == 1 else f"{min(sizes)} to {max(sizes)}" if sizes else "0"
+    notes = [
+        f"Each rate rests on {n} scored responses by the judge “{grid.judge or 'none'}”; {unscored} more could not be scored."
+    ]
+    seeds = {group.seed for group in grid.groups}
+    targets = {(group.family, group.target) for group in grid.groups}
+    worlds = [world for world in grid.worlds if world]
+    what = [_number(len(targets), "target model"), _number(len(seeds), "seed")]
+    if worlds:
+        what.insert(1, _number(len(worlds), "world"))
+    notes.append(f"It is a statement about {listed(what)}, not about preference data at large.")
+    if len(seeds) == 1:
+        notes.append(
+            "With one seed, the intervals hold the chance of sampling responses, not that of training again."
+        )
+    return notes
+
+
+def _number(n: int, noun: str) -> str:
+    return f"one {noun}" if n == 1 else f"{n} {noun}s"

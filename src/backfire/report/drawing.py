@@ -1,0 +1,90 @@
+"""From an Altair chart to a static SVG: the same bytes for the same chart, and colours that a page can replace."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from backfire.errors import InputError
+
+INK, MUTED, LINE, FAINT = "#1c2127", "#5f6871", "#e1e5ea", "#c3cad2"
+KIND_COLOURS = {
+    "baseline": "#6a737d",
+    "people": "#1d8353",
+    "source": "#c8501e",
+    "reward model": "#2463c9",
+    "other": "#8447b8",
+}
+"""What decides which response is chosen, as a colour; the page replaces each in dark mode."""
+
+KIND_SHAPES = {
+    "baseline": "diamond",
+    "people": "triangle-up",
+    "source": "square",
+    "reward model": "circle",
+    "other": "cross",
+}
+
+FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One small drawing. `title` stands above it, `svg` is an <svg> element."""
+
+    title: str
+    svg: str
+    width: int
+
+
+def altair() -> Any:
+    """The altair module; InputError with the mend where the pictures' packages are not installed."""
+    try:
+        import altair as alt
+        import vl_convert  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            f"the report's pictures need altair and vl-convert ({error}): pip install 'backfire[plots]'"
+        ) from error
+    return alt
+
+
+def draw(chart: Any, title: str, description: str) -> Panel:
+    """Convert a chart to SVG without a browser."""
+    import vl_convert
+
+    themed = chart.configure(
+        background="transparent",
+        font=FONT,
+        aria=False,
+        view={"stroke": None},
+        axis={
+            "labelColor": MUTED,
+            "titleColor": MUTED,
+            "titleFontWeight": "normal",
+            "labelFontSize": 11,
+            "titleFontSize": 11,
+            "gridColor": LINE,
+            "domainColor": FAINT,
+            "ticks": False,
+            "labelPadding": 5,
+            "labelLimit": 110,
+            "labelFlush": False,
+        },
+    )
+    svg = vl_convert.vegalite_to_svg(themed.to_dict())
+    return Panel(title, _inline(svg, description), _width(svg))
+
+
+def _width(svg: str) -> int:
+    match = re.search(r'<svg[^>]*? width="([\d.]+)"', svg)
+    return round(float(match.group(1))) if match else 0
+
+
+def _inline(svg: str, description: str) -> str:
+    """Name the picture for screen readers; namespaces and ids are not needed inside a page."""
+    from markupsafe import escape
+
+    svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg, count=2)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(description)}"', 1)
