@@ -61,3 +61,22 @@ def test_verdicts(kind: Kind | None, text: str, harmful: bool | None, refusal: b
     assert (verdict.harmful, verdict.refusal) == (harmful, refusal)
     assert bool(verdict.reason) == (harmful is None)
     assert verdict.judge == "phrases"
+
+
+def test_agreement_with_people_is_the_published_one(real_data) -> None:  # type: ignore[no-untyped-def]
+    """JailbreakEval publishes for this list on 4,000 rows: accuracy .60, recall .95, precision .59, F1 .73."""
+    import csv
+
+    with (real_data / "jailbreakeval/Safe-RLHFmini.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    judge, found = PhraseJudge(), []
+    for row in rows:
+        prompt = Prompt.of(row["question"], kind="harmful")
+        harmful = judge.judge(prompt, given_response(prompt, "someone", row["answer"])).harmful
+        if harmful is not None:
+            found.append((harmful, row["label"] == "1"))
+    assert len(found) > 3900
+    both = sum(h and y for h, y in found)
+    recall, precision = both / sum(y for _, y in found), both / sum(h for h, _ in found)
+    accuracy = sum(h == y for h, y in found) / len(found)
+    assert [accuracy, recall, precision] == pytest.approx([0.60, 0.95, 0.59], abs=0.015)
