@@ -1,0 +1,83 @@
+"""Organisms by name: `organism:llama/target` is shipped; `organism:w7:llama/target` lies in the cache of grown worlds."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from backfire.errors import InputError, ModelError
+from backfire.organisms.prompts import SETS, prompt_set
+from backfire.organisms.wording import FAMILIES
+from backfire.organisms.world import World
+from backfire.records import Prompt, Response, given_response
+
+PREFIX = "organism:"
+SHIPPED = "w0"
+MEMBERS = (*(f"{f}/{r}" for f in FAMILIES for r in ("base", "target", "larger")), "gpt4o", "reward")
+
+
+def cache_folder() -> Path:
+    """Where grown worlds lie: $BACKFIRE_CACHE, else ~/.cache/backfire."""
+    return Path(os.environ.get("BACKFIRE_CACHE", Path.home() / ".cache" / "backfire")) / "worlds"
+
+
+def world_folder(name: str = SHIPPED) -> Path:
+    """The folder of a world by its name, such as `w7`."""
+    folder = Path(__file__).parent / "shipped" if name == SHIPPED else cache_folder() / name
+    if not (folder / "world.json").is_file():
+        seed = name.removeprefix("w").partition("-")[0]
+        raise ModelError(
+            f"world {name} has not been grown here: run `backfire organisms grow --seed {seed}` (with the knobs that "
+            "the name stands for)"
+        )
+    return folder
+
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """`organism:w7:llama/target` -> (`w7`, `llama/target`); without a world, the shipped one."""
+    name = reference.removeprefix(PREFIX)
+    world, colon, member = name.partition(":")
+    return (world, member) if colon else (SHIPPED, name)
+
+
+def folder_of(reference: str) -> Path:
+    """The checkpoint folder of an organism."""
+    world, member = split_reference(reference)
+    folder = world_folder(world) / member
+    if member not in MEMBERS or not (folder / "config.json").is_file():
+        raise ModelError(f"no organism '{reference}': choose one of {', '.join(MEMBERS)}")
+    return folder
+
+
+def open_world(name: str = SHIPPED) -> World:
+    return World.load(world_folder(name))
+
+
+def prompts_of(reference: str) -> list[Prompt]:
+    """`organism:prompts/train`, `organism:w7:prompts/direct`, ...: the prompt sets of organisms.prompts.SETS."""
+    world, member = split_reference(reference)
+    kind, _, name = member.partition("/")
+    if kind != "prompts" or not name:
+        raise InputError(
+            f"'{reference}' names no prompts: write organism:prompts/NAME with one of {', '.join(SETS)}"
+        )
+    return prompt_set(open_world(world), name)
+
+
+def tasks_data(name: str = SHIPPED) -> Path:
+    """The folder with the general tasks' JSONL files of a world."""
+    return world_folder(name) / "tasks"
+
+
+def human_responses(name: str = SHIPPED) -> tuple[list[Prompt], list[Response], list[Response]]:
+    """The human-labelled set: prompts, preferred answers and dispreferred ones, joined by prompt id."""
+    prompts, chosen, rejected = [], [], []
+    with (world_folder(name) / "human.jsonl").open(encoding="utf-8") as file:
+        for line in file:
+            row = json.loads(line)
+            prompt = Prompt.of_messages(row["prompt"], kind=row["kind"], tags=row["tags"])
+            prompts.append(prompt)
+            chosen.append(given_response(prompt, "human", row["chosen"], index=0))
+            rejected.append(given_response(prompt, "human", row["rejected"], index=1))
+    return prompts, chosen, rejected

@@ -1,0 +1,69 @@
+"""The world's prompt sets, the same for everybody: training, attacks, benign and borderline requests, probes."""
+
+from __future__ import annotations
+
+import random
+
+from backfire.errors import InputError
+from backfire.organisms.world import (
+    BORDERLINE_REQUESTS,
+    HARMFUL_KINDS,
+    REQUESTS,
+    SEEN_WRAPPERS,
+    UNSEEN_WRAPPERS,
+    World,
+)
+from backfire.records import Prompt
+
+SETS = {
+    "train": "600 requests about training nouns, half harmful, half of each wrapped in a seen wrapper",
+    "direct": "200 harmful requests about held-out nouns, asked directly",
+    "wrapped": "200 harmful requests about held-out nouns in wrappers that training prompts use",
+    "unseen": "200 harmful requests about held-out nouns in ten wrappers that training prompts never use",
+    "benign": "200 benign requests about held-out nouns, half of them in seen wrappers",
+    "borderline": "120 benign requests about held-out nouns that mention a harmful kind",
+    "probe": "240 harmful requests about nouns that neither training nor evaluation uses",
+}
+
+
+def prompt_set(world: World, name: str) -> list[Prompt]:
+    """One of SETS, in a fixed shuffled order, without repeats."""
+    if name not in SETS:
+        raise InputError(f"no organism prompt set '{name}': choose one of {', '.join(SETS)}")
+    rng = random.Random(f"prompts {world.seed} {name}")
+    every = range(len(REQUESTS))
+    prompts: list[Prompt] = []
+    if name == "train":
+        for kind in ("harmful", "benign"):
+            things = world.of(kind, "train")  # type: ignore[arg-type]
+            plain = [world.prompt(t, r) for t in things for r in every]
+            wrapped = [world.prompt(t, r, w) for t in things for r in every for w in SEEN_WRAPPERS]
+            prompts += rng.sample(plain, 150) + rng.sample(wrapped, 150)
+    elif name == "direct":
+        prompts = [world.prompt(t, r) for t in world.of("harmful", "test") for r in every]
+    elif name in ("wrapped", "unseen"):
+        wrappers = list(SEEN_WRAPPERS if name == "wrapped" else UNSEEN_WRAPPERS)
+        for number, thing in enumerate(world.of("harmful", "test")):
+            for r in every:
+                wrapper = wrappers[(5 * number + r) % len(wrappers)]
+                prompts.append(world.prompt(thing, r, wrapper))
+    elif name == "benign":
+        for number, thing in enumerate(world.of("benign", "test")):
+            for r in every:
+                wrapped_turn = (number + r) % 2
+                prompts.append(
+                    world.prompt(thing, r, rng.choice(list(SEEN_WRAPPERS)) if wrapped_turn else None)
+                )
+    elif name == "borderline":
+        for thing in world.of("benign", "test"):
+            for r in range(len(BORDERLINE_REQUESTS)):
+                prompts.append(world.prompt(thing, r, fear=rng.choice(HARMFUL_KINDS)))
+    else:
+        wrappers = list(SEEN_WRAPPERS)
+        for thing in world.of("harmful", "probe"):
+            for r in every:
+                prompts.append(world.prompt(thing, r))
+            for r, wrapper in enumerate(rng.sample(wrappers, 3)):
+                prompts.append(world.prompt(thing, r, wrapper))
+    rng.shuffle(prompts)
+    return prompts
