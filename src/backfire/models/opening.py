@@ -75,6 +75,10 @@ def resolve(reference: str) -> Path:
         from backfire.organisms.catalog import folder_of
 
         return folder_of(reference)
+    if not reference.strip():
+        raise ModelError(
+            "the model reference is blank: name a checkpoint folder, or a hub name such as org/model"
+        )
     folder = Path(reference).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
@@ -84,7 +88,7 @@ def resolve(reference: str) -> Path:
         return folder
     if folder.is_file():
         raise ModelError(f"{reference} is a file: name the checkpoint folder that holds it")
-    if reference.startswith((".", "/", "~")) or reference.count("/") > 1 or not reference.strip():
+    if reference.startswith((".", "/", "~")) or reference.count("/") > 1:
         raise ModelError(
             f"there is no folder {reference!r}: name a checkpoint folder, or a hub name such as org/model"
         )

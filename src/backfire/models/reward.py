@@ -46,7 +46,9 @@ class RewardModel:
         done = 0
         size = batch_size if self.tokenizer.pad_token_id is not None else 1
         for places in length_batches([len(row["input_ids"]) for row in rows], size):
-            batch = self.tokenizer.pad([rows[i] for i in places], return_tensors="pt", padding_side="right")
+            batch = self.tokenizer.pad(
+                [rows[i] for i in places], padding=size > 1, padding_side="right", return_tensors="pt"
+            )
             with torch.inference_mode():
                 logits = self.model(**batch.to(self.model.device)).logits
             for i, value in zip(places, logits[:, self.label].float().tolist(), strict=True):
