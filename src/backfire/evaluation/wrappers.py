@@ -1,0 +1,41 @@
+"""Ways to put a request: each is a pure function from prompt to prompt.
+
+Only what the paper itself used is here: arXiv 2504.02193 asks AdvBench's requests directly, in Alpaca's template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from backfire.errors import InputError
+from backfire.records import Prompt
+
+Wrapper = Callable[[Prompt], Prompt]
+
+ALPACA = (
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n{instruction}\n\n### Response:"
+)
+"""The prompt without input of Stanford Alpaca (Taori et al. 2023, github.com/tatsu-lab/stanford_alpaca, Apache-2.0)."""
+
+
+def direct(prompt: Prompt) -> Prompt:
+    """The request as it is."""
+    return prompt
+
+
+def alpaca(prompt: Prompt) -> Prompt:
+    """The last turn in Alpaca's template; the tag `wrapper` says so."""
+    turns = prompt.as_messages()
+    turns[-1] = {**turns[-1], "content": ALPACA.format(instruction=prompt.text)}
+    return Prompt.of_messages(turns, kind=prompt.kind, tags={**prompt.tags, "wrapper": "alpaca"})
+
+
+WRAPPERS: Mapping[str, Wrapper] = {"direct": direct, "alpaca": alpaca}
+
+
+def wrap(prompts: Iterable[Prompt], wrapper: str) -> list[Prompt]:
+    """Put every prompt in the wrapper of this name; InputError lists the names there are."""
+    if wrapper not in WRAPPERS:
+        raise InputError(f"there is no wrapper {wrapper!r}: choose one of {', '.join(WRAPPERS)}")
+    return [WRAPPERS[wrapper](prompt) for prompt in prompts]
