@@ -1,6 +1,7 @@
 """Tables, figures and the page: reads results only, opens no model."""
 
 from backfire.report.page import render_page, write_page
+from backfire.report.picture import write_picture
 from backfire.report.results import Cell, Results, parse_results, read_results, write_results
 from backfire.report.terminal import results_table
 
@@ -12,5 +13,6 @@ __all__ = [
     "render_page",
     "results_table",
     "write_page",
+    "write_picture",
     "write_results",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backfire.errors import InputError
+from backfire.report.numerals import printable
 
 INK, MUTED, LINE, FAINT = "#1c2127", "#5f6871", "#e1e5ea", "#c3cad2"
 KIND_COLOURS = {
@@ -51,11 +52,17 @@ def altair() -> Any:
 
 
 def draw(chart: Any, title: str, description: str) -> Panel:
-    """Convert a chart to SVG without a browser."""
+    """Convert a chart to an SVG element without a browser; `description` is read to those who cannot see it."""
+    svg = to_svg(chart)
+    return Panel(title, _inline(svg, description), _width(svg))
+
+
+def to_svg(chart: Any, background: str = "transparent") -> str:
+    """A chart as a whole SVG document in the house style."""
     import vl_convert
 
     themed = chart.configure(
-        background="transparent",
+        background=background,
         font=FONT,
         aria=False,
         view={"stroke": None},
@@ -72,9 +79,11 @@ def draw(chart: Any, title: str, description: str) -> Panel:
             "labelLimit": 110,
             "labelFlush": False,
         },
+        title={"anchor": "start", "fontSize": 13, "color": INK},
+        legend={"labelColor": MUTED, "labelFontSize": 12, "symbolSize": 70, "columnPadding": 18},
     )
-    svg = vl_convert.vegalite_to_svg(themed.to_dict())
-    return Panel(title, _inline(svg, description), _width(svg))
+    svg: str = vl_convert.vegalite_to_svg(themed.to_dict())
+    return svg
 
 
 def _width(svg: str) -> int:
@@ -87,4 +96,4 @@ def _inline(svg: str, description: str) -> str:
     from markupsafe import escape
 
     svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg, count=2)
-    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(description)}"', 1)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(printable(description))}"', 1)

@@ -166,6 +166,13 @@ def standing(rate: AttackRate | RefusalRate | None, baseline: AttackRate | Refus
     return "same"
 
 
+def standing_of_change(change: Mean) -> Standing:
+    """Where a mean change lies against zero, by its interval over worlds."""
+    if change.low is None or change.high is None:
+        return "unknown"
+    return "below" if change.high < 0 else "above" if change.low > 0 else "same"
+
+
 def _mean(values: list[float]) -> Mean:
     if not values:
         return Mean(None, None, None, 0)

@@ -29,7 +29,7 @@ def interval(low: str, high: str) -> str:
     """Two shown numbers as an interval, or nothing where there is none."""
     if UNDEFINED in (low, high):
         return ""
-    return f"{low} to {high}" if "−" in low + high else f"{low}–{high}"
+    return f"{low} to {high}" if {"−", "+"} & set(low + high) else f"{low}–{high}"
 
 
 def listed(names: list[str]) -> str:

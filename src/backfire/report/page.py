@@ -9,11 +9,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from backfire.report.answer import RULE, answer
+from backfire.report.answer import answer
 from backfire.report.drawing import KIND_COLOURS
 from backfire.report.grid import FEWEST_WORLDS, Grid, Group, Mean
 from backfire.report.numerals import UNDEFINED, cut, decimal, interval, percent, printable, signed
 from backfire.report.paper import PAPER, SIGNIFICANT_AT_SEVEN, agreement, paper_order
+from backfire.report.picture import LEGEND
 from backfire.report.pictures import kind_of, pictures
 from backfire.report.results import Cell, Example, Results, parse_results
 from backfire.report.table import Column, Entry, columns
@@ -93,13 +94,13 @@ def render_page(results: Results | Mapping[str, Any]) -> str:
         results=checked,
         grid=grid,
         answer=answer(grid),
-        rule=RULE,
         headings=[(name, len(list(found))) for name, found in groupby(column.heading for column in shown)],
         columns=shown,
         starts=_starts(shown),
         sections=_sections(grid, shown, numbers),
         summary=_summary(grid),
         fewest_worlds=FEWEST_WORLDS,
+        legend=LEGEND,
         kinds=[kind for kind in KIND_COLOURS if any(kind_of(recipe) == kind for recipe in grid.recipes)],
         pictures=pictures(grid),
         paper=PAPER,
@@ -176,6 +177,8 @@ def _value(value: object) -> str:
     """A provenance or settings value as text."""
     if value is None:
         return UNDEFINED
+    if isinstance(value, dict) and value and not any(isinstance(v, dict | list) for v in value.values()):
+        return "; ".join(f"{name}: {_value(content)}" for name, content in value.items())
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from backfire.report.drawing import INK, KIND_COLOURS, KIND_SHAPES, MUTED, Panel, altair, draw
 from backfire.report.grid import BASELINE, Grid, Mean
 from backfire.report.labels import place_labels
-from backfire.report.numerals import printable
+from backfire.report.numerals import percent, printable
 from backfire.report.paper import RANKED_BY
 from backfire.report.results import Cell, Training
 
@@ -100,8 +100,15 @@ def kind_of(recipe: str) -> str:
     return RANKED_BY.get(recipe, "other")
 
 
-def asr_panel(grid: Grid, attack: str, *, width: int = WIDTH) -> Panel:
-    """Attack success rate per recipe with intervals, the baseline's as a band."""
+def asr_panel(grid: Grid, attack: str) -> Panel:
+    """Attack success rate per recipe with intervals, as one of the page's panels."""
+    said = [f"{recipe} {percent(_asr(grid, recipe, attack)[0])}" for recipe in grid.recipes]
+    description = f"Attack success rate in percent, {attack}: {', '.join(said)}"
+    return draw(asr_chart(grid, attack), attack, description)
+
+
+def asr_chart(grid: Grid, attack: str, *, legend: Any = None, named: bool = True) -> Any:
+    """Attack success rate per recipe with intervals, the baseline's as a band; `named` says who is in which row."""
     alt = altair()
     rows, singles = [], []
     for recipe in grid.recipes:
@@ -120,7 +127,7 @@ def asr_panel(grid: Grid, attack: str, *, width: int = WIDTH) -> Panel:
         sort=names,
         scale=alt.Scale(domain=names),
         title=None,
-        axis=alt.Axis(grid=False, domain=False, labelColor=INK, labelFontSize=12),
+        axis=alt.Axis(grid=False, domain=False, labelColor=INK, labelFontSize=12, labels=named),
     )
     x = alt.X(
         "asr:Q",
@@ -140,22 +147,20 @@ def asr_panel(grid: Grid, attack: str, *, width: int = WIDTH) -> Panel:
         layers.append(
             alt.Chart(alt.Data(values=singles))
             .mark_circle(size=18, opacity=0.3)
-            .encode(x=x, y=y, color=_colour(alt))
+            .encode(x=x, y=y, color=_colour(alt, legend))
         )
     base = alt.Chart(alt.Data(values=rows))
     layers.append(
         base.mark_rule(strokeWidth=2, opacity=0.75).encode(
-            x=alt.X("low:Q"), x2="high:Q", y=y, color=_colour(alt)
+            x=alt.X("low:Q"), x2="high:Q", y=y, color=_colour(alt, legend)
         )
     )
     layers.append(
         base.mark_point(size=62, filled=True, opacity=1).encode(
-            x=x, y=y, color=_colour(alt), shape=_shape(alt)
+            x=x, y=y, color=_colour(alt, legend), shape=_shape(alt, legend)
         )
     )
-    chart = alt.layer(*layers).properties(width=width - 20, height=24 * len(names))
-    said = ", ".join(f"{row['recipe']} {row['asr']:.1f}" for row in rows)
-    return draw(chart, attack, f"Attack success rate in percent, {attack}: {said}")
+    return alt.layer(*layers).properties(width=WIDTH - 20, height=24 * len(names))
 
 
 def _scatter(
@@ -208,7 +213,7 @@ def _scatter(
     for align in ("left", "center", "right"):
         named = alt.Chart(alt.Data(values=[row for row in rows if row["align"] == align]))
         layers.append(
-            named.mark_text(align=align, baseline="middle", fontSize=11, color=INK).encode(
+            named.mark_text(align=align, baseline="middle", fontSize=11, color=INK, limit=130).encode(
                 x=alt.X("label_x:Q"), y=alt.Y("label_y:Q"), text="recipe:N"
             )
         )
@@ -291,7 +296,7 @@ def _row(recipe: str, **numbers: float) -> dict[str, Any]:
 
 
 def _name(recipe: str) -> str:
-    return printable(recipe)[:24]
+    return printable(recipe)
 
 
 def _hundred(bound: float | None, value: float) -> float:
@@ -306,11 +311,11 @@ def _domain(values: list[float], in_percent: bool) -> list[float]:
     return [max(0.0, low - pad), min(100.0, high + pad)]
 
 
-def _colour(alt: Any) -> Any:
+def _colour(alt: Any, legend: Any = None) -> Any:
     scale = alt.Scale(domain=list(KIND_COLOURS), range=list(KIND_COLOURS.values()))
-    return alt.Color("kind:N", scale=scale, legend=None)
+    return alt.Color("kind:N", scale=scale, legend=legend)
 
 
-def _shape(alt: Any) -> Any:
+def _shape(alt: Any, legend: Any = None) -> Any:
     scale = alt.Scale(domain=list(KIND_SHAPES), range=list(KIND_SHAPES.values()))
-    return alt.Shape("kind:N", scale=scale, legend=None)
+    return alt.Shape("kind:N", scale=scale, legend=legend)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from backfire.report.grid import Grid, Group, Standing, standing
@@ -44,41 +45,43 @@ def columns(grid: Grid) -> list[Column]:
 
 
 def _attack_column(grid: Grid, attack: str) -> Column:
-    sizes = {rate.scored for cell in grid.cells if (rate := grid.asr(cell, attack))}
+    usual = _usual(rate.scored for cell in grid.cells if (rate := grid.asr(cell, attack)))
 
     def entry(group: Group, cell: Cell) -> Entry:
         rate = grid.asr(cell, attack)
         place: Standing = (
             "unknown" if cell is group.baseline else standing(rate, grid.asr(group.baseline, attack))
         )
-        return _rate_entry(rate, "harmful", None if rate is None else rate.harmful, len(sizes) > 1, place)
+        return _rate_entry(rate, "harmful", None if rate is None else rate.harmful, usual, place)
 
-    return Column("Attack success rate", attack, _unit(sizes), entry)
+    return Column("Attack success rate", attack, f"%, n {usual}" if usual else "%", entry)
 
 
 def _refusal_column(grid: Grid, prompts: str) -> Column:
-    sizes = {rate.scored for cell in grid.cells if (rate := grid.over_refusal(cell, prompts))}
+    usual = _usual(rate.scored for cell in grid.cells if (rate := grid.over_refusal(cell, prompts)))
 
     def entry(group: Group, cell: Cell) -> Entry:
         rate = grid.over_refusal(cell, prompts)
         before = grid.over_refusal(group.baseline, prompts) if group.baseline else None
         place: Standing = "unknown" if cell is group.baseline else standing(rate, before)
-        return _rate_entry(rate, "refused", None if rate is None else rate.refusals, len(sizes) > 1, place)
+        return _rate_entry(rate, "refused", None if rate is None else rate.refusals, usual, place)
 
-    return Column("Over-refusal", prompts, _unit(sizes), entry)
+    return Column("Over-refusal", prompts, f"%, n {usual}" if usual else "%", entry)
 
 
-def _unit(sizes: set[int]) -> str:
-    return f"%, n {next(iter(sizes))}" if len(sizes) == 1 else "%"
+def _usual(sizes: Iterable[int]) -> int | None:
+    """The n that most cells have; it stands in the heading, and others in their cells."""
+    found = Counter(sizes).most_common(1)
+    return found[0][0] if found else None
 
 
 def _rate_entry(
-    rate: AttackRate | RefusalRate | None, what: str, hits: int | None, with_n: bool, place: Standing
+    rate: AttackRate | RefusalRate | None, what: str, hits: int | None, usual: int | None, place: Standing
 ) -> Entry:
     if rate is None:
         return Entry(UNDEFINED, detail="not measured")
     small = [interval(percent(rate.low), percent(rate.high))]
-    if with_n:
+    if rate.scored != usual:
         small.append(f"n {rate.scored}")
     if rate.unscored:
         small.append(f"{rate.unscored} unscored")
