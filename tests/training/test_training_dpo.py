@@ -191,7 +191,7 @@ def test_a_run_that_diverges_says_so_and_leaves_nothing(tiny_llama: Path, tmp_pa
 
 
 def test_bad_policies_and_folders_are_named(tiny_llama: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="does not exist"):
+    with pytest.raises(ModelError, match="there is no folder"):
         train_dpo(tmp_path / "absent", easy(), tmp_path / "out", FAST)
     full = tmp_path / "thesis"
     full.mkdir()

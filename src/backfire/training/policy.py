@@ -42,22 +42,19 @@ def open_policy(
     that it keeps every turn of theirs. Raises ModelError or TemplateError.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    folder = _resolve(reference)
-    if Path(folder, "adapter_config.json").is_file():
+    from backfire.models.opening import open_folder, open_tokenizer, resolve
+
+    folder = resolve(str(reference))
+    if (folder / "adapter_config.json").is_file():
         raise ModelError(
             f"policy {reference} is an adapter: training starts from a whole model. Merge it into its base first "
             "(PEFT: merge_and_unload, then save_pretrained)"
         )
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"policy {reference} cannot be opened ({error}): name a folder with config.json, safetensors and a "
-            "tokenizer, or a hub name"
-        ) from error
+    tokenizer = open_tokenizer(folder)
+    # An absolute path, because an adapter stores it as its base.
+    model = open_folder(AutoModelForCausalLM, folder.resolve(), "auto")
     if tokenizer.eos_token is None:
         raise ModelError(
             f"policy {reference}: the tokenizer has no end token: set eos_token in its configuration"
@@ -121,22 +118,6 @@ def usable_folder(out: str | Path) -> Path:
     if folder.is_dir() and any(folder.iterdir()) and not (folder / FILE).is_file():
         raise InputError(f"out {folder} holds something that no training run wrote: name a new folder")
     return folder
-
-
-def _resolve(reference: str | Path) -> str:
-    """A folder's absolute path (an adapter stores it as its base), or a hub name."""
-    text = str(reference)
-    if text.startswith("organism:"):
-        from backfire.organisms.catalog import folder_of
-
-        return str(folder_of(text))
-    if Path(text).is_dir():
-        if not Path(text, "config.json").is_file() and not Path(text, "adapter_config.json").is_file():
-            raise ModelError(f"policy {text} has no config.json: name a checkpoint folder")
-        return str(Path(text).resolve())
-    if isinstance(reference, Path) or text.count("/") > 1 or text.startswith((".", "/", "~")):
-        raise ModelError(f"policy {text} does not exist: name a checkpoint folder, an organism or a hub name")
-    return text
 
 
 def _round(model: Any, policy: Policy) -> float | None:
