@@ -20,8 +20,10 @@ OFFICIAL = "https://api.openai.com/v1"
 class EndpointModel:
     """A chat model reached by the `openai` client; safe to call from several threads.
 
-    Its id is base URL and model name: what the server runs behind them cannot be seen from here. The key comes
-    from OPENAI_API_KEY and is neither stored nor printed.
+    Its id is base URL and model name: what the server runs behind them cannot be seen from here, nor can the
+    defaults that it takes from the checkpoint for what the API does not carry (vLLM: start it with
+    `--generation-config vllm`; `transformers serve` samples only where generation_config.json has do_sample
+    true). The key comes from OPENAI_API_KEY and is neither stored nor printed.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -72,6 +73,8 @@ def sample(
         if progress is not None:
             progress(done, len(requests))
     answers = ledger.answered([r.id for r in requests])
+    if isinstance(model, EndpointModel) and not decoding.greedy:
+        _warn_if_greedy(model, list(answers.values()))
     return Sampled(
         [answers[r.id] for r in requests if r.id in answers],
         [Failure(r, failures[r.id]) for r in requests if r.id not in answers],
@@ -184,3 +187,18 @@ def _ask(
                 )
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _warn_if_greedy(model: EndpointModel, responses: Sequence[Response]) -> None:
+    """Warn where repeated requests always got the same text although the temperature is above 0."""
+    texts: dict[str, list[str]] = {}
+    for response in responses:
+        texts.setdefault(response.prompt_id, []).append(response.text)
+    repeated = [t for t in texts.values() if len(t) > 1]
+    if len(repeated) >= 3 and all(len(set(t)) == 1 for t in repeated):
+        warnings.warn(
+            f"{model.name} gave the same text to every repetition of each of {len(repeated)} prompts although the "
+            "temperature is above 0: the server decodes greedily or caches (`transformers serve` does unless "
+            "the checkpoint's generation_config.json has do_sample true)",
+            stacklevel=3,
+        )
