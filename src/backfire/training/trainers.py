@@ -17,6 +17,7 @@ from typing import Any
 
 import datasets
 import transformers
+from torch.utils.data import DataLoader
 from transformers import TrainerCallback
 from trl import DPOTrainer, SFTTrainer
 
@@ -66,7 +67,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
 
 
 class CountingDPOTrainer(DPOTrainer):  # type: ignore[misc]
-    """DPOTrainer that counts, on the tokens it trains on, what `max_length` drops and truncates."""
+    """DPOTrainer that counts, on its own tokens, what `max_length` drops and truncates."""
 
     counted: Examples
 
@@ -82,14 +83,38 @@ class CountingDPOTrainer(DPOTrainer):  # type: ignore[misc]
             "rejected": [prompts[i] + rejected[i] for i in kept],
         }
         self.counted = _count(prepared, prompts, kept, sides, limit, processing_class)
-        return prepared.select(kept)
+        return prepared.select(kept).select_columns(["prompt_ids", "chosen_ids", "rejected_ids"])
+
+    def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
+        """As TRL's, with columns `ref_chosen_logps` and `ref_rejected_logps`, but in memory (TRL's cache file of a
+        table in memory is lost between processes) and in batches of like length, the longest first."""
+        rows = dataset.to_dict()
+        lengths = [
+            len(p) + max(len(c), len(r))
+            for p, c, r in zip(rows["prompt_ids"], rows["chosen_ids"], rows["rejected_ids"], strict=True)
+        ]
+        order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+        loader = self.accelerator.prepare(
+            DataLoader(dataset.select(order), batch_size=batch_size, collate_fn=self.data_collator)
+        )
+        found: list[tuple[float, float]] = []
+        for batch in loader:
+            logps = self.compute_ref_log_probs(self.ref_model or self.model, batch)
+            chosen, rejected = (
+                side.float().cpu().tolist() for side in self.accelerator.gather_for_metrics(logps)
+            )
+            found += zip(chosen, rejected, strict=True)
+        by_row = dict(zip(order, found, strict=True))
+        rows["ref_chosen_logps"] = [by_row[i][0] for i in range(len(lengths))]
+        rows["ref_rejected_logps"] = [by_row[i][1] for i in range(len(lengths))]
+        return datasets.Dataset.from_dict(rows)
 
     def _send_telemetry(self) -> None:
         pass
 
 
 class CountingSFTTrainer(SFTTrainer):  # type: ignore[misc]
-    """SFTTrainer that counts, on the tokens it trains on, what `max_length` drops and truncates."""
+    """SFTTrainer that counts, on its own tokens, what `max_length` drops and truncates."""
 
     counted: Examples
 
