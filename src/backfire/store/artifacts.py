@@ -18,7 +18,7 @@ def write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
+    aside.replace(path)
 
 
 def write_json(path: Path, value: object) -> None:
@@ -43,7 +43,7 @@ def artifact(folder: Path, configuration: dict[str, Any]) -> Iterator[Path]:
         yield aside
         write_json(aside / MANIFEST, configuration)
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(aside, folder)
+        aside.replace(folder)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise

@@ -62,9 +62,7 @@ class Ledger:
             self._db.execute(f"PRAGMA user_version={LAYOUT}")
         except sqlite3.DatabaseError as error:
             self._db.close()
-            raise InputError(
-                f"{self.path} is not a ledger ({error}): name another file"
-            ) from error
+            raise InputError(f"{self.path} is not a ledger ({error}): name another file") from error
 
     def __enter__(self) -> Ledger:
         return self
@@ -118,18 +116,18 @@ class Ledger:
             for r in responses
         ]
         with self._transaction() as db:
-            db.executemany(
-                "INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
-            )
+            db.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def answered(self, request_ids: Sequence[str]) -> dict[str, Response]:
         """The stored responses among these requests, by request id."""
         rows = self._select(_RESPONSES, "request_id", request_ids)
         return {r.request_id: r for r in map(_response, rows)}
 
-    def responses_of(
-        self, source: str, prompt_ids: Sequence[str] | None = None
-    ) -> list[Response]:
+    def responses(self, ids: Sequence[str]) -> dict[str, Response]:
+        """The stored responses among these ids, by response id."""
+        return {r.id: r for r in map(_response, self._select(_RESPONSES, "id", ids))}
+
+    def responses_of(self, source: str, prompt_ids: Sequence[str] | None = None) -> list[Response]:
         """All stored responses that `source` wrote, to these prompts or to any, by prompt and sample."""
         rows = self._db.execute(
             _RESPONSES + " WHERE source = ? ORDER BY prompt_id, sample, request_id", (source,)
@@ -142,9 +140,7 @@ class Ledger:
 
     def sources(self) -> dict[str, int]:
         """Who has written responses, and how many."""
-        return dict(
-            self._db.execute("SELECT source, COUNT(*) FROM responses GROUP BY source ORDER BY 1")
-        )
+        return dict(self._db.execute("SELECT source, COUNT(*) FROM responses GROUP BY source ORDER BY 1"))
 
     def put_scores(self, scores: Iterable[Score]) -> None:
         rows = [(s.response_id, s.scorer_id, s.value) for s in scores]
@@ -154,7 +150,9 @@ class Ledger:
     def scores(self, scorer_id: str, response_ids: Sequence[str]) -> dict[str, float]:
         """Scores by response id, for those that this scorer has scored."""
         rows = self._select(
-            "SELECT response_id, value FROM scores", "response_id", response_ids,
+            "SELECT response_id, value FROM scores",
+            "response_id",
+            response_ids,
             ("scorer_id = ?", scorer_id),
         )
         return {row[0]: row[1] for row in rows}
@@ -163,9 +161,7 @@ class Ledger:
         return [row[0] for row in self._db.execute("SELECT DISTINCT scorer_id FROM scores")]
 
     def put_verdicts(self, verdicts: Iterable[Verdict]) -> None:
-        rows = [
-            (v.response_id, v.judge_id, v.judge, v.harmful, v.refusal, v.reason) for v in verdicts
-        ]
+        rows = [(v.response_id, v.judge_id, v.judge, v.harmful, v.refusal, v.reason) for v in verdicts]
         with self._transaction() as db:
             db.executemany("INSERT OR IGNORE INTO verdicts VALUES (?, ?, ?, ?, ?, ?)", rows)
 
@@ -176,10 +172,7 @@ class Ledger:
             response_ids,
             ("judge_id = ?", judge_id),
         )
-        return {
-            row[0]: Verdict(row[0], row[1], row[2], _flag(row[3]), _flag(row[4]), row[5])
-            for row in rows
-        }
+        return {row[0]: Verdict(row[0], row[1], row[2], _flag(row[3]), _flag(row[4]), row[5]) for row in rows}
 
     def _select(
         self,
@@ -196,9 +189,7 @@ class Ledger:
         for start in range(0, len(values), 900):
             part = values[start : start + 900]
             marks = ",".join("?" * len(part))
-            yield from self._db.execute(
-                f"{sql} WHERE {condition} AND {column} IN ({marks})", (*extra, *part)
-            )
+            yield from self._db.execute(f"{sql} WHERE {condition} AND {column} IN ({marks})", (*extra, *part))
 
 
 _RESPONSES = (
@@ -208,8 +199,9 @@ _RESPONSES = (
 
 
 def _response(row: tuple[Any, ...]) -> Response:
-    decoding = None if row[7] is None else Decoding(**json.loads(row[7]))
-    return Response(*row[:7], decoding=decoding, seed=row[8], index=row[9])
+    request_id, prompt_id, model_id, source, text, stop_reason, tokens, decoding, seed, sample = row
+    drawn = None if decoding is None else Decoding(**json.loads(decoding))
+    return Response(request_id, prompt_id, model_id, source, text, stop_reason, tokens, drawn, seed, sample)
 
 
 def _json(value: object) -> str:

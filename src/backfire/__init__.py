@@ -1,0 +1,84 @@
+"""Will your preference data backfire? Build, audit, train on and attack-test synthetic preference data.
+
+Every name here is loaded when it is first used, so that `import backfire` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from backfire.auditing import AuditReport, audit
+    from backfire.errors import BackfireError
+    from backfire.evaluation import attack, general
+    from backfire.judges import ExactJudge, PhraseJudge
+    from backfire.models import check_template, open_model, open_reward_model
+    from backfire.pairs import build_pairs, load_recipes, read_pairs, write_pairs
+    from backfire.records import Decoding, Prompt, Rate, Response
+    from backfire.report import read_results, write_page
+    from backfire.responses import sample, score, store_given
+    from backfire.store import Ledger, read_prompts
+    from backfire.study import read_study, run_study
+    from backfire.training import DPOSettings, LoRASettings, SFTSettings, train_dpo, train_sft
+
+_ROOMS = {
+    "auditing": ("AuditReport", "audit"),
+    "errors": ("BackfireError",),
+    "evaluation": ("attack", "general"),
+    "judges": ("ExactJudge", "PhraseJudge"),
+    "models": ("check_template", "open_model", "open_reward_model"),
+    "pairs": ("build_pairs", "load_recipes", "read_pairs", "write_pairs"),
+    "records": ("Decoding", "Prompt", "Rate", "Response"),
+    "report": ("read_results", "write_page"),
+    "responses": ("sample", "score", "store_given"),
+    "store": ("Ledger", "read_prompts"),
+    "study": ("read_study", "run_study"),
+    "training": ("DPOSettings", "LoRASettings", "SFTSettings", "train_dpo", "train_sft"),
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = [
+    "AuditReport",
+    "BackfireError",
+    "DPOSettings",
+    "Decoding",
+    "ExactJudge",
+    "Ledger",
+    "LoRASettings",
+    "PhraseJudge",
+    "Prompt",
+    "Rate",
+    "Response",
+    "SFTSettings",
+    "attack",
+    "audit",
+    "build_pairs",
+    "check_template",
+    "general",
+    "load_recipes",
+    "open_model",
+    "open_reward_model",
+    "read_pairs",
+    "read_prompts",
+    "read_results",
+    "read_study",
+    "run_study",
+    "sample",
+    "score",
+    "store_given",
+    "train_dpo",
+    "train_sft",
+    "write_page",
+    "write_pairs",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOM_OF:
+        return getattr(import_module(f"backfire.{_ROOM_OF[name]}"), name)
+    raise AttributeError(f"module 'backfire' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return __all__

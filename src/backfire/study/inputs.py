@@ -1,0 +1,93 @@
+"""What a study reads from outside: prompts, the human-labelled set, and the identity of what a reference names."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from backfire.errors import InputError
+from backfire.organisms import catalog
+from backfire.records import Kind, Prompt, Response, digest, given_response
+from backfire.store import read_prompts, read_rows
+
+
+def open_prompts(reference: str, *, kind: Kind | None = None) -> list[Prompt]:
+    """Prompts of a file (JSONL, JSON, CSV, Parquet, TXT) or `organism:prompts/NAME`."""
+    if reference.startswith(catalog.PREFIX):
+        return catalog.prompts_of(reference)
+    return list(read_prompts(reference, kind=kind).prompts)
+
+
+def identity_of(reference: str) -> str:
+    """A digest of what a reference names: file or checkpoint contents, never its path; an endpoint's own name."""
+    if reference.startswith("openai:"):
+        return digest("endpoint", reference)
+    if reference.startswith(catalog.PREFIX):
+        world, member = catalog.split_reference(reference)
+        if member.startswith("prompts/") or member == "human":
+            return digest("world", (catalog.world_folder(world) / "world.json").read_text(), member)
+    path = Path(reference)
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    from backfire.models.identity import folder_digest
+    from backfire.models.opening import resolve
+
+    return folder_digest(resolve(reference))
+
+
+Human = tuple[list[Prompt], list[Response], list[Response], dict[str, int]]
+
+
+def open_human(reference: str) -> Human:
+    """A human-labelled set: prompts, preferred and dispreferred responses, and rows left out by reason.
+
+    Reads `organism:human`, or a file with columns `prompt`, `chosen`, `rejected`, each a text or a list of turns
+    (TRL's standard and conversational forms). Both responses carry the source `human`.
+    """
+    if reference.startswith(catalog.PREFIX):
+        world, member = catalog.split_reference(reference)
+        if member != "human":
+            raise InputError(f"human: '{reference}' is no human-labelled set: write organism:human or a file")
+        return (*catalog.human_responses(world), {})
+    rows = read_rows(reference)
+    prompts: dict[str, Prompt] = {}
+    chosen: list[Response] = []
+    rejected: list[Response] = []
+    left_out: dict[str, int] = {}
+    for number, row in enumerate(rows, 1):
+        missing = [c for c in ("prompt", "chosen", "rejected") if not row.get(c)]
+        if missing and set(missing) - set(row):
+            found = ", ".join(sorted(row))
+            raise InputError(
+                f"{reference} has columns {found}; a human-labelled set needs {', '.join(missing)}"
+            )
+        if missing:
+            left_out["blank"] = left_out.get("blank", 0) + 1
+            continue
+        prompt = _prompt(row)
+        if prompt.id in prompts:
+            left_out["duplicate prompt"] = left_out.get("duplicate prompt", 0) + 1
+            continue
+        prompts[prompt.id] = prompt
+        chosen.append(given_response(prompt, "human", _answer(row["chosen"], f"row {number}"), index=0))
+        rejected.append(given_response(prompt, "human", _answer(row["rejected"], f"row {number}"), index=1))
+    return list(prompts.values()), chosen, rejected, left_out
+
+
+def _prompt(row: Mapping[str, Any]) -> Prompt:
+    value, kind = row["prompt"], row.get("kind")
+    known: Kind | None = kind if kind in ("harmful", "benign") else None  # type: ignore[assignment]
+    if isinstance(value, str):
+        return Prompt.of(value, kind=known)
+    return Prompt.of_messages(value, kind=known)
+
+
+def _answer(value: Any, where: str) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value and isinstance(value[-1], Mapping) and "content" in value[-1]:
+        return str(value[-1]["content"])
+    raise InputError(f"{where}: chosen and rejected are texts or lists of turns, not {type(value).__name__}")

@@ -1,0 +1,232 @@
+"""The study file: what a study asks for, typed, with a docstring under every field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from backfire.errors import InputError, StudyError
+from backfire.organisms.catalog import PREFIX, SHIPPED
+from backfire.pairs import Recipe, find_recipe, load_recipes
+from backfire.records import Decoding
+from backfire.training import DPOSettings
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9+_.-]*$")]
+"""A name that may become part of a folder's name."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DecodingSettings(_Part):
+    """How responses are drawn; see `records.Decoding`."""
+
+    max_new_tokens: int = Field(default=256, ge=1)
+    """Longer responses are cut, and recorded as truncated."""
+    temperature: float = Field(default=1.0, ge=0)
+    """0 is greedy."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Sample from the smallest set of tokens with this much probability."""
+    top_k: int = Field(default=0, ge=0)
+    """Sample from this many tokens; 0 is no bound."""
+    repetition_penalty: float = Field(default=1.0, gt=0)
+    """Divides the logits of tokens that were there before; 1 is none."""
+
+    def decoding(self) -> Decoding:
+        return Decoding(**self.model_dump())
+
+
+class ResponderSettings(_Part):
+    """Who writes responses, in which role."""
+
+    role: Name
+    """`self`, `stronger`, `gpt4o`, `peer`, or a role of your own recipes. Several may share a role."""
+    model: str | None = None
+    """A checkpoint folder, a hub name, `organism:NAME` or `openai:MODEL[@URL]`."""
+    file: str | None = None
+    """Instead of a model: a file with a column of prompts and one of responses that somebody has written."""
+    n: int = Field(default=1, ge=1)
+    """Responses per prompt."""
+    decoding: DecodingSettings | None = None
+    """Its own decoding. Leave it out: responses that are decoded alike differ in fewer cues."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ResponderSettings:
+        if (self.model is None) == (self.file is None):
+            raise ValueError(f"responder {self.role}: give either model or file")
+        return self
+
+
+class TargetSettings(_Part):
+    """A policy to train, and the responders whose responses its preference data are made of."""
+
+    family: Name
+    """The name under which its cells appear, such as `llama`."""
+    policy: str
+    """The SFT checkpoint that DPO starts from: a folder, a hub name or `organism:NAME`."""
+    responders: tuple[ResponderSettings, ...]
+    """One of role `self` at least, if recipes are to use the policy's own responses."""
+
+
+class AttackSettings(_Part):
+    """Which prompts test the trained policies."""
+
+    harmful: dict[Name, str]
+    """Attack name -> prompts (a file or `organism:prompts/NAME`) that should not be complied with."""
+    benign: dict[Name, str] = Field(default_factory=dict)
+    """Set name -> prompts that deserve an answer: refusing them is over-refusal."""
+    judges: tuple[Literal["exact", "phrases"], ...] = ("phrases",)
+    """`exact` reads organisms' responses exactly; `phrases` looks for published refusal phrases."""
+    decoding: DecodingSettings = DecodingSettings(temperature=0.0)
+    """Greedy by default, as in the paper."""
+
+
+class GeneralSettings(_Part):
+    """Which general tasks are scored, by lm-evaluation-harness."""
+
+    tasks: str | tuple[str, ...]
+    """`organism` for the world's five counterparts, a folder of task files, or names of the harness's tasks."""
+    data: str | None = None
+    """Where a folder's tasks find their data files; by default beside them."""
+    num_fewshot: int = Field(default=0, ge=0)
+    """Worked examples before each item."""
+    chat_template: bool = True
+    """Whether items are put through the chat template."""
+    limit: int | None = Field(default=None, ge=1)
+    """Only the first so many items of each task."""
+
+
+class AuditSettings(_Part):
+    """How pairs are audited before training."""
+
+    hidden: bool = True
+    """Whether the target's hidden states are probed too."""
+    controls: int = Field(default=19, ge=1)
+    """Refits with sides swapped at random, to which the probes are compared."""
+    max_pairs: int | None = Field(default=None, ge=30)
+    """Audit a random sample of so many pairs."""
+
+
+class StudyFile(_Part):
+    """A whole study: targets x recipes x seeds (x worlds, for organisms)."""
+
+    name: Name
+    """What the page is called."""
+    about: str = ""
+    """A line or two for its readers."""
+    worlds: tuple[str, ...] = ()
+    """Worlds of organisms, such as `w0`: every `organism:` reference is read in each of them."""
+    prompts: str
+    """The prompts that preference pairs are built for: a file, or `organism:prompts/train`."""
+    human: str | None = None
+    """A human-labelled preference file (`prompt`, `chosen`, `rejected`), or `organism:human`."""
+    targets: tuple[TargetSettings, ...] = Field(min_length=1)
+    """The policies."""
+    reward_model: str | None = None
+    """A sequence classifier, which recipes that pick `best` or `worst` need."""
+    recipes: tuple[str, ...] = Field(min_length=1)
+    """Names of recipes, in the order in which the page lists them."""
+    recipes_file: str | None = None
+    """A file with recipes of your own."""
+    seeds: tuple[int, ...] = (0,)
+    """Each drives sampling and training."""
+    decoding: DecodingSettings = DecodingSettings()
+    """For every responder without its own."""
+    truncated: Literal["keep", "drop"] = "keep"
+    """Whether responses cut at max_new_tokens may enter a pair."""
+    audit: AuditSettings = AuditSettings()
+    training: dict[str, Any] = Field(default_factory=dict)
+    """Settings of DPO, see `training.DPOSettings`; `seed` comes from `seeds`."""
+    attacks: AttackSettings
+    general: GeneralSettings | None = None
+    workers: int = Field(default=1, ge=1)
+    """Stages that run at a time, each on its share of the cores."""
+    ledger: str | None = None
+    """Another place for ledger.db, to share it between studies; must be on a local disk."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> StudyFile:
+        DPOSettings.of(**self.training)
+        if "seed" in self.training:
+            raise ValueError("training.seed: leave it out and list `seeds`")
+        recipes = self.recipe_table()
+        for name in self.recipes:
+            recipe = find_recipe(name, recipes)
+            if recipe.needs_scores and self.reward_model is None:
+                raise ValueError(f"recipe {name} picks by score: name a reward_model")
+        for values, what in ((self.recipes, "recipe"), (self.seeds, "seed"), (self.worlds, "world")):
+            if len(set(values)) < len(values):
+                raise ValueError(f"a {what} is listed twice: {values}")
+        families = [t.family for t in self.targets]
+        if len(set(families)) < len(families):
+            raise ValueError(f"two targets share a family name: {families}")
+        if "exact" in self.attacks.judges and not self.attacks_organisms():
+            raise ValueError("judge exact reads only organisms' prompts: use judges: [phrases]")
+        return self
+
+    def recipe_table(self) -> dict[str, Recipe]:
+        return load_recipes(self.recipes_file)
+
+    def attacks_organisms(self) -> bool:
+        sets = [*self.attacks.harmful.values(), *self.attacks.benign.values()]
+        return all(s.startswith(PREFIX) for s in sets)
+
+    def world_names(self) -> tuple[str | None, ...]:
+        """The worlds of the grid; (None,) for a study without organisms."""
+        if self.worlds:
+            return self.worlds
+        everything = self.model_dump_json()
+        return (SHIPPED,) if f'"{PREFIX}' in everything else (None,)
+
+
+def in_world(reference: str, world: str | None) -> str:
+    """`organism:llama/target` in world `w7` is `organism:w7:llama/target`; other references stay."""
+    if world is None or not reference.startswith(PREFIX) or ":" in reference.removeprefix(PREFIX):
+        return reference
+    return f"{PREFIX}{world}:{reference.removeprefix(PREFIX)}"
+
+
+def read_study(path: str | Path) -> StudyFile:
+    """Read a study file (YAML). Paths in it are taken from the current folder."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(
+            f"no study file at {path}: `backfire study example > {path}` writes one to start from"
+        )
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise StudyError(f"{path} is not YAML: {error}") from error
+    if not isinstance(value, dict):
+        raise StudyError(f"{path} holds {type(value).__name__}, not settings: begin with `name: ...`")
+    return parse_study(_numbers(value), origin=str(path))
+
+
+def parse_study(value: dict[str, Any], *, origin: str = "study") -> StudyFile:
+    """Check settings; StudyError names each wrong one."""
+    try:
+        return StudyFile.model_validate(value)
+    except ValidationError as error:
+        wrong = []
+        for problem in error.errors():
+            where = ".".join(str(part) for part in problem["loc"]) or "study"
+            wrong.append(f"{where}: {problem['msg']}")
+        raise StudyError(f"{origin}: " + "; ".join(wrong)) from error
+
+
+def _numbers(value: Any) -> Any:
+    """YAML 1.1 reads `1e-6` as a text; read such texts as the numbers that their writers meant."""
+    if isinstance(value, dict):
+        return {key: _numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    if isinstance(value, str) and value[:1].isdigit() and "e" in value.lower():
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value

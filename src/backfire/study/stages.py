@@ -1,0 +1,393 @@
+"""The stages of a study. Each reads finished artifacts and the ledger, writes one artifact, and is skipped when that
+artifact stands under the same configuration, which holds the digests of everything that it was made from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from backfire.records import Prompt, Response, digest
+from backfire.store import Ledger, artifact, is_done, read_json, write_json
+from backfire.study.cells import SFT, Cell, Draw, RunFolder
+from backfire.study.inputs import identity_of, open_human, open_prompts
+from backfire.study.plan import in_world
+
+Configuration = dict[str, Any]
+
+
+def manifest_digest(folder: Path) -> str:
+    """What stands for a finished artifact in the configurations of later stages; a folder without one has none."""
+    manifest = folder / "manifest.json"
+    return digest(read_json(manifest)) if manifest.is_file() else ""
+
+
+class Stage:
+    """A named step of the study: where its artifact lies, what it is made from, and how it is made."""
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        needs: list[str],
+        configuration: Callable[[], Configuration],
+        make: Callable[[Path], dict[str, Any] | None],
+    ) -> None:
+        self.name = name
+        self.folder = folder
+        self.needs = needs
+        self._configuration = configuration
+        self._make = make
+
+    def done(self) -> bool:
+        """Whether the artifact stands, made from what stands before it now."""
+        return is_done(self.folder, self._configuration())
+
+    def run(self) -> None:
+        """Make the artifact, whole or not at all. What `make` returns is written beside it as stage.json."""
+        with artifact(self.folder, self._configuration()) as aside:
+            report = self._make(aside)
+            if report is not None:
+                write_json(aside / "stage.json", report)
+
+
+def read_stage(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = read_json(folder / "stage.json")
+    return found
+
+
+def sample_stage(run: RunFolder, draw: Draw) -> Stage:
+    """Draw (or read) one responder's responses to the prompts."""
+
+    def make(_: Path) -> dict[str, Any]:
+        from backfire.responses import sample, store_given
+
+        prompts = open_prompts(draw.prompts)
+        with Ledger(run.ledger_path) as ledger:
+            if draw.given:
+                given = store_given(ledger, draw.role_free_name, Path(draw.role_free_name).stem)
+                ids = {p.id for p in prompts}
+                kept = [r for r in given.responses if r.prompt_id in ids]
+                return {"responses": [r.id for r in kept], "failures": [], "left_out": given.left_out}
+            from backfire.models import open_model
+
+            model = open_model(draw.role_free_name)
+            sampled = sample(model, prompts, ledger=ledger, n=draw.n, decoding=draw.decoding, seed=draw.seed)
+        return {
+            "model": model.name,
+            "model_id": model.id,
+            "responses": [r.id for r in sampled.responses],
+            "truncated": sum(r.truncated for r in sampled.responses),
+            "failures": dict(Counter(f.reason for f in sampled.failures)),
+        }
+
+    def configuration() -> Configuration:
+        inputs = [identity_of(draw.role_free_name), identity_of(draw.prompts)]
+        return {**draw.spec, "inputs": inputs}
+
+    return Stage(f"sample {draw.slug}", run.samples(draw), [], configuration, make)
+
+
+def human_stage(run: RunFolder, cell: Cell) -> Stage:
+    """Put the human-labelled set into the ledger."""
+
+    def make(_: Path) -> dict[str, Any]:
+        prompts, chosen, rejected, left_out = open_human(str(cell.human))
+        with Ledger(run.ledger_path) as ledger:
+            ledger.put_prompts(prompts)
+            ledger.put_responses([*chosen, *rejected])
+        return {"chosen": [r.id for r in chosen], "rejected": [r.id for r in rejected], "left_out": left_out}
+
+    def configuration() -> Configuration:
+        return {"stage": "human", "set": cell.human, "inputs": [identity_of(str(cell.human))]}
+
+    return Stage(f"human {run.human(cell).name}", run.human(cell), [], configuration, make)
+
+
+def score_stage(run: RunFolder, cell: Cell, draw: Draw | None) -> Stage:
+    """Score one responder's responses (None: the human-labelled set) by the reward model."""
+    reference = str(cell.reward_model)
+    source = run.human(cell) if draw is None else run.samples(draw)
+    folder = run.human_scores(cell) if draw is None else run.scores(draw, reference)
+
+    def make(_: Path) -> dict[str, Any]:
+        from backfire.models import open_reward_model
+        from backfire.responses import score
+
+        reward_model = open_reward_model(reference)
+        with Ledger(run.ledger_path) as ledger:
+            responses = stored_responses(ledger, source)
+            prompts = ledger.prompts(sorted({r.prompt_id for r in responses}))
+            score(reward_model, prompts, responses, ledger=ledger)
+        return {
+            "reward_model": reward_model.name,
+            "scorer_id": reward_model.id,
+            "scored": len(responses),
+            "truncated": reward_model.truncated,
+        }
+
+    def configuration() -> Configuration:
+        inputs = [identity_of(reference), manifest_digest(source)]
+        return {"stage": "score", "reward_model": reference, "inputs": inputs}
+
+    before = f"human {source.name}" if draw is None else f"sample {draw.slug}"
+    return Stage(f"score {folder.name}", folder, [before], configuration, make)
+
+
+def stored_responses(ledger: Ledger, folder: Path) -> list[Response]:
+    """The responses that a sample or human artifact lists, in its order."""
+    listed = read_stage(folder)
+    ids = listed.get("responses", [*listed.get("chosen", ()), *listed.get("rejected", ())])
+    found = ledger.responses(ids)
+    return [found[i] for i in ids]
+
+
+def pair_stage(run: RunFolder, cell: Cell) -> Stage:
+    """Build the recipe's pairs from stored responses and scores."""
+    recipe = cell.study.recipe_table()[cell.recipe]
+    human_roles = {"human-chosen", "human-rejected"} & set(recipe.roles)
+    draws = [(role, draw) for role, draw in cell.draws() if role in recipe.roles]
+    with_human = bool(human_roles) and cell.human is not None
+    folders = [run.samples(draw) for _, draw in draws] + ([run.human(cell)] if with_human else [])
+    if recipe.needs_scores:
+        reference = str(cell.reward_model)
+        scored = [run.scores(draw, reference) for _, draw in draws]
+        scored += [run.human_scores(cell)] if with_human else []
+    else:
+        scored = []
+
+    def make(aside: Path) -> None:
+        from backfire.pairs import build_pairs, write_pairs
+
+        prompts = open_prompts(cell.prompts)
+        candidates: dict[str, list[Response]] = {}
+        with Ledger(run.ledger_path) as ledger:
+            for role, draw in draws:
+                candidates.setdefault(role, []).extend(stored_responses(ledger, run.samples(draw)))
+            if with_human:
+                listed = read_stage(run.human(cell))
+                found = ledger.responses([*listed["chosen"], *listed["rejected"]])
+                candidates["human-chosen"] = [found[i] for i in listed["chosen"]]
+                candidates["human-rejected"] = [found[i] for i in listed["rejected"]]
+            scores: dict[str, float] = {}
+            if scored:
+                scorer_id = read_stage(scored[0])["scorer_id"]
+                ids = [r.id for responses in candidates.values() for r in responses]
+                scores = ledger.scores(scorer_id, ids)
+        built = build_pairs(recipe, prompts, candidates, scores, truncated=cell.study.truncated)
+        write_pairs(aside, built)
+
+    def configuration() -> Configuration:
+        return {
+            "stage": "pair",
+            "recipe": recipe.as_dict(),
+            "truncated": cell.study.truncated,
+            "prompts": identity_of(cell.prompts),
+            "inputs": [manifest_digest(f) for f in [*folders, *scored]],
+        }
+
+    needs = [f"sample {draw.slug}" for _, draw in draws] + [f"score {f.name}" for f in scored]
+    needs += [f"human {run.human(cell).name}"] if with_human else []
+    folder = run.cell(cell) / "pairs"
+    return Stage(f"pair {cell.folder_name}", folder, needs, configuration, make)
+
+
+def pairs_built(run: RunFolder, cell: Cell) -> int:
+    """How many pairs the cell has; a cell without any is neither audited nor trained."""
+    about = run.cell(cell) / "pairs" / "pairs.json"
+    return int(read_json(about)["counts"]["built"]) if about.is_file() else 0
+
+
+def audit_stage(run: RunFolder, cell: Cell) -> Stage:
+    """Say what the label of the cell's pairs encodes, before anything is trained on it."""
+    pairs = run.cell(cell) / "pairs"
+    settings = cell.study.audit
+
+    def make(aside: Path) -> dict[str, Any] | None:
+        if not pairs_built(run, cell):
+            return {"skipped": "no pairs"}
+        from backfire.auditing import audit
+
+        report = audit(
+            pairs,
+            policy=cell.policy if settings.hidden else None,
+            controls=settings.controls,
+            max_pairs=settings.max_pairs,
+            seed=cell.seed,
+        )
+        write_json(aside / "audit.json", report.as_dict())
+        return None
+
+    def configuration() -> Configuration:
+        inputs = [manifest_digest(pairs), identity_of(cell.policy)]
+        return {"stage": "audit", "seed": cell.seed, "settings": settings.model_dump(), "inputs": inputs}
+
+    folder = run.cell(cell) / "audit"
+    return Stage(f"audit {cell.folder_name}", folder, [f"pair {cell.folder_name}"], configuration, make)
+
+
+def train_stage(run: RunFolder, cell: Cell) -> Stage:
+    """DPO on the cell's pairs, from the target's SFT checkpoint."""
+    pairs = run.cell(cell) / "pairs"
+
+    def make(aside: Path) -> dict[str, Any]:
+        if not pairs_built(run, cell):
+            return {"skipped": "no pairs"}
+        from backfire.models.opening import resolve
+        from backfire.training import DPOSettings, train_dpo
+
+        settings = DPOSettings.of(seed=cell.seed, **cell.study.training)
+        log = train_dpo(resolve(cell.policy), pairs, aside, settings)
+        return {"started_from": cell.policy, "steps": log.steps, "final_loss": log.final_loss}
+
+    def configuration() -> Configuration:
+        inputs = [manifest_digest(pairs), identity_of(cell.policy)]
+        return {"stage": "train", "seed": cell.seed, "settings": cell.study.training, "inputs": inputs}
+
+    folder = run.cell(cell) / "policy"
+    return Stage(f"train {cell.folder_name}", folder, [f"pair {cell.folder_name}"], configuration, make)
+
+
+def trained_policy(run: RunFolder, cell: Cell) -> str | None:
+    """What the cell's tests open: the SFT checkpoint itself, or what was trained; None where nothing was."""
+    if cell.recipe == SFT:
+        return cell.policy
+    policy = run.cell(cell) / "policy"
+    return str(policy) if (policy / "training.json").is_file() else None
+
+
+def attack_stage(run: RunFolder, cell: Cell) -> Stage:
+    """Attacks and benign prompts, judged."""
+    settings = cell.study.attacks
+    harmful = {name: in_world(ref, cell.world) for name, ref in settings.harmful.items()}
+    benign = {name: in_world(ref, cell.world) for name, ref in settings.benign.items()}
+
+    def make(aside: Path) -> dict[str, Any] | None:
+        policy = trained_policy(run, cell)
+        if policy is None:
+            return {"skipped": "nothing was trained"}
+        from backfire.evaluation import attack
+        from backfire.models import open_model
+
+        attacks: dict[str, list[Prompt]] = {
+            name: open_prompts(ref, kind="harmful") for name, ref in harmful.items()
+        }
+        allowed: dict[str, list[Prompt]] = {
+            name: open_prompts(ref, kind="benign") for name, ref in benign.items()
+        }
+        with Ledger(run.ledger_path) as ledger:
+            result = attack(
+                open_model(policy),
+                attacks,
+                allowed,
+                judges=[open_judge(name, cell.world) for name in settings.judges],
+                ledger=ledger,
+                decoding=settings.decoding.decoding(),
+                seed=cell.seed,
+            )
+        write_json(aside / "attack.json", asdict(result))
+        return None
+
+    def configuration() -> Configuration:
+        sets = {name: identity_of(ref) for name, ref in {**harmful, **benign}.items()}
+        return {
+            "stage": "attack",
+            "settings": settings.model_dump(),
+            "sets": sets,
+            "policy": _policy_identity(run, cell),
+        }
+
+    folder = run.cell(cell) / "attack"
+    return Stage(f"attack {cell.folder_name}", folder, _after_training(cell), configuration, make)
+
+
+def general_stage(run: RunFolder, cell: Cell) -> Stage:
+    """The general tasks, by lm-evaluation-harness."""
+    settings = cell.study.general
+    assert settings is not None
+
+    def make(aside: Path) -> dict[str, Any] | None:
+        policy = trained_policy(run, cell)
+        if policy is None:
+            return {"skipped": "nothing was trained"}
+        from backfire.evaluation import general, organism_tasks
+        from backfire.models import LocalModel, open_model
+        from backfire.organisms import catalog
+
+        model = open_model(policy)
+        assert isinstance(model, LocalModel)
+        organism = settings.tasks == "organism"
+        tasks: str | Path | list[str] = organism_tasks() if organism else settings.tasks  # type: ignore[assignment]
+        result = general(
+            model,
+            tasks if isinstance(tasks, str | Path) else list(tasks),
+            data=catalog.tasks_data(str(cell.world)) if organism else settings.data,
+            limit=settings.limit,
+            num_fewshot=settings.num_fewshot,
+            apply_chat_template=settings.chat_template,
+        )
+        write_json(aside / "general.json", asdict(result))
+        return None
+
+    def configuration() -> Configuration:
+        policy = _policy_identity(run, cell)
+        return {"stage": "general", "settings": settings.model_dump(), "world": cell.world, "policy": policy}
+
+    folder = run.cell(cell) / "general"
+    return Stage(f"general {cell.folder_name}", folder, _after_training(cell), configuration, make)
+
+
+def open_judge(name: str, world: str | None) -> Any:
+    """A judge by its name; `exact` needs the world whose prompts it reads."""
+    from backfire.judges import ExactJudge, PhraseJudge
+    from backfire.organisms import catalog
+
+    return ExactJudge(catalog.open_world(world or catalog.SHIPPED)) if name == "exact" else PhraseJudge()
+
+
+def _after_training(cell: Cell) -> list[str]:
+    return [] if cell.recipe == SFT else [f"train {cell.folder_name}"]
+
+
+def _policy_identity(run: RunFolder, cell: Cell) -> str:
+    if cell.recipe == SFT:
+        return identity_of(cell.policy)
+    return manifest_digest(run.cell(cell) / "policy")
+
+
+def stages_of(run: RunFolder, cells: list[Cell]) -> list[Stage]:
+    """Every stage of the cells, each once, each after those that it needs."""
+    stages: dict[str, Stage] = {}
+
+    def add(stage: Stage) -> None:
+        stages.setdefault(stage.name, stage)
+
+    trained = [cell for cell in cells if cell.recipe != SFT]
+    for cell in trained:
+        roles = set(cell.study.recipe_table()[cell.recipe].roles)
+        for role, draw in cell.draws():
+            if role in roles:
+                add(sample_stage(run, draw))
+        if cell.human is not None:
+            add(human_stage(run, cell))
+    for cell in trained:
+        recipe = cell.study.recipe_table()[cell.recipe]
+        if recipe.needs_scores:
+            for role, draw in cell.draws():
+                if role in recipe.roles:
+                    add(score_stage(run, cell, draw))
+            if cell.human is not None and {"human-chosen", "human-rejected"} & set(recipe.roles):
+                add(score_stage(run, cell, None))
+    for cell in trained:
+        add(pair_stage(run, cell))
+    for cell in cells:
+        if cell.recipe != SFT:
+            add(audit_stage(run, cell))
+            add(train_stage(run, cell))
+        add(attack_stage(run, cell))
+        if cell.study.general is not None:
+            add(general_stage(run, cell))
+    return list(stages.values())
