@@ -104,10 +104,10 @@ def _lead(grid: Grid, tallies: tuple[Tally, ...]) -> str:
         parts.append(f"{listed(always)} {_have(always)} a lower attack success rate than SFT {everywhere}")
     if partly:
         counts = [f"{t.recipe} (in {t.below} of {t.compared} {unit})" for t in partly]
-        parts.append(f"{listed(counts)} {_have(partly)} a lower one than SFT in part")
+        parts.append(f"{listed(counts)} {_have(partly)} a lower one than SFT’s in part")
     if above:
         counts = [f"{t.recipe} (in {t.above} of {t.compared} {unit})" for t in above]
-        parts.append(f"{listed(counts)} {_have(above)} a higher one than SFT")
+        parts.append(f"{listed(counts)} {_have(above)} a higher one than SFT’s")
     if mixed:
         counts = [
             f"{t.recipe} (lower in {t.below}, higher in {t.above} of {t.compared} {unit})" for t in mixed
@@ -115,7 +115,11 @@ def _lead(grid: Grid, tallies: tuple[Tally, ...]) -> str:
         parts.append(f"{listed(counts)} went both ways")
     if never:
         parts.append(f"for {listed(never)} there is no difference that the intervals support")
-    return f"Of {len(compared)} recipes, {'; '.join(parts)}."
+    sentence = "; ".join(parts)
+    if not always:
+        sentence = sentence.replace(" one than SFT’s", " attack success rate than SFT", 1)
+    sentence = sentence.replace(" one than SFT’s", " one")
+    return f"Of {len(compared)} recipes, {sentence}." if len(compared) > 1 else f"{sentence}."
 
 
 def _have(found: list[str] | list[Tally]) -> str:

@@ -31,22 +31,23 @@ def place_labels(
 ) -> list[Place]:
     """A place for each name, for points in pixels in a frame of width x height.
 
-    Greedy: each name takes the first of ten places about its point that overlaps what stands there least.
+    Each name takes the first of ten places about its point that overlaps points and other names least; a second
+    and a third round let the early ones make way for the late.
     """
-    taken: list[Box] = [(x - 5, y - 5, x + 5, y + 5) for x, y in points]
-    placed = []
-    for index, ((x, y), name) in enumerate(zip(points, names, strict=True)):
-        length = CHARACTER * len(name)
-        best, least = Place(x + GAP, y, "left"), float("inf")
-        for rank, place in enumerate(_places(x, y)):
-            box = place.box(length)
-            others = sum(_overlap(box, other) for i, other in enumerate(taken) if i != index)
-            cost = others + 20 * _outside(box, width, height) + 0.1 * rank
-            if cost < least:
-                best, least = place, cost
-        taken.append(best.box(length))
-        placed.append(best)
-    return placed
+    dots: list[Box] = [(x - 5, y - 5, x + 5, y + 5) for x, y in points]
+    lengths = [CHARACTER * len(name) for name in names]
+    placed: dict[int, Place] = {}
+    for _ in range(3):
+        for index, (x, y) in enumerate(points):
+            rest = [place.box(lengths[other]) for other, place in placed.items() if other != index]
+            rest += dots[:index] + dots[index + 1 :]
+            costs = []
+            for rank, place in enumerate(_places(x, y)):
+                box = place.box(lengths[index])
+                overlaps = sum(_overlap(box, other) for other in rest)
+                costs.append((overlaps + 20 * _outside(box, width, height) + 0.1 * rank, rank, place))
+            placed[index] = min(costs, key=lambda cost: cost[:2])[2]
+    return [placed[index] for index in range(len(points))]
 
 
 def _places(x: float, y: float) -> list[Place]:

@@ -255,13 +255,15 @@ def write_results(path: str | Path, results: Results | Mapping[str, Any]) -> Pat
     """Check and write results.json whole; numbers are not rounded, NaN and infinities are refused."""
     path = Path(path)
     checked = parse_results(results, origin=str(path))
-    value = checked.model_dump(mode="json", by_alias=True)
+    value = checked.model_dump(by_alias=True)
     try:
         write_json(path, value)
     except ValueError as error:
         raise InputError(
             f"{path}: a number is not finite ({error}): write undefined numbers as null"
         ) from error
+    except TypeError as error:
+        raise InputError(f"{path}: {error}: write numbers, text, lists and objects only") from error
     return path
 
 

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from example_results import example_results
+
+from backfire.errors import InputError
+from backfire.report import parse_results, read_results, write_results
+
+
+def test_a_round_trip_changes_nothing(tmp_path: Path) -> None:
+    results = example_results(families=("llama", "qwen2"))
+    results["cells"][0]["something_new"] = {"kept": [1, 2.5, None]}
+    results["cells"][1]["general"][0]["value"] = 1 / 3
+    path = write_results(tmp_path / "results.json", results)
+    assert json.loads(path.read_text()) == results
+    again = write_results(tmp_path / "again.json", read_results(path))
+    assert again.read_bytes() == path.read_bytes()
+    assert read_results(tmp_path).cells[1].general[0].value == 1 / 3
+
+
+def _set(path: str, value: Any) -> Any:
+    def change(results: dict[str, Any]) -> None:
+        *steps, last = path.replace("[", ".").replace("]", "").split(".")
+        place: Any = results
+        for step in steps:
+            place = place[int(step) if isinstance(place, list) else step]
+        if value is ...:
+            del place[last]
+        else:
+            place[int(last) if isinstance(place, list) else last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("cells[2].asr[0].rate", 1.7, "cells[2].asr[0].rate: 1.7"),
+        ("cells[2].asr[0].rate", 0.123, "cells[2].asr[0]: rate 0.123 is not"),
+        ("cells[2].asr[0].rate", None, "null means that nothing was scored"),
+        ("cells[2].asr[0].low", 0.99, "lies above high"),
+        ("cells[2].asr[0].high", None, "has no interval"),
+        ("cells[2].asr[0].harmful", 500, "500 of 200"),
+        ("cells[2].asr[0].unscored", -1, "cells[2].asr[0].unscored: -1"),
+        ("cells[3].over_refusal[1].scored", "200", "cells[3].over_refusal[1].scored: '200'"),
+        ("cells[1].family", ..., "cells[1].family: missing"),
+        ("cells[4].seed", True, "cells[4].seed: True"),
+        ("cells[4].separability[0].pointwise.auroc", 1.01, "cells[4].separability[0].pointwise.auroc: 1.01"),
+        ("cells[4].training.final_loss", float("nan"), "cells[4].training.final_loss: nan"),
+        (
+            "cells[4].examples[0].verdicts[0].harmful",
+            "yes",
+            "cells[4].examples[0].verdicts[0].harmful: 'yes'",
+        ),
+        ("schema", 2, "schema 2, this version reads 1"),
+        ("cells", [], "cells is empty"),
+        ("cells[3].recipe", "original", "stands twice"),
+    ],
+)
+def test_a_defect_is_named_by_its_path(path: str, value: Any, said: str) -> None:
+    results = copy.deepcopy(example_results())
+    _set(path, value)(results)
+    with pytest.raises(InputError) as error:
+        parse_results(results)
+    assert said in str(error.value)
+
+
+def test_nan_is_refused_wherever_it_hides(tmp_path: Path) -> None:
+    results = example_results()
+    results["cells"][0]["provenance"]["loss"] = float("nan")
+    with pytest.raises(InputError, match="null"):
+        write_results(tmp_path / "results.json", results)
+    assert not (tmp_path / "results.json").exists()
+    (tmp_path / "results.json").write_text('{"schema": NaN}')
+    with pytest.raises(InputError, match="NaN"):
+        read_results(tmp_path)
+
+
+def test_files_that_are_no_results(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not there"):
+        read_results(tmp_path)
+    (tmp_path / "results.json").write_text('{"schema": 1,')
+    with pytest.raises(InputError, match="not JSON"):
+        read_results(tmp_path / "results.json")
+    (tmp_path / "results.json").write_text("[1]")
+    with pytest.raises(InputError, match="does not fit"):
+        read_results(tmp_path / "results.json")
+
+
+def test_an_empty_cell_is_a_cell() -> None:
+    """A recipe that built nothing has counts and reasons, and no rates."""
+    results = example_results()
+    results["cells"][1] |= {
+        "asr": [],
+        "over_refusal": [],
+        "general": [],
+        "separability": [],
+        "training": None,
+    }
+    results["cells"][1]["pairs"] = {"built": 0, "left_out": {"no human responses": 600}}
+    pairs = parse_results(results).cells[1].pairs
+    assert pairs is not None
+    assert pairs.left_out == {"no human responses": 600}
