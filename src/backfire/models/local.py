@@ -25,7 +25,10 @@ Pool = Literal["mean", "last"]
 
 @dataclass(frozen=True)
 class Generation:
-    """What a model wrote: the text without special tokens, why it stopped, and its tokens (EOS not counted)."""
+    """What a model wrote: the text without special tokens, why it stopped, and its tokens.
+
+    EOS is not counted here; a server counts as it does, or not at all (None).
+    """
 
     text: str
     stop_reason: StopReason
@@ -99,7 +102,7 @@ class LocalModel:
                 f"a prompt of {ids.shape[1]} tokens and max_new_tokens {decoding.max_new_tokens} exceed the "
                 f"context of {self.name} ({bound}): shorten one of them"
             )
-        cuda = [self.device.index or 0] if self.device.type == "cuda" else []
+        cuda = range(torch.cuda.device_count()) if self.device.type == "cuda" else ()
         try:
             with torch.inference_mode(), torch.random.fork_rng(devices=cuda):
                 torch.manual_seed(int(digest("batch", [r.id for r in requests])[:15], 16))

@@ -50,11 +50,7 @@ def open_model(
             )
         return EndpointModel.of(reference)
     folder = resolve(reference)
-    if (
-        adapter is None
-        and (folder / "adapter_config.json").is_file()
-        and not (folder / "config.json").is_file()
-    ):
+    if adapter is None and _is_adapter(folder):
         folder, adapter = _base_of(folder), folder
     elif adapter is not None:
         adapter = resolve(str(adapter))
@@ -117,7 +113,7 @@ def open_folder(auto: Any, folder: Path, dtype: str, **options: Any) -> Any:
             output_loading_info=True,
             **options,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise ModelError(f"{folder} does not open as a checkpoint: {_first_line(error)}") from error
     finally:
         logging.set_verbosity(level)
@@ -186,6 +182,10 @@ def _tokenizer(folder: Path, adapter: Path | None, chat_template: Path | None) -
 def _eos_ids(model: Any) -> list[int]:
     ends = getattr(model.generation_config, "eos_token_id", None)
     return [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
+
+
+def _is_adapter(folder: Path) -> bool:
+    return (folder / "adapter_config.json").is_file() and not any(folder.glob("model*.safetensors"))
 
 
 def _base_of(adapter: Path) -> Path:
