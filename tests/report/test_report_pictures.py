@@ -83,3 +83,23 @@ def test_without_the_plots_extra_the_mend_is_named(monkeypatch: pytest.MonkeyPat
     with pytest.raises(InputError, match=r"backfire\[plots\]"):
         render_page(example_results())
     assert results_table(example_results()).row_count == 8
+
+
+def test_separability_panels_name_their_rank_correlation() -> None:
+    """Separability in the order of the attack success rate, and against it."""
+    results = example_results()
+    for turned, said in ((False, "direct · rho 1.00, n 7"), (True, "direct · rho −1.00, n 7")):
+        trained = [cell for cell in results["cells"] if cell["recipe"] != "sft"]
+        trained.sort(key=lambda cell: cell["asr"][0]["rate"], reverse=turned)
+        for place, cell in enumerate(trained):
+            cell["separability"][2]["pointwise"] = {"auroc": 0.5 + 0.05 * place}
+        assert pictures(Grid(parse_results(results)))[1].panels[0].title == said
+
+
+def test_groups_without_worlds_have_plain_means() -> None:
+    results = example_results(families=("llama", "qwen2"))
+    for cell in results["cells"]:
+        cell["world"] = None
+    page = render_page(results)
+    assert "Over 2 groups of cells" in page
+    assert "one world" not in page

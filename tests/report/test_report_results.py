@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from example_results import example_results
+from pydantic import BaseModel
 
+import backfire.report.results as schema
 from backfire.errors import InputError
 from backfire.report import parse_results, read_results, write_results
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_round_trip_changes_nothing(tmp_path: Path) -> None:
@@ -106,3 +111,20 @@ def test_an_empty_cell_is_a_cell() -> None:
     pairs = parse_results(results).cells[1].pairs
     assert pairs is not None
     assert pairs.left_out == {"no human responses": 600}
+
+
+def test_every_field_is_documented() -> None:
+    documented = set(re.findall(r"`(\w+)`", (ROOT / "docs/results.md").read_text(encoding="utf-8")))
+    models = [
+        value for value in vars(schema).values() if isinstance(value, type) and issubclass(value, BaseModel)
+    ]
+    fields = {field.alias or name for model in models for name, field in model.model_fields.items()}
+    assert fields <= documented, sorted(fields - documented)
+
+
+def test_the_documents_optional_fields_are_optional() -> None:
+    """The smallest file that docs/results.md allows."""
+    cell = {"id": "a", "family": "llama", "target": "t", "recipe": "sft", "seed": 0, "training": None}
+    cell |= {"asr": [], "over_refusal": [], "general": [], "separability": []}
+    parsed = parse_results({"schema": 1, "backfire": "0", "name": "n", "created": "now", "cells": [cell]})
+    assert parsed.cells[0].world is None

@@ -13,9 +13,10 @@ from backfire.report.answer import answer
 from backfire.report.drawing import KIND_COLOURS
 from backfire.report.grid import FEWEST_WORLDS, Grid, Group, Mean
 from backfire.report.numerals import UNDEFINED, cut, decimal, interval, percent, printable, signed
-from backfire.report.paper import PAPER, SIGNIFICANT_AT_SEVEN, agreement, paper_order
+from backfire.report.paper import PAPER, agreement, paper_order
 from backfire.report.picture import LEGEND
 from backfire.report.pictures import kind_of, pictures
+from backfire.report.ranks import SIGNIFICANT_AT_SEVEN
 from backfire.report.results import Cell, Example, Results, parse_results
 from backfire.report.table import Column, Entry, columns
 from backfire.store import write_text
@@ -99,6 +100,7 @@ def render_page(results: Results | Mapping[str, Any]) -> str:
         starts=_starts(shown),
         sections=_sections(grid, shown, numbers),
         summary=_summary(grid),
+        named_worlds=any(grid.worlds),
         fewest_worlds=FEWEST_WORLDS,
         legend=LEGEND,
         kinds=[kind for kind in KIND_COLOURS if any(kind_of(recipe) == kind for recipe in grid.recipes)],

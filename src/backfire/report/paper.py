@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from backfire.report.grid import Grid
+from backfire.report.ranks import spearman
 
 PAPER = "arXiv 2504.02193"
 
@@ -31,9 +32,6 @@ RANKED_BY = {
     "self+rm": "reward model",
 }
 """What decides which response is chosen, for the paper's recipes; any other recipe is of another kind."""
-
-SIGNIFICANT_AT_SEVEN = 0.79
-"""Below this, Spearman's rho of seven pairs is not significant at the 5% level (two-sided, exact)."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +61,14 @@ def agreement(grid: Grid) -> list[Agreement]:
         known = {recipe: rate for recipe, rate in measured.items() if rate is not None}
         order = tuple(sorted(known, key=lambda recipe: known[recipe]))
         rates = tuple(known[recipe] for recipe in order)
-        rows.append(Agreement(attack, order, rates, _spearman(known), len(known)))
+        rows.append(Agreement(attack, order, rates, _rho(known), len(known)))
     return rows
 
 
-def _spearman(measured: dict[str, float]) -> float | None:
-    if len(measured) < len(PAPER_ASR) or len(set(measured.values())) < 2:
+def _rho(measured: dict[str, float]) -> float | None:
+    if len(measured) < len(PAPER_ASR):
         return None
-    from scipy.stats import spearmanr
-
     recipes = sorted(measured)
-    paper = [fmean(PAPER_ASR[recipe]) for recipe in recipes]
-    return float(spearmanr(paper, [measured[recipe] for recipe in recipes]).statistic)
+    return spearman(
+        [fmean(PAPER_ASR[recipe]) for recipe in recipes], [measured[recipe] for recipe in recipes]
+    )

@@ -9,8 +9,9 @@ from typing import Any
 from backfire.report.drawing import INK, KIND_COLOURS, KIND_SHAPES, MUTED, Panel, altair, draw
 from backfire.report.grid import BASELINE, Grid, Mean
 from backfire.report.labels import place_labels
-from backfire.report.numerals import percent, printable
+from backfire.report.numerals import decimal, percent, printable
 from backfire.report.paper import RANKED_BY
+from backfire.report.ranks import SIGNIFICANT_AT_SEVEN, spearman
 from backfire.report.results import Cell, Training
 
 WIDTH, HEIGHT = 250, 230
@@ -49,7 +50,8 @@ def pictures(grid: Grid) -> list[Picture]:
             Picture(
                 "Does separability tell danger?",
                 f"How well a probe ({rung}) tells chosen from rejected before training, against the attack success "
-                "rate after it. If separability alone made models unsafe, points would climb from left to right.",
+                "rate after it. If separability alone made models unsafe, points would climb from left to right; rho is Spearman’s over "
+                f"the recipes, and with seven of them below {SIGNIFICANT_AT_SEVEN} it is not significant at the 5% level.",
                 tuple(
                     _scatter(
                         grid,
@@ -185,6 +187,7 @@ def _scatter(
                 singles.append(_row(cell.recipe, x=scale * value, asr=100 * rate.rate))
     domain = _domain([row["x"] for row in [*rows, *singles]], in_percent)
     _add_labels(rows, domain)
+    rho = spearman([row["x"] for row in rows], [row["asr"] for row in rows])
     x = alt.X(
         "x:Q",
         scale=alt.Scale(domain=domain, nice=False),
@@ -218,8 +221,9 @@ def _scatter(
             )
         )
     chart = alt.layer(*layers).properties(width=WIDTH + 20, height=HEIGHT)
+    heading = attack if in_percent else f"{attack} · rho {decimal(rho, 2).replace('-', '−')}, n {len(rows)}"
     said = ", ".join(f"{row['recipe']} ({row['x']:.3g}, {row['asr']:.1f})" for row in rows)
-    return draw(chart, attack, f"{title} against attack success rate in percent, {attack}: {said}")
+    return draw(chart, heading, f"{title} against attack success rate in percent, {attack}: {said}")
 
 
 def _add_labels(rows: list[dict[str, Any]], domain: list[float]) -> None:
