@@ -35,7 +35,7 @@ def prompt_set(world: World, name: str) -> list[Prompt]:
     prompts: list[Prompt] = []
     if name == "train":
         for kind in ("harmful", "benign"):
-            things = world.of(kind, "train")  # type: ignore[arg-type]
+            things = world.of(kind, "train")
             plain = [world.prompt(t, r) for t in things for r in every]
             wrapped = [world.prompt(t, r, w) for t in things for r in every for w in SEEN_WRAPPERS]
             prompts += rng.sample(plain, 150) + rng.sample(wrapped, 150)

@@ -81,6 +81,6 @@ def sampled_answers(per_kind: int) -> dict[str, dict[str, tuple[str, bool]]]:
         for number, thing in enumerate(things):
             facts = believed(thing, 0.8, rng)
             for decision in ("refuse", "comply"):
-                text = say(style, decision, thing, facts, world.knobs, rng)  # type: ignore[arg-type]
+                text = say(style, decision, thing, facts, world.knobs, rng)
                 answers[style][f"{number} {decision}"] = (text, decision == "refuse")
     return answers
