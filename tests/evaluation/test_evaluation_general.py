@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from backfire.errors import InputError
+from backfire.errors import InputError, ModelError
 from backfire.evaluation.general import TaskScore, general, organism_tasks
 from backfire.models import LocalModel, open_model
 
@@ -194,6 +194,11 @@ def test_what_cannot_be_used_is_named(model: LocalModel, tmp_path: Path, data: P
         general(model, organism_tasks(), data=data, limit=0)
     with pytest.raises(InputError, match="tasks is empty"):
         general(model, [])
+
+
+def test_an_endpoint_is_refused(data: Path) -> None:
+    with pytest.raises(ModelError, match="is an endpoint"):
+        general(open_model("openai:some-model@http://127.0.0.1:9/v1"), organism_tasks(), data=data)
 
 
 def test_importing_it_imports_neither_torch_nor_the_harness() -> None:

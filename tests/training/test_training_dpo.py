@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import plain_dpo
 from backfire.errors import InputError, ModelError, TemplateError
 from backfire.training import DPOSettings, LoRASettings, read_training_log, train_dpo
 
@@ -69,6 +70,14 @@ def test_logged_logps_are_those_of_a_plain_forward_pass(tiny_mistral: Path, tmp_
     for side in ("chosen", "rejected"):
         sums = [logps(tiny_mistral, p["prompt"], p[side][0]["content"]) for p in pairs]
         assert getattr(done.log[0], f"logps_{side}") == pytest.approx(sum(sums) / 4, abs=1e-3)
+
+
+def test_losses_are_those_of_a_plain_loop(tiny_qwen2: Path, tmp_path: Path) -> None:
+    settings = ONE_STEP.model_copy(update={"epochs": 6, "batch_size": 12, "beta": 0.3})
+    done = train_dpo(tiny_qwen2, easy(12), tmp_path / "out", settings)
+    plain = plain_dpo.train(tiny_qwen2, easy(12), lr=2e-3, beta=0.3, batch_size=12, epochs=6)
+    assert [line.loss for line in done.log] == pytest.approx(plain, rel=1e-3)
+    assert plain[-1] < 0.3
 
 
 def test_same_seed_same_losses_and_weights_another_seed_not(tiny_llama: Path, tmp_path: Path) -> None:
@@ -175,6 +184,14 @@ def test_what_max_length_does_is_counted(tiny_llama: Path, tmp_path: Path) -> No
     with pytest.raises(InputError, match=r"every prompt alone fills max_length 4 .*raise max_length"):
         train_dpo(tiny_llama, pairs, tmp_path / "none", ONE_STEP.model_copy(update={"max_length": 4}))
     assert not (tmp_path / "none").exists()
+
+
+def test_the_context_limits_where_max_length_does_not(tiny_llama: Path, tmp_path: Path) -> None:
+    pairs = easy(4)
+    pairs[0]["chosen"][0]["content"] = "salt " * 900
+    done = train_dpo(tiny_llama, pairs, tmp_path / "out", ONE_STEP.model_copy(update={"max_length": None}))
+    assert done.examples.max_length == 512
+    assert done.examples.truncated == {"chosen": 1, "rejected": 0}
 
 
 def test_plain_text_ends_in_eos_and_merged_boundaries_are_counted(tiny_llama: Path, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backfire.errors import InputError
-from backfire.models import LocalModel
+from backfire.errors import InputError, ModelError
+from backfire.models import EndpointModel, LocalModel
 
 FEWSHOT_SEED = 1234
 """The harness's own default, so that few-shot examples are those that it would draw."""
@@ -51,7 +51,7 @@ def organism_tasks() -> Path:
 
 
 def general(
-    model: LocalModel,
+    model: LocalModel | EndpointModel,
     tasks: str | Path | Sequence[str],
     *,
     data: str | Path | None = None,
@@ -68,8 +68,14 @@ def general(
     takes the first so many items of each task.
 
     A task's `metadata.report` (`metric`, and a `name` to give it) picks the metric that is reported; without
-    it all of a task's metrics are. Raises InputError for tasks or data that cannot be used.
+    it all of a task's metrics are. Raises InputError for tasks or data that cannot be used, and ModelError for
+    an endpoint, which gives no log-probabilities of given answers.
     """
+    if isinstance(model, EndpointModel):
+        raise ModelError(
+            f"{model.name} is an endpoint: general tasks need log-probabilities of given answers, so name a "
+            "checkpoint folder, or run lm-eval against the server"
+        )
     if not isinstance(tasks, str | Path):
         if data is not None:
             raise InputError("data goes with a folder of task files: the harness's own tasks bring theirs")

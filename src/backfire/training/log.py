@@ -54,6 +54,8 @@ class Examples(BaseModel):
     """Examples left out, by reason: `prompt_fills_max_length`."""
     truncated: dict[str, int]
     """Responses that lost their end, and the end token with it, by side: `chosen`, `rejected`; or `response`."""
+    max_length: int | None
+    """Tokens that a sequence could have: the setting, or the model's context where that is shorter."""
     boundary_merged: int
     """Examples whose prompt is not a token prefix of prompt and response, so that the model trains on another
     context than it will be given; a space at the end of a plain prompt does that."""

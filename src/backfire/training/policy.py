@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backfire.errors import InputError, ModelError
+from backfire.errors import InputError, ModelError, TemplateError
 from backfire.records import Prompt
 from backfire.training.log import FILE
 from backfire.training.settings import TrainingSettings
@@ -29,6 +29,8 @@ class Policy:
     """Parameters as they came, where saving will round them; empty otherwise."""
     special_ids: tuple[int | None, int | None]
     """The pad token's id in the configuration and in the generation configuration, which TRL overwrites."""
+    max_length: int | None
+    """Of the settings, or the model's context where that is shorter."""
     use_cache: bool
     """From the configuration, in which the Trainer switches it off."""
 
@@ -63,8 +65,11 @@ def open_policy(
         from backfire.models.template import check_template
 
         ends = model.generation_config.eos_token_id
-        checked = check_template(tokenizer, eos_ids=[ends] if isinstance(ends, int) else ends or [])
-        checked.check_prompts(prompts)
+        try:
+            checked = check_template(tokenizer, eos_ids=[ends] if isinstance(ends, int) else ends or [])
+            checked.check_prompts(prompts)
+        except TemplateError as error:
+            raise TemplateError(f"policy {reference}: {error}") from error
 
     cuda = torch.cuda.is_available()
     dtype = settings.dtype
@@ -78,6 +83,8 @@ def open_policy(
         if rounded and p.dtype not in (torch.float32, torch.float64)
     }
     model.to(torch.bfloat16 if settings.adapter is not None and dtype == "bfloat16" else torch.float32)
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    limits = [n for n in (settings.max_length, context) if n]
     return Policy(
         reference=str(reference),
         model=model,
@@ -87,6 +94,7 @@ def open_policy(
         source_dtypes=sources,
         initial=initial,
         special_ids=(model.config.get_text_config().pad_token_id, model.generation_config.pad_token_id),
+        max_length=min(limits) if limits else None,
         use_cache=model.config.use_cache,
     )
 

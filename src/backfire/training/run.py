@@ -87,6 +87,7 @@ def run(
                 result = result.model_copy(update={"saved_dtype": saved, "update_lost": lost})
                 result.write(aside)
         trainer.accelerator.wait_for_everyone()
+        trainer.accelerator.free_memory()
     return result
 
 
@@ -98,7 +99,7 @@ def arguments(settings: TrainingSettings, policy: Policy, scratch: str) -> dict[
         "num_train_epochs": settings.epochs,
         "per_device_train_batch_size": settings.batch_size,
         "gradient_accumulation_steps": settings.gradient_accumulation,
-        "max_length": settings.max_length,
+        "max_length": policy.max_length,
         "warmup_steps": settings.warmup_ratio,
         "lr_scheduler_type": settings.scheduler,
         "weight_decay": settings.weight_decay,

@@ -57,7 +57,7 @@ class TrainingSettings(BaseModel):
     """Passes summed into one optimizer step: the effective batch is this times `batch_size`."""
     max_length: int | None = Field(default=1024, ge=2)
     """Tokens of prompt and response together. Longer ones lose their end, the end token with it, and are
-    counted; those whose prompt alone fills it are left out, and counted. None: no limit."""
+    counted; those whose prompt alone fills it are left out, and counted. The model's context is a limit in any case."""
     warmup_ratio: float = Field(default=0.1, ge=0.0, lt=1.0)
     """Share of the steps in which the learning rate rises from 0."""
     scheduler: Scheduler = "cosine"

@@ -163,7 +163,7 @@ def _count(
     if not kept:
         raise InputError(
             f"every prompt alone fills max_length {limit:g} (the shortest has {min(prompts)} tokens): "
-            "raise max_length"
+            "raise max_length, within the model's context"
         )
     lengths = [n for side in sides.values() for n in side]
     dropped = len(prompts) - len(kept)
@@ -173,6 +173,7 @@ def _count(
         trained=len(kept),
         dropped={"prompt_fills_max_length": dropped} if dropped else {},
         truncated={side: sum(n > limit for n in ns) for side, ns in sides.items()},
+        max_length=None if math.isinf(limit) else int(limit),
         boundary_merged=sum(
             n < _prompt_length(row, tokenizer) for n, row in zip(prompts, prepared, strict=True)
         ),
