@@ -212,6 +212,27 @@ def test_nothing_measured_still_makes_a_page(tmp_path: Path) -> None:
     assert "nothing to compare" in path.read_text(encoding="utf-8")
 
 
+def test_what_is_missing_is_said_first_with_its_reason() -> None:
+    results = example_results()
+    results["stages"] = {
+        "failed": {"train hc+self": "out of memory"},
+        "cells_missing": {"llama original": "no pairs"},
+    }
+    results["cells"][1]["pairs"] |= {
+        "warnings": ["sides differ in decoding"],
+        "responses_left_out": {"blank": 12},
+    }
+    results["cells"][1]["notes"] = [{"prompts": "wrapped", "judge": "exact", "reason": "empty", "count": 3}]
+    results["cells"][1]["truncated_responses"] = {"wrapped": 17}
+    text = Reader(render_page(results)).text
+    assert text.index("Not on this page: llama original: no pairs") < text.index(
+        "How often each attack succeeds"
+    )
+    assert "Failed: train hc+self: out of memory" in text
+    for said in ("sides differ in decoding", "blank: 12", "empty: 3", "wrapped: 17"):
+        assert said in text
+
+
 def test_many_groups_stay_small_and_lead_with_the_worlds() -> None:
     page = render_page(example_results(families=("llama", "mistral", "qwen2"), worlds=(0, 1, 2, 3, 4)))
     assert "Over 5 worlds" in page

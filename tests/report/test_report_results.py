@@ -22,10 +22,19 @@ def test_a_round_trip_changes_nothing(tmp_path: Path) -> None:
     results["cells"][0]["something_new"] = {"kept": [1, 2.5, None]}
     results["cells"][1]["general"][0]["value"] = 1 / 3
     path = write_results(tmp_path / "results.json", results)
-    assert json.loads(path.read_text()) == results
+    assert _holds(json.loads(path.read_text()), results)
     again = write_results(tmp_path / "again.json", read_results(path))
     assert again.read_bytes() == path.read_bytes()
     assert read_results(tmp_path).cells[1].general[0].value == 1 / 3
+
+
+def _holds(written: Any, given: Any) -> bool:
+    """Whether everything given was written, unrounded; optional fields may have been filled in."""
+    if isinstance(given, dict):
+        return all(key in written and _holds(written[key], value) for key, value in given.items())
+    if isinstance(given, list):
+        return len(written) == len(given) and all(map(_holds, written, given))
+    return bool(written == given)
 
 
 def _set(path: str, value: Any) -> Any:

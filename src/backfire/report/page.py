@@ -95,6 +95,7 @@ def render_page(results: Results | Mapping[str, Any]) -> str:
         results=checked,
         grid=grid,
         answer=answer(grid),
+        missing=_missing(checked),
         headings=[(name, len(list(found))) for name, found in groupby(column.heading for column in shown)],
         columns=shown,
         starts=_starts(shown),
@@ -120,6 +121,16 @@ def write_page(results: Results | Mapping[str, Any], folder: str | Path) -> Path
     path = Path(folder) / "index.html"
     write_text(path, render_page(results))
     return path
+
+
+def _missing(results: Results) -> list[tuple[str, object]]:
+    """What the study was to have and has not, with the reason; said before anything else."""
+    found: list[tuple[str, object]] = []
+    for key, what in (("cells_missing", "Not on this page"), ("failed", "Failed")):
+        named = results.stages.get(key)
+        if isinstance(named, dict):
+            found += [(f"{what}: {name}", why) for name, why in named.items()]
+    return found
 
 
 def _sections(grid: Grid, shown: list[Column], numbers: dict[str, int]) -> list[Section]:

@@ -50,8 +50,9 @@ def pictures(grid: Grid) -> list[Picture]:
             Picture(
                 "Does separability tell danger?",
                 f"How well a probe ({rung}) tells chosen from rejected before training, against the attack success "
-                "rate after it. If separability alone made models unsafe, points would climb from left to right; rho is Spearman’s over "
-                f"the recipes, and with seven of them below {SIGNIFICANT_AT_SEVEN} it is not significant at the 5% level.",
+                "rate after it. If separability alone made models unsafe, points would climb from left to right. Rho is "
+                f"Spearman’s over the recipes; with seven of them, below {SIGNIFICANT_AT_SEVEN} it is not significant "
+                "at the 5% level.",
                 tuple(
                     _scatter(
                         grid,
@@ -68,7 +69,7 @@ def pictures(grid: Grid) -> list[Picture]:
     if grid.tasks:
         found.append(
             Picture(
-                "What safety costs",
+                "Safety and capability",
                 "The mean general score against the attack success rate: down is safer, right is more capable.",
                 tuple(
                     _scatter(

@@ -114,6 +114,9 @@ class Separability(_Part):
     pointwise: Pointwise | None
     pairwise: Pairwise | None
     pairs: Count
+    about: str = ""
+    reason: str | None = None
+    """Why there is no number."""
 
 
 class LogRow(_Part):
@@ -147,6 +150,8 @@ class PairCounts(_Part):
     left_out: dict[str, Count] = Field(default_factory=dict)
     truncated: dict[str, Count] = Field(default_factory=dict)
     sources: dict[str, Any] = Field(default_factory=dict)
+    responses_left_out: dict[str, Count] = Field(default_factory=dict)
+    warnings: list[str] = Field(default_factory=list)
 
 
 class ExampleVerdict(_Part):
@@ -167,6 +172,15 @@ class Example(_Part):
     verdicts: list[ExampleVerdict] = Field(default_factory=list)
 
 
+class Note(_Part):
+    """How many verdicts on a set of prompts carry a reason, most of them for being unscored."""
+
+    prompts: Label
+    judge: Label
+    reason: str
+    count: Count
+
+
 class Cell(_Part):
     """One recipe applied to one target with one seed; `recipe` is `sft` for the untrained target."""
 
@@ -185,6 +199,8 @@ class Cell(_Part):
     separability: list[Separability]
     training: Training | None
     examples: list[Example] = Field(default_factory=list)
+    notes: list[Note] = Field(default_factory=list)
+    truncated_responses: dict[str, Count] = Field(default_factory=dict)
 
     @property
     def group(self) -> tuple[str, str, str, str]:

@@ -116,9 +116,11 @@ def _general_columns(grid: Grid) -> list[Column]:
 def _rung_column(grid: Grid, rung: str) -> Column:
     def entry(group: Group, cell: Cell) -> Entry:
         row = grid.separability(cell, rung)
-        if row is None or row.pointwise is None:
+        if row is None:
             return Entry(UNDEFINED, detail="no pairs" if cell.pairs is None else "not measured")
         probe = row.pointwise
+        if probe is None or probe.auroc is None:
+            return Entry(UNDEFINED, detail=row.reason or "not measured")
         return Entry(
             decimal(probe.auroc),
             tuple(filter(None, [interval(decimal(probe.low), decimal(probe.high))])),
