@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM
 
 from backfire.errors import InputError, ModelError, TemplateError
 from backfire.models import EndpointModel, open_model
+from backfire.models.opening import reference_digest
 from backfire.records import Decoding, Prompt, Request
 from checkpoints import MISTRAL_TEMPLATE, save_reward
 
@@ -97,6 +98,7 @@ def adapter(tiny_llama, tmp_path_factory):
 def test_an_adapter_opens_by_its_folder_and_by_option(tiny_llama, adapter, tmp_path):
     base, own, named = open_model(tiny_llama), open_model(adapter), open_model(tiny_llama, adapter=adapter)
     assert own.id == named.id != base.id
+    assert len({reference_digest(r) for r in (adapter, tiny_llama)}) == 2
     assert own.logps(CONVERSATIONS) == named.logps(CONVERSATIONS)
     assert abs(own.logps(CONVERSATIONS) - base.logps(CONVERSATIONS))[0] > 0.01
     assert own.hidden_states(CONVERSATIONS).shape == (1, 3, 32)

@@ -126,3 +126,70 @@ def test_a_system_turn_raises_where_it_would_be_dropped():
 
 def test_an_empty_thinking_block_may_lead_the_response():
     assert check_template(with_template("qwen2", QWEN3_LIKE)).lead == ""
+
+
+def test_a_system_turn_that_vanishes_when_a_response_follows():
+    """As Mistral-7B-Instruct-v0.3 does: the system text goes with the user's turn only where it is the last."""
+    template = (
+        "{% if messages[0]['role'] == 'system' %}{% set system = messages[0]['content'] %}{% set turns = messages[1:] %}"
+        "{% else %}{% set turns = messages %}{% endif %}{{ bos_token }}{% for message in turns %}"
+        "{% if message['role'] == 'user' %}{% if loop.last and system is defined %}"
+        "{{ '[INST] ' + system + '\n\n' + message['content'] + '[/INST]' }}{% else %}"
+        "{{ '[INST] ' + message['content'] + '[/INST]' }}{% endif %}"
+        "{% else %}{{ ' ' + message['content'] + eos_token }}{% endif %}{% endfor %}"
+    )
+    checked = check_template(with_template("mistral", template))
+    assert checked.system_role == "dropped"
+    checked.check_prompts([Prompt.of("How are you?")])
+    with pytest.raises(TemplateError, match="otherwise when a response follows: 'Answer in verse"):
+        checked.check_prompts([SYSTEM])
+    with pytest.raises(TemplateError, match="otherwise when a response follows"):
+        checked.conversation_ids([(SYSTEM, "Well.")])
+
+
+GEMMA = (
+    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Conversation roles must alternate') }}{% endif %}"
+    "{% if (message['role'] == 'assistant') %}{% set role = 'model' %}{% else %}{% set role = message['role'] %}{% endif %}"
+    "{{ '<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{'<start_of_turn>model\n'}}{% endif %}"
+)
+PHI3 = (
+    "{% for message in messages %}{% if message['role'] == 'system' %}{{'<|system|>\n' + message['content'] + '<|end|>\n'}}"
+    "{% elif message['role'] == 'user' %}{{'<|user|>\n' + message['content'] + '<|end|>\n'}}"
+    "{% elif message['role'] == 'assistant' %}{{'<|assistant|>\n' + message['content'] + '<|end|>\n'}}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% else %}{{ eos_token }}{% endif %}"
+)
+LLAMA2 = (
+    "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set system_message = messages[0]['content'] %}"
+    "{% else %}{% set loop_messages = messages %}{% set system_message = false %}{% endif %}"
+    "{% for message in loop_messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}"
+    "{% if loop.index0 == 0 and system_message != false %}"
+    "{% set content = '<<SYS>>\n' + system_message + '\n<</SYS>>\n\n' + message['content'] %}"
+    "{% else %}{% set content = message['content'] %}{% endif %}"
+    "{% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}"
+    "{% elif message['role'] == 'assistant' %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("family", "template", "specials", "system_role"),
+    [
+        ("mistral", GEMMA, ["<start_of_turn>", "<end_of_turn>"], "refused"),
+        ("qwen2", PHI3, ["<|system|>", "<|user|>", "<|assistant|>", "<|end|>"], "kept"),
+        ("mistral", LLAMA2, [], "kept"),
+    ],
+)
+def test_other_published_templates_pass(family, template, specials, system_role):
+    """Gemma-2 (its end of turn is an EOS of the generation configuration), Phi-3, Llama-2 (BOS at every turn)."""
+    tokenizer = with_template(family, template)
+    tokenizer.add_special_tokens({"extra_special_tokens": specials})
+    ends = [tokenizer.convert_tokens_to_ids("<end_of_turn>")] if template is GEMMA else []
+    checked = check_template(tokenizer, eos_ids=ends)
+    assert checked.system_role == system_role
+    checked.check_prompts([Prompt.of("How are you?")])
+    ((ids, start),) = checked.conversation_ids([(Prompt.of("How are you?"), "Well.")])
+    assert tokenizer.decode(ids[start:]).strip().startswith("Well.")
+    assert ids[-1] in checked.eos_ids

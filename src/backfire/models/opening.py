@@ -22,7 +22,7 @@ HUB_FILES = (
     "*.txt",
     "*.tiktoken",
 )
-HUB_LEAVES = ("original/*", "consolidated*", "onnx/*", "*/*")
+HUB_LEAVES = ("consolidated*", "*/*")
 
 
 def open_model(
@@ -49,20 +49,21 @@ def open_model(
                 "leave out --chat-template and --adapter, or name a checkpoint folder"
             )
         return EndpointModel.of(reference)
-    folder = resolve(reference)
-    if adapter is None and _is_adapter(folder):
-        folder, adapter = _base_of(folder), folder
-    elif adapter is not None:
-        adapter = resolve(str(adapter))
-    identity = [folder_digest(folder), folder_digest(adapter) if adapter else None]
+    folder, adapter = _parts(reference, adapter)
+    weights = _parts_digest(folder, adapter)
     tokenizer = _tokenizer(folder, adapter, chat_template)
     model = _causal_model(folder, adapter, dtype, device)
     try:
         template = check_template(tokenizer, eos_ids=_eos_ids(model))
     except TemplateError as error:
         raise TemplateError(f"{reference}: {error}") from error
-    id = digest("model", *identity, template_digest(tokenizer))
+    id = digest("model", weights, template_digest(tokenizer))
     return LocalModel(model, tokenizer, template, name=reference, id=id)
+
+
+def reference_digest(reference: str | Path) -> str:
+    """Digest of the contents that a reference to local weights names; of an adapter, its base's too."""
+    return _parts_digest(*_parts(str(reference), None))
 
 
 def resolve(reference: str) -> Path:
@@ -182,6 +183,18 @@ def _tokenizer(folder: Path, adapter: Path | None, chat_template: Path | None) -
 def _eos_ids(model: Any) -> list[int]:
     ends = getattr(model.generation_config, "eos_token_id", None)
     return [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
+
+
+def _parts(reference: str, adapter: Path | None) -> tuple[Path, Path | None]:
+    """The folder of the whole model, and the adapter's where there is one."""
+    folder = resolve(reference)
+    if adapter is not None:
+        return folder, resolve(str(adapter))
+    return (_base_of(folder), folder) if _is_adapter(folder) else (folder, None)
+
+
+def _parts_digest(folder: Path, adapter: Path | None) -> str:
+    return digest("parts", folder_digest(folder), folder_digest(adapter) if adapter else None)
 
 
 def _is_adapter(folder: Path) -> bool:

@@ -46,11 +46,12 @@ class CheckedTemplate:
 
         What the template writes after EOS (ChatML's newline) is cut off.
         """
-        prompts = self.prompt_ids([p for p, _ in conversations])
+        texts = [self._prompt_text(p) for p, _ in conversations]
+        prompts = self._encode(texts)
         whole = self._encode(
             [
-                _render(self.tokenizer, [*p.as_messages(), {"role": "assistant", "content": text}], False, p)
-                for p, text in conversations
+                self._whole_text(p, before, text)
+                for before, (p, text) in zip(texts, conversations, strict=True)
             ]
         )
         found = []
@@ -63,9 +64,13 @@ class CheckedTemplate:
         return found
 
     def check_prompts(self, prompts: Iterable[Prompt]) -> None:
-        """Raise TemplateError at the first prompt with a turn that the template refuses or drops."""
+        """Raise TemplateError at the first prompt with a turn that the template refuses or drops.
+
+        That is tried with and without a response: some templates write a system turn only where the user has
+        the last word (Mistral-7B-Instruct-v0.3), so that training would not see what sampling saw.
+        """
         for prompt in prompts:
-            self._prompt_text(prompt)
+            self._whole_text(prompt, self._prompt_text(prompt), "quagga")
 
     def _prompt_text(self, prompt: Prompt) -> str:
         text = _render(self.tokenizer, prompt.as_messages(), True, prompt)
@@ -76,6 +81,19 @@ class CheckedTemplate:
                     f"({turn.content[:40]!r}): move its text into the user turn, or {GIVE} that keeps it"
                 )
         return text
+
+    def _whole_text(self, prompt: Prompt, before: str, response: str) -> str:
+        turns = [*prompt.as_messages(), {"role": "assistant", "content": response}]
+        whole = _render(self.tokenizer, turns, False, prompt)
+        if not whole.startswith(before.rstrip()):
+            place = next(k for k, (a, b) in enumerate(zip(before, whole + "\0", strict=False)) if a != b)
+            raise TemplateError(
+                f"the chat template writes prompt {prompt.id[:8]} ({', '.join(t.role for t in prompt.messages)}) "
+                f"otherwise when a response follows: {before[place : place + 40]!r} becomes "
+                f"{whole[place : place + 40]!r}, so training would see another prompt than sampling; fold a "
+                f"system turn into the user turn, or {GIVE}"
+            )
+        return whole
 
     def _encode(self, texts: list[str]) -> list[list[int]]:
         if not texts:
