@@ -80,14 +80,28 @@ class Cell:
             parts.append(f"s{self.seed}")
         return " ".join(parts)
 
-    def draws(self) -> list[tuple[str, Draw]]:
-        """(role, draw) of every responder of the target."""
-        return [(r.role, self._draw(r)) for r in self.target.responders]
+    def draws(self) -> list[tuple[str, Draw, int]]:
+        """(role, draw, n) of every responder of the target: it uses the first n responses of the draw.
+
+        A responder that several targets ask (one's own policy, another's peer) is drawn once, as often as the one
+        that asks most needs, so that what is stored does not depend on who comes first.
+        """
+        return [(r.role, self._draw(r), r.n) for r in self.target.responders]
 
     def _draw(self, responder: ResponderSettings) -> Draw:
-        decoding = (responder.decoding or self.study.decoding).decoding()
+        most = max(
+            other.n
+            for target in self.study.targets
+            for other in target.responders
+            if (other.model, other.file) == (responder.model, responder.file)
+            and self._decoding(other) == self._decoding(responder)
+        )
         source = responder.file or in_world(str(responder.model), self.world)
-        return Draw(source, self.prompts, responder.n, decoding, self.seed, responder.file is not None)
+        given = responder.file is not None
+        return Draw(source, self.prompts, most, self._decoding(responder), self.seed, given)
+
+    def _decoding(self, responder: ResponderSettings) -> Decoding:
+        return (responder.decoding or self.study.decoding).decoding()
 
     @cached_property
     def spec(self) -> dict[str, Any]:
@@ -98,7 +112,7 @@ class Cell:
             "policy": self.policy,
             "recipe": self.study.recipe_table()[self.recipe].as_dict(),
             "seed": self.seed,
-            "responders": [[role, draw.spec] for role, draw in self.draws()],
+            "responders": [[role, {**draw.spec, "n": n}] for role, draw, n in self.draws()],
             "human": self.human,
             "reward_model": self.reward_model,
             "truncated": self.study.truncated,

@@ -126,11 +126,11 @@ def _provenance(cell: Cell, run: RunFolder) -> dict[str, Any]:
         "policy_digest": manifest_digest(folder / "policy"),
         "command": f"backfire train dpo {cell.policy} cells/{cell.folder_name}/pairs --out NEW",
         "responders": [
-            {"role": role, "responder": draw.role_free_name, "n": draw.n, "decoding": draw.decoding.as_dict()}
-            for role, draw in cell.draws()
+            {"role": role, "responder": draw.role_free_name, "n": n, "decoding": draw.decoding.as_dict()}
+            for role, draw, n in cell.draws()
         ],
     }
-    samples = [run.samples(draw) for _, draw in cell.draws()]
+    samples = [run.samples(draw) for _, draw, _ in cell.draws()]
     where["model_ids"] = {
         stage["model"]: stage["model_id"]
         for stage in (read_stage(s) for s in samples if (s / "stage.json").is_file())

@@ -149,12 +149,12 @@ def pair_stage(run: RunFolder, cell: Cell) -> Stage:
     """Build the recipe's pairs from stored responses and scores."""
     recipe = cell.study.recipe_table()[cell.recipe]
     human_roles = {"human-chosen", "human-rejected"} & set(recipe.roles)
-    draws = [(role, draw) for role, draw in cell.draws() if role in recipe.roles]
+    draws = [(role, draw, n) for role, draw, n in cell.draws() if role in recipe.roles]
     with_human = bool(human_roles) and cell.human is not None
-    folders = [run.samples(draw) for _, draw in draws] + ([run.human(cell)] if with_human else [])
+    folders = [run.samples(draw) for _, draw, _ in draws] + ([run.human(cell)] if with_human else [])
     if recipe.needs_scores:
         reference = str(cell.reward_model)
-        scored = [run.scores(draw, reference) for _, draw in draws]
+        scored = [run.scores(draw, reference) for _, draw, _ in draws]
         scored += [run.human_scores(cell)] if with_human else []
     else:
         scored = []
@@ -165,8 +165,9 @@ def pair_stage(run: RunFolder, cell: Cell) -> Stage:
         prompts = open_prompts(cell.prompts)
         candidates: dict[str, list[Response]] = {}
         with Ledger(run.ledger_path) as ledger:
-            for role, draw in draws:
-                candidates.setdefault(role, []).extend(stored_responses(ledger, run.samples(draw)))
+            for role, draw, n in draws:
+                stored = stored_responses(ledger, run.samples(draw))
+                candidates.setdefault(role, []).extend(r for r in stored if draw.given or r.index < n)
             if with_human:
                 listed = read_stage(run.human(cell))
                 found = ledger.responses([*listed["chosen"], *listed["rejected"]])
@@ -186,10 +187,11 @@ def pair_stage(run: RunFolder, cell: Cell) -> Stage:
             "recipe": recipe.as_dict(),
             "truncated": cell.study.truncated,
             "prompts": identity_of(cell.prompts),
+            "roles": [[role, n] for role, _, n in draws],
             "inputs": [manifest_digest(f) for f in [*folders, *scored]],
         }
 
-    needs = [f"sample {draw.slug}" for _, draw in draws] + [f"score {f.name}" for f in scored]
+    needs = [f"sample {draw.slug}" for _, draw, _ in draws] + [f"score {f.name}" for f in scored]
     needs += [f"human {run.human(cell).name}"] if with_human else []
     folder = run.cell(cell) / "pairs"
     return Stage(f"pair {cell.folder_name}", folder, needs, configuration, make)
@@ -368,7 +370,7 @@ def stages_of(run: RunFolder, cells: list[Cell]) -> list[Stage]:
     trained = [cell for cell in cells if cell.recipe != SFT]
     for cell in trained:
         roles = set(cell.study.recipe_table()[cell.recipe].roles)
-        for role, draw in cell.draws():
+        for role, draw, _ in cell.draws():
             if role in roles:
                 add(sample_stage(run, draw))
         if cell.human is not None:
@@ -376,7 +378,7 @@ def stages_of(run: RunFolder, cells: list[Cell]) -> list[Stage]:
     for cell in trained:
         recipe = cell.study.recipe_table()[cell.recipe]
         if recipe.needs_scores:
-            for role, draw in cell.draws():
+            for role, draw, _ in cell.draws():
                 if role in recipe.roles:
                     add(score_stage(run, cell, draw))
             if cell.human is not None and {"human-chosen", "human-rejected"} & set(recipe.roles):
