@@ -109,7 +109,7 @@ class EndpointModel:
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 said = str(error)
                 blamed = next((o for o in ("max_tokens", "seed") if o in options and o in said), None)
-                if blamed is None or blamed in self._refused:
+                if blamed is None:
                     raise
                 self._refused.add(blamed)
 
