@@ -1,0 +1,140 @@
+"""The house rules: who may import whom (as docs/design.md lists the floors), sizes, names, and what stays unloaded."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import backfire
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "backfire"
+FILES = sorted(PACKAGE.rglob("*.py"))
+HEAVY = ("torch", "transformers", "datasets", "trl", "sklearn", "lm_eval", "altair", "scipy.stats", "openai")
+
+
+def floors_of(page: str) -> dict[str, int]:
+    """Each room's floor, 0 at the bottom, from the block below "## Rooms"."""
+    block = page.split("\n## Rooms\n", 1)[1].split("```")[1]
+    lines = [re.match(r"((?:\w+(?:/|\.py) ?)+)", line) for line in block.strip().splitlines()]
+    rooms = [re.findall(r"\w+(?=/|\.py)", found.group(1)) for found in lines if found]
+    return {room: floor for floor, line in enumerate(reversed(rooms)) for room in line}
+
+
+FLOORS = floors_of((ROOT / "docs" / "design.md").read_text(encoding="utf-8"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def rooms_imported(source: str, package: str) -> set[str]:
+    """The rooms that a file imports, wherever in the file; `package` is the one it lies in, such as backfire.store."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            base = parts[: len(parts) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {f"{module}.{alias.name}" for alias in node.names} if module == "backfire" else {module}
+    names = {name.split(".")[1] for name in found if name.startswith("backfire.")}
+    return {backfire._ROOM_OF.get(name, name) for name in names}
+
+
+def test_the_page_lists_every_room() -> None:
+    there = {room_of(path) for path in FILES} - {"__init__", "__main__"}
+    assert there == set(FLOORS), "docs/design.md and src/backfire name different rooms"
+
+
+def test_imports_are_seen_wherever_they_hide() -> None:
+    source = """
+import backfire.models.local as local
+from backfire import store, sample, __version__
+def later():
+    from ..pairs import build_pairs
+    from . import rows
+"""
+    assert rooms_imported(source, "backfire.auditing") - {"__version__"} == {
+        "models",
+        "store",
+        "pairs",
+        "responses",
+        "auditing",
+    }
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_down_only(path: Path) -> None:
+    room = room_of(path)
+    if room in ("__init__", "__main__"):
+        return
+    package = ".".join(["backfire", *path.relative_to(PACKAGE).parent.parts])
+    for other in rooms_imported(path.read_text(encoding="utf-8"), package) & FLOORS.keys():
+        assert other == room or FLOORS[other] < FLOORS[room], (
+            f"{room} (floor {FLOORS[room]}) imports {other} (floor {FLOORS[other]}): imports go down only"
+        )
+
+
+@pytest.mark.parametrize("room", ["", *sorted(FLOORS)])
+def test_importing_a_room_loads_nothing_heavy(room: str) -> None:
+    name = f"backfire.{room}".rstrip(".")
+    code = f"import sys, {name}; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]", f"import {name} loads {done.stdout.strip()}"
+
+
+def test_files_stay_readable() -> None:
+    sizes = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES
+    }
+    assert {name: size for name, size in sizes.items() if size > 400} == {}
+
+
+def test_rooms_and_files_are_named_for_what_is_in_them() -> None:
+    vague = re.compile(r"utils?|common|core|base|helpers?|misc|managers?|handlers?")
+    names = {part for path in FILES for part in path.relative_to(PACKAGE).with_suffix("").parts}
+    assert {name for name in names if vague.fullmatch(name)} == set()
+
+
+def test_no_class_is_a_manager() -> None:
+    classes = [
+        node.name
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert [name for name in classes if re.search(r"(Manager|Handler|Helper|Utils?)$", name)] == []
+
+
+def test_nothing_is_left_for_later() -> None:
+    marks = re.compile(r"\b(TODO|FIXME|XXX|NotImplementedError)\b")
+    left = [str(p.relative_to(ROOT)) for p in FILES if marks.search(p.read_text(encoding="utf-8"))]
+    assert left == []
+
+
+def test_only_the_command_line_exits() -> None:
+    exits = re.compile(r"\b(sys\.exit|os\._exit|SystemExit|typer\.Exit)\b")
+    found = {room_of(path) for path in FILES if exits.search(path.read_text(encoding="utf-8"))}
+    assert found <= {"cli", "__main__"}
+
+
+def test_every_public_name_is_there_and_sorted() -> None:
+    assert backfire.__all__ == sorted(backfire.__all__)
+    assert backfire.__all__ == sorted(set(backfire.__all__))
+    for name in backfire.__all__:
+        assert getattr(backfire, name).__doc__, f"backfire.{name} has no docstring"
+
+
+def test_tests_of_a_room_lie_in_its_folder() -> None:
+    folders = {path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").glob("*/test_*.py")}
+    assert folders <= set(FLOORS), "a folder of tests names no room"
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) == len(set(names)), "two test files share a name"
