@@ -1,0 +1,105 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DECODING, MODEL, TRAINING = "Decoding", "Opening the model", "Training"
+
+LedgerFile = Annotated[
+    Path,
+    typer.Option(
+        "--ledger", metavar="FILE", help="The SQLite file that holds responses, scores and verdicts."
+    ),
+]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the result, numbers unrounded, to FILE.")
+]
+PromptColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--column", metavar="NAME", help="Where the prompts are, if not in a column of a usual name."
+    ),
+]
+
+MaxNewTokens = Annotated[
+    int,
+    typer.Option(
+        "--max-new-tokens",
+        rich_help_panel=DECODING,
+        help="Longer responses are cut, and recorded as truncated.",
+    ),
+]
+Temperature = Annotated[float, typer.Option("--temperature", rich_help_panel=DECODING, help="0 is greedy.")]
+TopP = Annotated[
+    float,
+    typer.Option(
+        "--top-p",
+        rich_help_panel=DECODING,
+        help="Sample from the smallest set of tokens with this much probability.",
+    ),
+]
+TopK = Annotated[
+    int,
+    typer.Option("--top-k", rich_help_panel=DECODING, help="Sample from this many tokens; 0 sets no bound."),
+]
+RepetitionPenalty = Annotated[
+    float,
+    typer.Option(
+        "--repetition-penalty",
+        rich_help_panel=DECODING,
+        help="Divides the logits of tokens that were there before; 1 is none.",
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", rich_help_panel=DECODING, help="Seeds every draw.")]
+BatchSize = Annotated[int, typer.Option("--batch-size", help="How many go through the model at once.")]
+
+ChatTemplate = Annotated[
+    Path | None,
+    typer.Option(
+        "--chat-template",
+        metavar="FILE",
+        rich_help_panel=MODEL,
+        help="A Jinja file, for a model without a template or with a wrong one.",
+    ),
+]
+Adapter = Annotated[
+    Path | None,
+    typer.Option(
+        "--adapter", metavar="FOLDER", rich_help_panel=MODEL, help="A PEFT adapter to put on the model."
+    ),
+]
+Dtype = Annotated[
+    str,
+    typer.Option(
+        "--dtype",
+        metavar="NAME",
+        rich_help_panel=MODEL,
+        help="auto (the checkpoint's own), float32, bfloat16 or float16.",
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        rich_help_panel=MODEL,
+        help="cpu, cuda, or auto to spread a model over devices; a GPU where there is one, if not given.",
+    ),
+]
+
+
+def named(values: list[str], option: str) -> list[tuple[str, str]]:
+    """`NAME=VALUE` options, split at the first equals sign."""
+    from backfire.errors import InputError
+
+    pairs = []
+    for value in values:
+        name, equals, rest = value.partition("=")
+        if not (name and equals and rest):
+            raise InputError(f"{option} {value!r} is not of the form NAME=VALUE")
+        pairs.append((name, rest))
+    return pairs

@@ -1,0 +1,45 @@
+"""`report`: a study's page and table from its results.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backfire.cli.terminal import say, show, warn
+
+if TYPE_CHECKING:
+    from backfire.report import Results
+
+
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or its results.json.")],
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--picture", metavar="FILE.svg", help="Also draw attack success per recipe into FILE.svg."
+        ),
+    ] = None,
+) -> None:
+    """Write the page of a run anew, and print its table."""
+    from backfire.report import read_results, write_page, write_picture
+
+    results = read_results(run)
+    folder = run if run.is_dir() else run.parent
+    page = write_page(results, folder / "report")
+    show_results(results)
+    if picture is not None:
+        say(f"picture: {write_picture(results, picture)}")
+    say(f"page: {page}")
+
+
+def show_results(results: Results) -> None:
+    """The table of recipes, and the cells that are missing from it with the reason."""
+    from backfire.report import results_table
+
+    show(results_table(results))
+    missing = results.stages.get("cells_missing")
+    if isinstance(missing, dict):
+        for cell, why in missing.items():
+            warn(f"not in the table: {cell}: {why}")

@@ -1,0 +1,83 @@
+"""What the user sees: lines and tables on stdout, warnings and errors on stderr."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+import typer
+
+WIDE = 140
+"""Columns of a table that is not shown on a terminal."""
+
+
+def say(text: str = "") -> None:
+    """A line of the answer."""
+    typer.echo(text)
+
+
+def complain(what: str, text: str) -> None:
+    """`error: ...`, `warning: ...`, `interrupted: ...` on stderr."""
+    colour = {"error": "red", "warning": "yellow", "interrupted": "yellow"}.get(what)
+    typer.echo(f"{typer.style(what, fg=colour)}: {text}", err=True)
+
+
+def warn(text: str) -> None:
+    complain("warning", text)
+
+
+def show(renderable: Any) -> None:
+    """A rich table or group, as wide as the terminal, or WIDE where there is none."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    console.print(renderable)
+
+
+def table(title: str, *headings: str, left: int = 1) -> Any:
+    """A rich table whose first `left` columns are text and whose others are numbers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    made = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for place, heading in enumerate(headings):
+        made.add_column(heading, justify="left" if place < left else "right", overflow="fold")
+    return made
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """`eos 590, length 10`; `none` where nothing was counted."""
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
+
+
+def percent(rate: float | None) -> str:
+    """A rate as a percentage; a dash where it is undefined."""
+    return "–" if rate is None else f"{100 * rate:.1f}%"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    return "–" if low is None or high is None else f"{100 * low:.1f}–{100 * high:.1f}%"
+
+
+def catch_warnings() -> None:
+    """Python warnings as one clean line each; those that concern only developers stay silent."""
+
+    def shown(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        warn(str(message))
+
+    if not sys.warnoptions:
+        warnings.simplefilter("default")
+        for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning, ResourceWarning):
+            warnings.simplefilter("ignore", category)
+    warnings.showwarning = shown

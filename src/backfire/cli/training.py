@@ -1,0 +1,211 @@
+"""`train dpo` and `train sft`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from backfire.cli.exits import keeping
+from backfire.cli.options import TRAINING
+from backfire.cli.progress import progress
+from backfire.cli.terminal import counted, say, warn
+
+if TYPE_CHECKING:
+    from backfire.training import TrainingLog
+
+ADAPTER = "Training an adapter"
+UNWRITTEN = "nothing was written, since weights are saved whole or not at all; run the same command again"
+
+app = typer.Typer(help="Train a policy, by TRL: dpo on pairs, sft on conversations.", no_args_is_help=True)
+
+
+def _option(name: str, help: str) -> Any:
+    return typer.Option(name, help=help, rich_help_panel=TRAINING)
+
+
+def _lora(name: str, default: str, help: str) -> Any:
+    """An option that means something only with --lora; the default is the settings' own."""
+    return typer.Option(name, show_default=default, help=help, rich_help_panel=ADAPTER)
+
+
+Policy = Annotated[
+    str,
+    typer.Argument(
+        metavar="POLICY", help="The model to train: a checkpoint folder, a hub name, organism:NAME."
+    ),
+]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out", metavar="FOLDER", help="Becomes a checkpoint (or adapter) folder with training.json."
+    ),
+]
+Epochs = Annotated[float, _option("--epochs", "Passes over the data.")]
+BatchSize = Annotated[int, _option("--batch-size", "Examples per forward and backward pass, on each device.")]
+Accumulation = Annotated[int, _option("--gradient-accumulation", "Passes summed into one optimizer step.")]
+MaxLength = Annotated[
+    int,
+    _option("--max-length", "Tokens of prompt and response; longer ones lose their end, and are counted."),
+]
+Warmup = Annotated[float, _option("--warmup-ratio", "Share of the steps in which the learning rate rises.")]
+Scheduler = Annotated[str, _option("--scheduler", "cosine, linear, constant or constant_with_warmup.")]
+WeightDecay = Annotated[float, _option("--weight-decay", "AdamW's.")]
+GradNorm = Annotated[float, _option("--max-grad-norm", "Gradients are clipped to it.")]
+Seed = Annotated[int, _option("--seed", "Of the data's order and an adapter's first weights.")]
+Dtype = Annotated[str, _option("--dtype", "float32 or bfloat16; auto is bfloat16 on a GPU that has it.")]
+SaveDtype = Annotated[str, _option("--save-dtype", "source (as the weights came) or float32.")]
+LoggingSteps = Annotated[int, _option("--logging-steps", "Optimizer steps per line of the log.")]
+Checkpointing = Annotated[
+    bool,
+    typer.Option(
+        "--gradient-checkpointing", rich_help_panel=TRAINING, help="Less memory, about a fifth slower."
+    ),
+]
+Lora = Annotated[
+    bool, typer.Option("--lora", rich_help_panel=ADAPTER, help="Train a LoRA adapter instead of all weights.")
+]
+LoraR = Annotated[int | None, _lora("--lora-r", "16", "Rank of the update.")]
+LoraAlpha = Annotated[int | None, _lora("--lora-alpha", "32", "The update is scaled by alpha / r.")]
+LoraDropout = Annotated[float | None, _lora("--lora-dropout", "0.0", "Dropout before the adapter.")]
+LoraModules = Annotated[
+    str | None,
+    _lora("--lora-modules", "all-linear", "Linear layers that get an adapter, with commas between."),
+]
+
+
+@app.command("dpo")
+def train_dpo(
+    policy: Policy,
+    pairs: Annotated[
+        str,
+        typer.Argument(
+            metavar="PAIRS", help="A folder of pairs, or a .parquet, .jsonl or .json file in TRL's forms."
+        ),
+    ],
+    out: Out,
+    lr: Annotated[float, _option("--lr", "Peak learning rate; tiny models need 100 times as much.")] = 1e-6,
+    beta: Annotated[float, _option("--beta", "Pull towards the reference model.")] = 0.1,
+    loss_type: Annotated[str, _option("--loss-type", "TRL's name of the loss.")] = "sigmoid",
+    label_smoothing: Annotated[
+        float, _option("--label-smoothing", "Assumed share of flipped labels, for robust.")
+    ] = 0.0,
+    epochs: Epochs = 1.0,
+    batch_size: BatchSize = 8,
+    gradient_accumulation: Accumulation = 1,
+    max_length: MaxLength = 1024,
+    warmup_ratio: Warmup = 0.1,
+    scheduler: Scheduler = "cosine",
+    weight_decay: WeightDecay = 0.0,
+    max_grad_norm: GradNorm = 1.0,
+    seed: Seed = 0,
+    dtype: Dtype = "auto",
+    save_dtype: SaveDtype = "source",
+    logging_steps: LoggingSteps = 1,
+    gradient_checkpointing: Checkpointing = False,
+    lora: Lora = False,
+    lora_r: LoraR = None,
+    lora_alpha: LoraAlpha = None,
+    lora_dropout: LoraDropout = None,
+    lora_modules: LoraModules = None,
+) -> None:
+    """Train a policy on preference pairs by DPO; what it starts from is the reference model."""
+    values = {k: v for k, v in locals().items() if k not in ("policy", "pairs", "out")}
+    from backfire.training import DPOSettings
+    from backfire.training import train_dpo as train
+
+    settings = DPOSettings.of(**plain_settings(values))
+    with keeping(UNWRITTEN), progress("training by DPO") as advance:
+        log = train(policy, pairs, out, settings, progress=advance)
+    say_log(log, out)
+
+
+@app.command("sft")
+def train_sft(
+    policy: Policy,
+    conversations: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONVERSATIONS",
+            help="A .parquet, .jsonl or .json file with messages, or with prompt and completion.",
+        ),
+    ],
+    out: Out,
+    lr: Annotated[float, _option("--lr", "Peak learning rate; tiny models need 100 times as much.")] = 2e-5,
+    epochs: Epochs = 1.0,
+    batch_size: BatchSize = 8,
+    gradient_accumulation: Accumulation = 1,
+    max_length: MaxLength = 1024,
+    warmup_ratio: Warmup = 0.1,
+    scheduler: Scheduler = "cosine",
+    weight_decay: WeightDecay = 0.0,
+    max_grad_norm: GradNorm = 1.0,
+    seed: Seed = 0,
+    dtype: Dtype = "auto",
+    save_dtype: SaveDtype = "source",
+    logging_steps: LoggingSteps = 1,
+    gradient_checkpointing: Checkpointing = False,
+    lora: Lora = False,
+    lora_r: LoraR = None,
+    lora_alpha: LoraAlpha = None,
+    lora_dropout: LoraDropout = None,
+    lora_modules: LoraModules = None,
+) -> None:
+    """Fine-tune a policy on conversations; only the assistant's turns are learned."""
+    values = {k: v for k, v in locals().items() if k not in ("policy", "conversations", "out")}
+    from backfire.training import SFTSettings
+    from backfire.training import train_sft as train
+
+    settings = SFTSettings.of(**plain_settings(values))
+    with keeping(UNWRITTEN), progress("training by SFT") as advance:
+        log = train(policy, conversations, out, settings, progress=advance)
+    say_log(log, out)
+
+
+def plain_settings(values: dict[str, Any]) -> dict[str, Any]:
+    """What was given, as the settings' fields; `lora_*` without --lora is an InputError."""
+    from backfire.errors import InputError
+
+    lora = {name.removeprefix("lora_"): v for name, v in values.items() if name.startswith("lora_")}
+    lora = {name: value for name, value in lora.items() if value is not None}
+    if lora and not values["lora"]:
+        named = ", ".join(f"--lora-{name}" for name in lora)
+        raise InputError(f"{named} without --lora: add --lora to train an adapter")
+    settings = {
+        name: value for name, value in values.items() if value is not None and not name.startswith("lora")
+    }
+    if values["lora"]:
+        if "modules" in lora:
+            modules = lora.pop("modules")
+            lora["target_modules"] = modules if modules == "all-linear" else tuple(modules.split(","))
+        settings["adapter"] = lora
+    return settings
+
+
+def say_log(log: TrainingLog, out: Path) -> None:
+    """What was trained, what it came to, and what did not fit; said once where several processes train."""
+    if os.environ.get("RANK", "0") != "0":
+        return
+    counts = log.examples
+    say(
+        f"{log.method}: {log.steps} steps over {counts.trained} of {counts.examples} examples in {log.seconds:.0f} s, "
+        f"{log.trained_parameters:,} of {log.parameters:,} parameters, {log.dtype} on {log.device}"
+    )
+    say(f"final loss {log.final_loss:.4f}")
+    if log.reward_accuracy is not None and log.reward_margin is not None:
+        say(
+            f"reward accuracy {log.reward_accuracy:.3f}, reward margin {log.reward_margin:.3f}, on training pairs"
+        )
+    for what, lost in (("left out", counts.dropped), ("lost their end to max_length", counts.truncated)):
+        if any(lost.values()):
+            warn(f"{what}: {counted({name: n for name, n in lost.items() if n})}")
+    if counts.boundary_merged:
+        warn(f"in {counts.boundary_merged} examples the prompt is not a token prefix of prompt and response")
+    if log.update_lost is not None and log.update_lost > 0.1:
+        warn(
+            f"saving as {log.saved_dtype} took away {log.update_lost:.0%} of what training changed: "
+            "use --save-dtype float32"
+        )
+    say(f"in {out}: weights and training.json")
