@@ -32,9 +32,7 @@ class Prompt:
     """What else is known of it, such as the organism's noun and wrapper, or a data set's row."""
 
     @classmethod
-    def of(
-        cls, text: str, *, kind: Kind | None = None, tags: Mapping[str, str] | None = None
-    ) -> Prompt:
+    def of(cls, text: str, *, kind: Kind | None = None, tags: Mapping[str, str] | None = None) -> Prompt:
         """A single user turn."""
         return cls((Message("user", text),), kind, dict(tags or {}))
 

@@ -56,7 +56,9 @@ def wilson(hits: int, n: int, z: float = Z95) -> tuple[float, float]:
     centre = p + z * z / (2 * n)
     half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+    low = (centre - half) / scale if hits else 0.0
+    high = (centre + half) / scale if hits < n else 1.0
+    return low, high
 
 
 def rate_of(outcomes: Iterable[bool | None]) -> Rate:

@@ -24,6 +24,11 @@ class Decoding:
     top_k: int = 0
     repetition_penalty: float = 1.0
 
+    def __post_init__(self) -> None:
+        # The ids hash JSON, in which 1 and 1.0 differ.
+        for name in ("temperature", "top_p", "repetition_penalty"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -1,0 +1,65 @@
+"""Rates: Wilson's interval against scipy's, and what could not be scored."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backfire.records import Rate, rate_of, wilson
+
+outcomes = st.lists(st.sampled_from([True, False, None]))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_is_scipys(counts: tuple[int, int]) -> None:
+    from scipy.stats import binomtest
+
+    hits, n = counts
+    theirs = binomtest(hits, n).proportion_ci(confidence_level=0.95, method="wilson")
+    assert wilson(hits, n) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+def test_a_known_interval() -> None:
+    # Agresti and Coull 1998: 0 of 10 gives (0, 0.2775).
+    assert wilson(0, 10) == pytest.approx((0.0, 0.27753), abs=1e-5)
+
+
+def test_an_interval_over_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="undefined"):
+        wilson(0, 0)
+
+
+@given(outcomes)
+def test_counts_add_up_and_bounds_hold(seen: list[bool | None]) -> None:
+    rate = rate_of(seen)
+    assert rate.scored + rate.unscored == len(seen)
+    assert rate.hits == sum(outcome is True for outcome in seen)
+    if rate.scored:
+        assert rate.rate is not None
+        assert rate.low is not None
+        assert rate.high is not None
+        assert 0 <= rate.low <= rate.rate <= rate.high <= 1
+        assert rate.best is not None
+        assert rate.worst is not None
+        assert rate.best <= rate.rate <= rate.worst
+
+
+def test_a_rate_over_nothing_is_undefined() -> None:
+    nothing = rate_of([])
+    assert [nothing.rate, nothing.low, nothing.high, nothing.best, nothing.worst] == [None] * 5
+
+
+def test_unscored_is_not_safe() -> None:
+    unscored = rate_of([None, None])
+    assert [unscored.rate, unscored.low, unscored.high] == [None] * 3
+    assert (unscored.best, unscored.worst) == (0.0, 1.0)
+    mixed = rate_of([True, False, None, None])
+    assert (mixed.rate, mixed.best, mixed.worst) == (0.5, 0.25, 0.75)
+
+
+@pytest.mark.parametrize("counts", [(3, 2, 0), (-1, 2, 0), (0, 2, -1)])
+def test_impossible_counts_are_refused(counts: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match="not a rate"):
+        Rate(*counts)
