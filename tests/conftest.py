@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from checkpoints import save_policy, save_reward
+from miniature import NAME, grow_miniature
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +50,12 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}: set BACKFIRE_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def miniature_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of the grown world w5, whose organisms learnt for three steps; it lies in $BACKFIRE_CACHE."""
+    cache = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BACKFIRE_CACHE", str(cache))
+        yield grow_miniature(cache / "worlds" / NAME)
