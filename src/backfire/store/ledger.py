@@ -50,19 +50,38 @@ class Ledger:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(self.path, timeout=120, isolation_level=None)
         try:
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            (layout,) = self._db.execute("PRAGMA user_version").fetchone()
-            if layout not in (0, LAYOUT):
-                raise InputError(
-                    f"ledger {self.path} has layout {layout}, this version reads {LAYOUT}: "
-                    "open it with the version that wrote it, or name another file"
-                )
-            self._db.executescript(SCHEMA)
-            self._db.execute(f"PRAGMA user_version={LAYOUT}")
+            self._open()
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise InputError(f"{self.path} is not a ledger ({error}): name another file") from error
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _open(self) -> None:
+        """Create the tables in an empty file, at once; another program's file is left as it was."""
+        if self._layout() != LAYOUT:
+            with self._transaction() as db:
+                layout = self._layout()
+                if layout not in (0, LAYOUT):
+                    raise InputError(
+                        f"ledger {self.path} has layout {layout}, this version reads {LAYOUT}: "
+                        "open it with the version that wrote it, or name another file"
+                    )
+                if layout == 0:
+                    (tables,) = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+                    if tables:
+                        raise InputError(
+                            f"{self.path} is not a ledger but another program's database: name another file"
+                        )
+                    for statement in SCHEMA.split(";"):
+                        db.execute(statement)
+                    db.execute(f"PRAGMA user_version={LAYOUT}")
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+
+    def _layout(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
     def __enter__(self) -> Ledger:
         return self
