@@ -108,13 +108,17 @@ class Cell:
         """Everything that training the cell depends on, but for the contents of what the references name."""
         if self.recipe == SFT:
             return {"policy": self.policy, "recipe": SFT, "seed": self.seed}
+        recipe = self.study.recipe_table()[self.recipe]
+        asked = [(role, draw, n) for role, draw, n in self.draws() if role in recipe.roles]
+        with_human = bool({"human-chosen", "human-rejected"} & set(recipe.roles))
         return {
             "policy": self.policy,
-            "recipe": self.study.recipe_table()[self.recipe].as_dict(),
+            "recipe": recipe.as_dict(),
             "seed": self.seed,
-            "responders": [[role, {**draw.spec, "n": n}] for role, draw, n in self.draws()],
-            "human": self.human,
-            "reward_model": self.reward_model,
+            "prompts": self.prompts,
+            "responders": [[role, {**draw.spec, "n": n}] for role, draw, n in asked],
+            "human": self.human if with_human else None,
+            "reward_model": self.reward_model if recipe.needs_scores else None,
             "truncated": self.study.truncated,
             "training": self.study.training,
         }
