@@ -14,8 +14,8 @@ from backfire.auditing.separability import Rung
 from backfire.auditing.sources import SourceLeak
 
 INTERVAL = (
-    "95%, held-out scores clustered by prompt (DeLong influence values; Wilson at the effective sample size),"
-    " the fitted probes taken as given"
+    "95%: variance of held-out scores clustered by prompt (DeLong influence values), widened near chance for the"
+    " refitting of the probe; Wilson at the effective sample size"
 )
 
 

@@ -77,9 +77,14 @@ class Rung:
 
 
 def make_split(groups: Sequence[str], folds: int, controls: int, seed: int) -> Split:
-    """Divide pairs by group; the swaps are drawn once. Pairs are to come in the order of their ids."""
+    """Divide pairs by group.
+
+    Swaps are drawn once, for whole groups: copies of a pair, and pairs that share a response, are not
+    independent, and a control that swapped them one by one would be too narrow.
+    """
     numbered = np.unique(np.array(groups, dtype=str), return_inverse=True)[1].astype(np.int64)
-    drawn = np.random.default_rng(seed).integers(0, 2, size=(len(groups), controls)) * 2.0 - 1.0
+    distinct = int(numbered.max(initial=-1)) + 1
+    drawn = (np.random.default_rng(seed).integers(0, 2, size=(distinct, controls)) * 2.0 - 1.0)[numbered]
     swaps = np.hstack([np.ones((len(groups), 1)), drawn])
     return Split(assign_folds(groups, folds, seed), numbered, swaps)
 
