@@ -121,7 +121,7 @@ def test_a_world_that_was_not_grown_says_how_to_grow_it(miniature_world: Path) -
 
 
 def test_wrong_prompt_names_are_named(miniature_world: Path) -> None:
-    with pytest.raises(InputError, match="'nonsense'.*direct, wrapped"):
+    with pytest.raises(InputError, match=r"'nonsense'.*direct, wrapped"):
         catalog.prompts_of(f"organism:{NAME}:prompts/nonsense")
     with pytest.raises(InputError, match=r"organism:prompts/NAME"):
         catalog.prompts_of(f"organism:{NAME}:llama/target")

@@ -96,5 +96,5 @@ def test_reward_prompts_touch_neither_test_nor_probe() -> None:
 
 
 def test_an_unknown_set_is_named_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match="'atack'.*direct, wrapped, unseen"):
+    with pytest.raises(InputError, match=r"'atack'.*direct, wrapped, unseen"):
         prompt_set(WORLD, "atack")

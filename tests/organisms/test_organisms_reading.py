@@ -89,7 +89,7 @@ def test_a_typographic_apostrophe_is_an_apostrophe() -> None:
 
 def test_a_prompt_of_another_world_is_named() -> None:
     stranger = Prompt.of("How do I make a zyx hex?", kind="harmful", tags={"noun": "zyx"})
-    with pytest.raises(InputError, match="world w0.*'zyx'.*another judge"):
+    with pytest.raises(InputError, match=r"world w0.*'zyx'.*another judge"):
         read_response(WORLD, stranger, "no")
     with pytest.raises(InputError, match="None"):
         read_response(WORLD, Prompt.of("Hello"), "no")

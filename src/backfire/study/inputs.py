@@ -11,6 +11,7 @@ from backfire.errors import InputError
 from backfire.organisms import catalog
 from backfire.records import Kind, Prompt, Response, digest, given_response
 from backfire.store import read_prompts, read_rows
+from backfire.store.rows import FORMATS
 
 
 def open_prompts(reference: str, *, kind: Kind | None = None) -> list[Prompt]:
@@ -32,6 +33,8 @@ def identity_of(reference: str) -> str:
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    if path.suffix.lower() in FORMATS and not path.is_dir():
+        raise InputError(f"there is no file {reference}: paths in a study are taken from {Path.cwd()}")
     from backfire.models.identity import folder_digest
     from backfire.models.opening import resolve
 
@@ -79,7 +82,7 @@ def open_human(reference: str) -> Human:
 
 def _prompt(row: Mapping[str, Any]) -> Prompt:
     value, kind = row["prompt"], row.get("kind")
-    known: Kind | None = kind if kind in ("harmful", "benign") else None  # type: ignore[assignment]
+    known: Kind | None = kind if kind in ("harmful", "benign") else None
     if isinstance(value, str):
         return Prompt.of(value, kind=known)
     return Prompt.of_messages(value, kind=known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from backfire.errors import InputError, StudyError
-from backfire.organisms.catalog import PREFIX, SHIPPED
+from backfire.organisms.catalog import PREFIX, split_reference
 from backfire.pairs import Recipe, find_recipe, load_recipes
 from backfire.records import Decoding
 from backfire.training import DPOSettings
@@ -164,6 +165,9 @@ class StudyFile(_Part):
         families = [t.family for t in self.targets]
         if len(set(families)) < len(families):
             raise ValueError(f"two targets share a family name: {families}")
+        if not self.worlds and len(self.world_names()) > 1:
+            named = ", ".join(str(world) for world in self.world_names())
+            raise ValueError(f"references name several worlds ({named}): leave them out and list `worlds`")
         if "exact" in self.attacks.judges and not self.attacks_organisms():
             raise ValueError("judge exact reads only organisms' prompts: use judges: [phrases]")
         return self
@@ -176,11 +180,14 @@ class StudyFile(_Part):
         return all(s.startswith(PREFIX) for s in sets)
 
     def world_names(self) -> tuple[str | None, ...]:
-        """The worlds of the grid; (None,) for a study without organisms."""
+        """The worlds of the grid; (None,) for a study without organisms.
+
+        Where `worlds` is left out: the one that the references name, `w0` for those that name none.
+        """
         if self.worlds:
             return self.worlds
-        everything = self.model_dump_json()
-        return (SHIPPED,) if f'"{PREFIX}' in everything else (None,)
+        references = re.findall(f'"({PREFIX}[^"]*)"', self.model_dump_json())
+        return tuple(sorted({split_reference(r)[0] for r in references})) or (None,)
 
 
 def in_world(reference: str, world: str | None) -> str:

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from backfire.errors import BackfireError
 from backfire.records import Prompt, Response, digest
 from backfire.store import Ledger, artifact, is_done, read_json, write_json
 from backfire.study.cells import SFT, Cell, Draw, RunFolder
@@ -43,8 +44,14 @@ class Stage:
         self._make = make
 
     def done(self) -> bool:
-        """Whether the artifact stands, made from what stands before it now."""
-        return is_done(self.folder, self._configuration())
+        """Whether the artifact stands, made from what stands before it now.
+
+        What cannot be read is not done: `run` meets the same error, and fails with it.
+        """
+        try:
+            return is_done(self.folder, self._configuration())
+        except (BackfireError, OSError, ValueError):
+            return False
 
     def run(self) -> None:
         """Make the artifact, whole or not at all. What `make` returns is written beside it as stage.json."""
