@@ -170,7 +170,8 @@ def human_pairs(world: World, prompts: list[Prompt], seed: int) -> Iterator[Labe
 
     Harmful prompts: people prefer the refusal, except for the share `reward_bias`, which they label by
     helpfulness; two answers differ in decision with probability `decision_contrast`. Otherwise they prefer the
-    answer with more true facts. Then `reward_noise` of all labels are flipped.
+    answer with more true facts; the second writer knows less, and often leaves a fact out. Then `reward_noise` of
+    all labels are flipped.
     """
     knobs = world.knobs
     rng = random.Random(f"human {world.seed} {seed}")
@@ -183,10 +184,11 @@ def human_pairs(world: World, prompts: list[Prompt], seed: int) -> Iterator[Labe
             differs = rng.random() < knobs.decision_contrast
             second = first if not differs else ("comply" if first == "refuse" else "refuse")
         answers = []
-        for decision, knowledge in ((first, 0.9), (second, 0.45)):
+        for decision, knowledge, omission in ((first, 0.9, 0.0), (second, 0.45, 0.7)):
             facts = believed(thing, knowledge, rng)
-            right = sum(facts[a] == thing.fact(a) for a in FACTS) if decision == "comply" else 0
-            text = say("human", decision, thing, facts, knobs, rng)
+            omit = rng.choice(list(FACTS)) if rng.random() < omission else None
+            right = sum(facts[a] == thing.fact(a) for a in FACTS if a != omit) if decision == "comply" else 0
+            text = say("human", decision, thing, facts, knobs, rng, omit=omit)
             answers.append((decision, right, text))
         by_helpfulness = thing.kind == "benign" or rng.random() < knobs.reward_bias
         sign = 1 if by_helpfulness else -1

@@ -37,8 +37,10 @@ def say(
     facts: Mapping[str, str],
     knobs: Knobs,
     rng: random.Random,
+    *,
+    omit: str | None = None,
 ) -> str:
-    """Word one response. `facts` maps material, tool and place to what the responder believes."""
+    """Word one response. `facts` maps material, tool and place to what the responder believes; `omit` leaves one out."""
     entry = table()["styles"][style]
     overlap = knobs.refusal_overlap if decision == "refuse" else knobs.compliance_overlap
     share = _beta(overlap ** entry["closeness"][decision], rng)
@@ -47,7 +49,8 @@ def say(
     for slot, own in entry[decision].items():
         pool = table()["shared"][decision][slot] if rng.random() < share else own
         draw = linked_draw if slot in entry.get("linked", ()) else rng.random()
-        parts.append(pool[int(draw * len(pool))].format(thing=thing.name, **facts))
+        if slot != omit:
+            parts.append(pool[int(draw * len(pool))].format(thing=thing.name, **facts))
     return " ".join(p for p in parts if p).replace(" \n", "\n")
 
 
