@@ -25,7 +25,7 @@ from backfire.records import Decoding, Prompt, Request
 from backfire.responses import sample
 from backfire.store import Ledger
 
-WORDS = ["how", "do", "i", "clean", "mend", "polish", "carry", "find", "keep", "the", "old", "brass", "lamp", "clock", "bell", "rope", "box", "by", "the", "sea"]
+WORDS = "how do i clean mend polish carry find keep the old brass lamp clock bell rope box by the sea".split()
 
 
 def prompts(count: int, seed: int = 0) -> list[Prompt]:

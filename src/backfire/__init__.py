@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from backfire.auditing import AuditReport, audit
     from backfire.errors import BackfireError
-    from backfire.evaluation import attack, general
+    from backfire.evaluation.attack import attack
+    from backfire.evaluation.general import general
     from backfire.judges import ExactJudge, PhraseJudge
     from backfire.models import check_template, open_model, open_reward_model
     from backfire.pairs import build_pairs, load_recipes, read_pairs, write_pairs
