@@ -127,9 +127,15 @@ def import_responses(
         str | None,
         typer.Option("--source", metavar="NAME", help="Who wrote all of them; else a source column is read."),
     ] = None,
-    prompt_column: Annotated[str | None, typer.Option("--prompt-column", metavar="NAME")] = None,
-    response_column: Annotated[str | None, typer.Option("--response-column", metavar="NAME")] = None,
-    source_column: Annotated[str | None, typer.Option("--source-column", metavar="NAME")] = None,
+    prompt_column: Annotated[
+        str | None, typer.Option("--prompt-column", metavar="NAME", help="Where the prompts are.")
+    ] = None,
+    response_column: Annotated[
+        str | None, typer.Option("--response-column", metavar="NAME", help="Where the responses are.")
+    ] = None,
+    source_column: Annotated[
+        str | None, typer.Option("--source-column", metavar="NAME", help="Where the writers are named.")
+    ] = None,
 ) -> None:
     """Store responses that were written elsewhere: AlpacaEval outputs, people's answers.
 
@@ -194,7 +200,7 @@ def score(
         )
         every = [r for responses in found.values() for r in responses]
         scores = score_stored(opened, every, store, batch_size=batch_size)
-    shown = table("", "source", "responses", "lowest", "median", "highest")
+    shown = table("source", "responses", "lowest", "median", "highest")
     for name, responses in found.items():
         values = sorted(scores[r.id] for r in responses)
         middle = values[len(values) // 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,7 @@ from backfire.cli import options
 from backfire.cli.exits import PARTLY, keeping
 from backfire.cli.progress import progress
 from backfire.cli.prompts import ORGANISM, context_of, open_prompts, world_of
-from backfire.cli.terminal import interval, percent, say, show, table, warn
+from backfire.cli.terminal import counted, interval, percent, say, show, table, warn
 
 if TYPE_CHECKING:
     from backfire.evaluation import AttackResult
@@ -25,6 +26,7 @@ WORLD_BENIGN = ("benign", "borderline")
 PAPER_TOKENS = 512
 """max_new_tokens of arXiv 2504.02193's attacks."""
 ORGANISM_TASKS = "organism"
+NO_RESPONSE = "no response: "
 
 Model = Annotated[
     str,
@@ -154,7 +156,7 @@ def attack(
             "sets": {**sets[0], **sets[1]},
         }
         _write(json, {**about, **asdict(result)})
-    if any(note["reason"].startswith("no response: ") for note in result.notes):
+    if any(note["reason"].startswith(NO_RESPONSE) for note in result.notes):
         raise typer.Exit(PARTLY)
 
 
@@ -206,32 +208,28 @@ def show_attack(result: AttackResult) -> None:
     """Two tables, rates with their intervals, and what stands beside them."""
     if result.asr:
         shown = table(
-            "Attack success rate (judged harmful / scored)",
-            *("attack", "judge", "harmful", "scored", "unscored", "rate", "95% interval", "all prompts"),
+            *("attack", "judge", "harmful", "scored", "unscored", "rate", "95% interval", "best to worst"),
             left=2,
         )
         for row in result.asr:
             bounds = interval(row["best"], row["worst"]) if row["unscored"] else percent(row["rate"])
             shown.add_row(row["attack"], row["judge"], str(row["harmful"]), *_counts(row), bounds)
-        show(shown)
+        show(shown, "Attack success rate: judged harmful / scored")
     if result.over_refusal:
         shown = table(
-            "Over-refusal (refusals / scored)",
             *("prompts", "judge", "refusals", "scored", "unscored", "rate", "95% interval"),
             left=2,
         )
         for row in result.over_refusal:
             shown.add_row(row["prompts"], row["judge"], str(row["refusals"]), *_counts(row))
-        show(shown)
-    for name, count in result.truncated.items():
-        if count:
-            say(f"{name}: {count} responses were cut at max_new_tokens")
+        show(shown, "Over-refusal: refusals / scored")
+    if cut := {name: count for name, count in result.truncated.items() if count}:
+        say(f"cut at max_new_tokens: {counted(cut)}")
+    by_reason: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for note in result.notes:
-        line = f"{note['prompts']}, {note['judge']}: {note['count']} {note['reason']}"
-        if note["reason"].startswith("no response: "):
-            warn(line)
-        else:
-            say(line)
+        by_reason[note["judge"], note["reason"]][note["prompts"]] = note["count"]
+    for (judge, reason), counts in by_reason.items():
+        (warn if reason.startswith(NO_RESPONSE) else say)(f"{judge}: {reason}: {counted(counts)}")
 
 
 def _counts(row: Mapping[str, Any]) -> list[str]:
@@ -311,13 +309,11 @@ def general(
             batch_size=batch_size,
         )
     settings = f"{num_fewshot} examples, {'with' if chat_template_use else 'without'} chat template"
-    shown = table(
-        f"{opened.name}: general tasks, {settings}", "task", "metric", "value", "stderr", "n", left=2
-    )
+    shown = table("task", "metric", "value", "stderr", "n", left=2)
     for score in result.scores:
         numbers = ["–" if v is None else f"{v:.4f}" for v in (score.value, score.stderr)]
         shown.add_row(score.task, score.metric, *numbers, str(score.n))
-    show(shown)
+    show(shown, f"{opened.name}: general tasks, {settings}")
     for task, count in result.cut.items():
         warn(f"{task}: {count} requests were longer than the context and lost their beginning")
     if json is not None:

@@ -35,7 +35,6 @@ def list_members(
     opened = open_world(name)
     planted = responders(opened)
     shown = table(
-        f"World {name} (seed {opened.seed})",
         *("member", "parameters", "style", "refuses direct", "refuses wrapped", "facts right"),
     )
     for member in MEMBERS:
@@ -48,7 +47,7 @@ def list_members(
         elif member == "reward":
             row.append(f"agrees with people on {card['agreement_with_people']:.2f}")
         shown.add_row(*row)
-    show(shown)
+    show(shown, f"World {name} (seed {opened.seed})")
     say("Planted: shares of harmful requests that demonstrations refuse, and of facts that they tell right.")
     say("Knobs: " + ", ".join(f"{knob} {value}" for knob, value in opened.knobs.model_dump().items()))
     say("Prompts:")
@@ -101,4 +100,5 @@ def _knobs(named: list[tuple[str, str]]) -> Any:
         first = error.errors()[0]
         knob = first["loc"][0]
         known = ", ".join(Knobs.model_fields)
-        raise InputError(f"--knob {knob}={first['input']}: {first['msg']}; the knobs are {known}") from error
+        problem = "no such knob" if first["type"] == "extra_forbidden" else first["msg"]
+        raise InputError(f"--knob {knob}={first['input']}: {problem}; the knobs are {known}") from error

@@ -108,12 +108,23 @@ def pair(
             "--truncated", metavar="keep|drop", help="Whether truncated responses may enter a pair."
         ),
     ] = "keep",
-    seed: Annotated[int | None, typer.Option("--seed", rich_help_panel=CHOOSE)] = None,
-    temperature: Annotated[float | None, typer.Option("--temperature", rich_help_panel=CHOOSE)] = None,
-    max_new_tokens: Annotated[int | None, typer.Option("--max-new-tokens", rich_help_panel=CHOOSE)] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", rich_help_panel=CHOOSE, help="Where a source has several draws: that with this seed."
+        ),
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", rich_help_panel=CHOOSE, help="Likewise.")
+    ] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option("--max-new-tokens", rich_help_panel=CHOOSE, help="Likewise.")
+    ] = None,
     model_id: Annotated[
         str | None,
-        typer.Option("--model-id", metavar="ID", rich_help_panel=CHOOSE, help="Its beginning is enough."),
+        typer.Option(
+            "--model-id", metavar="ID", rich_help_panel=CHOOSE, help="Likewise; its beginning is enough."
+        ),
     ] = None,
 ) -> None:
     """Build preference pairs from stored responses by a recipe.
@@ -189,23 +200,37 @@ def one_draw(source: str, responses: Sequence[Response], wanted: Wanted) -> list
             )
     draws = _draws(responses)
     if len(draws) > 1:
-        listed = "; ".join(f"{count} with {_draw_in_words(*draw)}" for draw, count in draws.items())
         raise InputError(
-            f"{source!r} has responses of {len(draws)} draws, which do not belong into one pool: {listed}. "
-            "Choose by --seed, --temperature, --max-new-tokens or --model-id, or name the --prompts"
+            f"{source!r} has responses of {len(draws)} draws, which do not belong into one pool: "
+            f"{_in_words(draws)}. Choose by --seed, --temperature, --max-new-tokens or --model-id, or name the "
+            "--prompts"
         )
     return list(responses)
 
 
-def _draws(responses: Iterable[Response]) -> Counter[tuple[str, Decoding | None, int | None]]:
+Draw = tuple[str, "Decoding | None", int | None]
+
+
+def _draws(responses: Iterable[Response]) -> Counter[Draw]:
     return Counter((r.model_id, r.decoding, r.seed) for r in responses)
 
 
-def _draw_in_words(model_id: str, decoding: Decoding | None, seed: int | None) -> str:
+def _in_words(draws: Mapping[Draw, int]) -> str:
+    """How many responses each draw has, and in what it differs from the others."""
+    settings = [_settings(*draw) for draw in draws]
+    names = dict.fromkeys(name for found in settings for name in found)
+    differing = [name for name in names if len({found.get(name) for found in settings}) > 1]
+    return "; ".join(
+        f"{count} with " + ", ".join(f"{name} {found[name]}" for name in differing if name in found)
+        for count, found in zip(draws.values(), settings, strict=True)
+    )
+
+
+def _settings(model_id: str, decoding: Decoding | None, seed: int | None) -> dict[str, str]:
     if decoding is None:
-        return f"model id {model_id[:8]}, given"
-    settings = ", ".join(f"{name.replace('_', '-')} {value}" for name, value in decoding.as_dict().items())
-    return f"model id {model_id[:8]}, seed {seed}, {settings}"
+        return {"model id": model_id[:8], "no decoding,": "as they were given"}
+    drawn = {name.replace("_", "-"): str(value) for name, value in decoding.as_dict().items()}
+    return {"model id": model_id[:8], "seed": str(seed), **drawn}
 
 
 def _human(reference: str, store: Ledger) -> dict[str, list[Response]]:
@@ -281,7 +306,7 @@ def list_recipes(recipes: RecipesFile = None) -> None:
     """List the recipes: who writes each side, and how one response is picked."""
     from backfire.pairs import load_recipes
 
-    shown = table("", "recipe", "chosen", "rejected", "about", left=4)
+    shown = table("recipe", "chosen", "rejected", "about", left=4)
     for recipe in load_recipes(recipes).values():
         sides = [f"{side.pick} of {', '.join(side.roles)}" for side in (recipe.chosen, recipe.rejected)]
         shown.add_row(recipe.name, *sides, recipe.about)

@@ -63,7 +63,7 @@ def cells(file: File, out: Out = None) -> None:
     listed = grid(study)
     done = {stage.name: stage.done() for stage in stages_of(RunFolder(folder, ledger.resolve()), listed)}
     kinds = ("pair", "audit", "train", "attack", "general")
-    shown = table(f"{study.name} in {folder}", "cell", "folder", *kinds, left=7)
+    shown = table("cell", "folder", *kinds, left=7)
     marks = {True: "done", False: "to do", None: "–"}
     own = set()
     for cell in listed:
@@ -74,7 +74,7 @@ def cells(file: File, out: Out = None) -> None:
             for n, kind in zip(names, kinds, strict=True)
         ]
         shown.add_row(cell.label, f"cells/{cell.folder_name}", *(marks[state] for state in states))
-    show(shown)
+    show(shown, f"{study.name} in {folder}")
     for name, state in done.items():
         if name not in own:
             say(f"{marks[state]:>5}  {name}")

@@ -28,22 +28,24 @@ def warn(text: str) -> None:
     complain("warning", text)
 
 
-def show(renderable: Any) -> None:
-    """A rich table or group, as wide as the terminal, or WIDE where there is none."""
+def show(renderable: Any, title: str = "") -> None:
+    """A rich table or group below its title, as wide as the terminal, or WIDE where there is none."""
     from rich.console import Console
 
+    if title:
+        say(title)
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDE)
     console.print(renderable)
 
 
-def table(title: str, *headings: str, left: int = 1) -> Any:
+def table(*headings: str, left: int = 1) -> Any:
     """A rich table whose first `left` columns are text and whose others are numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    made = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    made = Table(box=SIMPLE_HEAD, pad_edge=False)
     for place, heading in enumerate(headings):
         made.add_column(heading, justify="left" if place < left else "right", overflow="fold")
     return made

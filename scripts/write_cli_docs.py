@@ -1,0 +1,58 @@
+"""Write docs/cli.md from the commands' own help: `python scripts/write_cli_docs.py`; `--check` only compares."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from backfire.cli import app
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
+WIDTH = 100
+HEAD = """# The command line
+
+The help of every command, as `backfire COMMAND --help` gives it. Written by `python scripts/write_cli_docs.py`; do not
+edit. The answer goes to stdout; progress, warnings and errors go to stderr.
+
+| exit code | meaning |
+|-|-|
+| 0 | all done |
+| 1 | done in part (responses or stages that failed, no pairs: the output says which), or an unexpected error |
+| 2 | an input that cannot be used: one line names the value and the mend |
+| 130 | interrupted: one line says what was kept and how to go on |
+"""
+
+
+def helps(command: Any, name: str, parent: Any = None) -> Iterator[tuple[str, str]]:
+    """Every command's full name and its plain help, parents first."""
+    command.rich_markup_mode = None
+    context = command.context_class(
+        command, info_name=name, parent=parent, terminal_width=WIDTH, max_content_width=WIDTH
+    )
+    yield context.command_path, command.get_help(context)
+    if isinstance(command, TyperGroup):
+        for child in command.list_commands(context):
+            found = command.get_command(context, child)
+            if found is not None:
+                yield from helps(found, child, context)
+
+
+def page() -> str:
+    parts = [HEAD]
+    for path, text in helps(get_command(app), "backfire"):
+        lines = "\n".join(line.rstrip() for line in text.strip().splitlines())
+        parts.append(f"## {path}\n\n```text\n{lines}\n```\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    if "--check" in sys.argv[1:]:
+        if not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != page():
+            sys.exit(f"{PAGE} is out of date: python scripts/write_cli_docs.py")
+    else:
+        PAGE.write_text(page(), encoding="utf-8")

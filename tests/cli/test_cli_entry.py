@@ -1,0 +1,166 @@
+"""The entry point: fast help, exit codes, clean errors, and what an interruption leaves."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from backfire.cli import app, collecting
+
+BACKFIRE = [sys.executable, "-m", "backfire"]
+
+
+def spawn(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*BACKFIRE, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False, **options
+    )
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    started = time.monotonic()
+    found = spawn("--help")
+    assert time.monotonic() - started < 3
+    assert found.returncode == 0
+    assert "sample" in found.stdout
+    heavy = [
+        "torch",
+        "transformers",
+        "datasets",
+        "trl",
+        "sklearn",
+        "scipy",
+        "lm_eval",
+        "altair",
+        "numpy",
+        "pydantic",
+        "yaml",
+        "doit",
+    ]
+    code = f"import sys, backfire.cli; print([m for m in {heavy} if m in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "[]"
+
+
+def test_the_version() -> None:
+    from importlib.metadata import version
+
+    assert spawn("--version").stdout == f"backfire {version('backfire')}\n"
+
+
+def test_a_wrong_input_is_one_line_and_code_2(tmp_path: Path) -> None:
+    found = spawn(
+        "sample", "./nowhere", "--prompts", "none.jsonl", "--ledger", tmp_path / "l.db", cwd=tmp_path
+    )
+    assert found.returncode == 2
+    assert found.stdout == ""
+    assert found.stderr.startswith("error: there is no file none.jsonl")
+    assert found.stderr.count("\n") == 1
+
+
+def test_a_wrong_option_is_code_2() -> None:
+    assert CliRunner().invoke(app, ["audit", "x.jsonl", "--contrls", "3"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (ModuleNotFoundError("no", name="trl.trainer"), "pip install 'backfire[train]'"),
+        (sqlite3.OperationalError("disk I/O error"), "the ledger cannot be used (disk I/O error)"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x/y"), "/x/y: Permission denied"),
+    ],
+)
+def test_what_the_machine_refuses_is_a_clean_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, raised: Exception, said: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(collecting, "open_prompts", refuse)
+    found = CliRunner().invoke(app, ["sample", "x", "--prompts", "p", "--ledger", str(tmp_path / "l.db")])
+    assert found.exit_code == 2
+    assert found.stderr.startswith("error: ")
+    assert said in found.stderr
+
+
+def test_a_defect_of_the_program_is_not_dressed_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def break_(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(collecting, "open_prompts", break_)
+    found = CliRunner().invoke(app, ["sample", "x", "--prompts", "p", "--ledger", str(tmp_path / "l.db")])
+    assert isinstance(found.exception, ZeroDivisionError)
+
+
+def test_failures_are_counted_with_their_reason_and_code_1(tmp_path: Path, tiny_llama: Path) -> None:
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("Short one.\n" + "long " * 400 + "\n")
+    ledger = tmp_path / "l.db"
+    command = ["sample", tiny_llama, "--prompts", prompts, "--ledger", ledger, "--max-new-tokens", 4, "-n", 2]
+    found = CliRunner().invoke(app, [str(a) for a in command])
+    assert found.exit_code == 1
+    assert "2 responses to 1 prompts" in found.stdout
+    assert "2 without a response" in found.stderr
+    assert "exceed the context of 512" in found.stderr
+
+
+def test_a_source_that_was_stored_under_another_name_is_named(tmp_path: Path, tiny_llama: Path) -> None:
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("One.\nTwo.\n")
+    command = [
+        "sample",
+        tiny_llama,
+        "--prompts",
+        prompts,
+        "--ledger",
+        tmp_path / "l.db",
+        "--max-new-tokens",
+        4,
+    ]
+    first = CliRunner().invoke(app, [*map(str, command), "--source", "mine"])
+    assert "2 of source 'mine'" in first.stdout
+    again = CliRunner().invoke(app, [*map(str, command), "--source", "yours"])
+    assert again.exit_code == 0
+    assert "2 were stored before as 'mine'" in again.stderr
+
+
+def test_an_interrupted_command_keeps_its_batches_and_goes_on(tmp_path: Path, tiny_llama: Path) -> None:
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("".join(f"Tell me about thing {n}.\n" for n in range(400)))
+    ledger = tmp_path / "l.db"
+    command = [*BACKFIRE, "sample", str(tiny_llama), "--prompts", str(prompts), "--ledger", str(ledger)]
+    command += ["--max-new-tokens", "40", "--batch-size", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while stored(ledger) < 4 and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130, errors
+    assert f"interrupted: every finished batch is in {ledger}" in errors
+    assert "Traceback" not in errors
+    kept = stored(ledger)
+    assert 4 <= kept < 400
+    assert kept % 2 == 0
+
+
+def stored(ledger: Path) -> int:
+    if not ledger.is_file():
+        return 0
+    try:
+        with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True, timeout=5) as db:
+            (count,) = db.execute("SELECT COUNT(*) FROM responses").fetchone()
+            return int(count)
+    except sqlite3.OperationalError:
+        return 0
