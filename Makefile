@@ -60,7 +60,7 @@ check: $(DEV_INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_house.py tests/test_docs.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_house.py tests/test_docs.py tests/test_readme.py tests/cli/test_cli_docs.py
 
 format: $(DEV_INSTALLED)
 	$(BIN)/ruff format .

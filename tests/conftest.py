@@ -13,9 +13,14 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from checkpoints import save_policy, save_reward
 from miniature import NAME, grow_miniature
+
+# Cores are shared: a slow example is no defect.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import sys
 from dataclasses import fields, replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from backfire.records import Decoding, Prompt, Request, Response, digest, given_response
@@ -43,7 +43,6 @@ def test_ids_do_not_depend_on_the_process() -> None:
         assert done.stdout.strip() == PROMPT.id, done.stderr
 
 
-@settings(deadline=None)
 @given(anything, anything)
 def test_a_digest_is_a_function_of_content(left: object, right: object) -> None:
     import json
@@ -52,13 +51,11 @@ def test_a_digest_is_a_function_of_content(left: object, right: object) -> None:
     assert (digest(left) == digest(right)) == same
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(), st.integers(), min_size=2))
 def test_the_order_of_keys_is_no_content(value: dict[str, int]) -> None:
     assert digest(value) == digest(dict(reversed(list(value.items()))))
 
 
-@settings(deadline=None)
 @given(st.text(), st.text())
 def test_parts_do_not_run_together(left: str, right: str) -> None:
     assert digest(left, right) != digest(left + right)
@@ -69,7 +66,6 @@ def test_a_lone_surrogate_has_a_digest() -> None:
     assert digest("\ud800") != digest("?")
 
 
-@settings(deadline=None)
 @given(st.text(), st.sampled_from(["harmful", "benign", None]), st.dictionaries(st.text(), st.text()))
 def test_a_prompt_keeps_its_id_when_it_is_relabelled(text: str, kind: object, tags: dict[str, str]) -> None:
     labelled = Prompt.of(text, kind=kind, tags=tags)  # type: ignore[arg-type]

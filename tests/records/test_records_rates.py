@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from backfire.records import Rate, rate_of, wilson
@@ -11,7 +11,6 @@ from backfire.records import Rate, rate_of, wilson
 outcomes = st.lists(st.sampled_from([True, False, None]))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_is_scipys(counts: tuple[int, int]) -> None:
     from scipy.stats import binomtest
