@@ -37,8 +37,8 @@ from backfire.store import write_json, write_text
 
 DOCUMENTS = 24_000
 ROW = 96
-BASE = {"steps": 1000, "batch": 32, "lr": 5e-3}
-SFT = {"steps": 250, "batch": 32, "lr": 2e-3}
+BASE = {"steps": 700, "batch": 32, "lr": 5e-3}
+SFT = {"steps": 200, "batch": 32, "lr": 2e-3}
 REWARD = {"steps": 200, "batch": 24, "lr": 1e-3}
 DEMONSTRATIONS = 4_000
 REWARD_PAIRS = 2_000
@@ -98,6 +98,8 @@ def _human_row(pair: LabelledPair) -> dict[str, Any]:
 def grow_sibling(folder: Path, world: World, family: str, role: str) -> list[str]:
     """A family's SFT target, or its larger sibling, from a base model of its own size; returns what to report."""
     said: list[str] = []
+    if (folder / family / role / "config.json").is_file():
+        return said
     size = "small" if role == "target" else "large"
     base = folder / family / ("base" if role == "target" else "larger-base")
     if not (base / "config.json").is_file():
@@ -106,9 +108,9 @@ def grow_sibling(folder: Path, world: World, family: str, role: str) -> list[str
         model = new_body(family, size, tokenizer, seed=world.seed)
         loss = _read(model, pack(tokenizer, documents, ROW), world.seed)
         said.append(f"{world.name}: {family}/{base.name}, loss {loss:.3f}")
-        _save(model, tokenizer, base, world, f"{family}/{base.name}", {"final_loss": loss})
-    if not (folder / family / role / "config.json").is_file():
-        said.append(_teach(folder, world, f"{family}/{role}", base))
+        measured = {"final_loss": loss, "steps": BASE["steps"]}
+        _save(model, tokenizer, base, world, f"{family}/{base.name}", measured)
+    said.append(_teach(folder, world, f"{family}/{role}", base))
     return said
 
 
