@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -203,8 +204,7 @@ def score(
     shown = table("source", "responses", "lowest", "median", "highest")
     for name, responses in found.items():
         values = sorted(scores[r.id] for r in responses)
-        middle = values[len(values) // 2]
-        shown.add_row(name, str(len(values)), *(f"{v:.3f}" for v in (values[0], middle, values[-1])))
+        shown.add_row(name, str(len(values)), *(f"{v:.3f}" for v in (values[0], median(values), values[-1])))
     say(f"{opened.name}: {len(scores)} scores in {ledger} as scorer {opened.id}")
     show(shown)
     if opened.truncated:

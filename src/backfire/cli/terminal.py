@@ -34,9 +34,9 @@ def show(renderable: Any, title: str = "") -> None:
 
     if title:
         say(title)
-    console = Console()
+    console = Console(markup=False, highlight=False, emoji=False)
     if not console.is_terminal:
-        console = Console(width=WIDE)
+        console.width = WIDE
     console.print(renderable)
 
 
