@@ -61,7 +61,7 @@ def test_the_python_runs(
     Path("prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     # The tiny model never learnt to stop: fewer tokens, the same calls.
     source = blocks("python")[0].replace("max_new_tokens=256", "max_new_tokens=12")
-    source = re.sub(r"(result = attack\(.*)\)(?= +#|\n)", r"\1, decoding=Decoding(12, 0))", source)
+    source = re.sub(r"(result = .*)\)(?=\n)", r"\1, decoding=bf.Decoding(12, 0))", source)
     assert source.count("Decoding(") == 2
     exec(compile(source, "README.md", "exec"), {})
     assert (tmp_path / "runs/self-rm/train.parquet").is_file()
