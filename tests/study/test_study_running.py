@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,6 +163,35 @@ def test_a_changed_prompt_file_is_seen_by_its_contents(ran: Ran) -> None:
 def test_a_folder_of_another_study_is_refused_by_name(ran: Ran) -> None:
     with pytest.raises(StudyError, match=r"holds the study 'tiny', not 'other'.*--out"):
         run_study(parse_study({**ran.settings, "name": "other"}), ran.finished.folder, say=lambda _: None)
+
+
+def test_a_study_file_of_ones_own_in_the_run_folder_is_not_overwritten(ran: Ran, tmp_path: Path) -> None:
+    own = tmp_path / "study.yaml"
+    own.write_text("name: tiny\n")
+    with pytest.raises(StudyError, match=r"study\.yaml was not written by a run.*--out"):
+        run_study(parse_study(ran.settings), tmp_path, say=lambda _: None)
+    assert own.read_text() == "name: tiny\n"
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from backfire.study.running import alone
+with alone(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_folder_in_which_another_run_works_is_refused_until_it_ends(ran: Ran) -> None:
+    command = [sys.executable, "-c", HOLD, str(ran.finished.folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(StudyError, match=r"another run works in .*--out"):
+            again(ran)
+        other.kill()
+    again(ran)
 
 
 def test_a_responder_that_does_not_exist_fails_only_the_recipes_that_ask_it(

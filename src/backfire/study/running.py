@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +22,7 @@ from backfire.study.schedule import run_stages
 from backfire.study.stages import stages_of
 
 RESOLVED = "study.yaml"
+SCRATCH = ".schedule"
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,15 @@ def run_study(
 ) -> Finished:
     """Run a study into `folder`; what stands there under the same configuration is not done again.
 
-    Raises StudyError when the folder belongs to a study of another name, or nothing at all could be finished.
+    Raises StudyError when the folder belongs to a study of another name, another run works in it, or nothing at all
+    could be finished.
     """
     study = study if isinstance(study, StudyFile) else read_study(study)
     run = open_run(study, Path(folder), say)
     cells = grid(study)
     stages = stages_of(run, cells)
-    failed = run_stages(stages, run.root / ".schedule", workers=study.workers, say=say)
+    with alone(run.root):
+        failed = run_stages(stages, run.root / SCRATCH, workers=study.workers, say=say)
     _resolve(study, run)
     if not any((run.cell(c) / "attack" / "attack.json").is_file() for c in cells):
         reasons = "; ".join(f"{stage}: {reason}" for stage, reason in failed.items())
@@ -71,6 +76,8 @@ def open_run(study: StudyFile, folder: Path, say: Callable[[str], None]) -> RunF
     stamp = folder / RESOLVED
     if stamp.is_file():
         before = yaml.safe_load(stamp.read_text(encoding="utf-8"))
+        if not isinstance(before, dict) or not {"digest", "study"} <= set(before):
+            raise StudyError(f"{stamp} was not written by a run: choose another --out")
         if before["study"]["name"] != study.name:
             raise StudyError(
                 f"{folder} holds the study '{before['study']['name']}', not '{study.name}': choose another --out"
@@ -84,6 +91,32 @@ def open_run(study: StudyFile, folder: Path, say: Callable[[str], None]) -> RunF
     folder.mkdir(parents=True, exist_ok=True)
     ledger = Path(study.ledger) if study.ledger else folder / "ledger.db"
     return RunFolder(folder.resolve(), ledger.resolve())
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a run folder for one process, and remove half-written artifacts (`.policy.1234`) of runs that were killed.
+
+    The system frees the folder however the process ends. Where there are no file locks, nothing is done.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    path = folder / SCRATCH / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StudyError(
+                f"another run works in {folder}: wait for it, end it, or choose another --out"
+            ) from error
+        for aside in [*folder.glob("*/.*.*"), *folder.glob("cells/*/.*.*")]:
+            if aside.is_dir() and aside.suffix[1:].isdecimal():
+                shutil.rmtree(aside, ignore_errors=True)
+        yield
 
 
 def _resolve(study: StudyFile, run: RunFolder) -> None:
