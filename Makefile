@@ -67,9 +67,9 @@ format: $(DEV_INSTALLED)
 	$(BIN)/ruff check --fix .
 
 bench: $(DEV_INSTALLED)
-	@echo "| what | on | ratio | rate |"
+	@echo "| what | on | side by side | rate |"
 	@echo "|-|-|-|-|"
-	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+	@for file in benchmarks/*.py; do $(BIN)/python $$file 2>/dev/null || { echo "failed: $(BIN)/python $$file" >&2; exit 1; }; done
 
 # The torch pin is kept by hand: a fresh resolution would take whatever is newest that day. Local versions (+cpu) and
 # the CUDA packages that torch asks for on Linux are left out, so that every platform gets its usual build of it.

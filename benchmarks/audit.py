@@ -5,7 +5,7 @@
 Pairs are real answers of AlpacaEval's models (the folder `alpaca-eval` under --data, BACKFIRE_DATA or
 ../shared/data) where they are there, else text from a fixed word list. Both measure the same thing, pointwise AUROC on
 held-out prompts from word n-grams over 5 folds grouped by prompt; the audit adds bytes, its other rungs, pairwise
-accuracy, intervals and 19 shuffled refits.
+accuracy, intervals and 19 shuffled refits. Prints one row of a Markdown table, and each rung on stderr.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import itertools
 import json
 import os
+import sys
 from pathlib import Path
 from time import perf_counter
 
@@ -100,8 +101,6 @@ def main() -> None:
     report = audit(dataset)
     ours = perf_counter() - start
     area, theirs = straightforward(rows)
-    print(f"{len(rows)} pairs of {'AlpacaEval answers' if real else 'made-up text'}")
-    print(f"scikit-learn, one probe, no interval, no control: {theirs:6.1f} s, AUROC {area:.3f}")
     for rung in report.separability:
         estimate = rung.pointwise
         shown = (
@@ -109,8 +108,13 @@ def main() -> None:
             if estimate is None
             else f"AUROC {estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
         )
-        print(f"backfire, {rung.name:8} {report.seconds[rung.name]:6.1f} s, {shown}")
-    print(f"backfire, whole audit: {ours:.1f} s; scikit-learn takes {theirs / ours:.2f} times as long")
+        print(f"backfire, {rung.name:8} {report.seconds[rung.name]:6.1f} s, {shown}", file=sys.stderr)
+    print(f"scikit-learn, one probe {theirs:6.1f} s, AUROC {area:.3f}", file=sys.stderr)
+    print(
+        f"| audit | text only, {len(rows)} pairs of {'AlpacaEval answers' if real else 'made-up text'} | the whole audit "
+        f"in {ours / theirs:.2f} times the seconds of one plain scikit-learn probe without interval or control "
+        f"({ours:.1f} s, {theirs:.1f} s) | {len(rows) / ours:.0f} pairs/s |"
+    )
 
 
 if __name__ == "__main__":
