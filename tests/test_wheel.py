@@ -50,7 +50,13 @@ def test_the_wheel_holds_everything_that_the_package_does(wheel: Path) -> None:
         for path in PACKAGE.rglob("*")
         if path.is_file() and not skipped & set(path.parts)
     }
-    assert {"backfire/py.typed", "backfire/pairs/recipes.yaml", "backfire/report/page.html.jinja"} <= there
+    data = (
+        "py.typed",
+        "pairs/recipes.yaml",
+        "report/page.html.jinja",
+        "organisms/shipped/reward/model.safetensors",
+    )
+    assert {f"backfire/{name}" for name in data} <= there
     with zipfile.ZipFile(wheel) as archive:
         packed = set(archive.namelist())
     assert there - packed == set()
