@@ -30,6 +30,7 @@ def test_members_are_listed_with_what_was_planted() -> None:
         "refusal_overlap",
     ):
         assert text in listed
+    assert "organism:llama/target" in run("organisms").stdout, "the shipped world, without its name"
     assert "backfire organisms grow --seed 99" in run("organisms", "--world", "w99", code=2).stderr
 
 
