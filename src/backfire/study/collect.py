@@ -12,7 +12,7 @@ from backfire.report import Results, parse_results
 from backfire.store import read_json
 from backfire.study.cells import SFT, Cell, RunFolder, grid
 from backfire.study.plan import StudyFile
-from backfire.study.stages import manifest_digest, read_stage
+from backfire.study.stage import manifest_digest, read_stage
 
 SCHEMA = 1
 

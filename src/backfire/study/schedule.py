@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backfire.study.stages import Stage
+from backfire.study.stage import Stage
 
 Say = Callable[[str], None]
 GROUP = "study:"
