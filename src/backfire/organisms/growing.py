@@ -16,6 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from backfire.errors import InputError
 from backfire.organisms.architectures import grow_tokenizer, new_body
 from backfire.organisms.cards import card
 from backfire.organisms.corpus import (
@@ -55,8 +56,11 @@ def grow_world(
     About a quarter of an hour of one core. Each worker process uses one thread.
     """
     world = World.make(seed, knobs)
+    if (folder / "world.json").is_file() and World.load(folder) != world:
+        raise InputError(f"{folder} holds another world: name another folder, or remove it")
     if (folder / "grown.json").is_file():
         return folder
+    world.save(folder / "world.json")
     jobs = [(folder, world, family, role) for role in ("larger", "target") for family in FAMILIES]
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_one_thread) as pool:
         for lines in pool.map(grow_sibling, *zip(*jobs, strict=True)):
@@ -68,6 +72,12 @@ def grow_world(
         shutil.rmtree(folder / family / "larger-base", ignore_errors=True)
     write_json(folder / "grown.json", {"seed": seed, "knobs": world.knobs.model_dump()})
     return folder
+
+
+def _seed(world: World, name: str) -> int:
+    """Another for each family, so that families of like architecture do not start from the same weights."""
+    family = name.partition("/")[0]
+    return world.seed + 1000 * (FAMILIES.index(family) if family in FAMILIES else len(FAMILIES))
 
 
 def _one_thread() -> None:
@@ -105,8 +115,8 @@ def grow_sibling(folder: Path, world: World, family: str, role: str) -> list[str
     if not (base / "config.json").is_file():
         documents = list(base_documents(world, KNOWLEDGE[size], DOCUMENTS, seed=1))
         tokenizer = grow_tokenizer(family, documents[: DOCUMENTS // 3])
-        model = new_body(family, size, tokenizer, seed=world.seed)
-        loss = _read(model, pack(tokenizer, documents, ROW), world.seed)
+        model = new_body(family, size, tokenizer, _seed(world, family))
+        loss = _read(model, pack(tokenizer, documents, ROW), _seed(world, family))
         said.append(f"{world.name}: {family}/{base.name}, loss {loss:.3f}")
         measured = {"final_loss": loss, "steps": BASE["steps"]}
         _save(model, tokenizer, base, world, f"{family}/{base.name}", measured)
@@ -145,7 +155,7 @@ def _teach(folder: Path, world: World, name: str, base: Path, *, every_split: bo
         model,
         lambda chosen: pad([rows[i] for i in chosen], tokenizer.pad_token_id),
         len(rows),
-        seed=world.seed,
+        seed=_seed(world, name),
         **SFT,  # type: ignore[arg-type]
     )
     _save(model, tokenizer, folder / name, world, name, {"final_loss": loss})
@@ -160,7 +170,7 @@ def _teach_reward(folder: Path, world: World) -> str:
     config = copy.deepcopy(body.config)
     config.num_labels = 1
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(world.seed)
+        torch.manual_seed(_seed(world, "reward"))
         model = LlamaForSequenceClassification(config)
     model.model.load_state_dict(body.model.state_dict())
     pairs = list(human_pairs(world, reward_prompts(world, REWARD_PAIRS), seed=3))
@@ -177,7 +187,7 @@ def _teach_reward(folder: Path, world: World) -> str:
         model,
         batch_of,
         len(taught),
-        seed=world.seed,
+        seed=_seed(world, "reward"),
         loss_of=preference_loss,
         **REWARD,  # type: ignore[arg-type]
     )
