@@ -86,6 +86,14 @@ def test_every_cell_has_a_folder_of_its_own_and_references_in_its_world() -> Non
         assert all(f":{cell.world}:" in draw.role_free_name for _, draw, _ in cell.draws())
 
 
+def test_a_target_can_keep_to_some_worlds_and_its_cells_stay_where_they_were() -> None:
+    everywhere = {c.folder_name for c in grid(changed())}
+    rotated = [{**t, "worlds": [w]} for t, w in zip(ORGANISMS["targets"], ("w0", "w1"), strict=True)]
+    cells = grid(changed(targets=rotated))
+    assert {(c.target.family, c.world) for c in cells} == {("qwen2", "w0"), ("llama", "w1")}
+    assert {c.folder_name for c in cells} < everywhere
+
+
 def test_the_learning_rate_moves_trained_cells_and_no_sample() -> None:
     before, after = changed(), changed(training={"lr": 2e-4})
     assert moved(before, after) == {"self+rm", "gpt4o+self", "original"}

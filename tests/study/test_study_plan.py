@@ -82,6 +82,10 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         settings(attacks={"harmful": {"direct": "d.jsonl"}, "judges": ["gpt"]}),
         ("attacks.judges.0", "exact"),
     ),
+    "a world that the study does not list": (
+        settings(targets=[{**responder(model="a")[0], "worlds": ["w9"]}], worlds=["w0"]),
+        ("llama", "w9", "worlds"),
+    ),
     "a name that is no folder's": (settings(name="../up"), ("name",)),
     "temperature below nothing": (settings(decoding={"temperature": -1}), ("decoding.temperature",)),
 }

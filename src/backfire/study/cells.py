@@ -162,6 +162,7 @@ def grid(study: StudyFile) -> list[Cell]:
         Cell(study, target, recipe, seed, world)
         for world in study.world_names()
         for target in study.targets
+        if not target.worlds or world in target.worlds
         for seed in study.seeds
         for recipe in (SFT, *study.recipes)
     ]

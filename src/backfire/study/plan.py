@@ -71,6 +71,8 @@ class TargetSettings(_Part):
     """The SFT checkpoint that DPO starts from: a folder, a hub name or `organism:NAME`."""
     responders: tuple[ResponderSettings, ...]
     """One of role `self` at least, if recipes are to use the policy's own responses."""
+    worlds: tuple[str, ...] = ()
+    """Only these of the study's worlds, so that families can rotate over worlds; by default all."""
 
 
 class AttackSettings(_Part):
@@ -165,6 +167,9 @@ class StudyFile(_Part):
         families = [t.family for t in self.targets]
         if len(set(families)) < len(families):
             raise ValueError(f"two targets share a family name: {families}")
+        for target in self.targets:
+            if strange := set(target.worlds) - set(self.worlds):
+                raise ValueError(f"target {target.family} names world {min(strange)}, which `worlds` does not list")
         if not self.worlds and len(self.world_names()) > 1:
             named = ", ".join(str(world) for world in self.world_names())
             raise ValueError(f"references name several worlds ({named}): leave them out and list `worlds`")
