@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -17,6 +18,10 @@ from hypothesis import settings
 
 from checkpoints import save_policy, save_reward
 from miniature import NAME, grow_miniature
+
+# A shell's background job ignores SIGINT, and so would the commands that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Cores are shared: a slow example is no defect.
 settings.register_profile("unhurried", deadline=None)
