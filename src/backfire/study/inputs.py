@@ -27,18 +27,32 @@ def identity_of(reference: str) -> str:
         return digest("endpoint", reference)
     if reference.startswith(catalog.PREFIX):
         world, member = catalog.split_reference(reference)
-        if member.startswith("prompts/") or member == "human":
-            return digest("world", (catalog.world_folder(world) / "world.json").read_text(), member)
+        if member.startswith("prompts/"):
+            return digest("world", _contents(catalog.world_folder(world) / "world.json"), member)
+        if member == "human":
+            return digest("human", _contents(catalog.world_folder(world) / "human.jsonl"))
     path = Path(reference)
     if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+        return _contents(path)
     if path.suffix.lower() in FORMATS and not path.is_dir():
         raise InputError(f"there is no file {reference}: paths in a study are taken from {Path.cwd()}")
-    from backfire.models.identity import folder_digest
-    from backfire.models.opening import resolve
+    from backfire.models.opening import reference_digest
 
-    return folder_digest(resolve(reference))
+    return reference_digest(reference)
+
+
+def tasks_identity(tasks: Path | list[str], data: Path | None) -> str:
+    """A digest of the general tasks: their names, or the contents of local task files and data."""
+    if not isinstance(tasks, Path):
+        return digest("tasks", tasks)
+    folders = [tasks] if data is None else [tasks, data]
+    files = sorted(p for f in folders for p in f.glob("*") if p.suffix in (".yaml", ".jsonl"))
+    return digest("tasks", [[p.name, _contents(p)] for p in files or [tasks]])
+
+
+def _contents(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
 
 
 Human = tuple[list[Prompt], list[Response], list[Response], dict[str, int]]

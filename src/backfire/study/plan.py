@@ -169,7 +169,9 @@ class StudyFile(_Part):
             raise ValueError(f"two targets share a family name: {families}")
         for target in self.targets:
             if strange := set(target.worlds) - set(self.worlds):
-                raise ValueError(f"target {target.family} names world {min(strange)}, which `worlds` does not list")
+                raise ValueError(
+                    f"target {target.family} names world {min(strange)}, which `worlds` does not list"
+                )
         if not self.worlds and len(self.world_names()) > 1:
             named = ", ".join(str(world) for world in self.world_names())
             raise ValueError(f"references name several worlds ({named}): leave them out and list `worlds`")

@@ -12,8 +12,8 @@ from typing import Any
 from backfire.records import Prompt, Response
 from backfire.store import Ledger, read_json, write_json
 from backfire.study.cells import SFT, Cell, Draw, RunFolder
-from backfire.study.inputs import identity_of, open_human, open_prompts
-from backfire.study.plan import in_world
+from backfire.study.inputs import identity_of, open_human, open_prompts, tasks_identity
+from backfire.study.plan import GeneralSettings, in_world
 from backfire.study.stage import Configuration, Stage, manifest_digest, read_stage
 
 
@@ -273,18 +273,16 @@ def general_stage(run: RunFolder, cell: Cell) -> Stage:
         policy = trained_policy(run, cell)
         if policy is None:
             return {"skipped": "nothing was trained"}
-        from backfire.evaluation import general, organism_tasks
+        from backfire.evaluation import general
         from backfire.models import LocalModel, open_model
-        from backfire.organisms import catalog
 
         model = open_model(policy)
         assert isinstance(model, LocalModel)
-        organism = settings.tasks == "organism"
-        tasks: str | Path | list[str] = organism_tasks() if organism else settings.tasks  # type: ignore[assignment]
+        tasks, data = _tasks(settings, cell.world)
         result = general(
             model,
-            tasks if isinstance(tasks, str | Path) else list(tasks),
-            data=catalog.tasks_data(str(cell.world)) if organism else settings.data,
+            tasks,
+            data=data,
             limit=settings.limit,
             num_fewshot=settings.num_fewshot,
             apply_chat_template=settings.chat_template,
@@ -293,11 +291,29 @@ def general_stage(run: RunFolder, cell: Cell) -> Stage:
         return None
 
     def configuration() -> Configuration:
-        policy = _policy_identity(run, cell)
-        return {"stage": "general", "settings": settings.model_dump(), "world": cell.world, "policy": policy}
+        return {
+            "stage": "general",
+            "settings": settings.model_dump(),
+            "tasks": tasks_identity(*_tasks(settings, cell.world)),
+            "policy": _policy_identity(run, cell),
+        }
 
     folder = run.cell(cell) / "general"
     return Stage(f"general {cell.folder_name}", folder, _after_training(cell), configuration, make)
+
+
+def _tasks(settings: GeneralSettings, world: str | None) -> tuple[Path | list[str], Path | None]:
+    """A folder of task files and where their data lie, or the names of the harness's own tasks."""
+    from backfire.evaluation import organism_tasks
+    from backfire.organisms import catalog
+
+    if settings.tasks == "organism":
+        return organism_tasks(), catalog.tasks_data(world or catalog.SHIPPED)
+    names = [settings.tasks] if isinstance(settings.tasks, str) else list(settings.tasks)
+    folder = Path(names[0])
+    if len(names) == 1 and folder.exists():
+        return folder, None if settings.data is None else Path(settings.data)
+    return names, None
 
 
 def open_judge(name: str, world: str | None) -> Any:
