@@ -103,6 +103,7 @@ class _Course:
 
 def _reporter(course: _Course) -> Any:
     """A doit reporter that tells `course`; doit wants a class, and makes one of it in the main process alone."""
+    from doit.exceptions import UnmetDependency
     from doit.reporter import ConsoleReporter
 
     class Reporter(ConsoleReporter):  # type: ignore[misc]
@@ -124,6 +125,8 @@ def _reporter(course: _Course) -> Any:
             if task.name.startswith(GROUP):
                 lines = [line for line in fail.get_msg().strip().splitlines() if line.strip()]
                 reason = lines[-1].strip() if lines else "failed"
+                if isinstance(fail, UnmetDependency):
+                    reason = f"did not run, for it needs {reason.replace(GROUP, '')}"
                 course.failed[task.name.removeprefix(GROUP)] = reason
                 course.end(task.name, f"FAILED: {reason}")
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from backfire.errors import StudyError
 from backfire.records import Prompt, Response
 from backfire.store import Ledger, read_json, write_json
 from backfire.study.cells import SFT, Cell, Draw, RunFolder
@@ -100,6 +101,11 @@ def stored_responses(ledger: Ledger, folder: Path) -> list[Response]:
     listed = read_stage(folder)
     ids = listed.get("responses", [*listed.get("chosen", ()), *listed.get("rejected", ())])
     found = ledger.responses(ids)
+    if lost := sum(i not in found for i in ids):
+        raise StudyError(
+            f"{ledger.path} lacks {lost} of the {len(ids)} responses that {folder} lists: was the ledger moved or "
+            f"replaced? Put it back, or remove {folder.parent} so that they are drawn again"
+        )
     return [found[i] for i in ids]
 
 
@@ -127,10 +133,10 @@ def pair_stage(run: RunFolder, cell: Cell) -> Stage:
                 stored = stored_responses(ledger, run.samples(draw))
                 candidates.setdefault(role, []).extend(r for r in stored if draw.given or r.index < n)
             if with_human:
-                listed = read_stage(run.human(cell))
-                found = ledger.responses([*listed["chosen"], *listed["rejected"]])
-                candidates["human-chosen"] = [found[i] for i in listed["chosen"]]
-                candidates["human-rejected"] = [found[i] for i in listed["rejected"]]
+                people = stored_responses(ledger, run.human(cell))
+                preferred = set(read_stage(run.human(cell))["chosen"])
+                candidates["human-chosen"] = [r for r in people if r.id in preferred]
+                candidates["human-rejected"] = [r for r in people if r.id not in preferred]
             scores: dict[str, float] = {}
             if scored:
                 scorer_id = read_stage(scored[0])["scorer_id"]
