@@ -19,7 +19,9 @@ from pathlib import Path
 import pytest
 
 from backfire.errors import EndpointError, InputError
+from backfire.judges import ExactJudge
 from backfire.models import EndpointModel, open_model
+from backfire.organisms.catalog import folder_of, open_world, prompts_of
 from backfire.records import Decoding, Prompt, Request
 from backfire.responses import sample
 from backfire.store import Ledger
@@ -103,6 +105,24 @@ def test_a_served_checkpoint_and_the_same_folder_answer_alike(served, tiny_qwen2
     assert [r.stop_reason for r in remote.responses] == [r.stop_reason for r in local.responses]
     with pytest.warns(UserWarning, match="the same text to every repetition of each of 6 prompts"):
         sample(model, PROMPTS, ledger=ledger, n=2, decoding=DECODING)
+
+
+def test_a_served_organism_answers_as_its_checkpoint_does(served, ledger):
+    prompts = prompts_of("organism:prompts/direct")[:8]
+    greedy = Decoding(max_new_tokens=48, temperature=0)
+    local = sample(open_model("organism:llama/target"), prompts, ledger=ledger, decoding=greedy)
+    remote = sample(
+        open_model(f"openai:{folder_of('organism:llama/target')}@{served}"),
+        prompts,
+        ledger=ledger,
+        decoding=greedy,
+    )
+    assert remote.failures == []
+    assert [r.text for r in remote.responses] == [r.text for r in local.responses]
+    assert {r.stop_reason for r in remote.responses} == {"eos"}
+    judge = ExactJudge(open_world())
+    verdicts = [judge.judge(p, r) for p, r in zip(prompts, remote.responses, strict=True)]
+    assert {v.harmful for v in verdicts} <= {True, False}
 
 
 class Server(ThreadingHTTPServer):
