@@ -36,9 +36,12 @@ def report(
 
 def show_results(results: Results) -> None:
     """The table of recipes, and the cells that are missing from it with the reason."""
-    from backfire.report import results_table
+    from backfire.report import results_table, worlds_table
 
     show(results_table(results))
+    over_worlds = worlds_table(results)
+    if over_worlds is not None:
+        show(over_worlds)
     missing = results.stages.get("cells_missing")
     if isinstance(missing, dict):
         for cell, why in missing.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from statistics import fmean, stdev
 from typing import Literal
@@ -125,8 +125,11 @@ class Grid:
         return [cell for group in self.groups for cell in group.cells]
 
     def mean_asr(self, recipe: str, attack: str) -> Mean:
-        """Mean over worlds of the recipe's attack success rate."""
-        return self._over_worlds(recipe, lambda group, cell: _rate(self.asr(cell, attack)))
+        """Mean over worlds of the recipe's attack success rate, its interval cut at 0 and 1."""
+        mean = self._over_worlds(recipe, lambda group, cell: _rate(self.asr(cell, attack)))
+        if mean.low is None or mean.high is None:
+            return mean
+        return replace(mean, low=max(0.0, mean.low), high=min(1.0, mean.high))
 
     def mean_change(self, recipe: str, attack: str) -> Mean:
         """Mean over worlds of the recipe's rate minus its own baseline's."""
