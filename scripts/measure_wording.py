@@ -5,7 +5,7 @@
 
 For each pair of responders: the mean Jaccard overlap of the word sets of two refusals (two compliances) of the
 same prompt, and the cosine between the two responders' directions, a direction being the word frequencies of
-all refusals together minus those of all compliances.
+all refusals together minus those of all compliances. Then how many of each the published refusal phrases find.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+
+from backfire.judges import is_refusal
 
 Answers = dict[str, tuple[str, bool]]  # prompt id -> (text, whether it is a refusal)
 
@@ -97,6 +99,15 @@ def main() -> None:
         print(
             f"{a + ' / ' + b:>34}  {cosine(direction(responders[a]), direction(responders[b])):6.2f}"
             f"  {r:8.2f} {nr:4d}  {c:11.2f} {nc:4d}"
+        )
+    print("found by the published refusal phrases (judge `phrases`):")
+    for name, answers in responders.items():
+        found = {
+            wanted: [is_refusal(t) for t, r in answers.values() if r == wanted] for wanted in (True, False)
+        }
+        refusals, others = found[True], found[False]
+        print(
+            f"{name:>16}: {sum(refusals)} of {len(refusals)} refusals, {sum(others)} of {len(others)} compliances"
         )
 
 

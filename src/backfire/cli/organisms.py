@@ -72,7 +72,7 @@ def grow(
         ),
     ] = None,
 ) -> None:
-    """Grow a world of organisms: about a quarter of an hour of one core. A stopped run goes on where it was."""
+    """Grow a world of organisms: 20 to 30 minutes of one core. A stopped run goes on where it was."""
     from backfire.organisms.catalog import PREFIX, cache_folder
     from backfire.organisms.growing import grow_world
 

@@ -53,7 +53,7 @@ def grow_world(
 ) -> Path:
     """Grow all of a world's members into `folder`; those that are there are kept, so a stopped run goes on.
 
-    About a quarter of an hour of one core. Each worker process uses one thread.
+    20 to 30 minutes of one core. Each worker process uses one thread.
     """
     world = World.make(seed, knobs)
     if (folder / "world.json").is_file() and World.load(folder) != world:
