@@ -65,9 +65,11 @@ def test_blank_and_repeated_rows_are_counted(ledger):
         ROWS[0] | {"output": " \n"},
         ROWS[0] | {"output": None},
         ROWS[0] | {"instruction": ""},
+        ROWS[0] | {"output": "half a \ud83d"},
+        ROWS[0] | {"instruction": "\ude00?"},
     ]
     given = store_given(ledger, rows)
-    assert given.left_out == {"duplicate": 1, "blank response": 2, "blank prompt": 1}
+    assert given.left_out == {"duplicate": 1, "blank response": 2, "blank prompt": 1, "undecodable": 2}
     assert len(given.responses) == 3
 
 
@@ -112,6 +114,16 @@ def test_columns_may_be_named(ledger):
         ([ROWS[0], ROWS[1] | {"generator": " "}], {}, "row 2 has a blank 'generator'"),
         ([ROWS[0] | {"kind": "bad"}], {}, "the kind of row 1 is 'bad'"),
         ([{"prompt": ["x"], "response": "y", "source": "z"}], {}, "row 1 is not a list of turns"),
+        (
+            [
+                {
+                    "prompt": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}],
+                    "response": "a",
+                }
+            ],
+            {"source": "me"},
+            "the prompt of row 1 ends with the assistant's turn",
+        ),
         ([], {}, "no rows"),
     ],
 )
@@ -124,11 +136,12 @@ def test_what_cannot_be_read_says_why(rows, options, message, ledger):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.jsonl", '{"prompt": 1}\n{', "does not read as JSONL"),
-        ("a.json", '{"prompt": 1}', "not a list of objects"),
-        ("a.parquet", "x", "does not read as PARQUET"),
+        ("a.jsonl", '{"prompt": 1}\n{', "does not read as jsonl: line 2"),
+        ("a.json", '{"prompt": 1}', "not a list of rows but dict"),
+        ("a.parquet", "x", "does not read as parquet"),
         ("a.xlsx", "x", r"ends in '\.xlsx'"),
         ("none.csv", None, "there is no file"),
+        ("wide.csv", "prompt,response\nhow, or when?,so,x\n", "row 1 has more cells than the header"),
     ],
 )
 def test_files_that_do_not_read(name, text, message, tmp_path, ledger):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +10,7 @@ from typing import Any
 
 from backfire.errors import InputError
 from backfire.records import Kind, Prompt, Response, given_response
-from backfire.store import Ledger
+from backfire.store import Ledger, read_rows
 
 PROMPT_COLUMNS = ("prompt", "instruction", "question", "query", "goal")
 RESPONSE_COLUMNS = ("response", "output", "completion", "answer")
@@ -27,7 +25,7 @@ class Given:
     responses: list[Response]
     columns: dict[str, str]
     left_out: dict[str, int]
-    """Reason (`blank prompt`, `blank response`, `duplicate`) -> rows."""
+    """Reason (`blank prompt`, `blank response`, `undecodable`, `duplicate`) -> rows."""
 
     @property
     def sources(self) -> dict[str, int]:
@@ -44,9 +42,9 @@ def store_given(
     response_column: str | None = None,
     source_column: str | None = None,
 ) -> Given:
-    """Store the responses of a file (JSONL, JSON, CSV, Parquet), or of rows, under the name of who wrote them.
+    """Store the responses of a file (JSONL, JSON, CSV, TSV, Parquet), or of rows, under the name of who wrote them.
 
-    A prompt is a text, or a list of turns; an Alpaca `input` column is set below its instruction; a `kind`
+    A prompt is a text, or a list of turns that ends before the response; an Alpaca `input` column is set below its instruction; a `kind`
     column (`harmful`, `benign`) is kept. `source` names the writer of all rows; without it a source column is
     read. Columns are found by their usual names, or named here. Storing the same file again adds nothing.
     Raises InputError naming the columns found.
@@ -67,6 +65,9 @@ def store_given(
         if prompt is None or not text.strip():
             left_out["blank prompt" if prompt is None else "blank response"] += 1
             continue
+        if any(_undecodable(t) for t in (text, *(turn.content for turn in prompt.messages))):
+            left_out["undecodable"] += 1
+            continue
         if not writer.strip():
             raise InputError(f"row {number} has a blank {columns['source']!r}: fill it, or name the source")
         if (prompt.id, writer, text) in seen:
@@ -80,37 +81,6 @@ def store_given(
     ledger.put_prompts(prompts.values())
     ledger.put_responses(responses.values())
     return Given(list(responses.values()), columns, dict(left_out))
-
-
-def read_rows(path: str | Path) -> list[dict[str, Any]]:
-    """The rows of a JSONL, JSON (a list of objects), CSV, TSV or Parquet file."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"there is no file {path}: name a JSONL, JSON, CSV or Parquet file")
-    try:
-        match path.suffix.lower():
-            case ".jsonl" | ".ndjson":
-                with path.open(encoding="utf-8") as lines:
-                    rows = [json.loads(line) for line in lines if line.strip()]
-            case ".json":
-                rows = json.loads(path.read_text(encoding="utf-8"))
-            case ".csv" | ".tsv":
-                with path.open(encoding="utf-8-sig", newline="") as lines:
-                    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-                    rows = list(csv.DictReader(lines, delimiter=delimiter))
-            case ".parquet":
-                import pyarrow.parquet as parquet
-
-                rows = parquet.read_table(path).to_pylist()
-            case suffix:
-                raise InputError(
-                    f"{path} ends in {suffix!r}: give a .jsonl, .json, .csv, .tsv or .parquet file"
-                )
-    except (ValueError, OSError, csv.Error) as error:
-        raise InputError(f"{path} does not read as {path.suffix[1:].upper()}: {error}") from error
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise InputError(f"{path} is not a list of objects: give one object (one response) a row")
-    return rows
 
 
 def _columns(
@@ -153,6 +123,11 @@ def _prompt(row: Row, columns: Mapping[str, str], number: int) -> Prompt | None:
     if isinstance(value, list):
         if not value or any(not isinstance(t, dict) or not {"role", "content"} <= t.keys() for t in value):
             raise InputError(f"the prompt of row {number} is not a list of turns with role and content")
+        if value[-1]["role"] == "assistant":
+            raise InputError(
+                f"the prompt of row {number} ends with the assistant's turn: end it with the turn that is answered, "
+                "and give the answer as the response"
+            )
         return Prompt.of_messages(value, kind=kind)
     text = _text(value, "prompt", number)
     if not text.strip():
@@ -180,3 +155,8 @@ def _text(value: Any, role: str, number: int) -> str:
         case [{"role": "assistant", "content": str(content)}]:
             return content
     raise InputError(f"the {role} of row {number} is not text but {value!r:.60}: make it a string")
+
+
+def _undecodable(text: str) -> bool:
+    """Lone surrogates, which JSON admits and neither UTF-8, SQLite nor a tokenizer does."""
+    return any("\ud800" <= c <= "\udfff" for c in text)
