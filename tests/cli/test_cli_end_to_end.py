@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,19 @@ def test_audit(work: Path, pairs: Path, tiny_llama: Path) -> None:
     assert report["pairs"] == 32
     assert [rung["rung"] for rung in report["separability"]] == ["length", "surface", "ngrams", "hidden"]
     assert "Conclusion" in result.stdout
+
+
+def test_audit_takes_a_template_for_a_policy_without_one(
+    work: Path, pairs: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(tiny_llama, bare)
+    (bare / "chat_template.jinja").rename(tmp_path / "mine.jinja")
+    command = ("audit", pairs, "--policy", bare, "--controls", 1)
+    assert "--chat-template FILE" in run(*command, code=2).stderr
+    assert "hidden" in run(*command, "--chat-template", tmp_path / "mine.jinja").stdout
+    refused = run("audit", pairs, "--chat-template", tmp_path / "mine.jinja", code=2)
+    assert "name it by --policy" in refused.stderr
 
 
 def test_train_and_test(work: Path, pairs: Path, tiny_llama: Path, ledger: Path) -> None:

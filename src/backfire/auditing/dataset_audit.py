@@ -26,7 +26,7 @@ from backfire.auditing.surface import NAMES, length_features, surface_features
 from backfire.errors import InputError
 
 if TYPE_CHECKING:
-    from backfire.models import LocalModel
+    from backfire.models import EndpointModel, LocalModel
 
 PENALTY = 0.3
 """L2 penalty of every probe, on features whose rows have mean squared norm 1: log odds of a typical row have
@@ -60,7 +60,7 @@ class _Stages:
 def audit(
     dataset: Any,
     *,
-    policy: LocalModel | str | None = None,
+    policy: LocalModel | EndpointModel | str | None = None,
     source_columns: tuple[str, str] | None = None,
     max_pairs: int | None = None,
     seed: int = 0,
@@ -74,7 +74,7 @@ def audit(
         dataset: a JSONL, JSON, CSV, TSV or Parquet file, a `save_to_disk` folder, a folder with train.parquet, a
             hub name, or a `datasets.Dataset`; in TRL's standard or conversational form with or without a prompt
             column, or as Anthropic HH transcripts.
-        policy: the model to be trained, or its reference: adds the rung of its hidden states.
+        policy: the model to be trained, or its reference: adds the rung of its hidden states. An endpoint is refused.
         source_columns: the columns that say who wrote chosen and rejected; by default `chosen_source` and
             `rejected_source`, or `chosen_model` and `rejected_model`, where they are there.
         max_pairs: audit a random sample of so many pairs, prompts kept whole.

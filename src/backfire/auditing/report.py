@@ -35,7 +35,8 @@ class AuditReport:
     defects: tuple[Defect, ...]
     separability: tuple[Rung, ...]
     decision_matched: tuple[Rung, ...]
-    """The text rungs again on pairs whose two sides make the same refuse-or-comply decision."""
+    """The rungs again on pairs whose two sides make the same refuse-or-comply decision, told by refusal phrases; without
+    the n-grams where there are many pairs."""
     source_leak: SourceLeak | None
     confounds: Confounds
     safety_contrast: SafetyContrast

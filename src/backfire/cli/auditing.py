@@ -43,6 +43,10 @@ def audit(
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of folds, swaps and sample.")] = 0,
+    chat_template: options.ChatTemplate = None,
+    adapter: options.Adapter = None,
+    dtype: options.Dtype = "auto",
+    device: options.Device = None,
 ) -> None:
     """Say what the label of a preference data set encodes, before anything is trained on it.
 
@@ -62,11 +66,20 @@ def audit(
                 f"--source-columns {source_columns!r}: name two columns, such as chosen_by,rejected_by"
             )
         columns = (names[0], names[1])
+    if policy is None and (chat_template or adapter):
+        raise InputError("--chat-template and --adapter belong to a model: name it by --policy")
     kept = "nothing was kept; run the same command again, with --max-pairs for fewer pairs"
     with keeping(kept), progress(f"auditing {dataset}") as advance:
+        opened = None
+        if policy is not None:
+            from backfire.models import open_model
+
+            opened = open_model(
+                policy, chat_template=chat_template, dtype=dtype, device=device, adapter=adapter
+            )
         report = audit_dataset(
             dataset,
-            policy=policy,
+            policy=opened,
             source_columns=columns,
             max_pairs=max_pairs,
             seed=seed,

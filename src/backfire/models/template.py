@@ -118,7 +118,8 @@ def check_template(tokenizer: Any, *, eos_ids: Collection[int] = ()) -> CheckedT
     if not tokenizer.chat_template:
         raise TemplateError(
             "this tokenizer has no chat template: give one with --chat-template FILE (a Jinja file), "
-            "the same one that the model was tuned with"
+            "the same one that the model was tuned with; training and studies read it from the checkpoint's folder, "
+            "as chat_template.jinja"
         )
     if isinstance(tokenizer.chat_template, dict):
         raise TemplateError(
