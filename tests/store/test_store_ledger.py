@@ -82,6 +82,21 @@ def test_the_first_answer_stays(ledger: Ledger) -> None:
     assert ledger.verdicts("j", [first.id])[first.id].harmful is True
 
 
+def test_a_kind_that_is_said_later_is_kept(ledger: Ledger) -> None:
+    prompt = Prompt.of("q", tags={"row": "1"})
+    ledger.put_prompts([prompt])
+    for kind in ("harmful", None, "benign"):
+        ledger.put_prompts([replace(prompt, kind=kind, tags={})])  # type: ignore[arg-type]
+    stored = ledger.prompts()[prompt.id]
+    assert (stored.kind, stored.tags) == ("harmful", {"row": "1"})
+
+
+def test_an_unfit_score_is_refused_not_dropped(ledger: Ledger) -> None:
+    with pytest.raises(sqlite3.IntegrityError):
+        ledger.put_scores([Score("a", "s", 1.0), Score("b", "s", float("nan"))])
+    assert ledger.scores("s", ["a", "b"]) == {}
+
+
 def test_more_ids_than_sqlite_binds(ledger: Ledger) -> None:
     prompts = [Prompt.of(f"question {n}") for n in range(2001)]
     responses = [drawn(prompt, f"answer {n}") for n, prompt in enumerate(prompts)]
@@ -132,6 +147,9 @@ def _with_id(response: Response) -> Response:
 
 
 def test_what_is_no_ledger_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match=r"inside\.db cannot be opened .*: name a file in a folder"):
+        Ledger(tmp_path / "file" / "inside.db")
     with pytest.raises(InputError, match=r"is a folder: name a file"):
         Ledger(tmp_path)
     text = tmp_path / "notes.txt"

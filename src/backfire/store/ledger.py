@@ -47,10 +47,20 @@ class Ledger:
         self.path = Path(path)
         if self.path.is_dir():
             raise InputError(f"ledger {self.path} is a folder: name a file, such as ledger.db")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(self.path, timeout=120, isolation_level=None)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(self.path, timeout=120, isolation_level=None)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise InputError(
+                f"ledger {self.path} cannot be opened ({error}): name a file in a folder that you can write to"
+            ) from error
         try:
             self._open()
+        except sqlite3.OperationalError as error:
+            self._db.close()
+            raise InputError(
+                f"ledger {self.path} cannot be opened ({error}): end the program that holds it, or make it writable"
+            ) from error
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise InputError(f"{self.path} is not a ledger ({error}): name another file") from error
@@ -103,10 +113,14 @@ class Ledger:
         self._db.execute("COMMIT")
 
     def put_prompts(self, prompts: Iterable[Prompt]) -> None:
-        """Store prompts; one that is there keeps its first kind and tags."""
+        """Store prompts; one that is there keeps its first tags, and its kind where somebody has said it."""
         rows = [(p.id, _json(p.as_messages()), p.kind, _json(dict(p.tags))) for p in prompts]
         with self._transaction() as db:
-            db.executemany("INSERT OR IGNORE INTO prompts VALUES (?, ?, ?, ?)", rows)
+            db.executemany(
+                "INSERT INTO prompts VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET kind = excluded.kind"
+                " WHERE prompts.kind IS NULL AND excluded.kind IS NOT NULL",
+                rows,
+            )
 
     def prompts(self, ids: Sequence[str] | None = None) -> dict[str, Prompt]:
         """Stored prompts by id; all of them when `ids` is None."""
@@ -135,7 +149,9 @@ class Ledger:
             for r in responses
         ]
         with self._transaction() as db:
-            db.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            db.executemany(
+                f"INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {_KEEP_FIRST}", rows
+            )
 
     def answered(self, request_ids: Sequence[str]) -> dict[str, Response]:
         """The stored responses among these requests, by request id."""
@@ -162,9 +178,10 @@ class Ledger:
         return dict(self._db.execute("SELECT source, COUNT(*) FROM responses GROUP BY source ORDER BY 1"))
 
     def put_scores(self, scores: Iterable[Score]) -> None:
+        """Store scores in one transaction; a response keeps its first of each scorer. NaN is refused."""
         rows = [(s.response_id, s.scorer_id, s.value) for s in scores]
         with self._transaction() as db:
-            db.executemany("INSERT OR IGNORE INTO scores VALUES (?, ?, ?)", rows)
+            db.executemany(f"INSERT INTO scores VALUES (?, ?, ?) {_KEEP_FIRST}", rows)
 
     def scores(self, scorer_id: str, response_ids: Sequence[str]) -> dict[str, float]:
         """Scores by response id, for those that this scorer has scored."""
@@ -182,7 +199,7 @@ class Ledger:
     def put_verdicts(self, verdicts: Iterable[Verdict]) -> None:
         rows = [(v.response_id, v.judge_id, v.judge, v.harmful, v.refusal, v.reason) for v in verdicts]
         with self._transaction() as db:
-            db.executemany("INSERT OR IGNORE INTO verdicts VALUES (?, ?, ?, ?, ?, ?)", rows)
+            db.executemany(f"INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?) {_KEEP_FIRST}", rows)
 
     def verdicts(self, judge_id: str, response_ids: Sequence[str]) -> dict[str, Verdict]:
         rows = self._select(
@@ -210,6 +227,9 @@ class Ledger:
             marks = ",".join("?" * len(part))
             yield from self._db.execute(f"{sql} WHERE {condition} AND {column} IN ({marks})", (*extra, *part))
 
+
+_KEEP_FIRST = "ON CONFLICT DO NOTHING"
+"""Not OR IGNORE, which would drop rows that are unfit (NaN is NULL to SQLite) without a word."""
 
 _RESPONSES = (
     "SELECT request_id, prompt_id, model_id, source, text, stop_reason, tokens, decoding, seed, sample"
