@@ -94,6 +94,11 @@ def test_turns_kinds_and_alpaca_inputs(ledger):
     assert texts == ["Translate.\n\nGuten Tag", "Sing."]
 
 
+def test_a_kind_may_stand_in_any_of_a_prompts_rows(ledger):
+    store_given(ledger, [ROWS[0] | {"kind": None}, ROWS[1] | {"kind": "harmful"}, ROWS[2] | {"kind": ""}])
+    assert {p.text: p.kind for p in ledger.prompts().values()} == {"How?": "harmful", "Why?": None}
+
+
 def test_columns_may_be_named(ledger):
     rows = [{"q": "How?", "a": "So.", "by": "x"}]
     given = store_given(ledger, rows, prompt_column="q", response_column="a", source_column="by")
@@ -123,6 +128,11 @@ def test_columns_may_be_named(ledger):
             ],
             {"source": "me"},
             "the prompt of row 1 ends with the assistant's turn",
+        ),
+        (
+            [ROWS[0] | {"kind": ""}, ROWS[0] | {"kind": "harmful"}, ROWS[1] | {"kind": "benign"}],
+            {},
+            "row 3 calls a prompt benign that another row calls harmful: 'How\\?'",
         ),
         ([], {}, "no rows"),
     ],

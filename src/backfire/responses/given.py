@@ -70,13 +70,20 @@ def store_given(
             continue
         if not writer.strip():
             raise InputError(f"row {number} has a blank {columns['source']!r}: fill it, or name the source")
+        known = prompts.setdefault(prompt.id, prompt)
+        if known.kind is None:
+            prompts[prompt.id] = prompt
+        elif prompt.kind not in (None, known.kind):
+            raise InputError(
+                f"row {number} calls a prompt {prompt.kind} that another row calls {known.kind}: {prompt.text!r:.80}; "
+                "give it one kind"
+            )
         if (prompt.id, writer, text) in seen:
             left_out["duplicate"] += 1
             continue
         seen.add((prompt.id, writer, text))
         response = given_response(prompt, writer, text, index=samples[prompt.id, writer])
         samples[prompt.id, writer] += 1
-        prompts.setdefault(prompt.id, prompt)
         responses[response.request_id] = response
     ledger.put_prompts(prompts.values())
     ledger.put_responses(responses.values())

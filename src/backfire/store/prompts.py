@@ -68,7 +68,8 @@ def read_prompts(path: str | Path, *, column: str | None = None, kind: Kind | No
                 prompts[prompt.id] = prompt
             elif prompt.kind not in (None, first.kind):
                 raise InputError(
-                    f"{where} calls a prompt {prompt.kind} that another row calls {first.kind}: {prompt.text!r:.80}"
+                    f"{where} calls a prompt {prompt.kind} that another row calls {first.kind}: {prompt.text!r:.80}; "
+                    "give it one kind"
                 )
     return PromptFile(tuple(prompts.values()), found, dict(sorted(left_out.items())))
 
