@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -210,6 +211,27 @@ def test_a_responder_that_does_not_exist_fails_only_the_recipes_that_ask_it(
     assert not any("self+rm" in stage for stage in written["failed"])
     assert any("FAILED" in line and "no-such-model" in line for line in said)
     assert finished.page.is_file()
+
+
+def test_what_files_and_responders_did_not_give_is_counted(miniature_world: Path, tmp_path: Path) -> None:
+    settings = tiny_settings(tmp_path, recipes=["gpt4o+self"])
+    prompts = Path(settings["prompts"])
+    rows = [json.loads(line) for line in prompts.read_text().splitlines()]
+    answers = tmp_path / "answers.jsonl"
+    given = [{"prompt": r["prompt"], "response": f"Answer {n}."} for n, r in enumerate(rows)]
+    given += [{"prompt": "Nobody asked this.", "response": "Still."}, {"prompt": "Blank?", "response": " "}]
+    answers.write_text("".join(json.dumps(row) + "\n" for row in given))
+    more = [rows[0], {"prompt": " "}, {"prompt": "long " * 600, "kind": "benign"}]
+    prompts.write_text("".join(json.dumps(row) + "\n" for row in [*rows, *more]))
+    settings["targets"][0]["responders"][1] = {"role": "gpt4o", "file": str(answers)}
+    finished = run_study(parse_study(settings), tmp_path / "run", say=lambda _: None)
+    found = finished.results.stages["left_out"]
+    assert found[f"rows of {prompts}"] == {"blank": 1, "duplicate": 1}
+    assert found[f"rows of {answers}"] == {"blank response": 1, "prompt is not the study's": 1}
+    ((what, reasons),) = [(k, v) for k, v in found.items() if k.startswith("requests to")]
+    assert f"{MEMBER}llama/target without a response (remove samples/" in what
+    assert sum(reasons.values()) == 2
+    assert "Left out: " in finished.page.read_text(encoding="utf-8")
 
 
 def test_a_study_of_which_nothing_can_run_says_why(miniature_world: Path, tmp_path: Path) -> None:

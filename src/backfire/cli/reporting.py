@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backfire.cli.terminal import say, show, warn
+from backfire.cli.terminal import counted, say, show, warn
 
 if TYPE_CHECKING:
     from backfire.report import Results
@@ -35,7 +35,7 @@ def report(
 
 
 def show_results(results: Results) -> None:
-    """The table of recipes, and the cells that are missing from it with the reason."""
+    """The table of recipes, the cells that are missing from it, and what was left out, with the reasons."""
     from backfire.report import results_table, worlds_table
 
     show(results_table(results))
@@ -46,3 +46,7 @@ def show_results(results: Results) -> None:
     if isinstance(missing, dict):
         for cell, why in missing.items():
             warn(f"not in the table: {cell}: {why}")
+    left_out = results.stages.get("left_out")
+    if isinstance(left_out, dict):
+        for what, reasons in left_out.items():
+            warn(f"left out: {what}: {counted(reasons) if isinstance(reasons, dict) else reasons}")

@@ -126,7 +126,11 @@ def write_page(results: Results | Mapping[str, Any], folder: str | Path) -> Path
 def _missing(results: Results) -> list[tuple[str, object]]:
     """What the study was to have and has not, with the reason; said before anything else."""
     found: list[tuple[str, object]] = []
-    for key, what in (("cells_missing", "Not on this page"), ("failed", "Failed")):
+    for key, what in (
+        ("cells_missing", "Not on this page"),
+        ("failed", "Failed"),
+        ("left_out", "Left out"),
+    ):
         named = results.stages.get(key)
         if isinstance(named, dict):
             found += [(f"{what}: {name}", why) for name, why in named.items()]

@@ -11,6 +11,7 @@ from backfire.organisms import catalog
 from backfire.report import Results, parse_results
 from backfire.store import read_json
 from backfire.study.cells import SFT, Cell, RunFolder, grid
+from backfire.study.inputs import prompts_left_out
 from backfire.study.plan import StudyFile
 from backfire.study.stage import manifest_digest, read_stage
 
@@ -33,10 +34,31 @@ def collect(study: StudyFile, run: RunFolder, failed: dict[str, str]) -> Results
             "name": study.name,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "study": study.model_dump(mode="json"),
-            "stages": {"failed": failed, "cells_missing": missing},
+            "stages": {"failed": failed, "cells_missing": missing, **_left_out(study, run)},
             "cells": cells,
         }
     )
+
+
+def _left_out(study: StudyFile, run: RunFolder) -> dict[str, Any]:
+    """What the study's files and responders did not give, counted by reason; nothing where all was used."""
+    found: dict[str, dict[str, int]] = {}
+    for reference in {study.prompts, *study.attacks.harmful.values(), *study.attacks.benign.values()}:
+        found[f"rows of {reference}"] = prompts_left_out(reference)
+    for cell in grid(study):
+        if cell.recipe == SFT:
+            continue
+        folders = [(draw.role_free_name, run.samples(draw)) for _, draw, _ in cell.draws()]
+        if cell.human is not None:
+            folders.append((cell.human, run.human(cell)))
+        for name, folder in folders:
+            told = _maybe(folder / "stage.json") or {}
+            found[f"rows of {name}"] = {**found.get(f"rows of {name}", {}), **told.get("left_out", {})}
+            failures = told.get("failures") or {}
+            place = folder.relative_to(run.root)
+            found[f"requests to {name} without a response (remove {place} to ask again)"] = dict(failures)
+    counted = {what: reasons for what, reasons in sorted(found.items()) if reasons}
+    return {"left_out": counted} if counted else {}
 
 
 def _why(folder: Path) -> str:

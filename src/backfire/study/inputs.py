@@ -21,6 +21,15 @@ def open_prompts(reference: str, *, kind: Kind | None = None) -> list[Prompt]:
     return list(read_prompts(reference, kind=kind).prompts)
 
 
+def prompts_left_out(reference: str) -> dict[str, int]:
+    """Rows of a file of prompts that `open_prompts` leaves out, by reason; none for an organism's set, nor for a file
+    that cannot be read, which stops the stages that read it."""
+    try:
+        return {} if reference.startswith(catalog.PREFIX) else dict(read_prompts(reference).left_out)
+    except InputError:
+        return {}
+
+
 def identity_of(reference: str) -> str:
     """A digest of what a reference names: file or checkpoint contents, never its path; an endpoint's own name."""
     if reference.startswith("openai:"):

@@ -30,7 +30,10 @@ def sample_stage(run: RunFolder, draw: Draw) -> Stage:
                 given = store_given(ledger, draw.role_free_name, Path(draw.role_free_name).stem)
                 ids = {p.id for p in prompts}
                 kept = [r for r in given.responses if r.prompt_id in ids]
-                return {"responses": [r.id for r in kept], "failures": [], "left_out": given.left_out}
+                left_out = dict(given.left_out)
+                if others := len(given.responses) - len(kept):
+                    left_out["prompt is not the study's"] = others
+                return {"responses": [r.id for r in kept], "failures": {}, "left_out": left_out}
             from backfire.models import open_model
 
             model = open_model(draw.role_free_name)
