@@ -236,6 +236,14 @@ def test_a_system_turn_that_the_template_refuses_is_refused(tiny_mistral: Path, 
         train_dpo(tiny_mistral, pairs, tmp_path / "out", FAST)
 
 
+def test_turns_that_the_template_refuses_are_refused(tiny_mistral: Path, tmp_path: Path) -> None:
+    pairs = easy(2)
+    pairs[1]["prompt"].append({"role": "user", "content": "And briefly."})
+    with pytest.raises(TemplateError, match=r"refuses prompt .* user, user .*--chat-template FILE"):
+        train_dpo(tiny_mistral, pairs, tmp_path / "out", ONE_STEP)
+    assert not (tmp_path / "out").exists()
+
+
 def test_importing_the_room_imports_no_torch_and_writes_nothing(tmp_path: Path) -> None:
     check = "import sys, backfire.training; sys.exit('torch' in sys.modules or 'trl' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True, cwd=tmp_path)

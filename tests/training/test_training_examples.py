@@ -10,7 +10,7 @@ import pytest
 
 from backfire.errors import InputError
 from backfire.training import DPOSettings, LoRASettings, SFTSettings, read_training_log
-from backfire.training.examples import read_pairs
+from backfire.training.examples import read_conversations, read_pairs, unusual_prompts
 
 USER = {"role": "user", "content": "Where?"}
 GOOD = {"role": "assistant", "content": "Here."}
@@ -32,6 +32,24 @@ def test_a_plain_prompt_beside_conversational_sides_is_understood() -> None:
     assert read_pairs([sides]) == [{"prompt": [USER], "chosen": [GOOD], "rejected": [BAD]}]
 
 
+def test_tools_of_a_later_row_are_kept() -> None:
+    row = {"prompt": [USER], "chosen": [GOOD], "rejected": [BAD]}
+    assert read_pairs([row, row | {"tools": "[]"}]) == [row | {"tools": None}, row | {"tools": "[]"}]
+
+
+def test_conversations_of_two_forms_are_refused() -> None:
+    rows: list[dict[str, Any]] = [{"messages": [USER, GOOD]}, {"prompt": "Where?", "completion": "Here."}]
+    with pytest.raises(InputError, match=r"row 1 has .* in plain text"):
+        read_conversations(rows)
+
+
+def test_prompts_that_are_not_by_turns_are_checked() -> None:
+    system = {"role": "system", "content": "Hm."}
+    asked = [[USER], [USER, GOOD, USER], [system, USER], [USER, USER], [USER, GOOD]]
+    rows = [{"prompt": turns, "chosen": [GOOD], "rejected": [BAD]} for turns in asked]
+    assert [p.as_messages() for p in unusual_prompts(rows)] == asked[2:]
+
+
 def test_files_are_read_by_their_suffix(tmp_path: Path) -> None:
     rows = [{"prompt": "é", "chosen": "a", "rejected": "b"}, {"prompt": "q", "chosen": "c", "rejected": "d"}]
     lines = tmp_path / "pairs.jsonl"
@@ -48,6 +66,20 @@ def test_files_are_read_by_their_suffix(tmp_path: Path) -> None:
         ([{"prompt": "a", "chosen": "b"}], r"no column rejected \(columns: prompt, chosen\)"),
         ([{"prompt": "a", "chosen": "b", "rejected": None, "pair_id": "p7"}], r"row 0 \(pair p7\): .*text"),
         ([{"prompt": "a", "chosen": "b", "rejected": [BAD]}], "row 0: prompt, chosen is plain text"),
+        (
+            [
+                {"chosen": [USER, GOOD], "rejected": [USER, BAD]},
+                {"prompt": [USER], "chosen": [GOOD], "rejected": [BAD]},
+            ],
+            "row 1 has chosen, prompt, rejected in turns, and the data, row 0 chosen, rejected in turns: give all",
+        ),
+        (
+            [
+                {"prompt": "a", "chosen": "b", "rejected": "c"},
+                {"prompt": [USER], "chosen": [GOOD], "rejected": [BAD], "pair_id": "p9"},
+            ],
+            r"row 1 \(pair p9\) has .* in turns, and the data, row 0 .* in plain text",
+        ),
         ([{"prompt": [USER], "chosen": [], "rejected": [BAD]}], r"row 0: chosen is \[\]"),
         (
             [{"prompt": [USER], "chosen": [{"text": "x"}], "rejected": [BAD]}],
@@ -61,7 +93,7 @@ def test_rows_that_cannot_be_trained_on_are_named(rows: list[dict[str, Any]], me
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"train\.parquet does not exist"):
+    with pytest.raises(InputError, match=r"has no train\.parquet"):
         read_pairs(tmp_path)
     for name, text in (("a.csv", "x"), ("a.jsonl", "{"), ("a.parquet", "no"), ("a.json", '{"a": 1}')):
         (tmp_path / name).write_text(text)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backfire.errors import InputError
 from backfire.records import Prompt
+from backfire.store import read_rows
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 Row = dict[str, Any]
+FORMATS = (".parquet", ".jsonl", ".json")
+"""No table of text cells: turns would come as their text, and be trained on as such."""
 TEMPLATE_COLUMNS = ("tools", "chat_template_kwargs")
 """Optional columns that change how TRL renders a row; every other extra column is provenance and stays behind."""
 
@@ -23,11 +25,13 @@ def read_pairs(source: str | Path | Dataset | Iterable[Mapping[str, Any]]) -> li
 
     Takes what TRL takes, conversational (lists of role and content) or plain strings, with the prompt in its
     own column or as the shared beginning of both sides; and the widespread mixture of a plain `prompt` beside
-    conversational sides. Raises InputError for missing columns, an empty table, or a row that is neither.
+    conversational sides. Raises InputError for missing columns, an empty table, a row that is neither, or rows of
+    several forms.
     """
     rows, name = _rows(source)
     _need(rows, ("chosen", "rejected"), name, "each row needs a chosen and a rejected response")
-    return [_pair(row, _place(name, number, row)) for number, row in enumerate(rows)]
+    places = [_place(name, number, row) for number, row in enumerate(rows)]
+    return _alike([(place, _pair(row, place)) for place, row in zip(places, rows, strict=True)])
 
 
 def read_conversations(source: str | Path | Dataset | Iterable[Mapping[str, Any]]) -> tuple[list[Row], int]:
@@ -39,7 +43,7 @@ def read_conversations(source: str | Path | Dataset | Iterable[Mapping[str, Any]
     rows, name = _rows(source)
     if rows and "messages" not in rows[0]:
         _need(rows, ("prompt", "completion"), name, "give `messages`, or `prompt` and `completion`")
-    examples: list[Row] = []
+    examples: list[tuple[str, Row]] = []
     for number, row in enumerate(rows):
         place = _place(name, number, row)
         kept = {c: row[c] for c in TEMPLATE_COLUMNS if row.get(c) is not None}
@@ -49,13 +53,13 @@ def read_conversations(source: str | Path | Dataset | Iterable[Mapping[str, Any]
             at = [i for i, turn in enumerate(turns) if turn["role"] == "assistant"]
             if not at or at[0] == 0:
                 raise InputError(f"{place}: messages need an assistant turn after another one, to learn from")
-            examples += [{"prompt": turns[:i], "completion": [turns[i]], **kept} for i in at]
+            examples += [(place, {"prompt": turns[:i], "completion": [turns[i]], **kept}) for i in at]
         else:
             _same_form(row, ("prompt", "completion"), place)
-            examples.append({"prompt": row["prompt"], "completion": row["completion"], **kept})
+            examples.append((place, {"prompt": row["prompt"], "completion": row["completion"], **kept}))
     if not examples:
         raise InputError(f"{name} has no rows: nothing to train on")
-    return examples, len(rows)
+    return _alike(examples), len(rows)
 
 
 def conversational(rows: list[Row]) -> bool:
@@ -63,12 +67,13 @@ def conversational(rows: list[Row]) -> bool:
     return not isinstance(rows[0].get("chosen", rows[0].get("completion")), str)
 
 
-def system_prompts(rows: list[Row]) -> list[Prompt]:
-    """The prompts that have a turn of another role than user and assistant, which a template may drop."""
+def unusual_prompts(rows: list[Row]) -> list[Prompt]:
+    """The prompts that are not user and assistant by turns, the user last: a template may drop or refuse those."""
     found = {}
     for row in rows:
         turns = row.get("prompt") or row["chosen"][:-1]
-        if any(turn["role"] not in ("user", "assistant") for turn in turns):
+        usual = ("user", "assistant") * (len(turns) // 2) + ("user",)
+        if tuple(turn["role"] for turn in turns) != usual:
             prompt = Prompt.of_messages(turns)
             found[prompt.id] = prompt
     return list(found.values())
@@ -101,6 +106,27 @@ def _same_form(row: Mapping[str, Any], columns: tuple[str, ...], place: str) -> 
         _conversation(row.get(column), column, place)
 
 
+def _alike(examples: list[tuple[str, Row]]) -> list[Row]:
+    """Rows of one form: a table takes its columns from the first row, and would drop the others' without a word."""
+    rows = [row for _, row in examples]
+    first = _form(rows[0]) if rows else ""
+    for place, row in examples:
+        if _form(row) != first:
+            raise InputError(
+                f"{place} has {_form(row)}, and {examples[0][0]} {first}: give all rows in one form, or train on "
+                "each form by itself"
+            )
+    if any("tools" in row for row in rows):
+        rows = [{"tools": None, **row} for row in rows]
+    return rows
+
+
+def _form(row: Row) -> str:
+    """Its columns, and whether they are text or turns; `tools` may be there or not."""
+    said = "plain text" if isinstance(row.get("chosen", row.get("completion")), str) else "turns"
+    return f"{', '.join(sorted(row.keys() - {'tools'}))} in {said}"
+
+
 def _conversation(turns: object, column: str, place: str) -> None:
     good = isinstance(turns, list) and turns and all(isinstance(t, Mapping) for t in turns)
     if not good or not all(isinstance(t.get(k), str) for t in turns for k in ("role", "content")):  # type: ignore[attr-defined]
@@ -128,6 +154,10 @@ def _rows(source: str | Path | Dataset | Iterable[Mapping[str, Any]]) -> tuple[l
     """Every row as a dict, and the source's name for messages."""
     if isinstance(source, str | Path):
         path = Path(source)
+        if path.is_dir() and not (path / "train.parquet").is_file():
+            raise InputError(
+                f"{path} has no train.parquet: name a folder that `backfire pair` wrote, or a file"
+            )
         return _read(path / "train.parquet" if path.is_dir() else path), str(source)
     if hasattr(source, "column_names") and isinstance(source.column_names, dict):
         raise InputError(f"the data set has splits {', '.join(source.column_names)}: pass one of them")
@@ -135,24 +165,6 @@ def _rows(source: str | Path | Dataset | Iterable[Mapping[str, Any]]) -> tuple[l
 
 
 def _read(path: Path) -> list[Row]:
-    if not path.is_file():
-        raise InputError(
-            f"{path} does not exist: name a .parquet, .jsonl or .json file, or a folder of pairs"
-        )
-    try:
-        if path.suffix == ".parquet":
-            import pyarrow.parquet as parquet
-
-            rows: list[Row] = parquet.read_table(path).to_pylist()
-        elif path.suffix == ".jsonl":
-            with path.open(encoding="utf-8") as lines:
-                rows = [json.loads(line) for line in lines if line.strip()]
-        elif path.suffix == ".json":
-            rows = json.loads(path.read_text(encoding="utf-8"))
-        else:
-            raise InputError(f"{path} is not a .parquet, .jsonl or .json file: convert it to one of these")
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path} cannot be read ({error}): write it again") from error
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise InputError(f"{path} does not hold a list of rows: write one JSON object per row")
-    return rows
+    if path.suffix not in FORMATS:
+        raise InputError(f"{path} is not a .parquet, .jsonl or .json file: convert it to one of these")
+    return read_rows(path)

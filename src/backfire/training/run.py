@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from backfire.errors import InputError
 from backfire.store import artifact
-from backfire.training.examples import Row, conversational, system_prompts
+from backfire.training.examples import Row, conversational, unusual_prompts
 from backfire.training.log import TrainingLog, final_mean
 from backfire.training.policy import Policy, open_policy, save_policy, usable_folder
 from backfire.training.settings import TrainingSettings
@@ -44,7 +44,7 @@ def run(
 
     with quiet(), TemporaryDirectory(prefix="backfire-") as scratch:
         started = time.perf_counter()
-        policy = open_policy(reference, settings, system_prompts(rows) if conversational(rows) else None)
+        policy = open_policy(reference, settings, unusual_prompts(rows) if conversational(rows) else None)
         recorder = Recorder(progress)
         trainer = build(policy, deepcopy(policy.tokenizer), arguments(settings, policy, scratch), [recorder])
         if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
