@@ -117,6 +117,11 @@ def test_settings_name_the_bad_value() -> None:
         DPOSettings.of(beta=-1)
     with pytest.raises(InputError, match=r"betta = 0\.1"):
         DPOSettings.of(betta=0.1)
+    with pytest.raises(
+        InputError, match=r"settings: label_smoothing 0\.2 does nothing with loss_type sigmoid: use"
+    ):
+        DPOSettings.of(label_smoothing=0.2)
+    assert DPOSettings.of(label_smoothing=0.2, loss_type="robust").label_smoothing == 0.2
     settings = DPOSettings.of(beta=0.2, adapter={"r": 4})
     assert settings.adapter == LoRASettings(r=4)
     assert (DPOSettings().lr, SFTSettings().lr) == (1e-6, 2e-5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from backfire.errors import InputError
 
@@ -23,6 +23,8 @@ LossType = Literal[
     "discopop",
     "sigmoid_norm",
 ]
+SMOOTHED = ("robust", "aot", "aot_unpaired")
+"""The losses in which TRL uses `label_smoothing`; in the others it would change nothing."""
 Scheduler = Literal["cosine", "linear", "constant", "constant_with_warmup"]
 Dtype = Literal["auto", "float32", "bfloat16"]
 
@@ -89,6 +91,8 @@ class TrainingSettings(BaseModel):
         except ValidationError as error:
             problems = "; ".join(
                 f"{'.'.join(str(part) for part in e['loc'])} = {e['input']!r}: {e['msg']}"
+                if e["loc"]
+                else e["msg"].removeprefix("Value error, ")
                 for e in error.errors()
             )
             raise InputError(f"training settings: {problems}") from error
@@ -109,7 +113,16 @@ class DPOSettings(TrainingSettings):
     loss_type: LossType = "sigmoid"
     """TRL's name of the loss; `sigmoid` is DPO's own (equation 7)."""
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=0.5)
-    """Assumed share of flipped labels, for `robust`."""
+    """Assumed share of flipped labels, for `robust`, `aot` and `aot_unpaired`; refused with another loss."""
+
+    @model_validator(mode="after")
+    def _smoothing_is_used(self) -> DPOSettings:
+        if self.label_smoothing and self.loss_type not in SMOOTHED:
+            raise ValueError(
+                f"label_smoothing {self.label_smoothing:g} does nothing with loss_type {self.loss_type}: "
+                f"use loss_type {', '.join(SMOOTHED)}, or leave it 0"
+            )
+        return self
 
 
 class SFTSettings(TrainingSettings):
