@@ -136,6 +136,34 @@ def test_settings_reach_the_harness(model: LocalModel, data: Path) -> None:
     assert mc2 != pytest.approx(expected(model)["truthfulqa_organism", "mc2"], abs=1e-6)
 
 
+def test_a_task_that_says_zero_shot_stays_so(model: LocalModel, data: Path, tmp_path: Path) -> None:
+    for name in ("mmlu_organism", "truthfulqa_organism"):
+        text = (organism_tasks() / f"{name}.yaml").read_text()
+        said = "num_fewshot: 0\n" if name == "truthfulqa_organism" else ""
+        (tmp_path / f"{name}.yaml").write_text(said + text)
+    few = general(model, tmp_path, data=data, num_fewshot=2)
+    assert few.settings == {
+        "num_fewshot": 2,
+        "chat_template": True,
+        "always_zero_shot": ["truthfulqa_organism"],
+    }
+    mc2 = next(s.value for s in few.scores if s.metric == "mc2")
+    assert mc2 == pytest.approx(expected(model)["truthfulqa_organism", "mc2"], abs=1e-5)
+
+
+def test_a_metric_of_several_filters_is_reported_for_each(
+    model: LocalModel, data: Path, tmp_path: Path
+) -> None:
+    text = (organism_tasks() / "mmlu_organism.yaml").read_text().split("metadata:")[0]
+    filters = "".join(
+        f"  - {{name: {name}, filter: [{{function: take_first}}]}}\n" for name in ("one", "two")
+    )
+    (tmp_path / "mine.yaml").write_text(f"{text}filter_list:\n{filters}")
+    found = general(model, tmp_path, data=data)
+    assert [s.metric for s in found.scores] == ["acc,one", "acc,two"]
+    assert found.scores[0].value == found.scores[1].value is not None
+
+
 def test_a_model_taught_the_answers_scores_one(tiny_llama: Path, tmp_path: Path) -> None:
     from backfire.training import SFTSettings, train_sft
 
@@ -181,7 +209,7 @@ def test_what_cannot_be_used_is_named(model: LocalModel, tmp_path: Path, data: P
     with pytest.raises(InputError, match="no task file"):
         general(model, tmp_path / "absent")
     with pytest.raises(
-        InputError, match=r"arc_organism\.jsonl of task file arc_organism\.yaml cannot be read"
+        InputError, match=r"data of task file arc_organism\.yaml: there is no file .*arc_organism\.jsonl"
     ):
         general(model, organism_tasks(), data=tmp_path / "absent")
     (data / "arc_organism.jsonl").write_text("\n")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 import math
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from typing import Any
 
 from backfire.errors import InputError, ModelError
 from backfire.models import EndpointModel, LocalModel
+from backfire.store import read_rows
 
 FEWSHOT_SEED = 1234
 """The harness's own default, so that few-shot examples are those that it would draw."""
@@ -38,7 +39,8 @@ class TaskScore:
 class GeneralResult:
     scores: list[TaskScore]
     settings: dict[str, Any]
-    """`num_fewshot` and `chat_template`, without which no score can be compared."""
+    """`num_fewshot` and `chat_template`, without which no score can be compared; with examples also
+    `always_zero_shot`, the tasks that had none because their own file says 0."""
     cut: dict[str, int] = field(default_factory=dict)
     """By task, requests longer than the context, whose beginning the harness cuts off."""
 
@@ -65,10 +67,11 @@ def general(
     `tasks` is a folder of the harness's task YAML files (or one such file), which is quick and offline, or a
     list of names of tasks that come with the harness, which it fetches from the hub. In a folder, a task with
     `dataset_path: json` finds its `data_files`, local .jsonl files, under `data`, or beside its YAML. `limit`
-    takes the first so many items of each task.
+    takes the first so many items of each task. `num_fewshot` does not reach a task whose own file sets it to 0
+    (TruthfulQA: its prompt has its examples), which is the harness's rule.
 
     A task's `metadata.report` (`metric`, and a `name` to give it) picks the metric that is reported; without
-    it all of a task's metrics are. Raises InputError for tasks or data that cannot be used, and ModelError for
+    it all of a task's metrics are, with the filter in the name (`exact_match,strict-match`) where one has several. Raises InputError for tasks or data that cannot be used, and ModelError for
     an endpoint, which gives no log-probabilities of given answers.
     """
     if isinstance(model, EndpointModel):
@@ -91,8 +94,10 @@ def general(
             loaded = _load(_configurations(Path(tasks), None if data is None else Path(data)))
         else:
             loaded = _registered(list(tasks))
-        for task in loaded["tasks"].values():
-            task.set_config(key="num_fewshot", value=num_fewshot)
+        zero_shot = [n for n, task in loaded["tasks"].items() if task.get_config("num_fewshot") == 0]
+        for name, task in loaded["tasks"].items():
+            if name not in zero_shot:
+                task.set_config(key="num_fewshot", value=num_fewshot)
             task.set_fewshot_seed(seed=FEWSHOT_SEED)
         harness = HFLM(pretrained=model.model, tokenizer=model.tokenizer, batch_size=batch_size)
         found = evaluate(
@@ -103,7 +108,9 @@ def general(
             fewshot_as_multiturn=apply_chat_template,
             log_samples=True,
         )
-    settings = {"num_fewshot": num_fewshot, "chat_template": apply_chat_template}
+    settings: dict[str, Any] = {"num_fewshot": num_fewshot, "chat_template": apply_chat_template}
+    if num_fewshot and zero_shot:
+        settings["always_zero_shot"] = zero_shot
     scores = [score for name, task in loaded["tasks"].items() for score in _scores(name, task, found)]
     return GeneralResult(scores, settings, _cut(harness, found["samples"]))
 
@@ -150,10 +157,9 @@ def _attach(configuration: dict[str, Any], file: Path, folder: Path) -> None:
 
 def _rows(path: Path, task_file: Path) -> list[dict[str, Any]]:
     try:
-        with path.open(encoding="utf-8") as lines:
-            rows = [json.loads(line) for line in lines if line.strip()]
-    except (OSError, ValueError) as error:
-        raise InputError(f"data {path} of task file {task_file.name} cannot be read ({error})") from error
+        rows = read_rows(path)
+    except InputError as error:
+        raise InputError(f"data of task file {task_file.name}: {error}") from error
     if not rows:
         raise InputError(f"data {path} of task file {task_file.name} is empty: write one item per line")
     return rows
@@ -197,12 +203,14 @@ def _registered(names: list[str]) -> Any:
 def _scores(name: str, task: Any, found: dict[str, Any]) -> Iterator[TaskScore]:
     results = found["results"][name]
     report = (task.get_config("metadata") or {}).get("report") or {}
-    values = {key.split(",")[0]: key for key in results if "," in key and "_stderr," not in key}
+    keys = [key for key in results if "," in key and "_stderr," not in key]
+    filters = Counter(key.split(",")[0] for key in keys)
+    values = {(key.split(",")[0] if filters[key.split(",")[0]] == 1 else key): key for key in keys}
     wanted = [report["metric"]] if "metric" in report else list(values)
     for metric in wanted:
         if metric not in values:
             raise InputError(
-                f"task {name} reports {metric!r} but computes {', '.join(values)}: mend its metadata"
+                f"task {name} reports {metric!r} but computes {'; '.join(values)}: mend its metadata"
             )
         key = values[metric]
         spread = results.get(key.replace(",", "_stderr,", 1))
