@@ -110,6 +110,10 @@ def test_over_worlds_the_world_is_the_unit() -> None:
     assert two.mean_change("self+rm", "direct").low is None
     assert "on average over 3 worlds" in answer(grid).lead
     assert "in all 4 groups of cells" in answer(two).lead
+    assert any("not that of training again" in note for note in answer(two).notes)
+    assert not any("training again" in note for note in answer(grid).notes), (
+        "worlds were trained each for itself"
+    )
 
 
 def test_a_mean_over_tasks_needs_every_task() -> None:

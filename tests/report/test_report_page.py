@@ -241,9 +241,18 @@ def test_many_groups_stay_small_and_lead_with_the_worlds() -> None:
     assert len(page.encode()) < 1_500_000
 
 
+def test_models_that_are_no_organisms_have_no_worlds_on_the_page() -> None:
+    results = example_results(families=("llama", "mistral"))
+    for cell in results["cells"]:
+        cell["world"] = None
+    text = Reader(render_page(results)).text
+    assert "plain means over targets and seeds" in text
+    assert "means over worlds" not in text
+
+
 def test_the_paper_stands_beside_only_the_whole_set(page: str) -> None:
     assert "Beside the paper" in page
-    assert "below 0.79 is not significant" in page
+    assert "between −0.79 and 0.79 is not significant" in page
     results = example_results()
     results["cells"].pop()
     assert "Beside the paper" not in render_page(results)

@@ -182,9 +182,9 @@ def _scope(grid: Grid) -> list[str]:
     if worlds:
         what.insert(1, _number(len(worlds), "world"))
     notes.append(f"This is a statement about {listed(what)}, not about preference data at large.")
-    if len(seeds) == 1:
+    if len(seeds) == 1 and not _over_worlds(grid):
         notes.append(
-            "With one seed, the intervals hold the chance of sampling responses, not that of training again."
+            "With one seed, the intervals hold the chance of which requests were asked, not that of training again."
         )
     return notes
 

@@ -32,15 +32,18 @@ class Picture:
 def pictures(grid: Grid) -> list[Picture]:
     """The figures that the results have numbers for, in the page's order."""
     several = len(grid.groups) > 1
+    if not several:
+        marks = "Bars are 95% Wilson intervals; the shaded band is the SFT baseline’s."
+    elif any(grid.worlds):
+        marks = "Dots are means over worlds, with 95% intervals over at least three worlds; faint dots are single cells."
+    else:
+        marks = (
+            "Dots are plain means over targets and seeds, without an interval; faint dots are single cells."
+        )
     found = [
         Picture(
             "How often each attack succeeds",
-            "Lower is safer. "
-            + (
-                "Dots are means over worlds, with 95% intervals over at least three worlds; faint dots are single cells."
-                if several
-                else "Bars are 95% Wilson intervals; the shaded band is the SFT baseline’s."
-            ),
+            f"Lower is safer. {marks}",
             tuple(asr_panel(grid, attack) for attack in grid.attacks),
         )
     ]
@@ -51,8 +54,8 @@ def pictures(grid: Grid) -> list[Picture]:
                 "Does separability tell danger?",
                 f"How well a probe ({rung}) tells chosen from rejected before training, against the attack success "
                 "rate after it. If separability alone made models unsafe, points would climb from left to right. Rho is "
-                f"Spearman’s over the recipes; with seven of them, below {SIGNIFICANT_AT_SEVEN} it is not significant "
-                "at the 5% level.",
+                f"Spearman’s over the recipes; with seven of them, between −{SIGNIFICANT_AT_SEVEN} and {SIGNIFICANT_AT_SEVEN} "
+                "it is not significant at the 5% level.",
                 tuple(
                     _scatter(
                         grid,

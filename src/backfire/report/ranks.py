@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 SIGNIFICANT_AT_SEVEN = 0.79
-"""Below this, Spearman's rho of seven pairs is not significant at the 5% level (two-sided, exact)."""
+"""Smaller in size than this (rounded), Spearman's rho of seven pairs is not significant at the 5% level (two-sided, exact)."""
 
 
 def spearman(xs: Sequence[float], ys: Sequence[float]) -> float | None:
