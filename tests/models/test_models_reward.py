@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, DebertaV2Config
 
-from backfire.errors import ModelError
+from backfire.errors import InputError, ModelError
 from backfire.models import open_reward_model
 from backfire.records import Prompt
 from checkpoints import save_policy, save_reward, tokenizer_of
@@ -95,6 +95,8 @@ def test_cut_inputs_are_counted(deberta):
     assert model.truncated == 2
     assert found[2] == pytest.approx(open_reward_model(deberta).score([PAIRS[0]])[0], abs=1e-4)
     assert open_reward_model(deberta, max_length=32).id != model.id
+    with pytest.raises(InputError, match="max_length 0: at least 1"):
+        open_reward_model(deberta, max_length=0)
 
 
 def test_a_head_that_was_never_trained_is_refused(tmp_path):

@@ -151,6 +151,8 @@ class Answers(BaseHTTPRequestHandler):
                 return self.answer(400, {"error": {"message": f"Unsupported parameter: '{option}'"}})
         if "empty" in text:
             content = ""
+        elif "garbled" in text:
+            content = "Half a \ud83d"
         elif "filtered" in text:
             content, reason = "Par", "content_filter"
         elif "long" in text:
@@ -195,7 +197,7 @@ def endpoint(server):
 
 
 def test_failed_replies_are_listed_and_the_rest_is_kept(endpoint, server, ledger):
-    texts = ["well", "empty", "filtered", "long", "broken", "declined", "well again"]
+    texts = ["well", "empty", "filtered", "long", "broken", "declined", "garbled", "well again"]
     prompts = [Prompt.of(t) for t in texts]
     found = sample(endpoint, prompts, ledger=ledger, decoding=DECODING)
     by_text = {p.id: p.text for p in prompts}
@@ -206,13 +208,14 @@ def test_failed_replies_are_listed_and_the_rest_is_kept(endpoint, server, ledger
         "well again": ("Fine.", "eos", 2),
     }
     reasons = {f.request.prompt.text: f.reason for f in found.failures}
-    assert list(reasons) == ["empty", "filtered", "broken"]
+    assert list(reasons) == ["empty", "filtered", "broken", "garbled"]
+    assert "half a character" in reasons["garbled"]
     assert "the reply is empty" in reasons["empty"]
     assert "content_filter" in reasons["filtered"]
     assert "500" in reasons["broken"]
     asked = len(server.asked)
     again = sample(endpoint, prompts, ledger=ledger, decoding=DECODING)
-    assert len(server.asked) == asked + 3, "only the failed ones are asked again"
+    assert len(server.asked) == asked + 4, "only the failed ones are asked again"
     assert again.responses == found.responses
 
 

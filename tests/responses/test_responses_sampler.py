@@ -117,20 +117,19 @@ def test_the_source_may_be_named(model, ledger):
 
 
 @pytest.mark.parametrize(
-    "bad",
+    ("bad", "message"),
     [
-        {"n": 0},
-        {"batch_size": 0},
-        {"decoding": Decoding(max_new_tokens=0)},
-        {"decoding": Decoding(temperature=-0.1)},
-        {"decoding": Decoding(top_p=0.0)},
-        {"decoding": Decoding(top_k=-1)},
-        {"decoding": Decoding(repetition_penalty=0.0)},
+        ({"n": 0}, "n 0: at least 1"),
+        ({"batch_size": 0}, "batch_size 0"),
+        ({"decoding": Decoding(max_new_tokens=0)}, "max_new_tokens 0"),
+        ({"decoding": Decoding(temperature=-0.1)}, r"temperature -0\.1"),
+        ({"decoding": Decoding(top_p=0.0)}, r"top_p 0\.0"),
+        ({"decoding": Decoding(top_k=-1)}, "top_k -1"),
+        ({"decoding": Decoding(repetition_penalty=0.0)}, r"repetition_penalty 0\.0"),
     ],
 )
-def test_settings_out_of_range(model, ledger, bad):
-    name = next(iter(vars(bad["decoding"]) if "decoding" in bad else bad))
-    with pytest.raises(InputError, match=name if "decoding" not in bad else ":"):
+def test_settings_out_of_range(model, ledger, bad, message):
+    with pytest.raises(InputError, match=message):
         sample(model, PROMPTS, ledger=ledger, **({"decoding": DECODING} | bad))
 
 

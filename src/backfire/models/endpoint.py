@@ -75,7 +75,7 @@ class EndpointModel:
     def generate_one(self, request: Request) -> Generation:
         """Ask for one reply; the client retries what is worth retrying, with backoff.
 
-        Raises EndpointError with the reason where no usable reply came: an empty, filtered or failed one.
+        Raises EndpointError with the reason where no usable reply came: an empty, filtered, garbled or failed one.
         """
         self.check_decoding(request.decoding)
         client = self._client
@@ -93,6 +93,8 @@ class EndpointModel:
             raise EndpointError(f"{self.name}: the reply ended with finish_reason {choice.finish_reason!r}")
         if not text.strip():
             raise EndpointError(f"{self.name}: the reply is empty (finish_reason {choice.finish_reason!r})")
+        if any("\ud800" <= c <= "\udfff" for c in text):
+            raise EndpointError(f"{self.name}: the reply holds half a character (a lone surrogate)")
         tokens = reply.usage.completion_tokens if reply.usage else None
         return Generation(text, STOP_REASONS[choice.finish_reason], tokens)
 

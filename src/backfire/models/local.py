@@ -118,7 +118,7 @@ class LocalModel:
     def logps(self, conversations: Sequence[Conversation], *, batch_size: int = 32) -> NDArray[np.float64]:
         """Log-probability of each response given its prompt, summed over its tokens, EOS included: [n].
 
-        Computed in float32, summed in float64. A conversation longer than the context is cut at the right
+        The model runs in its own dtype; log-probabilities are taken in float32, summed in float64. A conversation longer than the context is cut at the right
         end with a warning, as TRL cuts it; where nothing of the response is left, NaN.
         """
         import numpy as np

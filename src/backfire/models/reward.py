@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from backfire.errors import ModelError, TemplateError
+from backfire.errors import InputError, ModelError, TemplateError
 from backfire.models.batching import length_batches
 from backfire.models.identity import folder_digest
 from backfire.models.local import Conversation
@@ -110,6 +110,8 @@ def open_reward_model(
     """
     from transformers import AutoModelForSequenceClassification
 
+    if max_length is not None and max_length < 1:
+        raise InputError(f"max_length {max_length}: at least 1 token, or none for the model's own")
     name = str(reference)
     folder = resolve(name)
     tokenizer = open_tokenizer(folder)
