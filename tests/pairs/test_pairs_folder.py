@@ -114,3 +114,16 @@ def test_not_a_folder_of_pairs(tmp_path: Path) -> None:
     (folder / "pairs.json").write_text(json.dumps(about | {"layout": 99}))
     with pytest.raises(InputError, match="99"):
         read_pairs(folder)
+
+
+def test_what_is_not_pairs_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="holds something that is not pairs: name a new folder"):
+        write_pairs(tmp_path, built_pairs())
+    with pytest.raises(InputError, match="is a file"):
+        write_pairs(tmp_path / "thesis.txt", built_pairs())
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    (tmp_path / "new").mkdir()
+    assert (
+        read_pairs(write_pairs(write_pairs(tmp_path / "new", built_pairs(3)), built_pairs())) == built_pairs()
+    )

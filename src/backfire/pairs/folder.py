@@ -26,11 +26,18 @@ def write_pairs(folder: str | Path, built: Built, configuration: dict[str, Any] 
 
     `datasets.load_dataset(str(folder))` gives one split, `train`, with conversational `prompt`, `chosen` and
     `rejected` (lists of {role, content}) and string or number columns of provenance. `configuration` goes into the
-    folder's manifest; by default it is the recipe and a digest of the pairs.
+    folder's manifest; by default it is the recipe and a digest of the pairs. Pairs that stand there are replaced.
+
+    Raises:
+        InputError: something else stands there, which writing would destroy.
     """
     import pyarrow.parquet as pq
 
     folder = Path(folder)
+    if folder.is_file():
+        raise InputError(f"{folder} is a file: name a folder for the pairs")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "pairs.json").is_file():
+        raise InputError(f"{folder} holds something that is not pairs: name a new folder")
     if configuration is None:
         configuration = {"recipe": built.recipe.as_dict(), "pairs": digest(*(p.id for p in built.pairs))}
     about = {
