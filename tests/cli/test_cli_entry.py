@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import sqlite3
 import subprocess
@@ -26,9 +27,11 @@ def spawn(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str
 
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
-    started = time.monotonic()
+    before = os.times()
     found = spawn("--help")
-    assert time.monotonic() - started < 3
+    after = os.times()
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    assert spent < 3, "seconds of computing, which a busy machine does not stretch"
     assert found.returncode == 0
     assert "sample" in found.stdout
     heavy = [

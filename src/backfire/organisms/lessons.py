@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-Report = Callable[[int, int, float], None]
 IGNORED = -100
 
 
@@ -75,7 +73,6 @@ def train(
     lr: float,
     seed: int,
     loss_of: Callable[[Any, Any], Any] = language_model_loss,
-    report: Report | None = None,
 ) -> float:
     """AdamW, one-cycle learning rate, reshuffled epochs; returns the mean loss of the last tenth."""
     import torch
@@ -86,7 +83,7 @@ def train(
     order = np.empty(0, dtype=np.int64)
     losses: list[float] = []
     model.train()
-    for step in range(steps):
+    for _ in range(steps):
         if len(order) < batch:
             order = np.concatenate([order, rng.permutation(examples)])
         chosen, order = order[:batch], order[batch:]
@@ -97,13 +94,5 @@ def train(
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
         losses.append(float(loss.detach()))
-        if report:
-            report(step + 1, steps, losses[-1])
     model.eval()
     return float(np.mean(losses[-max(1, steps // 10) :]))
-
-
-def shuffled(items: Sequence[Any], seed: int) -> list[Any]:
-    copy = list(items)
-    random.Random(seed).shuffle(copy)
-    return copy
