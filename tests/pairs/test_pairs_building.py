@@ -169,6 +169,25 @@ def test_decoding_that_differs_by_side_is_warned_about() -> None:
     assert "chosen given (decoding and truncation unknown)" in given_.warnings[0]
 
 
+@pytest.mark.parametrize(("colder_chosen", "warned"), [(36, True), (20, False)])
+def test_a_pool_that_mixes_decodings_in_other_shares_by_side_is_warned_about(
+    colder_chosen: int, warned: bool
+) -> None:
+    prompts = prompts_of(40)
+    cold = Decoding(max_new_tokens=32, temperature=0.2)
+    responses, scores = [], {}
+    for number, prompt in enumerate(prompts):
+        pair = [sampled(prompt, "warm", index=0), sampled(prompt, "cold", index=1, decoding=cold)]
+        best = number < colder_chosen
+        scores |= {pair[0].id: float(not best), pair[1].id: float(best)}
+        responses += pair
+    built = build_pairs(find_recipe("self+rm"), prompts, {"self": responses}, scores)
+    told = [w for w in built.warnings if "in other shares" in w]
+    assert bool(told) is warned
+    if warned:
+        assert "temperature 0.2: 36 of chosen, 4 of rejected" in told[0]
+
+
 def test_missing_roles_empty_the_result_and_say_why() -> None:
     (prompt,) = prompts_of(1)
     only_self = {"self": samples(prompt, ["a", "b"])}

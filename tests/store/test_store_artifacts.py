@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from backfire.store import artifact, changed_keys, is_done, read_json, write_json, write_text
+from backfire.store import artifact, is_done, read_json, write_json, write_text
 
 CONFIGURATION = {"recipe": "self+rm", "seed": 0, "settings": {"lr": 1e-4}, "sources": ("a", "b")}
 
@@ -31,15 +31,6 @@ def test_an_artifact_is_done_under_its_own_configuration_only(tmp_path: Path) ->
     assert not is_done(folder, CONFIGURATION | {"seed": 1})
     assert not is_done(folder, CONFIGURATION | {"new": None})
     assert names(tmp_path / "cells") == ["pairs"]
-
-
-def test_what_changed_is_named(tmp_path: Path) -> None:
-    assert changed_keys(tmp_path / "nothing", CONFIGURATION) == []
-    with artifact(tmp_path / "pairs", CONFIGURATION):
-        pass
-    assert changed_keys(tmp_path / "pairs", CONFIGURATION) == []
-    other = {"recipe": "self+rm", "seed": 1, "settings": {"lr": 1e-3}, "added": True}
-    assert changed_keys(tmp_path / "pairs", other) == ["added", "seed", "settings", "sources"]
 
 
 def breaks_off(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from backfire.pairs.pair import Pair
@@ -78,12 +79,24 @@ def _why_empty(recipe: Recipe, left_out: Mapping[str, int], scored: bool) -> str
 
 
 def _decoding(chosen: Sequence[Response], rejected: Sequence[Response]) -> list[str]:
-    ways = {side: {r.decoding for r in responses} for side, responses in (("c", chosen), ("r", rejected))}
-    if ways["c"] == ways["r"]:
+    """Sides decoded in other ways, or in the same ways in shares whose 95% Wilson intervals do not meet."""
+    c, r = Counter(x.decoding for x in chosen), Counter(x.decoding for x in rejected)
+    if set(c) != set(r):
+        return [
+            "the two sides were not decoded alike, which is itself a cue to the label: "
+            f"chosen {_describe(set(c))}; rejected {_describe(set(r))}"
+        ]
+    differing = []
+    for way in c:
+        low, high = wilson(c[way], len(chosen))
+        other_low, other_high = wilson(r[way], len(rejected))
+        if high < other_low or other_high < low:
+            differing.append(f"{_describe({way})}: {c[way]} of chosen, {r[way]} of rejected")
+    if not differing:
         return []
     return [
-        "the two sides were not decoded alike, which is itself a cue to the label: "
-        f"chosen {_describe(ways['c'])}; rejected {_describe(ways['r'])}"
+        "the two sides mix ways of decoding in other shares, which is itself a cue to the label "
+        f"(of {len(chosen)} pairs): {'; '.join(sorted(differing))}"
     ]
 
 

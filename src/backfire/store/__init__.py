@@ -2,7 +2,6 @@
 
 from backfire.store.artifacts import (
     artifact,
-    changed_keys,
     is_done,
     read_json,
     write_json,
@@ -17,7 +16,6 @@ __all__ = [
     "Ledger",
     "PromptFile",
     "artifact",
-    "changed_keys",
     "is_done",
     "read_json",
     "read_prompts",

@@ -53,12 +53,3 @@ def is_done(folder: Path, configuration: dict[str, Any]) -> bool:
     """Whether `folder` holds the finished artifact of exactly this configuration."""
     manifest = folder / MANIFEST
     return manifest.is_file() and read_json(manifest) == json.loads(json.dumps(configuration))
-
-
-def changed_keys(folder: Path, configuration: dict[str, Any]) -> list[str]:
-    """The names of the settings that differ from those that `folder` was made under."""
-    manifest = folder / MANIFEST
-    if not manifest.is_file():
-        return []
-    before, now = read_json(manifest), json.loads(json.dumps(configuration))
-    return sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
