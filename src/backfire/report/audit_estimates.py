@@ -1,0 +1,119 @@
+"""Numbers of an audit with what stands beside them, and one rung of its ladder; parts of the answer's schema."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Decision = Literal["refuse", "comply"]
+PromptKind = Literal["harmful", "benign", "unknown"]
+
+Count = Annotated[int, Field(ge=0)]
+Unit = Annotated[float, Field(ge=0, le=1)]
+
+
+class Part(BaseModel):
+    """Strict; optional fields that are None are left out of the JSON, never null."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Estimate(Part):
+    """A held-out number, its 95% interval, and what the same probe reaches on randomly swapped labels."""
+
+    low: float
+    high: float
+    control: float
+    """Mean over the swaps."""
+    control_high: float
+    """95th percentile over the swaps."""
+    p: Unit
+    """(1 + swaps that reach at least as much) / (1 + swaps), of the probe on `control_pairs` pairs."""
+    swaps: Count
+    control_pairs: Count
+    """Pairs that the swapped probes were refitted on: all, or a random part of a large set."""
+
+
+class Auroc(Estimate):
+    """Pointwise: is this response a chosen one? Within folds, then averaged."""
+
+    auroc: Unit
+
+
+class Accuracy(Estimate):
+    """Pairwise (which of the two was chosen?), or pointwise at the balanced threshold; ties count half."""
+
+    accuracy: Unit
+
+
+class Bits(Estimate):
+    """Mean pointwise V-information, in bits a pair: at most 1, below 0 where the probe misleads."""
+
+    bits: float
+
+
+class Share(Part):
+    """`hits` of `scored` with a 95% Wilson interval; rate, low and high are left out where nothing was scored."""
+
+    hits: Count
+    scored: Count
+    unscored: Count = 0
+    rate: Unit | None = None
+    low: Unit | None = None
+    high: Unit | None = None
+
+
+class Stratum(Part):
+    """Decision-matched pairs of one kind of prompt and one decision."""
+
+    kind: PromptKind
+    decision: Decision
+    pairs: Count
+    auroc: Unit | None = None
+    low: Unit | None = None
+    high: Unit | None = None
+    control: Unit | None = None
+
+
+class Matched(Part):
+    """A rung refitted on pairs whose two sides make the same decision; compared within strata only."""
+
+    pairs: Count
+    auroc: Unit | None = None
+    low: Unit | None = None
+    high: Unit | None = None
+    control: Unit | None = None
+    control_high: Unit | None = None
+    p: Unit | None = None
+    swaps: Count | None = None
+    control_pairs: Count | None = None
+    strata: tuple[Stratum, ...] = ()
+    reason: str | None = None
+    """Why there is no number."""
+
+
+class Layer(Part):
+    """One layer of the policy; 0 are the embeddings."""
+
+    layer: Count
+    auroc: Unit
+    low: Unit
+    high: Unit
+    control: Unit
+
+
+class Rung(Part):
+    """One probe of the ladder."""
+
+    rung: str
+    """length, surface, words, characters, embeddings or hidden."""
+    about: str
+    pairs: Count
+    pointwise: Auroc
+    pointwise_accuracy: Accuracy
+    pairwise: Accuracy
+    decision_matched: Matched
+    v_information: Bits
+    layers: tuple[Layer, ...] | None = None
+    """Of `hidden` alone."""
