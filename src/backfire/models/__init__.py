@@ -1,8 +1,9 @@
-"""Opening models: transformers checkpoints, OpenAI-compatible endpoints, reward models, chat templates."""
+"""Opening models: transformers checkpoints, OpenAI-compatible endpoints, reward models, encoders, chat templates."""
 
 from backfire.models.endpoint import EndpointModel
 from backfire.models.local import Conversation, Generation, LocalModel
 from backfire.models.opening import open_model
+from backfire.models.reading import Reading
 from backfire.models.reward import RewardModel, open_reward_model
 from backfire.models.template import CheckedTemplate, SystemRole, check_template
 
@@ -12,6 +13,7 @@ __all__ = [
     "EndpointModel",
     "Generation",
     "LocalModel",
+    "Reading",
     "RewardModel",
     "SystemRole",
     "check_template",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from backfire.errors import InputError, ModelError
-from backfire.models.batching import length_batches
+from backfire.models.reading import Pool, Progress, Reader, Reading
 from backfire.models.template import CheckedTemplate, SystemRole
 from backfire.records import Decoding, Prompt, Request, StopReason, digest
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Conversation = tuple[Prompt, str]
-Pool = Literal["mean", "last"]
 
 
 @dataclass(frozen=True)
@@ -115,36 +113,32 @@ class LocalModel:
             ) from error
         return self._cut(rows[:, ids.shape[1] :].tolist())
 
+    def read(
+        self, conversations: Sequence[Conversation], *, batch_size: int = 32, progress: Progress | None = None
+    ) -> Reading:
+        """`logps`, response tokens and `hidden_states` (every layer, mean) from one forward pass each.
+
+        The states of a model that runs in 16 bits are float16, rounded to 11 bits; all of them are float32
+        where one exceeds 65504, and where the model runs in float32. `progress(done, total)` counts
+        conversations. Over-long ones as in `logps`.
+        """
+        return self._reader.read(
+            self._encode(conversations),
+            scored=True,
+            layers=range(self._layers),
+            half=self.model.dtype.itemsize == 2,
+            batch_size=batch_size,
+            progress=progress,
+        )
+
     def logps(self, conversations: Sequence[Conversation], *, batch_size: int = 32) -> NDArray[np.float64]:
         """Log-probability of each response given its prompt, summed over its tokens, EOS included: [n].
 
-        The model runs in its own dtype; log-probabilities are taken in float32, summed in float64. A conversation longer than the context is cut at the right
-        end with a warning, as TRL cuts it; where nothing of the response is left, NaN.
+        The model runs in its own dtype; log-probabilities are taken in float32, summed in float64. A
+        conversation longer than the context is cut at the right end with a warning, as TRL cuts it; where
+        nothing of the response is left, NaN. Raises ModelError where the model itself gives NaN.
         """
-        import numpy as np
-        import torch
-
-        rows = self._encode(conversations)
-        found = np.full(len(rows), np.nan)
-        vocabulary = self.model.config.get_text_config().vocab_size
-        for places in length_batches([len(ids) for ids, _ in rows], batch_size, self._budget(vocabulary)):
-            batch = [rows[i] for i in places]
-            ids, mask = self._pad_right([ids for ids, _ in batch])
-            first = max(min(start for _, start in batch) - 1, 0)
-            keep = ids.shape[1] - first
-            with torch.inference_mode():
-                if self._keeps_logits:
-                    logits = self.model(input_ids=ids, attention_mask=mask, logits_to_keep=keep).logits
-                else:
-                    logits = self.model(input_ids=ids, attention_mask=mask).logits[:, first:]
-                for row, (place, (tokens, start)) in enumerate(zip(places, batch, strict=True)):
-                    if start >= len(tokens):
-                        continue
-                    scores = logits[row, start - 1 - first : len(tokens) - 1 - first].float()
-                    chosen = ids[row, start : len(tokens), None]
-                    each = scores.gather(1, chosen)[:, 0] - scores.logsumexp(-1)
-                    found[place] = each.double().sum().item()
-        return found
+        return self._reader.read(self._encode(conversations), scored=True, batch_size=batch_size).logps
 
     def hidden_states(
         self,
@@ -158,51 +152,27 @@ class LocalModel:
 
         Layers count as in transformers: 0 the embeddings, k the output of block k, the last after the final
         norm; negative ones from the end. `pool` takes the mean, or the last token. Over-long conversations
-        as in `logps`.
+        and NaN as in `logps`.
         """
         import numpy as np
-        import torch
 
         if pool not in ("mean", "last"):
             raise InputError(f"pool {pool!r}: use 'mean' or 'last'")
-        settings = self.model.config.get_text_config()
-        count = settings.num_hidden_layers + 1
+        count = self._layers
         wanted = list(range(count)) if layers == "all" else [int(k) for k in layers]
         if bad := [k for k in wanted if not -count <= k < count]:
             raise InputError(f"layer {bad[0]} of {self.name}: it has 0 (embeddings) to {count - 1}")
         rows = self._encode(conversations)
-        found = np.full((len(rows), len(wanted), settings.hidden_size), np.nan, dtype=np.float32)
-        budget = self._budget(count * settings.hidden_size)
-        options = {"logits_to_keep": 1} if self._keeps_logits else {}
-        for places in length_batches([len(ids) for ids, _ in rows], batch_size, budget):
-            batch = [rows[i] for i in places]
-            ids, mask = self._pad_right([ids for ids, _ in batch])
-            weight = torch.zeros(ids.shape, dtype=torch.float32)
-            for row, (tokens, start) in enumerate(batch):
-                if start < len(tokens):
-                    begin = start if pool == "mean" else len(tokens) - 1
-                    weight[row, begin : len(tokens)] = 1 / (len(tokens) - begin)
-            weight = weight.to(self.device)
-            with torch.inference_mode():
-                states = self.model(
-                    input_ids=ids, attention_mask=mask, output_hidden_states=True, use_cache=False, **options
-                ).hidden_states
-                pooled = torch.stack(
-                    [
-                        torch.einsum("bt,bth->bh", weight.to(states[k].device), states[k].float()).cpu()
-                        for k in wanted
-                    ],
-                    dim=1,
-                )
-            for row, place in enumerate(places):
-                if batch[row][1] < len(batch[row][0]):
-                    found[place] = pooled[row].numpy()
-        return found
+        reading = self._reader.read(rows, scored=False, layers=wanted, pool=pool, batch_size=batch_size)
+        return reading.states.astype(np.float32, copy=False)
 
-    @cached_property
-    def _keeps_logits(self) -> bool:
-        inner = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
-        return "logits_to_keep" in inspect.signature(inner.forward).parameters
+    @property
+    def _layers(self) -> int:
+        return int(self.model.config.get_text_config().num_hidden_layers) + 1
+
+    @property
+    def _reader(self) -> Reader:
+        return Reader(self.model, self.name, self._filler)
 
     @cached_property
     def _filler(self) -> int:
@@ -211,10 +181,6 @@ class LocalModel:
         known = [i for i in (t.pad_token_id, t.unk_token_id, t.bos_token_id) if i is not None]
         apart = [i for i in known if i not in self.template.eos_ids]
         return int((apart or known or sorted(self.template.eos_ids))[0])
-
-    def _budget(self, width: int) -> int:
-        """Padded tokens a batch, so that `width` float32 values for each take at most half a gigabyte."""
-        return max(256, 2**27 // max(width, 1))
 
     def _encode(self, conversations: Sequence[Conversation]) -> list[tuple[list[int], int]]:
         rows = self.template.conversation_ids(conversations)
@@ -236,14 +202,6 @@ class LocalModel:
         width = max(map(len, rows))
         ids = [[self._filler] * (width - len(row)) + row for row in rows]
         mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
-        return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
-
-    def _pad_right(self, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        import torch
-
-        width = max(map(len, rows))
-        ids = [row + [self._filler] * (width - len(row)) for row in rows]
-        mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
         return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
 
     def _end_generation_defaults(self) -> None:
