@@ -1,5 +1,6 @@
 """Opening models: transformers checkpoints, OpenAI-compatible endpoints, reward models, encoders, chat templates."""
 
+from backfire.models.embedder import Embedder, open_embedder
 from backfire.models.endpoint import EndpointModel
 from backfire.models.local import Conversation, Generation, LocalModel
 from backfire.models.opening import open_model
@@ -10,6 +11,7 @@ from backfire.models.template import CheckedTemplate, SystemRole, check_template
 __all__ = [
     "CheckedTemplate",
     "Conversation",
+    "Embedder",
     "EndpointModel",
     "Generation",
     "LocalModel",
@@ -17,6 +19,7 @@ __all__ = [
     "RewardModel",
     "SystemRole",
     "check_template",
+    "open_embedder",
     "open_model",
     "open_reward_model",
 ]
