@@ -1,0 +1,110 @@
+"""An opened preference data set: its form, its columns, and its pairs in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from backfire.preferences.blocks import in_blocks
+from backfire.preferences.chunk import Chunk, Source
+from backfire.preferences.columnar import read_table, wanted
+from backfire.preferences.opening import open_source
+from backfire.preferences.plan import Plan, plan_of
+from backfire.preferences.rowwise import Defects, Pairing, batch_of, read_rows
+from backfire.preferences.schema import DefectKind, Format
+
+HEAD = 1000
+"""Rows by which the form is recognised."""
+
+
+def open_preferences(
+    dataset: Any,
+    *,
+    config: str | None = None,
+    split: str | None = None,
+    revision: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    source_columns: tuple[str, str] | None = None,
+) -> Preferences:
+    """Open preference data and recognise their form by their first 1,000 rows.
+
+    `dataset` is a file (JSONL, JSON, CSV, TSV, also with .gz; Parquet), a folder (`save_to_disk`, train.parquet,
+    data/train-*.parquet, or one file), a hub name, a `datasets` object, or a list of rows. `config`, `split` and
+    `revision` are those of `datasets.load_dataset`. `columns` says which column holds the prompt, chosen, rejected,
+    preference, kind, chosen_source or rejected_source; `source_columns` are the last two.
+
+    Raises:
+        InputError: nothing there, no such split or column, or columns of no known form.
+    """
+    source = open_source(dataset, config, split, revision)
+    head = source.head(HEAD)
+    plan = plan_of(source.origin, head.columns, head.rows, columns, source_columns)
+    return Preferences(source, plan)
+
+
+class Preferences:
+    """Pairs of a data set that is read anew by every pass of `blocks`, so that it need not fit in memory."""
+
+    def __init__(self, source: Source, plan: Plan, *, fast: bool = True) -> None:
+        """`fast` False reads every row by the exact path alone."""
+        self.origin = source.origin
+        self.format: Format = plan.format
+        self.columns = plan.columns
+        self.rows = 0
+        """Rows seen by the pass that began last; all of them after a full pass."""
+        self.defects: dict[DefectKind, list[int]] = {}
+        """Numbers of the rows left out by that pass, by kind."""
+        self._source = source
+        self._plan = plan
+        self._fast = fast
+
+    def blocks(self) -> Iterator[pa.RecordBatch]:
+        """The usable pairs, as SCHEMA, in the order of the file; at most 8,192 rows and about 32 MB of text a block.
+
+        Equal contents give equal blocks, whatever the form they came in.
+
+        Raises:
+            InputError: the data set can no longer be read.
+        """
+        return in_blocks(self._batches())
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        self.rows = 0
+        defects: Defects = {}
+        self.defects = defects
+        pairing = Pairing(self._plan) if self.format == "completions with labels" else None
+        for chunk in self._source.chunks(wanted(self._plan) if self._fast else None):
+            self.rows += len(chunk.numbers)
+            if pairing is not None:
+                yield batch_of(pairing.read(_numbered(chunk, None), defects))
+            else:
+                yield _batch(self._plan, chunk, defects)
+        if pairing is not None:
+            pairing.finish(defects)
+        for numbers in defects.values():
+            numbers.sort()
+
+
+def _batch(plan: Plan, chunk: Chunk, defects: Defects) -> pa.RecordBatch:
+    """The pairs of one chunk: by columns where these vouch for a row, by rows where they do not."""
+    if chunk.table is None:
+        return batch_of(read_rows(plan, _numbered(chunk, None), defects))
+    quick, sound = read_table(plan, chunk.numbers, chunk.table)
+    if sound.all():
+        return quick
+    exact = batch_of(read_rows(plan, _numbered(chunk, np.flatnonzero(~sound)), defects))
+    if not len(exact):
+        return quick
+    both = pa.Table.from_batches([quick, exact])
+    return both.sort_by("row").combine_chunks().to_batches()[0]
+
+
+def _numbered(chunk: Chunk, positions: np.ndarray | None) -> Iterator[tuple[int, Any]]:
+    where = np.arange(len(chunk.numbers)) if positions is None else positions
+    step = 1024
+    for start in range(0, len(where), step):
+        some = where[start : start + step]
+        yield from zip(chunk.numbers[some].tolist(), chunk.values(some), strict=True)
