@@ -4,7 +4,7 @@ from backfire.auditing.conclusion import CAVEAT, Conclusion
 from backfire.auditing.confounds import Confounds
 from backfire.auditing.contrast import SafetyContrast
 from backfire.auditing.dataset_audit import audit
-from backfire.auditing.estimate import Control, Estimate
+from backfire.auditing.old_estimate import Control, Estimate
 from backfire.auditing.labelled_pair import Defect, LabelledPair, Provenance
 from backfire.auditing.report import AuditReport
 from backfire.auditing.separability import Rung

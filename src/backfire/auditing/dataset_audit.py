@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from backfire.auditing.conclusion import conclude
 from backfire.auditing.confounds import confounds
 from backfire.auditing.contrast import decisions, safety_contrast
-from backfire.auditing.folds import prompt_groups, sample_groups
+from backfire.auditing.old_folds import prompt_groups, sample_groups
 from backfire.auditing.formats import recognise
 from backfire.auditing.hidden import hidden_features, middle_layer, open_policy
 from backfire.auditing.labelled_pair import LabelledPair

@@ -1,7 +1,8 @@
-"""Held-out AUROC and accuracy, with intervals that know which pairs share a prompt."""
+"""Intervals of cross-fitted numbers, and their controls."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any
@@ -9,109 +10,105 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backfire.auditing.collected import Ints
+from backfire.records import Rate
 from backfire.records.rates import Z95
+from backfire.report.audit_estimates import Share
 
 Values = NDArray[np.float64]
 
-
-@dataclass(frozen=True)
-class Control:
-    """What the same probe reaches when it is refitted after swapping sides at random within pairs."""
-
-    mean: float
-    high: float
-    """The 95th percentile over the swaps."""
-    p: float
-    """(1 + swaps at least as high as the true labels) / (1 + swaps); never below 1 / (1 + swaps)."""
-    swaps: int
+INTERVAL = (
+    "95%, of what the same cross-fitting gives on average over data sets of this size from the same source: first-order"
+    " influence of every pair as a held-out and as a training pair, summed within prompt groups (infinitesimal"
+    " jackknife), less the second-order part that the label swaps show. Controls: the same probe refitted after swapping"
+    " the sides of random prompt groups; p = (1 + swaps at least as high) / (1 + swaps)."
+)
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A held-out value with its 95% interval and its shuffled control."""
+class Swapped:
+    """The same number on random labels."""
 
-    value: float
-    low: float
-    high: float
-    control: Control
+    values: Values
+    """[swaps]."""
+    variances: Values
+    """[swaps]: of each, the clustered variance with the fitted probe taken as given."""
+    noise: float
+    """Variance of the scores that swapped labels give over that of the true ones': the share that fitting adds, 0 to 1."""
+    pairs: int
+    """Pairs that they were refitted on."""
 
-    def as_dict(self, name: str) -> dict[str, Any]:
-        """JSON-ready, the value under `name` (`auroc` or `accuracy`)."""
-        return {
-            name: self.value,
-            "low": self.low,
-            "high": self.high,
-            "control": self.control.mean,
-            "control_high": self.control.high,
-            "p": self.control.p,
-        }
+    @property
+    def variance(self) -> float:
+        """Over swaps: all there is when the label says nothing."""
+        return float(self.values.var(ddof=1)) if len(self.values) > 1 else 0.0
 
 
-def auroc_by_fold(chosen: Values, rejected: Values, folds: NDArray[np.int64]) -> tuple[float, Values]:
-    """AUROC within each fold, averaged by the fold's pairs, and each pair's influence on it.
-
-    chosen, rejected: out-of-fold scores [pairs]; ties count half. The influence values [pairs] sum to 0; the
-    variance of their sums over prompt groups is the variance of the average (DeLong, DeLong and Clarke-Pearson
-    1988, clustered as in Obuchowski 1997).
-    """
-    pairs = len(chosen)
-    influence = np.zeros(pairs)
-    total = 0.0
-    for fold in np.unique(folds):
-        inside = folds == fold
-        high, low = chosen[inside], rejected[inside]
-        above = _share_below(high, low)
-        below = 1 - _share_below(low, high)
-        area = float(above.mean())
-        total += area * len(high)
-        influence[inside] = (above - area) + (below - area)
-    return total / pairs, influence / pairs
-
-
-def _share_below(values: Values, others: Values) -> Values:
-    """For each value the share of the others below it, ties counted half."""
-    ordered = np.sort(others)
-    left, right = np.searchsorted(ordered, values, "left"), np.searchsorted(ordered, values, "right")
-    share: Values = (left + right) / (2 * len(others))
-    return share
-
-
-def right_of_pairs(difference: Values) -> Values:
-    """1 where the chosen side scores higher, 0 where lower, a half on a tie: [pairs]."""
-    right: Values = (np.sign(difference) + 1) / 2
-    return right
-
-
-def clustered_interval(value: float, influence: Values, groups: NDArray[np.int64]) -> tuple[float, float]:
-    """95% interval of a cross-fitted share, from each pair's influence [pairs] summed within its prompt group [pairs].
-
-    The variance of held-out scores takes the fitted probes as given. Near chance that is half the truth: swapping a
-    test pair with a training pair moves the estimate twice. So it is multiplied by 1 + 1 / (1 + (z/8)²), where z is
-    the distance from chance in such standard errors; the 8 is fitted to simulations, in which intervals covered
-    in 90 to 98% (`test_auditing_coverage.py`). The interval is Wilson's (1927) at the effective sample size
-    value (1 - value) / variance: inside 0..1, and not of width 0 at 0 or 1, where the number of groups stands in.
-    """
-    sums = np.bincount(groups, influence)
+def clustered(influence: Values, groups: Ints) -> float:
+    """Variance of a sum of influences [pairs] whose prompt groups are independent."""
+    sums = np.bincount(np.unique(groups, return_inverse=True)[1], influence)
     count = len(sums)
-    variance = float(np.sum(sums**2)) * count / max(1, count - 1)
+    return float(np.sum((sums - sums.mean()) ** 2)) * count / max(1, count - 1)
+
+
+def variance_of(
+    testing: Values, training: Values, groups: Ints, swapped: Swapped, scale: float = 1.0
+) -> float:
+    """Variance of a cross-fitted number.
+
+    testing, training [pairs]: each pair's influence through its own held-out score, and through the probes fitted on
+    it. Their clustered sum is the infinitesimal jackknife, which counts interactions of two pairs' noise twice
+    (Efron and Stein 1981); without any signal these are all there is, and their variance is that of the swaps. So
+    the swaps' variance, times the share of the score that is such noise, is taken off. `scale` shrinks what swaps of a
+    part say (1 / pairs). Never less than the held-out variance plus what refitting adds to it on swapped labels, nor
+    than their own variance times that share.
+    """
+    held_out = clustered(testing, groups)
+    noise = swapped.noise
+    jackknife = clustered(testing + training, groups) - noise * swapped.variance * scale
+    added = max(0.0, swapped.variance - float(swapped.variances.mean())) * scale
+    return max(held_out + noise * added, jackknife, noise * swapped.variance * scale)
+
+
+def share_interval(value: float, variance: float, clusters: int) -> tuple[float, float]:
+    """Wilson's (1927) 95% interval at the effective sample size value (1 - value) / variance; inside 0..1."""
     spread = value * (1 - value)
-    if variance > 0 and spread > 0:
-        effective = spread / (variance * (1 + 1 / (1 + (value - 0.5) ** 2 / variance / 64)))
-    else:
-        effective = float(count)
-    if spread * count < 1:
-        effective = min(effective, float(count))
+    effective = spread / variance if variance > 0 and spread > 0 else float(clusters)
+    if spread * clusters < 1:
+        effective = min(effective, float(clusters))
     centre = value + Z95**2 / (2 * effective)
     half = Z95 * sqrt(spread / effective + Z95**2 / (4 * effective**2))
     scale = 1 + Z95**2 / effective
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
-def compared(value: float, interval: tuple[float, float], swapped: Values) -> Estimate:
-    """The estimate beside the values [swaps] that random side swaps gave."""
-    swaps = len(swapped)
-    at_least = int(np.count_nonzero(swapped >= value - 1e-12))
-    control = Control(
-        float(swapped.mean()), float(np.quantile(swapped, 0.95)), (1 + at_least) / (1 + swaps), swaps
-    )
-    return Estimate(value, *interval, control)
+def mean_interval(value: float, variance: float) -> tuple[float, float]:
+    """Normal 95% interval of a number without bounds."""
+    half = Z95 * sqrt(max(0.0, variance))
+    return value - half, value + half
+
+
+def control_of(value: float, swapped: Swapped) -> dict[str, Any]:
+    """The fields of `report.audit_estimates.Estimate` beside the interval; `value` on the pairs of the swaps."""
+    swaps = len(swapped.values)
+    at_least = int(np.count_nonzero(swapped.values >= value - 1e-12))
+    return {
+        "control": float(swapped.values.mean()),
+        "control_high": float(np.quantile(swapped.values, 0.95)),
+        "p": (1 + at_least) / (1 + swaps),
+        "swaps": swaps,
+        "control_pairs": swapped.pairs,
+    }
+
+
+def clustered_mean(values: Values, groups: Ints) -> tuple[float, float, float]:
+    """(mean, low, high) of values [pairs], 95%, prompt groups independent."""
+    mean = float(values.mean())
+    return (mean, *mean_interval(mean, clustered((values - mean) / len(values), groups)))
+
+
+def share(hits: int, scored: int, unscored: int = 0) -> Share:
+    """Of counts; rate and interval are left out where nothing was scored."""
+    rate = Rate(int(hits), int(scored), int(unscored))
+    found: Mapping[str, Any] = {"rate": rate.rate, "low": rate.low, "high": rate.high}
+    return Share(hits=rate.hits, scored=rate.scored, unscored=rate.unscored, **found)

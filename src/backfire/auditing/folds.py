@@ -1,98 +1,118 @@
-"""Which pairs belong together, and which fold each goes to: by content, never by position."""
+"""How pairs are divided for cross-fitting, and how their labels are swapped for the control: whole prompt groups."""
 
 from __future__ import annotations
 
-import hashlib
-import re
-import unicodedata
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backfire.auditing.labelled_pair import LabelledPair
-from backfire.records import digest
+from backfire.auditing.collected import Ints
 
-_NOT_WORD = re.compile(r"[\W_]+")
+FEWEST_PAIRS = 30
+"""Below this many usable pairs, no number."""
+FEWEST_PROMPTS_A_FOLD = 2
+DIVISIONS = 3
+REPEATED_PAIRS = 1_000
+"""Up to so many pairs cross-fitting is repeated over DIVISIONS divisions; above, how they fell hardly matters."""
 
-
-def normalised(text: str) -> str:
-    """Compatibility form, case folded, runs of anything but letters and digits as one space."""
-    return _NOT_WORD.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
-
-
-def prompt_groups(pairs: Sequence[LabelledPair]) -> list[str]:
-    """A group name for each pair; pairs of one group must never stand on both sides of a fold.
-
-    Together go pairs whose prompts are the same once normalised, prompts that continue one another
-    (a conversation at several depths), and pairs whose two responses are both the same. A blank prompt
-    binds nothing.
-    """
-    union = _Union(len(pairs))
-    by_key: dict[str, int] = {}
-    prefixes: list[list[str]] = []
-    for index, pair in enumerate(pairs):
-        turns = [normalised(m.content) for m in pair.prompt.messages]
-        keys = [digest(turns[: depth + 1]) for depth in range(len(turns))]
-        if any(turns):
-            union.join(index, by_key.setdefault("prompt " + keys[-1], index))
-        sides = sorted((pair.chosen.strip(), pair.rejected.strip()))
-        union.join(index, by_key.setdefault("sides " + digest(sides), index))
-        messages = pair.prompt.messages
-        prefixes.append([keys[d] for d in range(len(turns) - 1) if messages[d].role == "user" and turns[d]])
-    for index, keys in enumerate(prefixes):
-        for key in keys:
-            if (other := by_key.get("prompt " + key)) is not None:
-                union.join(index, other)
-    names: dict[int, str] = {}
-    for index, pair in enumerate(pairs):
-        root = union.root(index)
-        names[root] = min(names.get(root, pair.id), pair.id)
-    return [names[union.root(index)] for index in range(len(pairs))]
+Signs = NDArray[np.int8]
 
 
-def assign_folds(groups: Sequence[str], folds: int, seed: int) -> NDArray[np.int64]:
-    """Fold numbers [pairs]: whole groups, largest first, then in a seeded order, each to the emptiest fold."""
-    sizes: dict[str, int] = {}
-    for group in groups:
-        sizes[group] = sizes.get(group, 0) + 1
-    order = sorted(sizes, key=lambda group: (-sizes[group], _shuffled(group, seed)))
-    filled = [0] * folds
-    fold_of: dict[str, int] = {}
-    for group in order:
-        fold = filled.index(min(filled))
-        fold_of[group] = fold
-        filled[fold] += sizes[group]
-    return np.array([fold_of[group] for group in groups], dtype=np.int64)
+@dataclass(frozen=True)
+class Split:
+    """One division, shared by every probe, so that their controls can be compared."""
+
+    folds: Ints
+    """Fold of each pair."""
+    groups: Ints
+    """Prompt group of each pair; the same fold, and the same swaps, for a whole group."""
+    count: int
+    """Folds."""
+    controls: int
+    """Random swaps."""
+    seed: int
+
+    @property
+    def pairs(self) -> int:
+        return len(self.folds)
+
+    @property
+    def prompts(self) -> int:
+        return len(np.unique(self.groups))
+
+    @property
+    def swaps(self) -> Signs:
+        """[pairs, controls], +1 where a pair keeps its label and -1 where its sides change places.
+
+        Copies of a pair and pairs that share a prompt are not independent; a control that swapped them one by one
+        would be too narrow. A group's signs depend on its number and the seed alone.
+        """
+        numbers, inverse = np.unique(self.groups, return_inverse=True)
+        signs = np.empty((len(numbers), self.controls), dtype=np.int8)
+        for word in range(0, self.controls, 64):
+            seeded = np.uint64(self.seed) * np.uint64(1_000_003) + np.uint64(word)
+            bits = _scattered(numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + seeded)
+            width = min(64, self.controls - word)
+            drawn = (bits[:, None] >> np.arange(width, dtype=np.uint64)) & np.uint64(1)
+            signs[:, word : word + width] = drawn.astype(np.int8) * 2 - 1
+        return signs[inverse]
+
+    def subset(self, kept: Ints) -> Split:
+        """The same division of fewer pairs."""
+        return Split(self.folds[kept], self.groups[kept], self.count, self.controls, self.seed)
+
+    def divisions(self) -> list[Ints]:
+        """Folds of each pair in every division that cross-fitting is repeated over: more of them where pairs are few."""
+        more = DIVISIONS - 1 if self.pairs <= REPEATED_PAIRS else 0
+        return [self.folds, *(_dealt(self.groups, self.count, self.seed + 1 + r) for r in range(more))]
+
+    def part(self, most: int) -> Ints:
+        """Indices, ascending, of at most `most` pairs: whole groups in a seeded order; all where they fit."""
+        if self.pairs <= most:
+            return np.arange(self.pairs)
+        numbers, inverse, sizes = np.unique(self.groups, return_inverse=True, return_counts=True)
+        order = np.argsort(_scattered(numbers.astype(np.uint64) + np.uint64(self.seed)), kind="stable")
+        taken = np.zeros(len(numbers), dtype=bool)
+        taken[order[np.cumsum(sizes[order]) <= most]] = True
+        return np.flatnonzero(taken[inverse])
 
 
-def sample_groups(groups: Sequence[str], max_pairs: int, seed: int) -> list[int]:
-    """Indices of at most `max_pairs` pairs, whole groups in a seeded order."""
-    members: dict[str, list[int]] = {}
-    for index, group in enumerate(groups):
-        members.setdefault(group, []).append(index)
-    kept: list[int] = []
-    for group in sorted(members, key=lambda group: _shuffled(group, seed)):
-        if len(kept) + len(members[group]) <= max_pairs:
-            kept.extend(members[group])
-    return sorted(kept)
+def make_split(groups: Ints, *, folds: int = 5, controls: int = 199, seed: int = 0) -> Split:
+    """Deal whole prompt groups [pairs] into folds, and say how many swaps the control has."""
+    return Split(_dealt(groups, folds, seed), groups, folds, controls, seed)
 
 
-def _shuffled(group: str, seed: int) -> str:
-    return hashlib.blake2b(f"{seed} {group}".encode(), digest_size=16).hexdigest()
+def _dealt(groups: Ints, folds: int, seed: int) -> Ints:
+    """Whole groups, the largest first, dealt to and fro, those of equal size in a seeded order."""
+    numbers, inverse, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    drawn = _scattered(numbers.astype(np.uint64) * np.uint64(3) + np.uint64(seed))
+    order = np.lexsort((drawn, -sizes))
+    there_and_back = np.concatenate([np.arange(folds), np.arange(folds)[::-1]])
+    fold_of = np.empty(len(numbers), dtype=np.int64)
+    fold_of[order] = there_and_back[np.arange(len(numbers)) % (2 * folds)]
+    return fold_of[inverse]
 
 
-class _Union:
-    def __init__(self, size: int) -> None:
-        self.parent = list(range(size))
+def too_few(split: Split) -> str | None:
+    """Why these pairs cannot be cross-fitted; None where they can."""
+    if split.pairs < FEWEST_PAIRS:
+        return f"too few pairs: {split.pairs} usable, {FEWEST_PAIRS} needed"
+    fewest = FEWEST_PROMPTS_A_FOLD * split.count
+    sizes = np.unique(split.groups, return_counts=True)[1]
+    if len(sizes) < fewest or len(np.unique(split.folds)) < split.count:
+        return f"too few prompts: {len(sizes)} distinct ones, {fewest} needed"
+    if sizes.max() * 2 > split.pairs:
+        return (
+            f"too few prompts: one of them, with its near copies, holds {sizes.max()} of {split.pairs} pairs"
+        )
+    return None
 
-    def root(self, index: int) -> int:
-        while self.parent[index] != index:
-            self.parent[index] = self.parent[self.parent[index]]
-            index = self.parent[index]
-        return index
 
-    def join(self, one: int, other: int) -> None:
-        a, b = self.root(one), self.root(other)
-        if a != b:
-            self.parent[max(a, b)] = min(a, b)
+def _scattered(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of splitmix64 (Steele, Lea and Flood 2014)."""
+    with np.errstate(over="ignore"):
+        values = values + np.uint64(0x9E3779B97F4A7C15)
+        values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return values ^ (values >> np.uint64(31))

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backfire.auditing.estimate import (
+from backfire.auditing.old_estimate import (
     Estimate,
     auroc_by_fold,
     clustered_interval,
     compared,
     right_of_pairs,
 )
-from backfire.auditing.folds import assign_folds
+from backfire.auditing.old_folds import assign_folds
 from backfire.auditing.probe import cross_fit, standardised, unit_scaled
 
 FEWEST_PAIRS = 30

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backfire.auditing.estimate import Estimate
+from backfire.auditing.old_estimate import Estimate
 from backfire.auditing.report import AuditReport
 from backfire.auditing.separability import Rung
 

@@ -1,0 +1,77 @@
+"""What one pass over a data set leaves in memory: numbers of every pair, and the text of a sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Keys = NDArray[np.uint64]
+
+KINDS = ("unknown", "harmful", "benign")
+"""Kinds of prompts, by their code."""
+COMPLY, REFUSE, UNDECIDED = 0, 1, -1
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A column of either side as numbers: `codes` [pairs, 2] (chosen, rejected) into `names`; -1 where not stated."""
+
+    codes: NDArray[np.int32]
+    names: tuple[str, ...]
+
+    def known(self) -> NDArray[np.bool_]:
+        """Pairs that state it for both sides: [pairs]."""
+        both: NDArray[np.bool_] = (self.codes >= 0).all(axis=1)
+        return both
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Every usable pair, in the data set's order. Where both sides are stacked, chosen ones come first: [2 * pairs]."""
+
+    rows: Ints
+    """Row number in the data set, from 1."""
+    groups: Ints
+    """Prompt group of each pair, numbered from 0: pairs of one prompt, or of nearly the same one, or with the same sides."""
+    kinds: NDArray[np.int8]
+    """Codes into KINDS."""
+    decisions: NDArray[np.int8]
+    """[pairs, 2]: REFUSE, COMPLY or UNDECIDED, chosen then rejected."""
+    judge: str
+    """Who said so."""
+    cues: NDArray[np.float32]
+    """[2 * pairs, len(texts.CUES)]."""
+    debris: NDArray[np.bool_]
+    """[2 * pairs, len(texts.DEBRIS)]."""
+    sources: Coded
+    stops: Coded
+    decodings: Coded
+    prompt_keys: Keys
+    """Of the whole prompt, letter case and white space aside (`texts.text_keys`)."""
+    last_turn_keys: Keys
+    """Of the prompt's last user turn, the same way: what evaluation sets are compared with."""
+    near_prompts: Ints
+    """Clusters of nearly the same prompt: [pairs]."""
+    side_keys: Keys
+    """[pairs, 2]: of each response, byte for byte."""
+    near_sides: Ints | None
+    """[pairs, 2]: clusters of nearly the same response; None for large sets, where they are not looked for."""
+    sample: Ints
+    """Indices of the pairs whose text is kept, ascending: all of a small set, else whole groups drawn by their content."""
+    text: pa.Table
+    """`preferences.SCHEMA` rows of `sample`."""
+
+    @property
+    def pairs(self) -> int:
+        return len(self.rows)
+
+    def decides_alike(self) -> NDArray[np.bool_]:
+        """Pairs whose two sides make the same, known, decision: [pairs]."""
+        same: NDArray[np.bool_] = (self.decisions[:, 0] == self.decisions[:, 1]) & (
+            self.decisions[:, 0] != UNDECIDED
+        )
+        return same

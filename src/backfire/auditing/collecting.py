@@ -1,0 +1,283 @@
+"""The pass over the text: every pair becomes numbers, and a sample keeps its text."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from backfire.auditing.collected import COMPLY, KINDS, REFUSE, UNDECIDED, Coded, Collected, Ints, Keys
+from backfire.judges import refusals
+from backfire.preferences import SCHEMA, prompt_of
+from backfire.records import given_response
+from backfire.texts import (
+    CUES,
+    DEBRIS,
+    combine_keys,
+    cue_features,
+    debris,
+    exact_keys,
+    groups_of,
+    near_links,
+    signatures,
+    text_keys,
+)
+
+if TYPE_CHECKING:
+    from backfire.judges.judge import Judge
+
+WORKERS = 2
+SAMPLE_PAIRS = 20_000
+"""Text is kept, and probes of words are fitted, on so many pairs at most: whole prompts, drawn by their content."""
+NEAR_PAIRS = 50_000
+"""Up to so many pairs, responses are compared for near duplicates too."""
+SIDES = ("chosen", "rejected")
+STATED = ("source", "stop", "decoding")
+
+_LAST_TURN = r"(?s)^(?:.*\n\n)?user: (?P<turn>.*)$"
+_OPENING = r"(?s)^(?:system: .*?\n\n)?user: (?P<asked>.*?)\n\nassistant: (?P<told>.*?)(?:\n\n(?:user|assistant|system): .*)?$"
+
+
+@dataclass
+class _Block:
+    """What is kept of one block of pairs."""
+
+    rows: Ints
+    kinds: NDArray[np.int8]
+    decisions: NDArray[np.int8]
+    cues: NDArray[np.float32]
+    debris: NDArray[np.bool_]
+    prompt_keys: Keys
+    last_turn_keys: Keys
+    opening_keys: Keys
+    """Of a dialogue's first exchange; 0 for a single turn."""
+    signatures: NDArray[np.uint32]
+    side_keys: Keys
+    side_signatures: NDArray[np.uint32] | None
+
+
+def collect(
+    blocks: Iterable[pa.RecordBatch],
+    *,
+    judge: Judge | None = None,
+    sample: int = SAMPLE_PAIRS,
+    advance: Callable[[int], None] | None = None,
+) -> Collected:
+    """Read blocks of `preferences.SCHEMA` once. `advance` is told how many pairs each block brought.
+
+    judge: who decides refusal; by default the refusal phrases.
+    """
+    kept: list[_Block] = []
+    stated, texts = _Stated(), _Sample(sample)
+    pairs = 0
+    for batch, block in in_order_of(blocks, lambda batch: (batch, _digested(batch, judge))):
+        texts.offer(batch, block.prompt_keys)
+        stated.add(batch)
+        kept.append(block)
+        pairs += len(batch)
+        if pairs > NEAR_PAIRS:
+            for earlier in kept:
+                earlier.side_signatures = None
+        if advance is not None:
+            advance(len(batch))
+    return _joined(kept, stated, "phrases" if judge is None else judge.name, texts)
+
+
+def in_order_of(blocks: Iterable[pa.RecordBatch], work: Callable[[pa.RecordBatch], Any]) -> Iterator[Any]:
+    """Results of `work` on each block, in order, by WORKERS threads (numpy and Arrow let go of Python's lock)."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        waiting: deque[Future[Any]] = deque()
+        for block in blocks:
+            waiting.append(pool.submit(work, block))
+            if len(waiting) > WORKERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _digested(batch: pa.RecordBatch, judge: Judge | None) -> _Block:
+    prompt, sides = batch["prompt"], [batch[side] for side in SIDES]
+    spoken = batch["messages"].is_valid()
+    last = pc.if_else(spoken, _group(prompt, _LAST_TURN, "turn"), prompt)
+    kinds = pc.fill_null(pc.index_in(batch["kind"], pa.array(KINDS)), 0)
+    return _Block(
+        batch["row"].to_numpy(),
+        kinds.to_numpy(zero_copy_only=False).astype(np.int8),
+        _decisions(batch, sides, judge),
+        np.vstack([cue_features(side) for side in sides]),
+        np.vstack([debris(side) for side in sides]),
+        text_keys(prompt),
+        text_keys(pc.fill_null(last, "")),
+        _opening_keys(prompt, spoken),
+        signatures(prompt),
+        np.stack([exact_keys(side) for side in sides], axis=1),
+        np.vstack([signatures(side) for side in sides]),
+    )
+
+
+def _group(texts: pa.Array, pattern: str, name: str) -> pa.Array:
+    return pc.struct_field(pc.extract_regex(texts, pattern), name)
+
+
+def _opening_keys(prompt: pa.Array, spoken: pa.Array) -> Keys:
+    """Of the first exchange of a dialogue, so that its later stages fall into one group; 0 without one."""
+    found = pc.extract_regex(prompt, _OPENING)
+    has = pc.and_(spoken, found.is_valid()).to_numpy(zero_copy_only=False)
+    asked, told = (text_keys(pc.fill_null(pc.struct_field(found, part), "")) for part in ("asked", "told"))
+    return np.where(has, combine_keys(asked, told), np.uint64(0))
+
+
+def _decisions(batch: pa.RecordBatch, sides: list[pa.Array], judge: Judge | None) -> NDArray[np.int8]:
+    found = np.empty((len(batch), 2), dtype=np.int8)
+    if judge is None:
+        for column, side in enumerate(sides):
+            found[:, column] = np.where(refusals(side), REFUSE, COMPLY)
+        return found
+    for index in range(len(batch)):
+        prompt = prompt_of(batch, index)
+        for column, side in enumerate(sides):
+            verdict = judge.judge(prompt, given_response(prompt, "audited", side[index].as_py()))
+            if verdict.refusal is None or verdict.reason.startswith("broken: neither"):
+                found[index, column] = UNDECIDED
+            else:
+                found[index, column] = REFUSE if verdict.refusal else COMPLY
+    return found
+
+
+class _Sample:
+    """Holds the text of the `wanted` pairs whose prompts have the smallest keys among all that came by."""
+
+    def __init__(self, wanted: int) -> None:
+        self.wanted, self.limit = wanted, np.uint64(0xFFFFFFFFFFFFFFFF)
+        self.tables: list[pa.Table] = []
+        self.keys = np.zeros(0, dtype=np.uint64)
+        self.indices = np.zeros(0, dtype=np.int64)
+        self.seen = 0
+
+    def offer(self, text: pa.RecordBatch, keys: Keys) -> None:
+        small = np.flatnonzero(keys <= self.limit)
+        self.tables.append(pa.Table.from_batches([text]).take(small))
+        self.keys = np.concatenate([self.keys, keys[small]])
+        self.indices = np.concatenate([self.indices, small + self.seen])
+        self.seen += len(keys)
+        if len(self.keys) > 2 * self.wanted:
+            self._trim()
+
+    def taken(self) -> tuple[Ints, pa.Table]:
+        """Indices, ascending, and their rows."""
+        if len(self.keys) > self.wanted:
+            self._trim()
+        table = pa.concat_tables(self.tables) if self.tables else SCHEMA.empty_table()
+        return self.indices, table
+
+    def _trim(self) -> None:
+        first = np.sort(np.argsort(self.keys, kind="stable")[: self.wanted])
+        self.tables = [pa.concat_tables(self.tables).take(first)]
+        self.keys, self.indices = self.keys[first], self.indices[first]
+        self.limit = self.keys.max()
+
+
+def _joined(kept: list[_Block], stated: _Stated, judge: str, sample: _Sample) -> Collected:
+    def all_of(name: str, empty: Any) -> Any:
+        return np.concatenate([getattr(block, name) for block in kept]) if kept else empty
+
+    def stacked(name: str, width: int, kind: Any) -> Any:
+        """Blocks hold their chosen sides first; so does the whole."""
+        parts = [getattr(block, name) for block in kept]
+        halves = [part[: len(part) // 2] for part in parts] + [part[len(part) // 2 :] for part in parts]
+        return np.concatenate(halves) if halves else np.zeros((0, width), dtype=kind)
+
+    keys = all_of("prompt_keys", np.zeros(0, dtype=np.uint64))
+    side_keys = all_of("side_keys", np.zeros((0, 2), dtype=np.uint64))
+    opening = all_of("opening_keys", np.zeros(0, dtype=np.uint64))
+    signed = all_of("signatures", np.zeros((0, 1), dtype=np.uint32))
+    for block in kept:
+        block.signatures = block.signatures[:0]
+    near = groups_of(len(keys), np.vstack([_equal(keys), near_links(signed)]) if len(keys) else _NO_LINKS)
+    near_sides = None
+    if kept and len(keys) <= NEAR_PAIRS:
+        signed = stacked("side_signatures", 1, np.uint32)
+        flat = np.concatenate([side_keys[:, 0], side_keys[:, 1]])
+        near_sides = groups_of(len(flat), np.vstack([_equal(flat), near_links(signed)])).reshape(2, -1).T
+    indices, text = sample.taken()
+    return Collected(
+        rows=all_of("rows", np.zeros(0, dtype=np.int64)),
+        groups=_groups(keys, near, opening, side_keys),
+        kinds=all_of("kinds", np.zeros(0, dtype=np.int8)),
+        decisions=all_of("decisions", np.zeros((0, 2), dtype=np.int8)),
+        judge=judge,
+        cues=stacked("cues", len(CUES), np.float32),
+        debris=stacked("debris", len(DEBRIS), np.bool_),
+        prompt_keys=keys,
+        last_turn_keys=all_of("last_turn_keys", keys),
+        near_prompts=near,
+        side_keys=side_keys,
+        near_sides=near_sides,
+        sample=indices,
+        text=text,
+        sources=stated.coded("source"),
+        stops=stated.coded("stop"),
+        decodings=stated.coded("decoding"),
+    )
+
+
+_NO_LINKS = np.zeros((0, 2), dtype=np.int64)
+
+
+def _groups(keys: Keys, near: Ints, opening: Keys, side_keys: Keys) -> Ints:
+    """Pairs that are not independent: of one prompt or nearly the same one, of one dialogue, or with the same two sides.
+
+    Numbered by their smallest prompt key, so that the order of the rows does not matter.
+    """
+    if not len(keys):
+        return np.zeros(0, dtype=np.int64)
+    sides = combine_keys(side_keys.min(axis=1), side_keys.max(axis=1))
+    dialogue = np.flatnonzero(opening != 0)
+    links = [_equal(near.astype(np.uint64)), _equal(sides), dialogue[_equal(opening[dialogue])]]
+    found = groups_of(len(keys), np.vstack(links))
+    smallest = np.full(int(found.max()) + 1, np.uint64(0xFFFFFFFFFFFFFFFF))
+    np.minimum.at(smallest, found, keys)
+    number = np.empty(len(smallest), dtype=np.int64)
+    number[np.argsort(smallest, kind="stable")] = np.arange(len(smallest))
+    return number[found]
+
+
+def _equal(keys: Keys) -> Ints:
+    """Links [m, 2] between neighbours in the order of equal keys."""
+    order = np.argsort(keys, kind="stable")
+    same = np.flatnonzero(keys[order][1:] == keys[order][:-1])
+    return np.stack([order[same], order[same + 1]], axis=1)
+
+
+class _Stated:
+    """What sides state of themselves, coded over all blocks."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, dict[str, int]] = {what: {} for what in STATED}
+        self.codes: dict[str, list[NDArray[np.int32]]] = {what: [] for what in STATED}
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        for what in STATED:
+            columns = [batch[f"{side}_{what}"].cast(pa.large_string()) for side in SIDES]
+            encoded = pc.dictionary_encode(pa.chunked_array(columns).combine_chunks())
+            number = self.numbers[what]
+            shared = [number.setdefault(name, len(number)) for name in encoded.dictionary.to_pylist()]
+            local = pc.fill_null(encoded.indices, len(shared)).to_numpy(zero_copy_only=False)
+            codes = np.array([*shared, -1], dtype=np.int32)[local]
+            self.codes[what].append(codes.reshape(2, -1).T)
+
+    def coded(self, what: str) -> Coded:
+        """Names in alphabetical order, so that codes do not depend on the order of the rows."""
+        names = sorted(self.numbers[what])
+        place = np.empty(len(names) + 1, dtype=np.int32)
+        place[[self.numbers[what][name] for name in names]] = np.arange(len(names))
+        place[-1] = -1
+        codes = np.concatenate(self.codes[what]) if self.codes[what] else np.zeros((0, 2), dtype=np.int32)
+        return Coded(place[codes], tuple(names))

@@ -1,0 +1,178 @@
+"""One probe, measured: held-out AUROC, accuracies and V-information with intervals and swapped controls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from backfire.auditing.collected import Ints
+from backfire.auditing.crossfit import Crossfit, crossfit
+from backfire.auditing.estimate import (
+    Swapped,
+    Values,
+    clustered,
+    control_of,
+    mean_interval,
+    share_interval,
+    variance_of,
+)
+from backfire.auditing.folds import Split
+from backfire.auditing.smoothers import DUAL_ROWS
+from backfire.report.audit_estimates import Accuracy, Auroc, Bits
+
+DENSE_CONTROL_PAIRS = 20_000
+SPARSE_CONTROL_PAIRS = DUAL_ROWS // 2
+"""Swaps of larger sets are refitted on so many pairs, drawn by whole prompts; `control_pairs` says so."""
+CLIP = 6.0
+
+
+@dataclass(frozen=True)
+class Number:
+    """A cross-fitted number before it gets its name."""
+
+    value: float
+    low: float
+    high: float
+    control: dict[str, Any]
+    fitting: float
+    """The part of its variance that comes from the fitting of the probes."""
+    swapped: Swapped
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one probe tells of the label."""
+
+    auroc: Number
+    accuracy: Number
+    pairwise_accuracy: Number
+    information: Number
+    scores: Values
+    """Held-out pointwise scores, chosen sides first: [2 * pairs]."""
+    margins: Values
+    """Held-out pairwise scores: [pairs]; above 0 where the probe is right."""
+    bits: Values
+    """Pointwise V-information: [pairs]."""
+    bits_swapped: Values
+    """The same on the first swap's labels, on the pairs of the control."""
+    strata: dict[int, Number]
+    """AUROC within each stratum that was asked for."""
+
+    @property
+    def pointwise(self) -> Auroc:
+        return Auroc(auroc=self.auroc.value, low=self.auroc.low, high=self.auroc.high, **self.auroc.control)
+
+    @property
+    def pointwise_accuracy(self) -> Accuracy:
+        return _accuracy(self.accuracy)
+
+    @property
+    def pairwise(self) -> Accuracy:
+        return _accuracy(self.pairwise_accuracy)
+
+    @property
+    def v_information(self) -> Bits:
+        found = self.information
+        return Bits(bits=found.value, low=found.low, high=found.high, **found.control)
+
+    @property
+    def control_aurocs(self) -> Values:
+        return self.auroc.swapped.values
+
+
+def _accuracy(number: Number) -> Accuracy:
+    return Accuracy(accuracy=number.value, low=number.low, high=number.high, **number.control)
+
+
+def scaled(features: Any) -> Any:
+    """Dense columns to mean 0 and deviation 1, clipped, then all by one number to a mean squared row norm of 1.
+
+    Sparse features are taken as they come (TF-IDF rows of norm 1). Uses no label.
+    """
+    if sparse.issparse(features):
+        return features
+    kind = np.float32 if features.shape[1] > 256 else np.float64
+    centred = features.astype(kind)
+    centred -= centred.mean(axis=0, dtype=np.float64).astype(kind)
+    deviation = np.sqrt(np.einsum("ij,ij->j", centred, centred, dtype=np.float64) / max(1, len(centred)))
+    kept = deviation > 1e-9 * (1 + np.abs(features).max(axis=0, initial=0))
+    centred = centred[:, kept] / deviation[kept].astype(kind)
+    np.clip(centred, -CLIP, CLIP, out=centred)
+    if not centred.shape[1]:
+        return np.zeros((len(centred), 1))
+    return centred / np.sqrt(centred.shape[1])
+
+
+def measure(
+    features: Any, split: Split, *, strata: Ints | None = None, each: tuple[int, ...] = ()
+) -> Measured:
+    """Cross-fit both probes on features [2 * pairs, width], the chosen rows first.
+
+    Pointwise: which responses were chosen? Pairwise: the same on differences chosen - rejected, an odd function of
+    them. AUROC compares sides of one fold and, with `strata` [2 * pairs], of one stratum; -1 takes no part in it, and
+    `each` names strata whose own AUROC is wanted.
+    Everything is the mean over `split.divisions()`.
+
+    Raises ValueError where `folds.too_few` has a reason: ask it first.
+    """
+    rows = scaled(features)
+    most = SPARSE_CONTROL_PAIRS if sparse.issparse(rows) else DENSE_CONTROL_PAIRS
+    if split.pairs <= most:
+        return _measured(rows, split, strata, each, None)
+    part = split.part(most)
+    sides = np.concatenate([part, part + split.pairs])
+    small = _measured(rows[sides], split.subset(part), None if strata is None else strata[sides], each, None)
+    return _measured(rows, split, strata, each, small)
+
+
+def _measured(
+    rows: Any, split: Split, strata: Ints | None, each: tuple[int, ...], part: Measured | None
+) -> Measured:
+    """Everything on these pairs; the control is theirs, or that of the `part` which was measured before."""
+    signs = np.ones((split.pairs, 1), dtype=np.int8)
+    if part is None:
+        signs = np.hstack([signs, split.swaps])
+    found = [crossfit(rows, signs, folds, strata, each) for folds in split.divisions()]
+    return Measured(
+        _number([f.auroc for f in found], split, None if part is None else part.auroc),
+        _number([f.accuracy for f in found], split, None if part is None else part.accuracy),
+        _number([f.pairwise for f in found], split, None if part is None else part.pairwise_accuracy),
+        _number(
+            [f.information for f in found], split, None if part is None else part.information, bounded=False
+        ),
+        np.mean([f.scores for f in found], axis=0),
+        np.mean([f.margins for f in found], axis=0),
+        np.mean([f.bits for f in found], axis=0),
+        np.mean([f.bits_swapped for f in found], axis=0) if part is None else part.bits_swapped,
+        {
+            stratum: _number(
+                [f.strata[stratum] for f in found], split, None if part is None else part.strata[stratum]
+            )
+            for stratum in found[0].strata
+        },
+    )
+
+
+def _number(found: list[Crossfit], split: Split, part: Number | None, *, bounded: bool = True) -> Number:
+    """The mean over divisions with its interval; the control is its own, or that of the `part` of the pairs."""
+    value = float(np.mean([f.values[0] for f in found]))
+    testing = np.mean([f.testing[:, 0] for f in found], axis=0)
+    training = np.mean([f.training for f in found], axis=0)
+    if part is None:
+        values = np.mean([f.values[1:] for f in found], axis=0)
+        tested = np.mean([f.testing[:, 1:] for f in found], axis=0)
+        variances = np.array([clustered(column, split.groups) for column in tested.T])
+        noise = float(np.mean([f.noise for f in found]))
+        swapped = Swapped(values, variances, noise, split.pairs)
+    else:
+        swapped = part.swapped
+    scale = swapped.pairs / split.pairs
+    thinned = Swapped(swapped.values, swapped.variances, swapped.noise * scale, swapped.pairs)
+    variance = variance_of(testing, training, split.groups, thinned, scale)
+    fitting = max(0.0, variance - clustered(testing, split.groups))
+    low, high = share_interval(value, variance, split.prompts) if bounded else mean_interval(value, variance)
+    control = control_of(value, swapped) if part is None else part.control
+    return Number(value, low, high, control, fitting, swapped)
