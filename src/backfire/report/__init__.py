@@ -1,5 +1,9 @@
 """Tables, figures and the page: reads results only, opens no model."""
 
+from backfire.report.audit_answer import AuditReport, parse_audit, read_audit, write_audit
+from backfire.report.audit_gate import failed_conditions, parse_conditions, unchecked_conditions
+from backfire.report.audit_page import render_audit_page, write_audit_page
+from backfire.report.audit_table import audit_table
 from backfire.report.page import render_page, write_page
 from backfire.report.picture import write_picture
 from backfire.report.results import Cell, Results, parse_results, read_results, write_results
@@ -7,13 +11,23 @@ from backfire.report.terminal import results_table
 from backfire.report.worlds import worlds_table
 
 __all__ = [
+    "AuditReport",
     "Cell",
     "Results",
+    "audit_table",
+    "failed_conditions",
+    "parse_audit",
+    "parse_conditions",
     "parse_results",
+    "read_audit",
     "read_results",
+    "render_audit_page",
     "render_page",
     "results_table",
+    "unchecked_conditions",
     "worlds_table",
+    "write_audit",
+    "write_audit_page",
     "write_page",
     "write_picture",
     "write_results",

@@ -1,0 +1,172 @@
+"""An audit's page: one self-contained HTML file, without scripts and without a single network request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backfire.report import audit_pictures as draw
+from backfire.report.audit_answer import AuditReport, Example, Shortcut, parse_audit
+from backfire.report.audit_words import (
+    COMBINATIONS,
+    HEADLINES,
+    PROMPTS,
+    best_matched,
+    best_total,
+    columns_line,
+    number,
+    p_value,
+    read_line,
+    rung_name,
+    share_text,
+    shown_rows,
+    span,
+    why_not_matched,
+)
+from backfire.report.numerals import UNDEFINED, cut, interval, percent, printable
+from backfire.store import write_text
+
+MOST_EXAMPLE = 1500
+"""Characters of an example's side; what does not fit is counted."""
+
+MOST_ROWS = 200
+
+
+@dataclass(frozen=True)
+class Glance:
+    """One of the few numbers that the page begins with."""
+
+    what: str
+    value: str
+    small: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ShownSide:
+    who: str
+    text: str
+    left: int
+
+
+@dataclass(frozen=True)
+class ShownExample:
+    example: Example
+    sides: tuple[ShownSide, ShownSide]
+
+
+@dataclass(frozen=True)
+class ShownCue:
+    cue: Shortcut
+    examples: list[ShownExample]
+
+
+def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
+    """The HTML page of an audit, the same bytes for the same answer. Raises InputError when it breaks the schema."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    checked = parse_audit(report)
+    environment = Environment(
+        loader=PackageLoader("backfire.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    environment.filters.update(
+        percent=percent,
+        decimal=number,
+        interval=interval,
+        span=span,
+        p=p_value,
+        share=share_text,
+        rows=lambda rows, count=None: shown_rows(rows, MOST_ROWS, count),
+        rung=rung_name,
+        value=_value,
+    )
+    page = environment.get_template("audit_page.html.jinja").render(
+        report=checked,
+        headline=HEADLINES[checked.conclusion.level],
+        read=read_line(checked),
+        columns=columns_line(checked),
+        glances=_glances(checked),
+        draw=draw,
+        numbers=draw.reference_numbers(checked),
+        cues=[ShownCue(cue, [_example(example) for example in cue.examples]) for cue in checked.shortcuts],
+        combinations=COMBINATIONS,
+        prompts=PROMPTS,
+        hidden=checked.rung("hidden"),
+        undefined=UNDEFINED,
+    )
+    return page.rstrip() + "\n"
+
+
+def write_audit_page(report: AuditReport | Mapping[str, Any], path: str | Path) -> Path:
+    """Write the page to the file `path`, whole or not at all, and return it."""
+    path = Path(path)
+    write_text(path, render_audit_page(report))
+    return path
+
+
+def _glances(report: AuditReport) -> list[Glance]:
+    matched, total, leak = best_matched(report), best_total(report), report.source_leak
+    found = []
+    if matched is not None:
+        m = matched.decision_matched
+        small = [span(m.low, m.high), f"{rung_name(matched.rung)}, {m.pairs:,} pairs that decide alike"]
+        if m.control is not None:
+            small.append(f"swapped labels {number(m.control)}, {p_value(m.p)}")
+        found.append(Glance("Decision-matched AUROC", number(m.auroc), tuple(small)))
+    else:
+        found.append(Glance("Decision-matched AUROC", UNDEFINED, (why_not_matched(report),)))
+    if total is not None:
+        t = total.pointwise
+        control = f"swapped labels {number(t.control)}, {p_value(t.p)}"
+        found.append(
+            Glance(
+                "Total AUROC",
+                number(t.auroc),
+                (span(t.low, t.high), f"{rung_name(total.rung)}, {total.pairs:,} pairs", control),
+            )
+        )
+    if leak is None:
+        found.append(Glance("Sources", "not recorded", ()))
+    else:
+        fixed = "decide the label" if leak.fixed else "stand on both sides"
+        found.append(Glance("Sources", fixed, (f"of {leak.pairs:,} pairs both are known", leak.mapping)))
+    for contrast in report.safety_contrast.strata[:1]:
+        share = contrast.decisions_differ
+        found.append(
+            Glance(
+                "Pairs whose decisions differ",
+                f"{percent(share.rate)}%" if share.rate is not None else UNDEFINED,
+                (
+                    interval(percent(share.low), percent(share.high)),
+                    f"{share.hits:,} of {share.scored:,}, {PROMPTS[contrast.prompts]}",
+                ),
+            )
+        )
+    return found
+
+
+def _example(example: Example) -> ShownExample:
+    sides = []
+    for who, text in (("chosen", example.chosen), ("rejected", example.rejected)):
+        shown, left = cut(text, MOST_EXAMPLE)
+        sides.append(ShownSide(who, shown, left))
+    return ShownExample(example, (sides[0], sides[1]))
+
+
+def _finalize(value: object) -> object:
+    """Every string that the template prints passes here, before it is escaped."""
+    return printable(value) if type(value) is str else value
+
+
+def _value(value: object) -> str:
+    """A setting as text."""
+    if value is None:
+        return UNDEFINED
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,279 @@
+"""An audit for a terminal: what was read, the numbers, and the conclusion last, where the eye ends up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from backfire.report.audit_answer import AuditReport, Level, SourceLeak, parse_audit
+from backfire.report.audit_estimates import Auroc, Rung, Share
+from backfire.report.audit_pictures import reference_numbers
+from backfire.report.audit_words import (
+    COMBINATIONS,
+    HEADLINES,
+    PROMPTS,
+    band,
+    columns_line,
+    number,
+    p_value,
+    read_line,
+    rung_name,
+    share_text,
+    shown_rows,
+    span,
+)
+from backfire.report.numerals import UNDEFINED, decimal, interval, percent, printable
+
+MOST_CUES = 6
+MOST_ROWS = 5
+MOST_LINES = 3
+"""Of a list that can be long, such as remains of templates; the others are counted."""
+
+LEVEL_STYLES: dict[Level, str] = {
+    "strong": "bold red",
+    "some": "bold yellow",
+    "none found": "bold green",
+    "unknown": "bold",
+}
+
+
+def audit_table(report: AuditReport | Mapping[str, Any]) -> Group:
+    """The answer as a rich renderable for 80 columns and more.
+
+    Raises InputError when it breaks the schema.
+    """
+    checked = parse_audit(report)
+    parts: list[RenderableType] = [*_read(checked)]
+    if checked.separability:
+        parts += [
+            "",
+            _title("How well the label shows", "AUROC on held-out prompts; 0.5 is guessing"),
+            _ladder(checked),
+        ]
+        parts += [_line(f"({n}) {name}", "dim") for name, n in reference_numbers(checked).items()]
+    if checked.not_run:
+        skipped = [f"{rung_name(found.rung)} ({found.reason})" for found in checked.not_run]
+        parts.append(_line(f"not run: {', '.join(skipped)}", "dim"))
+    if checked.shortcuts:
+        parts += [
+            "",
+            _title(
+                "What gives it away",
+                f"{min(MOST_CUES, len(checked.shortcuts))} of {len(checked.shortcuts)} cues",
+            ),
+        ]
+        parts.append(_cues(checked))
+    parts += _block("Who wrote what", _sources(checked.source_leak))
+    parts += _block("What the pairs decide", _decisions(checked))
+    parts += _block("What else", [*_confounds(checked), *_policy(checked)])
+    parts += ["", *_conclusion(checked)]
+    return Group(*parts)
+
+
+def _read(report: AuditReport) -> Iterator[Text]:
+    yield _line(report.dataset, "bold")
+    yield _line(read_line(report))
+    if report.columns:
+        yield _line(columns_line(report), "dim")
+    for defect in report.defects:
+        rows = shown_rows(defect.rows, MOST_ROWS, defect.count)
+        yield _line(f"left out: {defect.count:,} with {defect.kind} (row {rows})", "yellow")
+
+
+def _ladder(report: AuditReport) -> Table:
+    table = _table("rung", "all\npairs", "decide\nalike", "told of\npairs, %", "pairs", "known\nsets")
+    numbers = reference_numbers(report)
+    for rung in report.separability:
+        known = [
+            f"{decimal(point.auroc)} ({numbers[point.name]})"
+            for point in report.reference_points
+            if point.rung == rung.rung
+        ]
+        table.add_row(
+            Text(_one(rung_name(rung.rung))),
+            _auroc(rung.pointwise),
+            _matched(rung),
+            _number(
+                percent(rung.pairwise.accuracy),
+                interval(percent(rung.pairwise.low), percent(rung.pairwise.high)),
+                f"swapped {percent(rung.pairwise.control)}",
+                p_value(rung.pairwise.p),
+            ),
+            Text(f"{rung.pairs:,}"),
+            Text("\n".join(known)),
+        )
+    return table
+
+
+def _auroc(found: Auroc) -> Text:
+    return _number(
+        decimal(found.auroc),
+        span(found.low, found.high),
+        f"swapped {decimal(found.control)}",
+        p_value(found.p),
+    )
+
+
+def _matched(rung: Rung) -> Text:
+    matched = rung.decision_matched
+    if matched.auroc is None:
+        return _number(UNDEFINED, f"{matched.pairs:,} pairs")
+    return _number(
+        decimal(matched.auroc),
+        span(matched.low, matched.high),
+        f"swapped {decimal(matched.control)}",
+        p_value(matched.p),
+        f"{matched.pairs:,} pairs",
+    )
+
+
+def _cues(report: AuditReport) -> Table:
+    table = _table("cue", "chosen %", "rejected %", "AUROC alone", "loss without")
+    for cue in report.shortcuts[:MOST_CUES]:
+        table.add_row(
+            Text(_one(cue.cue)),
+            _share(cue.chosen),
+            _share(cue.rejected),
+            _auroc(cue.alone),
+            _number(
+                decimal(cue.loss.value),
+                span(cue.loss.low, cue.loss.high),
+                f"swapped {decimal(cue.loss.control)}",
+            ),
+        )
+    return table
+
+
+def _sources(leak: SourceLeak | None) -> Iterator[str]:
+    if leak is None:
+        yield "not recorded: name two columns by --source-columns A,B"
+        return
+    yield ("SOURCES DECIDE THE LABEL: " if leak.fixed else "") + f"{leak.mapping} ({leak.pairs:,} pairs)"
+    if leak.pairwise is not None:
+        p = leak.pairwise
+        told = f"{percent(p.accuracy)}% [{interval(percent(p.low), percent(p.high))}]"
+        yield f"the source alone tells {told} of pairs, swapped {percent(p.control)}%"
+    for found in leak.text_tells_source[:MOST_LINES]:
+        a = found.pointwise
+        who = f"{found.sources[0]} from {found.sources[1]}"
+        yield f"text tells {who}: AUROC {band(a.auroc, a.low, a.high)}, swapped {decimal(a.control)}"
+    within = leak.within_source
+    if within.pointwise is not None:
+        a = within.pointwise
+        shown = f"AUROC {band(a.auroc, a.low, a.high)}, swapped {decimal(a.control)}"
+        yield f"within one source, text tells the label: {shown} ({within.pairs:,} pairs)"
+    elif within.reason:
+        yield f"within one source: {within.reason}"
+
+
+def _decisions(report: AuditReport) -> Iterator[str]:
+    for found in report.safety_contrast.strata:
+        shares = "; ".join(f"{words} {percent(getattr(found, name).rate)}%" for name, words in COMBINATIONS)
+        differ, chosen = found.decisions_differ, found.chosen_refuses_rejected_complies
+        side = (
+            f"; chosen refuses in {chosen.hits:,} of these, {p_value(found.p)}" if found.p is not None else ""
+        )
+        yield f"{PROMPTS[found.prompts]}: decisions differ in {share_text(differ)}{side}. {shares}"
+
+
+def _confounds(report: AuditReport) -> Iterator[str]:
+    found = report.confounds
+    if found.truncated is not None and (found.truncated.chosen.hits or found.truncated.rejected.hits):
+        both = f"{share_text(found.truncated.chosen)} of chosen, {share_text(found.truncated.rejected)} of rejected"
+        yield f"truncated: {both}, {p_value(found.truncated.p)}"
+    if found.decoding_differs is not None and found.decoding_differs.hits:
+        yield f"sides decoded differently: {share_text(found.decoding_differs)}"
+    for debris in found.debris[:MOST_LINES]:
+        yield f"debris, {debris.what}: {share_text(debris.chosen)} of chosen, {share_text(debris.rejected)} of rejected"
+    if len(found.debris) > MOST_LINES:
+        yield f"debris: {len(found.debris) - MOST_LINES} kinds more"
+    for repeat in found.repeats:
+        if repeat.pairs.hits:
+            yield f"{repeat.what}: {share_text(repeat.pairs)}{_at(repeat.rows, repeat.pairs.hits)}"
+    for known in found.evaluation_sets:
+        yield f"prompts of {known.name}: {share_text(known.pairs)}{_at(known.rows, known.pairs.hits)}"
+    if found.overlap is not None:
+        near = share_text(found.overlap.near)
+        yield f"prompts also in {found.overlap.other}: {share_text(found.overlap.exact)}, nearly the same {near}"
+
+
+def _policy(report: AuditReport) -> Iterator[str]:
+    on = report.on_policyness
+    if on is not None:
+        gap = band(on.gap.mean, on.gap.low, on.gap.high)
+        yield (
+            f"log-probability a token under {on.policy}: chosen {band(on.chosen.mean, on.chosen.low, on.chosen.high)}, "
+            f"rejected {band(on.rejected.mean, on.rejected.low, on.rejected.high)}, gap {gap}, "
+            f"swapped {number(on.gap.control)} ({on.pairs:,} pairs)"
+        )
+    if report.per_pair is not None and report.per_pair.file is not None:
+        yield f"V-information of every pair: {report.per_pair.file}"
+
+
+def _conclusion(report: AuditReport) -> Iterator[RenderableType]:
+    yield _line(f"Conclusion. {HEADLINES[report.conclusion.level]}", LEVEL_STYLES[report.conclusion.level])
+    yield _list([("-", reason) for reason in report.conclusion.reasons])
+    if report.conclusion.advice:
+        yield _line("What to do next", "bold")
+        yield _list([(f"{n}.", step) for n, step in enumerate(report.conclusion.advice, 1)])
+
+
+def _block(title: str, lines: Iterator[str] | Sequence[str]) -> list[RenderableType]:
+    found = list(lines)
+    return ["", _title(title), _list([("-", line) for line in found])] if found else []
+
+
+def _list(items: Sequence[tuple[str, str]]) -> Table:
+    """Marks and texts, the texts' further lines indented."""
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for mark, text in items:
+        grid.add_row(mark, Text(_one(text)))
+    return grid
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for place, heading in enumerate(headings):
+        left = place == 0
+        table.add_column(
+            Text(heading), justify="left" if left else "right", overflow="fold", no_wrap=not left
+        )
+    return table
+
+
+def _share(share: Share) -> Text:
+    return _number(
+        percent(share.rate), interval(percent(share.low), percent(share.high)), f"of {share.scored:,}"
+    )
+
+
+def _number(value: str, *small: str) -> Text:
+    text = Text(value.replace("-", "−"))
+    for line in small:
+        if line:
+            text.append(f"\n{line.replace('-', '−')}", style="dim")
+    return text
+
+
+def _title(title: str, about: str = "") -> Text:
+    return Text.assemble((title, "bold"), (f"  {about}" if about else "", "dim"))
+
+
+def _at(rows: Sequence[int], count: int) -> str:
+    return f", row {shown_rows(rows, MOST_ROWS, count)}" if rows else ""
+
+
+def _line(text: str, style: str = "") -> Text:
+    return Text(_one(text), style=style, overflow="fold")
+
+
+def _one(text: str) -> str:
+    """Hostile text on one line."""
+    return printable(" ".join(text.split()))

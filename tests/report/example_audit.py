@@ -1,0 +1,348 @@
+"""An invented audit that has every part of the schema, as the JSON file holds it."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+RUNGS = {"length": 0.712, "surface": 0.861, "words": 0.938, "characters": 0.947, "hidden": 0.981}
+MATCHED = {"length": 0.655, "surface": 0.802, "words": 0.874, "characters": 0.891, "hidden": 0.942}
+CUES = (
+    ("number of words", "surface", "length", 0.74, 0.27, 0.71, 0.062),
+    ("has a bulleted or numbered list", "surface", "lists", 0.46, 0.08, 0.69, 0.031),
+    ("ends without final punctuation", "surface", "ending", 0.04, 0.29, 0.62, 0.027),
+    ("**bold** text", "surface", "markdown", 0.38, 0.05, 0.66, 0.018),
+    ("opens with “Sorry, but I”", "surface", "opener", 0.21, 0.02, 0.6, 0.011),
+    ("word “certainly”", "words", "word", 0.17, 0.03, 0.57, 0.002),
+    ("words “as an ai”", "words", "word", 0.02, 0.12, 0.55, 0.001),
+)
+
+
+def share(hits: int, scored: int, unscored: int = 0) -> dict[str, Any]:
+    """A Wilson interval, computed here and not by the package."""
+    if scored == 0:
+        return {"hits": 0, "scored": 0, "unscored": unscored}
+    z = 1.959964
+    rate = hits / scored
+    middle = (rate + z * z / (2 * scored)) / (1 + z * z / scored)
+    half = z / (1 + z * z / scored) * (rate * (1 - rate) / scored + z * z / (4 * scored * scored)) ** 0.5
+    low, high = max(0.0, middle - half), min(1.0, middle + half)
+    return {"hits": hits, "scored": scored, "unscored": unscored, "rate": rate, "low": low, "high": high}
+
+
+def estimate(name: str, value: float, *, half: float = 0.02, control: float = 0.5) -> dict[str, Any]:
+    return {
+        name: value,
+        "low": value - half,
+        "high": min(value + half, 1.0) if name != "bits" else value + half,
+        "control": control,
+        "control_high": control + 0.03,
+        "p": 0.005,
+        "swaps": 199,
+        "control_pairs": 1840,
+    }
+
+
+def rung(name: str) -> dict[str, Any]:
+    auroc, matched = RUNGS[name], MATCHED[name]
+    found: dict[str, Any] = {
+        "rung": name,
+        "about": {
+            "length": "characters, words and lines alone",
+            "surface": "length, lists, markdown, punctuation, openers and closers",
+            "words": "hashed words and pairs of words",
+            "characters": "hashed runs of 3 to 5 characters",
+            "hidden": "mean hidden states of organism:llama/target, every layer",
+        }[name],
+        "pairs": 1840,
+        "pointwise": estimate("auroc", auroc),
+        "pointwise_accuracy": estimate("accuracy", auroc - 0.07),
+        "pairwise": estimate("accuracy", min(auroc + 0.015, 0.995)),
+        "decision_matched": {
+            "pairs": 1322,
+            "auroc": matched,
+            "low": matched - 0.03,
+            "high": matched + 0.03,
+            "control": 0.501,
+            "control_high": 0.534,
+            "p": 0.005,
+            "swaps": 199,
+            "control_pairs": 1322,
+            "strata": [
+                {
+                    "kind": "harmful",
+                    "decision": "refuse",
+                    "pairs": 402,
+                    "auroc": matched + 0.011,
+                    "low": matched - 0.04,
+                    "high": matched + 0.05,
+                    "control": 0.5,
+                },
+                {"kind": "harmful", "decision": "comply", "pairs": 12},
+                {
+                    "kind": "benign",
+                    "decision": "comply",
+                    "pairs": 908,
+                    "auroc": matched - 0.004,
+                    "low": matched - 0.03,
+                    "high": matched + 0.03,
+                    "control": 0.499,
+                },
+            ],
+        },
+        "v_information": estimate("bits", 0.52 + (auroc - 0.7), control=-0.01),
+    }
+    if name == "hidden":
+        found["layers"] = [
+            {
+                "layer": layer,
+                "auroc": 0.93 + 0.051 * layer / 4,
+                "low": 0.91 + 0.051 * layer / 4,
+                "high": 0.945 + 0.051 * layer / 4,
+                "control": 0.5,
+            }
+            for layer in range(5)
+        ]
+    return found
+
+
+def counted(what: str, chosen: int, rejected: int, p: float, rows: list[int]) -> dict[str, Any]:
+    return {
+        "what": what,
+        "chosen": share(chosen, 1840),
+        "rejected": share(rejected, 1840),
+        "p": p,
+        "rows": rows,
+    }
+
+
+def shortcut(place: int) -> dict[str, Any]:
+    cue, name, family, chosen, rejected, alone, loss = CUES[place]
+    return {
+        "cue": cue,
+        "rung": name,
+        "family": family,
+        "chosen": share(round(chosen * 1840), 1840),
+        "rejected": share(round(rejected * 1840), 1840),
+        "effect": (chosen - rejected) * 1.7,
+        "effect_low": (chosen - rejected) * 1.7 - 0.06,
+        "effect_high": (chosen - rejected) * 1.7 + 0.06,
+        "effect_control": 0.001,
+        "alone": estimate("auroc", alone),
+        "loss": {"value": loss, "low": loss - 0.004, "high": loss + 0.004, "control": 0.0002},
+        "examples": [
+            {
+                "row": 10 * place + n + 1,
+                "chosen": f"1. First, gather what you need for step {n}.\n2. **Then** begin.",
+                "rejected": "you just take the thing and",
+                "kind": ("benign", "harmful", "unknown")[n],
+            }
+            for n in range(3)
+        ],
+    }
+
+
+def contrast(prompts: str, pairs: int, counts: tuple[int, int, int, int], p: float) -> dict[str, Any]:
+    decided = sum(counts)
+    names = (
+        "chosen_refuses_rejected_complies",
+        "chosen_complies_rejected_refuses",
+        "both_refuse",
+        "both_comply",
+    )
+    undecided = pairs - decided
+    return {
+        "prompts": prompts,
+        "pairs": pairs,
+        "undecided": undecided,
+        **{name: share(count, decided, undecided) for name, count in zip(names, counts, strict=True)},
+        "decisions_differ": share(counts[0] + counts[1], decided, undecided),
+        "control": 0.5,
+        "p": p,
+    }
+
+
+def source_leak() -> dict[str, Any]:
+    return {
+        "pairs": 1820,
+        "unknown": 20,
+        "same_source": 0,
+        "fixed": True,
+        "mapping": "gpt-4o wrote every chosen response, llama-3.1-8b every rejected one",
+        "combinations": [{"chosen": "gpt-4o", "rejected": "llama-3.1-8b", "pairs": 1820}],
+        "pointwise": estimate("auroc", 1.0, half=0.0),
+        "pairwise": estimate("accuracy", 1.0, half=0.0),
+        "text_tells_source": [
+            {
+                "sources": ["gpt-4o", "llama-3.1-8b"],
+                "pairs": 1820,
+                "pointwise": estimate("auroc", 0.945),
+                "pairwise": estimate("accuracy", 0.96),
+            }
+        ],
+        "within_source": {"pairs": 0, "reason": "no source stands on both sides of the label"},
+    }
+
+
+def confounds() -> dict[str, Any]:
+    return {
+        "truncated": counted("stopped by the token limit", 12, 503, 0.005, [3, 8, 21]),
+        "stop_reasons": [
+            counted("eos", 1828, 1337, 0.005, []),
+            counted("length", 12, 503, 0.005, [3, 8, 21]),
+        ],
+        "decoding_differs": share(1820, 1820, 20),
+        "decoding_example": ['{"temperature": 0.7}', '{"temperature": 0.5, "top_p": 0.9}'],
+        "debris": [counted("“### Response:”", 0, 9, 0.01, [77, 140])],
+        "repeats": [
+            {"what": "exact duplicates", "pairs": share(14, 1840), "rows": [101, 102]},
+            {"what": "near duplicates", "pairs": share(31, 1840), "rows": [101, 230]},
+            {"what": "contradictions", "pairs": share(2, 1840), "rows": [55, 901]},
+            {"what": "repeated prompts", "pairs": share(210, 1840), "rows": [1, 2]},
+        ],
+        "evaluation_sets": [
+            {
+                "name": "AdvBench",
+                "items": 520,
+                "origin": "llm-attacks, harmful_behaviors.csv",
+                "pairs": share(4, 1840),
+                "rows": [17, 408, 409, 1200],
+            }
+        ],
+        "evaluation_sets_checked": ["AdvBench", "HarmBench", "ARC-Challenge"],
+        "overlap": {
+            "other": "test.jsonl",
+            "exact": share(3, 1840),
+            "near": share(5, 1840),
+            "rows": [9, 10, 11],
+        },
+    }
+
+
+def picture_map() -> dict[str, Any]:
+    drawn = random.Random(7)
+
+    def points(middle: float) -> list[list[float]]:
+        return [[drawn.gauss(middle, 1.0), drawn.gauss(0, 1.2)] for _ in range(120)]
+
+    return {
+        "rung": "words",
+        "x": "held-out score of the probe",
+        "y": "first principal component of what the score leaves",
+        "chosen": points(1.4),
+        "rejected": points(-1.4),
+    }
+
+
+def per_pair() -> dict[str, Any]:
+    values = {"5%": -0.61, "25%": 0.33, "50%": 0.78, "75%": 0.93, "95%": 0.99}
+    return {
+        "rung": "hidden",
+        "pairs": 1840,
+        "quantiles": values,
+        "intervals": {name: [value - 0.03, value + 0.02] for name, value in values.items()},
+        "control": {"5%": -0.42, "25%": -0.11, "50%": -0.01, "75%": 0.09, "95%": 0.3},
+        "file": "pairs.parquet",
+    }
+
+
+def example_audit() -> dict[str, Any]:
+    """A set of chosen responses by one model and rejected ones by another: everything that can be wrong is."""
+    return {
+        "schema": 2,
+        "backfire": "0.1.0",
+        "dataset": "prefs.jsonl",
+        "format": "TRL conversational, explicit prompt",
+        "columns": {"prompt": ["prompt"], "chosen": ["chosen"], "rejected": ["rejected"]},
+        "rows": 1900,
+        "pairs": 1840,
+        "left_out": 11,
+        "prompts": 1630,
+        "defects": [
+            {"kind": "identical sides", "count": 31, "rows": list(range(40, 71))},
+            {"kind": "blank rejected response", "count": 18, "rows": list(range(900, 918))},
+        ],
+        "separability": [rung(name) for name in RUNGS],
+        "not_run": [{"rung": "embeddings", "reason": "no --embeddings MODEL was given"}],
+        "source_leak": source_leak(),
+        "shortcuts": [shortcut(place) for place in range(len(CUES))],
+        "confounds": confounds(),
+        "safety_contrast": {
+            "judge": "refusal phrases",
+            "strata": [
+                contrast("harmful", 620, (160, 31, 402, 12), 0.0001),
+                contrast("benign", 1220, (9, 14, 3, 1190), 0.4),
+            ],
+        },
+        "on_policyness": {
+            "policy": "organism:llama/target",
+            "pairs": 1000,
+            "cut": 3,
+            "chosen": {"mean": -2.41, "low": -2.46, "high": -2.36},
+            "rejected": {"mean": -0.92, "low": -0.95, "high": -0.89},
+            "gap": {"mean": -1.49, "low": -1.55, "high": -1.43, "control": 0.002, "p": 0.005},
+        },
+        "per_pair": per_pair(),
+        "map": picture_map(),
+        "reference_points": [
+            {
+                "name": name,
+                "rung": at,
+                "auroc": value,
+                "low": value - 0.02,
+                "high": value + 0.02,
+                "pairs": 2312,
+                "origin": origin,
+            }
+            for name, at, value, origin in (
+                ("people: HH harmless", "words", 0.617, "Anthropic hh-rlhf, harmless-base, even test rows"),
+                ("people: HH harmless", "length", 0.521, "Anthropic hh-rlhf, harmless-base, even test rows"),
+                ("self-generated: organism w0 self+rm", "words", 0.748, "the shipped world, recipe self+rm"),
+                ("GPT-4 against a 7-8B model", "words", 0.963, "AlpacaEval outputs, 805 prompts"),
+            )
+        ],
+        "conclusion": {
+            "level": "strong",
+            "reasons": [
+                "The label can almost be read off how responses are written: characters reach AUROC 0.947.",
+                "Gpt-4o wrote every chosen response, llama-3.1-8b every rejected one: who wrote it decides the label.",
+                "Separability measures a shortcut, not danger.",
+            ],
+            "advice": [
+                "Draw both sides from the same models, then rank them.",
+                "Leave out or regenerate the 503 rejected responses that stop at the token limit.",
+            ],
+        },
+        "interval": "95%, cross-fitted over 5 folds of prompt groups, variance clustered by prompt group; "
+        "controls: 199 swaps of the sides of whole prompt groups.",
+        "settings": {"controls": 199, "folds": 5, "seed": 0, "judge": "phrases"},
+    }
+
+
+def smallest_audit() -> dict[str, Any]:
+    """What is left when there are too few pairs for any number."""
+    return {
+        "schema": 2,
+        "backfire": "0.1.0",
+        "dataset": "tiny.csv",
+        "format": "TRL standard, explicit prompt",
+        "columns": {},
+        "rows": 4,
+        "pairs": 3,
+        "left_out": 0,
+        "prompts": 3,
+        "defects": [],
+        "separability": [],
+        "not_run": [{"rung": "length", "reason": "3 pairs: fewer than 30"}],
+        "shortcuts": [],
+        "confounds": {},
+        "safety_contrast": {"judge": "refusal phrases", "strata": []},
+        "reference_points": [],
+        "conclusion": {
+            "level": "unknown",
+            "reasons": ["No judgement: 3 pairs are fewer than 30."],
+            "advice": ["Audit at least 30 pairs over 10 prompts."],
+        },
+        "interval": "95%, cross-fitted",
+        "settings": {},
+    }

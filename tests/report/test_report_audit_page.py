@@ -1,0 +1,297 @@
+"""The audit's page as text: every number, its interval and its control; hostile text; what is absent."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from example_audit import example_audit, smallest_audit
+
+from backfire.errors import InputError
+from backfire.report import render_audit_page, write_audit_page
+
+HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>&amp;\x1b[31m\u202e\u2066\x00\x07"
+
+
+class Reader(HTMLParser):
+    """What a browser would see: elements with attributes, the text, and the text of every table row."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.rows: list[str] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._open.append(tag)
+        if tag == "tr":
+            self.rows.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if "style" in self._open:
+            return
+        self.text += data
+        if "tr" in self._open:
+            self.rows[-1] += data.strip() + " "
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return render_audit_page(example_audit())
+
+
+@pytest.fixture(scope="module")
+def reader(page: str) -> Reader:
+    return Reader(page)
+
+
+def _row(reader: Reader, start: str, *wanted: str) -> None:
+    """One row begins with `start` and holds every wanted text, in that order."""
+    found = [row for row in reader.rows if row.startswith(start)]
+    assert any(re.search(".*".join(map(re.escape, wanted)), row) for row in found), (start, wanted, found)
+
+
+def test_the_conclusion_comes_first(reader: Reader) -> None:
+    audit = example_audit()
+    reasons = [reader.text.index(reason) for reason in audit["conclusion"]["reasons"]]
+    advice = [reader.text.index(step) for step in audit["conclusion"]["advice"]]
+    first_number = reader.text.index("Decision-matched AUROC")
+    assert reader.text.index("Strong: most of the label") < reasons[0]
+    assert reasons == sorted(reasons)
+    assert reasons[-1] < advice[0] < advice[1] < first_number
+
+
+def test_every_rung_has_interval_control_p_and_n(reader: Reader) -> None:
+    for rung in example_audit()["separability"]:
+        name = "hidden states" if rung["rung"] == "hidden" else rung["rung"]
+        p, a, pair, bits = (rung[k] for k in ("pointwise", "pointwise_accuracy", "pairwise", "v_information"))
+        wanted = [
+            f"{p['auroc']:.3f}",
+            f"{p['low']:.3f}–{p['high']:.3f}",
+            f"{p['control']:.3f}",
+            f"95th {p['control_high']:.3f}",
+        ]
+        wanted += ["p = 0.005"]
+        for share in (a, pair):
+            wanted += [
+                f"{100 * share['accuracy']:.1f}",
+                f"{100 * share['low']:.1f}–{100 * share['high']:.1f}",
+            ]
+            wanted += [f"{100 * share['control']:.1f}", "p = 0.005"]
+        wanted += [
+            f"{bits['bits']:.3f}",
+            f"{bits['low']:.3f}–{bits['high']:.3f}",
+            "−0.010",
+            "1,840",
+            "199 swaps of 1,840",
+        ]
+        _row(reader, name, *wanted)
+        m = rung["decision_matched"]
+        _row(
+            reader,
+            name,
+            f"{m['auroc']:.3f}",
+            f"{m['low']:.3f}–{m['high']:.3f}",
+            "0.501",
+            "0.534",
+            "p = 0.005",
+            "1,322",
+        )
+    _row(reader, "words: harmful prompts, both comply", "–", "too few", "12")
+
+
+def test_every_cue_has_shares_effect_auroc_and_loss_with_intervals(reader: Reader) -> None:
+    for cue in example_audit()["shortcuts"]:
+        wanted = []
+        for share in (cue["chosen"], cue["rejected"]):
+            wanted += [f"{100 * share['rate']:.1f}", f"{100 * share['low']:.1f}–{100 * share['high']:.1f}"]
+            wanted += [f"{share['hits']:,} of {share['scored']:,}"]
+        wanted += [
+            f"{cue['effect']:.2f}".replace("-", "−"),
+            "0.00",
+            f"{cue['alone']['auroc']:.3f}",
+            "0.500",
+            "p = 0.005",
+        ]
+        wanted += [f"{cue['loss']['value']:.4f}", "0.0002"]
+        _row(reader, cue["cue"], *wanted)
+
+
+def test_sources_decisions_confounds_policy_layers_and_pairs(reader: Reader) -> None:
+    _row(reader, "the source alone tells the label", "1.000", "0.500", "100.0", "50.0", "1,820")
+    _row(reader, "text tells the source", "0.945", "0.925–0.965", "0.500", "96.0", "1,820")
+    _row(reader, "within one source", "no source stands on both sides", "–")
+    _row(
+        reader,
+        "harmful prompts",
+        "26.4",
+        "160 of 605",
+        "15 unscored",
+        "5.1",
+        "66.4",
+        "2.0",
+        "31.6",
+        "p < 0.001",
+        "620",
+    )
+    _row(
+        reader,
+        "stopped by the token limit",
+        "rows 3, 8, 21",
+        "0.7",
+        "12 of 1,840",
+        "27.3",
+        "503 of 1,840",
+        "p = 0.005",
+    )
+    _row(reader, "exact duplicates", "rows 101, 102 and 12 more", "0.8", "14 of 1,840")
+    _row(reader, "prompt is an item of AdvBench", "520 items", "rows 17, 408, 409, 1200", "4 of 1,840")
+    _row(reader, "prompt also stands in test.jsonl", "rows 9, 10, 11", "3 of 1,840")
+    _row(
+        reader,
+        "chosen − rejected",
+        "−1.490",
+        "−1.550 to −1.430",
+        "0.002",
+        "p = 0.005",
+        "1,000",
+        "3 more do not fit",
+    )
+    _row(reader, "4", "0.981", "0.961–0.996", "0.500")
+    _row(reader, "5%", "−0.610", "−0.640 to −0.590", "−0.420")
+    _row(reader, "identical sides", "rows 40, 41", "31")
+    assert "embeddings (no --embeddings MODEL was given)" in reader.text
+    assert "199 swaps of the sides of whole prompt groups" in reader.text
+
+
+def test_the_pictures_say_in_words_what_they_show(page: str) -> None:
+    svgs = re.findall(r"<svg class=\"chart.*?</svg>(?=</figure>)", page, flags=re.DOTALL)
+    assert len(svgs) == 7, "ladder, cues, map, sources, decisions, layers, quantiles"
+    for svg in svgs:
+        root = ElementTree.fromstring(svg)
+        assert root.get("role") == "img"
+        assert root.get("aria-label") == root.findtext("title")
+    assert "characters 0.947 · matched 0.891" in svgs[0]
+    marks = {name: svgs[0].count(f'class="{name}"') for name in ("dot-mark", "diamond-mark", "reference")}
+    assert marks == {"dot-mark": 5, "diamond-mark": 5, "reference": 4}
+    assert svgs[2].count('class="dot-mark"') == svgs[2].count('class="square-mark"') == 120
+
+
+def test_a_mark_stands_where_its_value_is(page: str) -> None:
+    """The axis of the ladder runs from .4 to 1, so .712 lies at 52% of its width."""
+    ladder = page[page.index('<figure class="lanes">') :]
+    assert f'cx="{100 * (0.712 - 0.4) / 0.6:.2f}%"' in ladder
+    low, high = (100 * (v - 0.4) / 0.6 for v in (0.692, 0.732))
+    assert f'x1="{low:.2f}%" x2="{high:.2f}%"' in ladder
+
+
+def _hostile(value: Any) -> Any:
+    """The same audit with hostile text in every place that takes free text."""
+    fixed = ("rung", "kind", "decision", "prompts", "level")
+    if isinstance(value, dict):
+        return {k: v if k in fixed and isinstance(v, str) else _hostile(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_hostile(v) for v in value]
+    return value + HOSTILE if isinstance(value, str) else value
+
+
+def test_hostile_text_is_shown_and_does_nothing() -> None:
+    audit = _hostile(example_audit())
+    audit["shortcuts"][0]["examples"][0]["chosen"] = "w" * 9000 + HOSTILE
+    page = render_audit_page(audit)
+    reader = Reader(page)
+    assert {tag for tag, _ in reader.tags} & {"script", "img", "iframe", "object", "form"} == set()
+    assert not any(name.startswith("on") for _, attributes in reader.tags for name in attributes)
+    assert not set("\x1b\u202e\u2066\x00\x07") & set(page)
+    assert "<script>alert(1)</script>" in reader.text
+    assert "‹U+202E›" in reader.text
+    assert "more characters" in reader.text
+    assert page.count("w" * 1501) == 0
+
+
+def test_a_lone_surrogate_in_a_setting_is_made_visible(tmp_path: Path) -> None:
+    from backfire.report.audit_answer import AuditReport, parse_audit
+
+    report = parse_audit(example_audit())
+    settings = {**report.settings, "columns": "caf\udce9"}
+    broken = AuditReport.model_construct(**{**dict(report), "settings": settings, "dataset": "d\udce9.jsonl"})
+    written = write_audit_page(broken, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "d‹U+DCE9›.jsonl" in written
+    assert "caf‹U+DCE9›" in written
+
+
+def test_the_page_loads_nothing(page: str, reader: Reader) -> None:
+    assert "default-src 'none'" in page
+    loads = ("src", "href", "xlink:href", "srcset", "data", "action", "poster", "background")
+    assert [
+        (tag, name)
+        for tag, attributes in reader.tags
+        for name in attributes
+        if name in loads and not (attributes[name] or "").startswith(("#", "data:"))
+    ] == []
+    assert "@import" not in page
+    assert "url(" not in page
+
+
+def test_what_was_not_measured_says_why_or_is_absent() -> None:
+    reader = Reader(render_audit_page(smallest_audit()))
+    for said in (
+        "No judgement: these data do not allow one.",
+        "length (3 pairs: fewer than 30)",
+        "no column says who wrote which response",
+        "--policy MODEL",
+        "no stop reasons are recorded",
+        "No evaluation set was looked for.",
+        "No row is defective.",
+    ):
+        assert said in reader.text
+    assert not any(tag == "svg" for tag, _ in reader.tags)
+
+
+def test_parts_without_numbers_do_not_break_the_page() -> None:
+    audit = example_audit()
+    for rung in audit["separability"]:
+        rung["decision_matched"] = {"pairs": 7, "reason": "7 such pairs: fewer than 30"}
+    leak = audit["source_leak"]
+    for part in ("pointwise", "pairwise", "text_tells_source"):
+        del leak[part]
+    leak["reason"] = "2 pairs with known sources"
+    empty = {"hits": 0, "scored": 0, "unscored": 5}
+    for name in ("both_refuse", "both_comply", "decisions_differ"):
+        audit["safety_contrast"]["strata"][0][name] = empty
+    audit["map"]["chosen"] = [[0.0, 0.0]] * 3
+    audit["map"]["rejected"] = []
+    reader = Reader(render_audit_page(audit))
+    assert reader.text.count("7 such pairs: fewer than 30") >= 2
+    assert "2 pairs with known sources" in reader.text
+
+
+def test_equal_answers_give_equal_bytes(page: str, tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from example_audit import example_audit;"
+        "from backfire.report import write_audit_page; write_audit_page(example_audit(), sys.argv[2]);"
+        "print([m for m in ('altair', 'vl_convert', 'torch', 'sklearn') if m in sys.modules])"
+    )
+    file = tmp_path / "deep" / "page.html"
+    command = [sys.executable, "-c", code, str(Path(__file__).parent), str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]", "a page needs no package of the extras"
+    assert file.read_bytes() == page.encode()
+
+
+def test_another_schema_is_refused() -> None:
+    with pytest.raises(InputError, match="has schema 1, this version reads 2"):
+        render_audit_page({**example_audit(), "schema": 1})

@@ -1,0 +1,160 @@
+"""The audit on a terminal of 80 columns, and the conditions of the gate."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import pytest
+from example_audit import example_audit, share, smallest_audit
+from rich.console import Console
+
+from backfire.errors import InputError
+from backfire.report import (
+    audit_table,
+    failed_conditions,
+    parse_audit,
+    parse_conditions,
+    unchecked_conditions,
+)
+from backfire.report.audit_gate import CONDITIONS
+
+
+def printed(audit: dict[str, Any], width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width, markup=False, highlight=False, emoji=False)
+    console.print(audit_table(audit))
+    written = console.file.getvalue()  # type: ignore[attr-defined]
+    assert isinstance(written, str)
+    return written
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_every_number_of_the_ladder_stands_whole(width: int) -> None:
+    text = printed(example_audit(), width)
+    assert max(map(len, text.splitlines())) <= width
+    for rung in example_audit()["separability"]:
+        name = "hidden states" if rung["rung"] == "hidden" else rung["rung"]
+        (line,) = [line for line in text.splitlines() if line.startswith(f" {name} ") and "1,840" in line]
+        p, m, pair = rung["pointwise"], rung["decision_matched"], rung["pairwise"]
+        wanted = [f"{p['auroc']:.3f}", f"{m['auroc']:.3f}", f"{100 * pair['accuracy']:.1f}", "1,840"]
+        assert re.search(r"\s+".join(map(re.escape, wanted)), line)
+        below = text[text.index(line) :].splitlines()[1:5]
+        bands = [f"{p['low']:.3f}–{p['high']:.3f}", f"{m['low']:.3f}–{m['high']:.3f}"]
+        bands.append(f"{100 * pair['low']:.1f}–{100 * pair['high']:.1f}")
+        assert below[0].split()[: len(bands)] == bands
+        assert below[1].split()[:6] == ["swapped", "0.500", "swapped", "0.501", "swapped", "50.0"]
+    for cue in example_audit()["shortcuts"][:6]:
+        assert f"{cue['loss']['value']:.3f}" in text
+
+
+def test_the_conclusion_is_last() -> None:
+    text = printed(example_audit())
+    order = [
+        "prefs.jsonl",
+        "left out: 31",
+        "How well",
+        "What gives it away",
+        "SOURCES DECIDE",
+        "truncated",
+        "Conclusion. Strong",
+    ]
+    order += ["- Separability measures a shortcut", "What to do next", "1. Draw both sides"]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+    assert text.rstrip().endswith("limit.")
+
+
+def test_too_few_pairs_say_so() -> None:
+    text = printed(smallest_audit())
+    assert "No judgement: these data do not allow one." in text
+    assert "not run: length (3 pairs: fewer than 30)" in text
+    assert "How well" not in text
+
+
+def test_hostile_text_reaches_no_terminal() -> None:
+    audit = example_audit()
+    audit["dataset"] = "a\x1b[31m\nb\u202e[bold]c"
+    audit["shortcuts"][0]["cue"] = "opens with “\x07\x1b]0;owned\x07\n\n”"
+    audit["source_leak"]["mapping"] = "x" * 300
+    audit["defects"][0]["kind"] = "[red]kind[/red]"
+    text = printed(audit)
+    assert not set("\x1b\x07\u202e") & set(text)
+    assert "[bold]c" in text
+    assert "[red]kind[/red]" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+HOLDING = {
+    "strong": "strong: the level is strong (AUROC 0.981 [0.961–1.000], decision-matched 0.942 [0.912–0.972])",
+    "some": "some: the level is strong",
+    "fixed-sources": "fixed-sources: gpt-4o wrote every chosen response",
+    "truncation": "truncation: 0.7% [0.4–1.1] (12 of 1,840) of chosen, 27.3% [25.3–29.4] (503 of 1,840) of rejected, p = 0.005",
+    "contamination": "contamination: AdvBench: 0.2% [0.1–0.6] (4 of 1,840), row 17, 408, 409, 1200",
+    "overlap": "overlap: test.jsonl, the same prompt: 0.2% [0.1–0.5] (3 of 1,840), row 9, 10, 11; test.jsonl, nearly the same",
+    "duplicates": "duplicates: exact duplicates: 0.8% [0.5–1.3] (14 of 1,840), row 101, 102; near duplicates: 1.7%",
+    "contradictions": "contradictions: contradictions: 0.1% [0.0–0.4] (2 of 1,840), row 55, 901",
+    "debris": "debris: “### Response:”, rejected: 0.5% [0.3–0.9] (9 of 1,840), row 77, 140",
+    "defects": "defects: 49 of 1,900 rows: 31 identical sides (row 40, 41, 42, 43, 44 and 26 more)",
+    "matched>0.8": "matched>0.8: decision-matched AUROC 0.942 [0.912–0.972] (hidden states), bound 0.8",
+    "total>.9": "total>.9: AUROC 0.981 [0.961–1.000] (hidden states), bound .9",
+}
+
+
+@pytest.mark.parametrize("condition", HOLDING)
+def test_a_condition_that_holds_names_its_number(condition: str) -> None:
+    (line,) = failed_conditions(parse_audit(example_audit()), parse_conditions(condition))
+    assert line.startswith(HOLDING[condition])
+    assert "\n" not in line
+
+
+def clean_audit() -> dict[str, Any]:
+    audit = example_audit()
+    audit["conclusion"]["level"] = "none found"
+    audit["source_leak"]["fixed"] = False
+    audit["defects"] = []
+    confounds = audit["confounds"]
+    confounds["truncated"] = {"what": "t", "chosen": share(3, 1840), "rejected": share(5, 1840), "p": 0.6}
+    confounds["evaluation_sets"] = []
+    confounds["repeats"] = [{"what": "exact duplicates", "pairs": share(0, 1840)}, confounds["repeats"][3]]
+    confounds["debris"] = []
+    confounds["overlap"] = {"other": "t", "exact": share(0, 1840), "near": share(0, 1840)}
+    return audit
+
+
+def test_nothing_fails_on_a_clean_set() -> None:
+    report = parse_audit(clean_audit())
+    conditions = [*(name for name in CONDITIONS if ">" not in name), "matched>0.95", "total > 0.99"]
+    assert failed_conditions(report, conditions) == []
+    assert unchecked_conditions(report, conditions) == []
+
+
+def test_what_was_not_measured_is_neither_failed_nor_passed_over() -> None:
+    report = parse_audit(smallest_audit())
+    conditions = [
+        "strong",
+        "fixed-sources",
+        "truncation",
+        "contamination",
+        "overlap",
+        "matched>0.8",
+        "total>0.9",
+    ]
+    assert failed_conditions(report, conditions) == []
+    unchecked = unchecked_conditions(report, conditions)
+    assert [line.split(":")[0] for line in unchecked] == conditions
+    assert "no stop reasons are recorded" in unchecked[2]
+    assert failed_conditions(report, ["no-judgement"]) == ["no-judgement: the level is unknown"]
+
+
+@pytest.mark.parametrize(
+    "text", ["bad", "matched", "matched>2", "matched<0.8", "total>x", "", ",", "strong,wrong"]
+)
+def test_an_unknown_condition_lists_them_all(text: str) -> None:
+    with pytest.raises(InputError, match="is no condition") as raised:
+        parse_conditions(text)
+    assert all(name in str(raised.value) for name in CONDITIONS)
+
+
+def test_conditions_are_split_and_repeated_ones_dropped() -> None:
+    assert parse_conditions(" Strong, total > .9 ,strong,") == ("strong", "total > .9")
