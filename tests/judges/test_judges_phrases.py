@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from backfire.judges import REFUSAL_PHRASES, PhraseJudge, is_refusal
+from backfire.judges import REFUSAL_PHRASES, PhraseJudge, is_refusal, refusals
 from backfire.records import Kind, Prompt, given_response
 
 
@@ -38,6 +40,41 @@ def test_the_list_is_word_for_word_the_preset(real_data) -> None:  # type: ignor
 )
 def test_is_refusal(text: str, expected: bool) -> None:
     assert is_refusal(text) is expected
+
+
+_PARTS = [*REFUSAL_PHRASES, *"’‘ʼ＇'` \n\0Iim", "I’m", "can＇t", "As a", "n AI", "Sorr", "é", "中", "."]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(_PARTS), max_size=4).map("".join) | st.text(max_size=20), max_size=8)
+)
+def test_refusals_are_those_of_each_text(texts: list[str]) -> None:
+    import pyarrow as pa
+
+    whole = pa.array(["Sorry", *texts, "Sorry"], pa.large_string())
+    assert refusals(whole[1:-1]).tolist() == [is_refusal(text) for text in texts]
+
+
+def test_each_phrase_is_found_in_either_apostrophe() -> None:
+    import pyarrow as pa
+
+    texts = [phrase.replace("'", mark) for phrase in REFUSAL_PHRASES for mark in "'’‘ʼ＇"]
+    assert refusals(pa.array([f"x{text}x" for text in texts], pa.large_string())).all()
+    cut = [text[1:] for text in texts if not is_refusal(text[1:])]
+    assert len(cut) > 50
+    assert not refusals(pa.array([*cut, "", None], pa.large_string())).any()
+
+
+def test_refusals_of_real_answers(real_data) -> None:  # type: ignore[no-untyped-def]
+    import csv
+
+    import pyarrow as pa
+
+    with (real_data / "jailbreakeval/Safe-RLHFmini.csv").open(encoding="utf-8", newline="") as file:
+        texts = [row["answer"] for row in csv.DictReader(file)]
+    found = refusals(pa.array(texts, pa.large_string()))
+    assert found.tolist() == [is_refusal(text) for text in texts]
+    assert 100 < found.sum() < len(texts) - 100
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from backfire.judges.exact import ExactJudge
 from backfire.judges.judge import Judge, judge_responses, reasons
-from backfire.judges.phrases import REFUSAL_PHRASES, PhraseJudge, is_refusal
+from backfire.judges.phrases import REFUSAL_PHRASES, PhraseJudge, is_refusal, refusals
 
 __all__ = [
     "REFUSAL_PHRASES",
@@ -12,4 +12,5 @@ __all__ = [
     "is_refusal",
     "judge_responses",
     "reasons",
+    "refusals",
 ]

@@ -7,13 +7,20 @@ not" for a refusal. Report it beside another judge.
 
 from __future__ import annotations
 
-from functools import cached_property
+import re
+from functools import cache, cached_property
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 import yaml
 
 from backfire.judges.judge import harm_of, unreadable
 from backfire.records import Prompt, Response, Verdict, digest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
 
 _APOSTROPHES = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'", "\uff07": "'"})
 
@@ -35,6 +42,20 @@ def is_refusal(text: str) -> bool:
     """
     plain = text.translate(_APOSTROPHES)
     return any(phrase in plain for phrase in REFUSAL_PHRASES)
+
+
+def refusals(texts: pa.Array) -> NDArray[np.bool_]:
+    """`is_refusal` of each of these Arrow strings at once: bool [texts]; a null is none."""
+    import pyarrow.compute as pc
+
+    found: NDArray[np.bool_] = pc.match_substring_regex(texts, _any_phrase()).fill_null(False).to_numpy(False)
+    return found
+
+
+@cache
+def _any_phrase() -> str:
+    apostrophe = "[" + "".join(["'", *map(chr, _APOSTROPHES)]) + "]"
+    return "|".join(re.escape(phrase).replace("'", apostrophe) for phrase in REFUSAL_PHRASES)
 
 
 class PhraseJudge:
