@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from backfire.preferences.turns import ROLES, SPELLINGS
 
 TEXT = pa.large_string()
-BLANKS = "".join(chr(c) for c in range(0x110000) if chr(c).isspace())
+BLANKS = "".join(chr(c) for c in range(0x3001) if chr(c).isspace())
 """What `str.strip` takes away."""
 _ESCAPES = (
     ("\\", "\\\\"),
