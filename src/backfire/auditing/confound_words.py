@@ -1,0 +1,69 @@
+"""The confounds that are worth acting on, each in a sentence."""
+
+from __future__ import annotations
+
+from backfire.report.audit_answer import Confounds, Counted
+from backfire.report.audit_estimates import Share
+
+ALPHA = 0.05
+MANY = 0.01
+"""Share of pairs from which repeats, evaluation items and debris on both sides alike are worth a sentence."""
+
+
+def confounded(found: Confounds) -> list[str]:
+    """Sentences on what differs by side, and on what occurs in more than a hundredth of the pairs."""
+    told: list[str] = []
+    if found.truncated is not None and uneven(found.truncated):
+        told.append(
+            f"Truncation differs by side: {sides(found.truncated)} stop at the token limit, and a cut-off end is itself a cue."
+        )
+    told += [
+        f"Stop reason {reason.what!r} differs by side: {sides(reason)}."
+        for reason in found.stop_reasons[:3]
+        if uneven(reason) and not (found.truncated is not None and uneven(found.truncated))
+    ]
+    if found.decoding_differs is not None and found.decoding_differs.hits:
+        told.append(f"{rate(found.decoding_differs)} of pairs were decoded differently on their two sides.")
+    told += [
+        f"{remains.what} in {sides(remains)}"
+        + (", more often on one side." if uneven(remains, tests=len(found.debris)) else ".")
+        for remains in found.debris
+        if worth_telling(remains, tests=len(found.debris))
+    ]
+    told += [
+        f"{repeat.pairs.hits:,} pairs ({rate(repeat.pairs)}): {repeat.what}."
+        for repeat in found.repeats
+        if repeat.pairs.hits and (repeat.what == "contradictions" or (repeat.pairs.rate or 0) >= MANY)
+    ]
+    told += [
+        f"{one.pairs.hits:,} pairs have a prompt of {one.name}: a score on it after training on them is contaminated."
+        for one in found.evaluation_sets
+    ]
+    if found.overlap is not None and (found.overlap.exact.hits or found.overlap.near.hits):
+        told.append(
+            f"{found.overlap.exact.hits:,} pairs have a prompt that {found.overlap.other} has too, and"
+            f" {found.overlap.near.hits:,} one that is nearly the same."
+        )
+    return told
+
+
+def uneven(found: Counted, tests: int = 1) -> bool:
+    """Whether it differs by side, beyond swaps; Bonferroni over `tests`, as far as the swaps can tell."""
+    return (
+        found.p is not None
+        and found.p <= max(ALPHA / max(tests, 1), 0.005)
+        and found.chosen.hits != found.rejected.hits
+    )
+
+
+def worth_telling(found: Counted, tests: int) -> bool:
+    """Whether debris differs by side or is frequent on either."""
+    return uneven(found, tests) or max(found.chosen.rate or 0, found.rejected.rate or 0) >= MANY
+
+
+def sides(found: Counted) -> str:
+    return f"{rate(found.chosen)} of chosen and {rate(found.rejected)} of rejected responses"
+
+
+def rate(found: Share) -> str:
+    return "none" if found.rate is None else f"{found.rate:.1%}"

@@ -1,0 +1,105 @@
+"""The place in a text where a cue shows, with what stands around it."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from backfire.judges import REFUSAL_PHRASES
+from backfire.texts import CUES
+from backfire.texts.wording import GROUPS
+
+AROUND = 60
+"""Characters quoted on either side of a cue."""
+CUT = "…"
+
+_WORD = r"[A-Za-z0-9_'\x80-\U0010ffff]"
+_PLACES: dict[str, str] = {
+    "blank lines": r"\n[ \t]*\n",
+    "indented lines": r"(?m)^[ \t]+\S",
+    "lines that end in a colon": r":[ \t]*(?:\n|\Z)",
+    "lines": r"\n",
+    "list items": r"(?m)^[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]",
+    "numbered items": r"(?m)^[ \t]*\d{1,3}[.)][ \t]",
+    "headings": r"(?m)^[ \t]*#{1,6} ",
+    "bold marks": r"\*\*",
+    "lines that open in bold": r"(?m)^[ \t]*(?:(?:[-*+•]|\d{1,3}[.)])[ \t]+)?\*\*",
+    "code blocks": r"```",
+    "code block left open": r"```",
+    "backticks": r"`",
+    "table rows": r"(?m)^[ \t]*\|",
+    "quoted lines": r"(?m)^[ \t]*>",
+    "links": r"https?://|www\.|\]\(",
+    "commas": ",",
+    "full stops": r"\.",
+    "exclamation marks": "!",
+    "question marks": r"\?",
+    "colons": ":",
+    "semicolons": ";",
+    "quotation marks": '"',
+    "apostrophes": "'",
+    "curly quotes": "[‘’“”]",
+    "brackets": r"\(",
+    "hyphens": "-",
+    "dashes": "[–—]| - ",
+    "slashes": "/",
+    "ellipses": r"\.\.\.|…",
+    "emoji": "[\U0001f000-\U0001ffff]",
+    "digits": r"\d",
+}
+"""Surface cues that show at a place of their own; openers are quoted from the start, closers at the end."""
+
+
+def quoted(text: str, cue: str, rung: str) -> str:
+    """The first place of the cue in the text and AROUND characters on either side; else how the text begins."""
+    found = _pattern(cue, rung)
+    place = found.search(text) if found else None
+    if place is not None:
+        start, end = place.span()
+    elif rung == "surface" and _families()[cue] == "closer":
+        start = end = len(text)
+    else:
+        start = end = 0
+    first, last = max(0, start - AROUND), min(len(text), end + AROUND)
+    if start == end == 0:
+        last = min(len(text), 2 * AROUND)
+    if start == end == len(text):
+        first = max(0, len(text) - 2 * AROUND)
+    return (CUT if first else "") + text[first:last] + (CUT if last < len(text) else "")
+
+
+def words_pattern(phrase: str, before: str = "", after: str = "") -> re.Pattern[str]:
+    """Finds the words of a phrase as `texts` splits words, whatever stands between them."""
+    words = r"[^\w'\x80-\U0010ffff]+".join(re.escape(word) for word in phrase.split())
+    return re.compile(rf"{before}(?<!{_WORD}){words}(?!{_WORD}){after}", re.IGNORECASE)
+
+
+def neighbours(texts: list[str], word: str) -> list[str]:
+    """Every phrase of two words that `word` is part of in these texts, in lower case."""
+    gap = r"[^A-Za-z0-9_'\x80-\U0010ffff]+"
+    around = words_pattern(word, rf"(?:({_WORD}+){gap})?", rf"(?={gap}({_WORD}+)|)")
+    found: set[str] = set()
+    for text in texts:
+        for place in around.finditer(text):
+            before, after = place.groups()
+            found |= {f"{before} {word}"} if before else set()
+            found |= {f"{word} {after}"} if after else set()
+    return sorted(phrase.lower() for phrase in found)
+
+
+@cache
+def _pattern(cue: str, rung: str) -> re.Pattern[str] | None:
+    if rung == "words":
+        return words_pattern(cue)
+    if cue == "refusal phrase":
+        return re.compile("|".join(re.escape(phrase).replace("'", "['’‘]") for phrase in REFUSAL_PHRASES))
+    if cue in GROUPS:
+        return re.compile(
+            rf"(?<!{_WORD})(?:{'|'.join(map(re.escape, GROUPS[cue].split()))})(?!{_WORD})", re.IGNORECASE
+        )
+    return re.compile(_PLACES[cue]) if cue in _PLACES else None
+
+
+@cache
+def _families() -> dict[str, str]:
+    return {cue.name: cue.family for cue in CUES}
