@@ -335,7 +335,13 @@ def smallest_audit() -> dict[str, Any]:
         "separability": [],
         "not_run": [{"rung": "length", "reason": "3 pairs: fewer than 30"}],
         "shortcuts": [],
-        "confounds": {},
+        "confounds": {
+            "stop_reasons": [],
+            "debris": [],
+            "repeats": [],
+            "evaluation_sets": [],
+            "evaluation_sets_checked": [],
+        },
         "safety_contrast": {"judge": "refusal phrases", "strata": []},
         "reference_points": [],
         "conclusion": {

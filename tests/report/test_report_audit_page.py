@@ -177,6 +177,22 @@ def test_sources_decisions_confounds_policy_layers_and_pairs(reader: Reader) -> 
     assert "199 swaps of the sides of whole prompt groups" in reader.text
 
 
+def test_known_sets_stand_beside_this_one(reader: Reader) -> None:
+    _row(reader, "this data set", "0.712", "0.692–0.732", "0.861", "0.938", "1,840")
+    _row(
+        reader,
+        "1 · people: HH harmless",
+        "hh-rlhf",
+        "0.521",
+        "0.501–0.541",
+        "–",
+        "0.617",
+        "0.597–0.637",
+        "2,312",
+    )
+    _row(reader, "3 · GPT-4", "805 prompts", "–", "0.963")
+
+
 def test_the_pictures_say_in_words_what_they_show(page: str) -> None:
     svgs = re.findall(r"<svg class=\"chart.*?</svg>(?=</figure>)", page, flags=re.DOTALL)
     assert len(svgs) == 7, "ladder, cues, map, sources, decisions, layers, quantiles"

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from backfire.cli import options
-from backfire.cli.exits import keeping
+from backfire.cli.exits import FAILED, PARTLY, keeping
 from backfire.cli.progress import progress
-from backfire.cli.terminal import say, show
+from backfire.cli.terminal import complain, say, show, warn
+
+if TYPE_CHECKING:
+    from backfire.report import AuditReport
+
+FEWEST_CONTROLS = 199
+READING, MEASURING, WRITING, GATE = "Reading the data", "Measuring", "Writing the answer", "As a check"
+PER_PAIR_SUFFIXES = (".parquet", ".jsonl", ".csv")
 
 
 def audit(
@@ -23,26 +32,132 @@ def audit(
     policy: Annotated[
         str | None,
         typer.Option(
-            "--policy", metavar="MODEL", help="The model to be trained: adds a probe of its hidden states."
+            "--policy",
+            metavar="MODEL",
+            help="The model to be trained: adds a probe of its hidden states and how likely it finds either side.",
         ),
     ] = None,
-    json: options.JsonFile = None,
-    controls: Annotated[
-        int, typer.Option("--controls", help="Refits with sides swapped at random, to compare with.")
-    ] = 19,
-    folds: Annotated[int, typer.Option("--folds", help="Of the cross-validation, grouped by prompt.")] = 5,
-    max_pairs: Annotated[
-        int | None, typer.Option("--max-pairs", help="Audit a random sample of so many pairs.")
+    policy_pairs: Annotated[
+        int,
+        typer.Option("--policy-pairs", metavar="N", help="So many pairs, drawn at random, go through it."),
+    ] = 1000,
+    embeddings: Annotated[
+        str | None,
+        typer.Option(
+            "--embeddings", metavar="MODEL", help="A sentence-embedding model: adds a probe of its vectors."
+        ),
+    ] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            rich_help_panel=WRITING,
+            help="The whole answer, numbers unrounded; docs/audit.md has its fields.",
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            rich_help_panel=WRITING,
+            help="The whole answer as one page with pictures, which loads nothing.",
+        ),
+    ] = None,
+    per_pair: Annotated[
+        Path | None,
+        typer.Option(
+            "--per-pair",
+            metavar="FILE",
+            rich_help_panel=WRITING,
+            help="A line a pair, its row and how easily it is told apart (v_information, in bits): .parquet, .jsonl "
+            "or .csv.",
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            metavar="ROLE=NAME,...",
+            rich_help_panel=READING,
+            help="Which column is what, if not seen by itself: prompt=question,chosen=best,rejected=worst.",
+        ),
     ] = None,
     source_columns: Annotated[
         str | None,
         typer.Option(
             "--source-columns",
             metavar="CHOSEN,REJECTED",
-            help="The columns that say who wrote each side, if not named chosen_source and rejected_source.",
+            rich_help_panel=READING,
+            help="The columns that say who wrote each side, if not of a usual name such as chosen_model.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of folds, swaps and sample.")] = 0,
+    config: Annotated[
+        str | None,
+        typer.Option("--config", metavar="NAME", rich_help_panel=READING, help="Of a hub data set."),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split", metavar="NAME", rich_help_panel=READING, help="Of a hub data set or a folder."
+        ),
+    ] = None,
+    revision: Annotated[
+        str | None,
+        typer.Option(
+            "--revision", metavar="COMMIT", rich_help_panel=READING, help="Of a hub data set or a folder."
+        ),
+    ] = None,
+    overlap_with: Annotated[
+        str | None,
+        typer.Option(
+            "--overlap-with",
+            metavar="FILE",
+            rich_help_panel=READING,
+            help="A second data set, such as the test split, whose prompts should not be here.",
+        ),
+    ] = None,
+    max_pairs: Annotated[
+        int | None,
+        typer.Option("--max-pairs", rich_help_panel=READING, help="Audit a random sample of so many pairs."),
+    ] = None,
+    judge: Annotated[
+        str,
+        typer.Option(
+            "--judge",
+            metavar="NAME",
+            rich_help_panel=MEASURING,
+            help="Who says whether a response refuses: phrases.",
+        ),
+    ] = "phrases",
+    controls: Annotated[
+        int,
+        typer.Option(
+            "--controls",
+            rich_help_panel=MEASURING,
+            help=f"Refits with sides swapped at random, to compare with: at least {FEWEST_CONTROLS}.",
+        ),
+    ] = FEWEST_CONTROLS,
+    folds: Annotated[
+        int,
+        typer.Option(
+            "--folds", rich_help_panel=MEASURING, help="Of the cross-validation, grouped by prompt."
+        ),
+    ] = 5,
+    seed: Annotated[
+        int, typer.Option("--seed", rich_help_panel=MEASURING, help="Of folds, swaps and sample.")
+    ] = 0,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            "--fail-on",
+            metavar="CONDITIONS",
+            rich_help_panel=GATE,
+            help="Exit with 3 when one of these holds, comma-separated: strong, some, no-judgement, fixed-sources, "
+            "truncation, contamination, overlap, duplicates, contradictions, debris, defects, matched>X, total>X.",
+        ),
+    ] = None,
     chat_template: options.ChatTemplate = None,
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
@@ -50,44 +165,129 @@ def audit(
 ) -> None:
     """Say what the label of a preference data set encodes, before anything is trained on it.
 
-    Takes TRL's forms, with or without a prompt column, and HH transcripts. Rows that cannot be used are counted by
-    reason. Needs no GPU, and without --policy no model.
+    Reads TRL's forms, HH transcripts, UltraFeedback, ShareGPT and ranking rows, and KTO rows that pair up. Rows that
+    cannot be used are counted by reason. Needs no GPU, and without --policy and --embeddings no model.
     """
     from backfire.auditing import audit as audit_dataset
-    from backfire.auditing import render
     from backfire.errors import InputError
-    from backfire.store import write_json
+    from backfire.report import audit_table, parse_conditions
 
-    columns: tuple[str, str] | None = None
-    if source_columns is not None:
-        names = [name.strip() for name in source_columns.split(",")]
-        if len(names) != 2 or not all(names):
-            raise InputError(
-                f"--source-columns {source_columns!r}: name two columns, such as chosen_by,rejected_by"
-            )
-        columns = (names[0], names[1])
+    conditions = parse_conditions(fail_on) if fail_on is not None else ()
+    roles = (
+        dict(options.named([part.strip() for part in columns.split(",")], "--columns"))
+        if columns is not None
+        else None
+    )
+    sources = _two_names(source_columns) if source_columns is not None else None
+    if controls < FEWEST_CONTROLS:
+        raise InputError(f"--controls {controls}: at least {FEWEST_CONTROLS}, or no p below 0.01 can be seen")
+    if judge != "phrases":
+        raise InputError(
+            f"--judge {judge!r}: files are judged by phrases, the only judge that needs no world"
+        )
     if policy is None and (chat_template or adapter):
         raise InputError("--chat-template and --adapter belong to a model: name it by --policy")
+    if per_pair is not None and per_pair.suffix.lower() not in PER_PAIR_SUFFIXES:
+        raise InputError(f"--per-pair {per_pair}: the name has to end in {', '.join(PER_PAIR_SUFFIXES)}")
+    _check_outputs({"--json": json, "--html": html, "--per-pair": per_pair})
+
     kept = "nothing was kept; run the same command again, with --max-pairs for fewer pairs"
     with keeping(kept), progress(f"auditing {dataset}") as advance:
-        opened = None
+        opened: Any = None
         if policy is not None:
             from backfire.models import open_model
 
             opened = open_model(
                 policy, chat_template=chat_template, dtype=dtype, device=device, adapter=adapter
             )
-        report = audit_dataset(
+        report: AuditReport = audit_dataset(
             dataset,
             policy=opened,
-            source_columns=columns,
+            policy_pairs=policy_pairs,
+            embedder=embeddings,
+            config=config,
+            split=split,
+            revision=revision,
+            columns=roles,
+            source_columns=sources,
+            overlap_with=overlap_with,
             max_pairs=max_pairs,
-            seed=seed,
+            per_pair=per_pair,
             controls=controls,
             folds=folds,
+            seed=seed,
             progress=advance,
         )
-    show(render(report))
-    if json is not None:
-        write_json(json, report.as_dict())
-        say(f"in {json}: the same, unrounded")
+    show(audit_table(report))
+    if per_pair is not None:
+        say(f"in {per_pair}: how easily each pair is told apart")
+    whole = _write(report, json, html)
+    if _fails(report, conditions):
+        raise typer.Exit(FAILED)
+    if not whole:
+        raise typer.Exit(PARTLY)
+
+
+def _write(report: AuditReport, json: Path | None, html: Path | None) -> bool:
+    """The files that were asked for, one after the other; what fails is said, and the next is tried."""
+    from backfire.errors import BackfireError
+    from backfire.report import write_audit, write_audit_page
+
+    def page(path: Path, found: AuditReport) -> Path:
+        return write_audit_page(found, path)
+
+    files: list[tuple[Path | None, Callable[[Path, AuditReport], Path], str]] = [
+        (json, write_audit, "the same, unrounded"),
+        (html, page, "the same as a page with pictures"),
+    ]
+    whole = True
+    for path, write, what in files:
+        if path is None:
+            continue
+        try:
+            say(f"in {write(path, report)}: {what}")
+        except (OSError, BackfireError) as error:
+            complain("error", f"{path} was not written: {error}")
+            whole = False
+    return whole
+
+
+def _fails(report: AuditReport, conditions: tuple[str, ...]) -> bool:
+    """Say which conditions hold and which could not be looked at; whether any holds."""
+    from backfire.report import failed_conditions, unchecked_conditions
+
+    for line in unchecked_conditions(report, conditions):
+        warn(f"not checked: {line}")
+    failed = failed_conditions(report, conditions)
+    for line in failed:
+        complain("failed", line)
+    return bool(failed)
+
+
+def _two_names(text: str) -> tuple[str, str]:
+    from backfire.errors import InputError
+
+    names = [name.strip() for name in text.split(",")]
+    if len(names) != 2 or not all(names):
+        raise InputError(f"--source-columns {text!r}: name two columns, such as chosen_by,rejected_by")
+    return names[0], names[1]
+
+
+def _check_outputs(named: dict[str, Path | None]) -> None:
+    """Before long work: InputError for a file that could not be written after it."""
+    import os
+
+    from backfire.errors import InputError
+
+    seen: dict[Path, str] = {}
+    for option, path in named.items():
+        if path is None:
+            continue
+        if path.is_dir():
+            raise InputError(f"{option} {path} is a folder: name a file in it")
+        other = seen.setdefault(path.resolve(), option)
+        if other != option:
+            raise InputError(f"{other} and {option} both name {path}: each needs a file of its own")
+        folder = next(parent for parent in path.resolve().parents if parent.exists())
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise InputError(f"{option} {path}: nothing can be written in {folder}")

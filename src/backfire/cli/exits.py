@@ -15,6 +15,7 @@ from backfire.errors import BackfireError
 
 PARTLY = 1
 WRONG = 2
+FAILED = 3
 INTERRUPTED = 130
 
 ORDER = (
@@ -24,7 +25,7 @@ ORDER = (
 
 EPILOG = (
     "Exit codes: 0 all done; 1 done in part, or an unexpected error (the output says which); "
-    "2 an input that cannot be used; 130 interrupted."
+    "2 an input that cannot be used; 3 a condition of `audit --fail-on` holds; 130 interrupted."
 )
 
 EXTRAS = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backfire.report import audit_pictures as draw
-from backfire.report.audit_answer import AuditReport, Example, Shortcut, parse_audit
+from backfire.report.audit_answer import AuditReport, Example, ReferencePoint, Shortcut, parse_audit
 from backfire.report.audit_words import (
     COMBINATIONS,
     HEADLINES,
@@ -42,6 +42,16 @@ class Glance:
     what: str
     value: str
     small: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class KnownSet:
+    """A reference set, with what its rungs gave."""
+
+    number: int
+    name: str
+    first: ReferencePoint
+    rungs: dict[str, ReferencePoint]
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,7 @@ def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
         columns=columns_line(checked),
         glances=_glances(checked),
         draw=draw,
-        numbers=draw.reference_numbers(checked),
+        known=_known_sets(checked),
         cues=[ShownCue(cue, [_example(example) for example in cue.examples]) for cue in checked.shortcuts],
         combinations=COMBINATIONS,
         prompts=PROMPTS,
@@ -149,6 +159,14 @@ def _glances(report: AuditReport) -> list[Glance]:
                 ),
             )
         )
+    return found
+
+
+def _known_sets(report: AuditReport) -> list[KnownSet]:
+    found = []
+    for name, which in draw.reference_numbers(report).items():
+        points = [point for point in report.reference_points if point.name == name]
+        found.append(KnownSet(which, name, points[0], {point.rung: point for point in points}))
     return found
 
 

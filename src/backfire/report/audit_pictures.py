@@ -20,6 +20,9 @@ MOST_CUES = 12
 MOST_LABEL = 34
 """Characters of a row's name in a picture; the table below has the whole name."""
 
+APART = 4.0
+"""Percentages of the width between the numbers of neighbouring reference points."""
+
 Place = Callable[[float], float]
 """From a value to a percentage of the picture's width, kept within its lane."""
 
@@ -318,10 +321,9 @@ def _references(points: Sequence[tuple[int, float]], place: Place, top: float, b
     parts, before = [], -100.0
     for which, value in sorted(points, key=lambda point: (point[1], point[0])):
         x = place(value)
-        beside = x - before < 4
+        before = min(100.0, max(x, before + APART))
         parts.append(_rule(x, top, bottom, "reference"))
-        parts.append(_text(x + (2 if beside else 0), bottom + 10, str(which), "tick", "middle"))
-        before = x + (2 if beside else 0)
+        parts.append(_text(before, bottom + 10, str(which), "tick", "middle"))
     return parts
 
 

@@ -1,0 +1,175 @@
+"""`audit` as a command: what it passes on, what it writes and in which order, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import backfire.auditing
+import backfire.report
+from backfire.cli import app
+from backfire.report import AuditReport, parse_audit
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "report"))
+from example_audit import example_audit, smallest_audit
+
+
+def run(*arguments: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, ["audit", *map(str, arguments)])
+    assert result.exit_code == code, f"{result.exit_code}: {result.output}\n{result.exception!r}"
+    return result
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The measurement replaced by an invented answer; what it was called with is kept."""
+    seen: dict[str, Any] = {"report": example_audit()}
+
+    def audit(dataset: str, **options: Any) -> AuditReport:
+        seen.update(dataset=dataset, **options)
+        options["progress"](1, 3)
+        options["progress"](4, 4)
+        return parse_audit(seen["report"])
+
+    monkeypatch.setattr(backfire.auditing, "audit", audit)
+    return seen
+
+
+def test_options_reach_the_measurement(called: dict[str, Any], tmp_path: Path) -> None:
+    columns = "prompt=question, chosen=best,rejected=a=b"
+    options = [
+        "--columns",
+        columns,
+        "--source-columns",
+        "a, b",
+        "--config",
+        "c",
+        "--split",
+        "s",
+        "--revision",
+        "r",
+    ]
+    options += [
+        "--overlap-with",
+        "test.jsonl",
+        "--max-pairs",
+        50,
+        "--controls",
+        299,
+        "--folds",
+        4,
+        "--seed",
+        9,
+    ]
+    options += ["--embeddings", "mini", "--policy-pairs", 7, "--per-pair", tmp_path / "pairs.csv"]
+    run("some/name", *options)
+    wanted = {
+        "dataset": "some/name",
+        "policy": None,
+        "policy_pairs": 7,
+        "embedder": "mini",
+        "config": "c",
+        "split": "s",
+        "revision": "r",
+        "columns": {"prompt": "question", "chosen": "best", "rejected": "a=b"},
+        "source_columns": ("a", "b"),
+        "overlap_with": "test.jsonl",
+        "max_pairs": 50,
+        "per_pair": tmp_path / "pairs.csv",
+        "controls": 299,
+        "folds": 4,
+        "seed": 9,
+    }
+    assert {name: called[name] for name in wanted} == wanted
+
+
+def test_a_policy_is_opened_and_passed_on(called: dict[str, Any], tiny_llama: Path) -> None:
+    run("x.jsonl", "--policy", tiny_llama, "--dtype", "float32")
+    assert called["policy"].name == str(tiny_llama)
+    assert called["controls"] == 199
+    assert called["policy_pairs"] == 1000
+
+
+def test_the_answer_is_shown_and_written(called: dict[str, Any], tmp_path: Path) -> None:
+    told = run("x.jsonl", "--json", tmp_path / "new" / "a.json", "--html", tmp_path / "a.html")
+    assert "Conclusion. Strong" in told.stdout
+    assert json.loads((tmp_path / "new" / "a.json").read_text()) == example_audit()
+    assert "<title>prefs.jsonl" in (tmp_path / "a.html").read_text()
+    places = [told.stdout.index(part) for part in ("Conclusion", "a.json", "a.html")]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("broken", ["write_audit", "write_audit_page"])
+def test_one_file_that_fails_does_not_lose_the_other(
+    called: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(backfire.report, broken, fail)
+    told = run("x.jsonl", "--json", tmp_path / "a.json", "--html", tmp_path / "a.html", code=1)
+    kept, lost = ("a.html", "a.json") if broken == "write_audit" else ("a.json", "a.html")
+    assert (tmp_path / kept).is_file()
+    assert not (tmp_path / lost).exists()
+    assert f"error: {tmp_path / lost} was not written: " in told.stderr
+    assert "No space left on device" in told.stderr
+    assert "Conclusion" in told.stdout
+
+
+def test_a_gate_that_holds_ends_with_3_and_one_line_each(called: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "a.json"
+    told = run("x.jsonl", "--fail-on", "strong,matched>0.99,total>0.9", "--json", out, code=3)
+    failed = [line for line in told.stderr.splitlines() if line.startswith("failed: ")]
+    assert len(failed) == 2
+    assert failed[0].startswith("failed: strong: the level is strong (AUROC 0.981 [0.961–1.000]")
+    assert failed[1].startswith("failed: total>0.9: AUROC 0.981")
+    assert out.is_file(), "what was found is written before the command fails"
+
+
+def test_a_gate_that_holds_nothing_is_code_0_and_says_what_it_could_not_see(called: dict[str, Any]) -> None:
+    called["report"] = smallest_audit()
+    told = run("x.jsonl", "--fail-on", "truncation, matched>0.8")
+    assert "warning: not checked: truncation: no stop reasons are recorded" in told.stderr
+    assert "warning: not checked: matched>0.8: no rung was run" in told.stderr
+    assert run("x.jsonl", "--fail-on", "no-judgement", code=3).stderr.startswith("failed: no-judgement")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--fail-on", "strnog"), "--fail-on 'strnog' is no condition"),
+        (("--controls", 198), "--controls 198: at least 199"),
+        (("--judge", "exact"), "--judge 'exact'"),
+        (("--source-columns", "one"), "name two columns"),
+        (("--columns", "prompt"), "--columns 'prompt' is not of the form NAME=VALUE"),
+        (("--per-pair", "x.txt"), "has to end in .parquet, .jsonl, .csv"),
+        (("--chat-template", "x.jinja"), "name it by --policy"),
+        (("--json", "same", "--html", "same"), "--json and --html both name same"),
+        (("--html", "."), "--html . is a folder"),
+        (("--json", "file/a.json"), "nothing can be written in"),
+    ],
+)
+def test_a_wrong_option_is_said_before_anything_is_measured(
+    called: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Any, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    told = run("x.jsonl", *options, code=2)
+    assert told.stderr.startswith("error: ")
+    assert told.stderr.count("\n") == 1
+    assert said in told.stderr
+    assert "dataset" not in called
+
+
+def test_the_help_has_every_condition() -> None:
+    from backfire.report.audit_gate import CONDITIONS
+
+    page = (Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    section = " ".join(page.split("## backfire audit\n")[1].split("\n## ")[0].split())
+    assert [name for name in CONDITIONS if name not in section] == []
+    assert "| 3 |" in page
