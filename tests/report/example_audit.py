@@ -13,8 +13,8 @@ CUES = (
     ("ends without final punctuation", "surface", "ending", 0.04, 0.29, 0.62, 0.027),
     ("**bold** text", "surface", "markdown", 0.38, 0.05, 0.66, 0.018),
     ("opens with “Sorry, but I”", "surface", "opener", 0.21, 0.02, 0.6, 0.011),
-    ("word “certainly”", "words", "word", 0.17, 0.03, 0.57, 0.002),
-    ("words “as an ai”", "words", "word", 0.02, 0.12, 0.55, 0.001),
+    ("certainly", "words", "words", 0.17, 0.03, 0.57, 0.002),
+    ("as an ai", "words", "words", 0.02, 0.12, 0.55, 0.001),
 )
 
 
@@ -268,7 +268,7 @@ def example_audit() -> dict[str, Any]:
         "shortcuts": [shortcut(place) for place in range(len(CUES))],
         "confounds": confounds(),
         "safety_contrast": {
-            "judge": "refusal phrases",
+            "judge": "phrases",
             "strata": [
                 contrast("harmful", 620, (160, 31, 402, 12), 0.0001),
                 contrast("benign", 1220, (9, 14, 3, 1190), 0.4),
@@ -309,7 +309,7 @@ def example_audit() -> dict[str, Any]:
                 "Separability measures a shortcut, not danger.",
             ],
             "advice": [
-                "Draw both sides from the same models, then rank them.",
+                "Draw both sides from the same models (recipe `self+rm`), then rank them.",
                 "Leave out or regenerate the 503 rejected responses that stop at the token limit.",
             ],
         },
@@ -342,7 +342,7 @@ def smallest_audit() -> dict[str, Any]:
             "evaluation_sets": [],
             "evaluation_sets_checked": [],
         },
-        "safety_contrast": {"judge": "refusal phrases", "strata": []},
+        "safety_contrast": {"judge": "phrases", "strata": []},
         "reference_points": [],
         "conclusion": {
             "level": "unknown",

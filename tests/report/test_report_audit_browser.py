@@ -40,6 +40,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     audit["shortcuts"][0]["examples"][0]["chosen"] = "w" * 5000 + "</pre></details>" + owned
     audit["shortcuts"][1]["cue"] = "has " + "averylongcue" * 20 + owned
     audit["source_leak"]["mapping"] += " " + "m" * 400
+    audit["conclusion"]["reasons"].append("Long code: `" + "c" * 300 + owned + "`.")
     audit["settings"]["long"] = "s" * 400
     audit["defects"][0]["rows"] = list(range(1, 1001))
     audit["defects"][0]["count"] = 5000

@@ -67,7 +67,8 @@ def _row(reader: Reader, start: str, *wanted: str) -> None:
 def test_the_conclusion_comes_first(reader: Reader) -> None:
     audit = example_audit()
     reasons = [reader.text.index(reason) for reason in audit["conclusion"]["reasons"]]
-    advice = [reader.text.index(step) for step in audit["conclusion"]["advice"]]
+    advice = [reader.text.index(step.replace("`", "")) for step in audit["conclusion"]["advice"]]
+    assert "(recipe <code>self+rm</code>)" in render_audit_page(audit)
     first_number = reader.text.index("Decision-matched AUROC")
     assert reader.text.index("Strong: most of the label") < reasons[0]
     assert reasons == sorted(reasons)
@@ -127,7 +128,7 @@ def test_every_cue_has_shares_effect_auroc_and_loss_with_intervals(reader: Reade
             "p = 0.005",
         ]
         wanted += [f"{cue['loss']['value']:.4f}", "0.0002"]
-        _row(reader, cue["cue"], *wanted)
+        _row(reader, f"“{cue['cue']}”" if cue["rung"] == "words" else cue["cue"], *wanted)
 
 
 def test_sources_decisions_confounds_policy_layers_and_pairs(reader: Reader) -> None:

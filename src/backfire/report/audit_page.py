@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from backfire.report import audit_pictures as draw
 from backfire.report.audit_answer import AuditReport, Example, ReferencePoint, Shortcut, parse_audit
 from backfire.report.audit_words import (
@@ -17,6 +19,7 @@ from backfire.report.audit_words import (
     best_matched,
     best_total,
     columns_line,
+    cue_name,
     number,
     p_value,
     read_line,
@@ -69,6 +72,7 @@ class ShownExample:
 
 @dataclass(frozen=True)
 class ShownCue:
+    name: str
     cue: Shortcut
     examples: list[ShownExample]
 
@@ -96,6 +100,7 @@ def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
         rows=lambda rows, count=None: shown_rows(rows, MOST_ROWS, count),
         rung=rung_name,
         value=_value,
+        prose=_prose,
     )
     page = environment.get_template("audit_page.html.jinja").render(
         report=checked,
@@ -105,7 +110,10 @@ def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
         glances=_glances(checked),
         draw=draw,
         known=_known_sets(checked),
-        cues=[ShownCue(cue, [_example(example) for example in cue.examples]) for cue in checked.shortcuts],
+        cues=[
+            ShownCue(cue_name(cue), cue, [_example(example) for example in cue.examples])
+            for cue in checked.shortcuts
+        ],
         combinations=COMBINATIONS,
         prompts=PROMPTS,
         hidden=checked.rung("hidden"),
@@ -181,6 +189,17 @@ def _example(example: Example) -> ShownExample:
 def _finalize(value: object) -> object:
     """Every string that the template prints passes here, before it is escaped."""
     return printable(value) if type(value) is str else value
+
+
+def _prose(text: str) -> Markup:
+    """A sentence whose parts in backticks are code."""
+    parts = printable(text).split("`")
+    if len(parts) % 2 == 0:
+        return escape("`".join(parts))
+    coded = (
+        Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in enumerate(parts)
+    )
+    return Markup("").join(coded)
 
 
 def _value(value: object) -> str:

@@ -13,7 +13,7 @@ from math import isfinite
 
 from backfire.report.audit_answer import AuditReport, Map, PerPair, Shortcut, SourceLeak
 from backfire.report.audit_estimates import Auroc, Layer
-from backfire.report.audit_words import COMBINATIONS, PROMPTS, band, number, rung_name
+from backfire.report.audit_words import COMBINATIONS, PROMPTS, band, cue_name, number, rung_name
 from backfire.report.numerals import cut, decimal, percent, printable
 
 MOST_CUES = 12
@@ -178,7 +178,7 @@ def cue_picture(shortcuts: Sequence[Shortcut]) -> str:
         parts.append(_rule(x, top, bottom, "grid"))
     for row, cue in enumerate(shown):
         y = top + row * height
-        name, left = cut(cue.cue, MOST_LABEL + 10)
+        name, left = cut(cue_name(cue), MOST_LABEL + 10)
         parts.append(_text(0, y + 14, name + ("…" if left else ""), "name"))
         for share, shape, at in ((cue.chosen, "dot", 27), (cue.rejected, "square", 37)):
             if share.rate is not None and share.low is not None and share.high is not None:
@@ -198,7 +198,7 @@ def cue_picture(shortcuts: Sequence[Shortcut]) -> str:
         parts.append(_tick(x, bottom + 14, label))
     parts += [_tick(losses(0), bottom + 14, "0"), _tick(100, bottom + 14, f"{most:.2g}")]
     said = "; ".join(
-        f"{cue.cue}: {percent(cue.chosen.rate)}% of chosen, {percent(cue.rejected.rate)}% of rejected, "
+        f"{cue_name(cue)}: {percent(cue.chosen.rate)}% of chosen, {percent(cue.rejected.rate)}% of rejected, "
         f"AUROC alone {decimal(cue.alone.auroc)}, loss {decimal(cue.loss.value)}"
         for cue in shown
     )

@@ -19,6 +19,7 @@ from backfire.report.audit_words import (
     PROMPTS,
     band,
     columns_line,
+    cue_name,
     number,
     p_value,
     read_line,
@@ -136,14 +137,14 @@ def _cues(report: AuditReport) -> Table:
     table = _table("cue", "chosen %", "rejected %", "AUROC alone", "loss without")
     for cue in report.shortcuts[:MOST_CUES]:
         table.add_row(
-            Text(_one(cue.cue)),
+            Text(_one(cue_name(cue))),
             _share(cue.chosen),
             _share(cue.rejected),
             _auroc(cue.alone),
             _number(
-                decimal(cue.loss.value),
+                number(cue.loss.value),
                 span(cue.loss.low, cue.loss.high),
-                f"swapped {decimal(cue.loss.control)}",
+                f"swapped {number(cue.loss.control)}",
             ),
         )
     return table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backfire.report.audit_answer import AuditReport, Level
+from backfire.report.audit_answer import AuditReport, Level, Shortcut
 from backfire.report.audit_estimates import Rung, Share
 from backfire.report.numerals import UNDEFINED, decimal, interval, listed, percent
 
@@ -43,6 +43,11 @@ PROMPTS = {
 
 def rung_name(name: str) -> str:
     return RUNGS.get(name, name)
+
+
+def cue_name(cue: Shortcut) -> str:
+    """The cue as it is shown: words in quotation marks."""
+    return f"“{cue.cue}”" if cue.rung == "words" else cue.cue
 
 
 def best_total(report: AuditReport) -> Rung | None:
@@ -85,8 +90,9 @@ def share_text(share: Share) -> str:
 
 
 def number(value: float | None, places: int = 3) -> str:
-    """A number with a true minus sign."""
-    return decimal(value, places).replace("-", "−")
+    """A number with a true minus sign, and none before a zero."""
+    text = decimal(value, places)
+    return text.lstrip("-") if not text.strip("-0.") else text.replace("-", "−")
 
 
 def span(low: float | None, high: float | None, places: int = 3) -> str:
