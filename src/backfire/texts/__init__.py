@@ -1,4 +1,4 @@
-"""Sets of texts as numbers: n-grams, cues, keys, near duplicates, debris. Arrow strings in, numpy arrays out."""
+"""Sets of texts as numbers: n-grams, cues, keys, near duplicates, debris. Arrow in, numpy out."""
 
 from backfire.texts.cues import CUES, Cue, cue_features, cue_presence
 from backfire.texts.debris import DEBRIS, debris

@@ -28,7 +28,7 @@ class Cue:
     name: str
     family: Family
     scale: Scale
-    """count: log(1 + count or mean). share: of the characters or words. flag: 1 where the text has it, else 0."""
+    """count: log(1 + count or mean). share: of the characters or words. flag: 1 where the text has it."""
     above: float = 0.0
     """The cue occurs where its count, mean, share or flag is larger than this."""
     when: str = ""
@@ -41,18 +41,21 @@ HEAD_BYTES, TAIL_BYTES = 80, 200
 _OPENERS: dict[str, str] = {
     "opens with I": r"\A\W{0,3}I\b",
     "opens with Sure or Certainly": r"(?i)\A\W{0,3}(?:sure|certainly|of course|absolutely|definitely)\b",
-    "opens with praise": r"(?i)\A\W{0,3}(?:great|good|excellent|wonderful|what an? \w+|that's an? \w+|thank)\b",
+    "opens with praise": r"(?i)\A\W{0,3}(?:great|good|excellent|wonderful|"
+    r"what an? \w+|that's an? \w+|thank)\b",
     "opens with Yes or No": r"(?i)\A\W{0,3}(?:yes|no|yeah|nope)\b",
     "opens with Here": r"(?i)\A\W{0,3}here\b",
     "opens with The or A": r"\A\W{0,3}(?:The|A|An)\b",
     "opens with a small letter": r"\A\W{0,3}[a-z]",
 }
-_SORRY = r"(?i)\A[\s\S]{0,60}\b(?:sorry|apologi[sz]e|apologies|unfortunately)"
+_SORRY = r"(?i)\b(?:sorry|apologi[sz]e|apologies|unfortunately)"
 _CLOSERS: dict[str, str] = {
     "closes with an offer": r"(?i)let me know|feel free|hope (?:this|that|it) helps|happy to (?:help|assist)"
     r"|if you (?:have|need|would|want)|would you like",
-    "closes with a summary": r"(?i)\b(?:in conclusion|in summary|to summari[sz]e|to sum up|overall|ultimately)\b",
-    "closes with advice": r"(?i)\b(?:remember|always|consult|make sure|be sure|it'?s important|it is important)\b",
+    "closes with a summary": r"(?i)\b(?:in conclusion|in summary|to summari[sz]e|"
+    r"to sum up|overall|ultimately)\b",
+    "closes with advice": r"(?i)\b(?:remember|always|consult|make sure|"
+    r"be sure|it'?s important|it is important)\b",
     "closes with a question": r"\?\W*\z",
     "closes with an exclamation": r"!\W*\z",
 }
@@ -113,10 +116,13 @@ def cue_features(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.float32]:
     texts = as_texts(texts)
     features = np.empty((len(texts), len(CUES)), dtype=np.float32)
     counted = np.array([cue.scale == "count" for cue in CUES])
+    flagged = _flagged(texts)
     for piece in pieces(texts):
-        part = texts[piece.rows]
-        known = _counted(piece) | _flagged(part)
-        features[piece.rows] = np.stack([known[cue.name] for cue in CUES], axis=1)
+        known = _counted(piece)
+        for place, cue in enumerate(CUES):
+            features[piece.rows, place] = (
+                flagged[cue.name][piece.rows] if cue.name in flagged else known[cue.name]
+            )
     features[:, counted] = np.log1p(features[:, counted])
     return features
 

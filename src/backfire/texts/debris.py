@@ -11,17 +11,23 @@ from backfire.texts.pieces import as_texts
 
 _PATTERNS: dict[str, str] = {
     "ChatML marks": r"<\|im_(?:start|end|sep)\|>",
-    "Llama 3 marks": r"<\|(?:begin_of_text|end_of_text|start_header_id|end_header_id|eot_id|eom_id|python_tag)\|>",
+    "Llama 3 marks": r"<\|(?:begin_of_text|end_of_text|start_header_id|"
+    r"end_header_id|eot_id|eom_id|python_tag)\|>",
     "Gemma marks": r"<(?:start|end)_of_turn>|<(?:bos|eos)>",
     "other <|...|> tokens": r"<\|(?:endoftext|endofprompt|end_of_turn|end|user|assistant|system|prompter|tool|"
-    r"message|channel|start|return|pad|sep|image|video_pad|fim_\w{1,12}|\w{0,20}_?token_?\w{0,20})\|>|<｜[^<>\n]{1,60}｜>",
+    r"message|channel|start|return|pad|sep|image|video_pad|"
+    r"fim_\w{1,12}|\w{0,20}_?token_?\w{0,20})\|>|<｜[^<>\n]{1,60}｜>",
     "[INST] marks": r"\[/?INST\]|<</?SYS>>",
     "<s> or </s>": r"</?s>",
-    "padding or unknown tokens": r"<pad>|\[PAD\]|<unk>|\[UNK\]|\[CLS\]|\[SEP\]|\[EOS\]|\[BOS\]|<mask>|\[MASK\]",
+    "padding or unknown tokens": r"<pad>|\[PAD\]|<unk>|\[UNK\]|"
+    r"\[CLS\]|\[SEP\]|\[EOS\]|\[BOS\]|<mask>|\[MASK\]",
     "reasoning marks": r"</?think(?:ing)?>",
-    "### Instruction or ### Response": r"(?m)^[ \t]*###? ?(?:Instructions?|Response|Input|Output|Human|User|Assistant|System)\b:?[ \t]*(?:$|:)",
-    "Human: or Assistant: at the start of a line": r"(?m)^[ \t]*(?:Human|HUMAN|User|USER|Assistant|ASSISTANT|SYSTEM|GPT|GPT4 Correct User|GPT4 Correct Assistant)\s?:",
-    "broken encoding": r"Ã[\x{80}-\x{bf}\x{152}-\x{178}\x{2c6}\x{2dc}\x{2018}-\x{2122}]|â€|Â[\x{a0}-\x{bf}]|ï»¿|ï¿½",
+    "### Instruction or ### Response": r"(?m)^[ \t]*###? ?(?:Instructions?|Response|Input|Output|"
+    r"Human|User|Assistant|System)\b:?[ \t]*(?:$|:)",
+    "Human: or Assistant: at the start of a line": r"(?m)^[ \t]*(?:Human|HUMAN|User|USER|Assistant|"
+    r"ASSISTANT|SYSTEM|GPT|GPT4 Correct User|GPT4 Correct Assistant)\s?:",
+    "broken encoding": r"Ã[\x{80}-\x{bf}\x{152}-\x{178}\x{2c6}"
+    r"\x{2dc}\x{2018}-\x{2122}]|â€|Â[\x{a0}-\x{bf}]|ï»¿|ï¿½",
     "replacement character": "\ufffd",
     "control characters": r"[\x00-\x08\x0b\x0e-\x1f\x7f]",
     "zero-width or byte-order marks": r"[\x{200b}\x{2060}\x{feff}]",

@@ -37,7 +37,7 @@ def read_eight(data: NDArray[np.uint8], places: NDArray[np.int64]) -> Hashes:
 
 
 def read_bytes(data: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Hashes:
-    """The first up to eight bytes of each stretch as a little-endian number, zero where the stretch is over."""
+    """The first up to eight bytes of each stretch as a little-endian number, zeros where it is over."""
     value = read_eight(data, starts)
     value &= _KEPT[np.minimum(lengths, 8)]
     return value
@@ -46,8 +46,8 @@ def read_bytes(data: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDAr
 def hash_spans(data: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Hashes:
     """A 64-bit hash of each stretch of bytes: [stretches]; eight bytes can be read from every place in one.
 
-    The first eight bytes are mixed with the length; each further block of eight is mixed, multiplied by an odd
-    number that hangs on its place, and added.
+    The first eight bytes are mixed with the length; each further block of eight is mixed, multiplied by an
+    odd number that hangs on its place, and added.
     """
     hashed = np.empty(len(starts), dtype=np.uint64)
     for at in range(0, len(starts), _AT_ONCE):

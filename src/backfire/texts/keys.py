@@ -11,8 +11,8 @@ from backfire.texts.pieces import as_texts, folded, pieces
 
 _NEXT = np.uint64(0xA0761D6478BD642F)
 _SPACE = ord(" ")
-_IS_SPACE = np.zeros(256, dtype=bool)
-_IS_SPACE[[9, 10, 11, 12, 13, 28, 29, 30, 31, 32]] = True
+_SPACED = np.arange(256, dtype=np.uint8)
+_SPACED[[9, 10, 11, 12, 13, 28, 29, 30, 31, 32]] = _SPACE
 _WIDE_SPACES = [
     chr(code) for code in (0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000)
 ]
@@ -57,8 +57,8 @@ def combine_keys(*keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _plain_spaces(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The same bytes, changed in place: every byte of a white-space character is a space."""
-    data[np.take(_IS_SPACE, data, mode="clip")] = _SPACE
+    """A copy in which every byte of a white-space character is a space."""
+    data = np.take(_SPACED, data, mode="clip")
     if data.max(initial=0) < 0x80:
         return data
     for lead in {space.encode()[0] for space in _WIDE_SPACES}:

@@ -1,4 +1,4 @@
-"""Near-duplicate texts: MinHash signatures (Broder 1997) and buckets of their bands (Indyk and Motwani 1998)."""
+"""Near-duplicate texts: MinHash signatures (Broder 1997), buckets of bands (Indyk and Motwani 1998)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FACTORS = (mix(np.arange(1, WIDTH + 1, dtype=np.uint64)) >> np.uint64(32)).asty
 _SUMMANDS = (mix(np.arange(1001, WIDTH + 1001, dtype=np.uint64)) >> np.uint64(32)).astype(np.uint32)
 _FINISH = np.uint32(0x85EBCA6B)
 _FIRST, _SECOND = np.uint64(0x9FB21C651E98DF25), np.uint64(0xD6E8FEB86659FD93)
-_PIECE_BYTES = 1 << 18
+_AT_ONCE = 1 << 18
 
 
 def signatures(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.uint32]:
@@ -34,7 +34,7 @@ def signatures(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.uint32]:
     """
     texts = as_texts(texts)
     signed = np.full((len(texts), WIDTH), NO_WORD, dtype=np.uint32)
-    for piece in pieces(texts, _PIECE_BYTES):
+    for piece in pieces(texts):
         shingles, firsts = _shingles(Piece(piece.first, folded(piece.data), piece.offsets))
         some = np.flatnonzero(firsts[1:] > firsts[:-1])
         if not len(some):
@@ -75,8 +75,8 @@ def near_links(signed: NDArray[np.uint32], similarity: float = 0.8) -> NDArray[n
     candidates = np.unique(np.concatenate([_neighbours(band[alone], rows[alone]) for band in bands]))
     one, other = candidates >> np.uint64(32), candidates & np.uint64(0xFFFFFFFF)
     pairs = np.stack([one.astype(np.int64), other.astype(np.int64)], axis=1)
-    for at in range(0, len(pairs), _PIECE_BYTES):
-        few = pairs[at : at + _PIECE_BYTES]
+    for at in range(0, len(pairs), _AT_ONCE):
+        few = pairs[at : at + _AT_ONCE]
         agreed = np.count_nonzero(signed[few[:, 0]] == signed[few[:, 1]], axis=1)
         links.append(few[agreed >= similarity * signed.shape[1]])
     return np.concatenate(links)

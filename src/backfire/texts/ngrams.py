@@ -21,7 +21,7 @@ Units = Literal["words", "characters"]
 BUCKETS = 1 << 20
 """n-grams are told apart, and their document frequencies counted, in this many hash buckets."""
 ORDERS: dict[Units, tuple[int, int]] = {"words": (1, 2), "characters": (3, 4)}
-_PIECE_BYTES: dict[Units, int] = {"words": 4 << 20, "characters": 1 << 20}
+_PIECE_BYTES: dict[Units, int] = {"words": 4 << 20, "characters": 1 << 19}
 _BUCKET_SHIFT = np.uint64(64 - 20)
 _BEFORE = np.uint64(0xD6E8FEB86659FD93)
 
@@ -70,10 +70,10 @@ class Vocabulary:
     def of(
         cls, texts: Sequence[pa.Array] | pa.ChunkedArray | pa.Array, units: Units, width: int
     ) -> Vocabulary:
-        """The n-grams that carry the most weight, texts * idf^2, over these texts: a choice that sees no label.
+        """The n-grams of most weight, texts * idf^2, over these texts: a choice that sees no label.
 
-        Case is folded. Words are runs of ASCII letters, digits, `_` and `'`, every byte outside ASCII counting
-        as a letter; their n-grams are of 1 and 2. Characters are code points, their n-grams of 3 and 4. Ties
+        Case is folded. Words are runs of ASCII letters, digits, `_` and `'`, every byte outside ASCII
+        counting as a letter; their n-grams are of 1 and 2. Characters are code points, their n-grams of 3 and 4. Ties
         go to the lower hash.
         """
         documents, count = np.zeros(BUCKETS, dtype=np.int64), 0
@@ -110,7 +110,7 @@ class Vocabulary:
         asked = np.zeros(BUCKETS + 1, dtype=bool)
         asked[self.buckets[list(columns)]] = True
         found: dict[int, Counter[str]] = {}
-        for piece in pieces(as_texts(texts), 1 << 18):
+        for piece in pieces(as_texts(texts)):
             grams = _grams(piece, self.units)
             for at in np.flatnonzero(asked[grams.bucket]).tolist():
                 found.setdefault(int(grams.bucket[at]), Counter())[_surface(grams, self.units, at)] += 1
@@ -139,7 +139,7 @@ class Vocabulary:
 
 
 def _heaviest(documents: NDArray[np.int64], weight: NDArray[np.float64], width: int) -> NDArray[np.int64]:
-    """The `width` buckets of the largest `weight[documents]`, ascending; among equals the first, none empty."""
+    """The `width` buckets of the largest `weight[documents]`, ascending; among equals the first."""
     buckets = np.bincount(documents, minlength=len(weight))
     buckets[0] = 0
     order = np.argsort(-weight, kind="stable")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 SEPARATOR = ord("\n")
 PADDING = 16
 """Zero bytes behind a piece's data, so that eight bytes can be read from any place in it."""
-PIECE_BYTES = 1 << 20
+PIECE_BYTES = 1 << 18
 PIECE_TEXTS = 1 << 14
 
 
@@ -110,7 +110,7 @@ _LATIN_AND_GREEK_ADDED = _lower_table(0x1E00, 0x2000)
 
 
 def folded(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A copy in lower case, of the same length: ASCII and U+0080-07FF and U+1E00-1FFF (Latin, Greek, Cyrillic).
+    """A copy in lower case, of the same length: ASCII, U+0080-07FF, U+1E00-1FFF (Latin, Greek, Cyrillic).
 
     Only letters whose lower case is one character of the same range change, so that the result does not hang
     on a version of Unicode. Bytes that are no UTF-8 stay as they are.

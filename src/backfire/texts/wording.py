@@ -10,24 +10,37 @@ from backfire.texts.pieces import Piece
 from backfire.texts.words import words_of
 
 GROUPS: dict[str, str] = {
-    "English function words": """the of and to in is that for with on are this be or as at by from it an was which
-        can not will has have had but they their its these those there would should if than then also into about
-        what when where who how all more most some any each other such only between through during after before
-        been being were do does did so up out no""",
+    "English function words": """
+        the of and to in is that for with on are this be or as at by from it an was which can
+        not will has have had but they their its these those there would should if than then
+        also into about what when where who how all more most some any each other such only
+        between through during after before been being were do does did so up out no
+    """,
     "first person": "i i'm i'd i've i'll me my mine myself we we're we've our ours us",
     "second person": "you your yours you're you'll you've you'd yourself",
-    "hedges": """may might could perhaps possibly likely seems seem appears maybe probably often usually sometimes
-        unlikely suggests rather""",
-    "connectives": """however thus hence moreover although though because since while instead overall finally
-        firstly secondly first second lastly whereas""",
-    "negations": """cannot can't don't doesn't didn't won't isn't aren't wasn't never nothing none neither nor
-        shouldn't couldn't wouldn't without""",
-    "words of warning": """illegal unlawful harmful danger unsafe ethical unethical safety legal risk risks risky
-        caution warning violence abuse harm respect""",
-    "function words of other languages": """der und das ist nicht ein eine mit sich auf für auch werden oder wird
-        sind dem den zu von ich sie wie bei nach kann les des est dans une pour que qui vous pas sur avec sont
-        cette aux nous mais ou et du le la los las el para por con como más pero del una não os ao são você em
-        dos il di che per della gli è het een van niet zijn voor dat op ook maar y""",
+    "hedges": """
+        may might could perhaps possibly likely seems seem appears maybe probably often usually
+        sometimes unlikely suggests rather
+    """,
+    "connectives": """
+        however thus hence moreover although though because since while instead overall finally
+        firstly secondly first second lastly whereas
+    """,
+    "negations": """
+        cannot can't don't doesn't didn't won't isn't aren't wasn't never nothing none neither
+        nor shouldn't couldn't wouldn't without
+    """,
+    "words of warning": """
+        illegal unlawful harmful danger unsafe ethical unethical safety legal risk risks risky
+        caution warning violence abuse harm respect
+    """,
+    "function words of other languages": """
+        der und das ist nicht ein eine mit sich auf für auch werden oder wird sind dem den zu
+        von ich sie wie bei nach kann les des est dans une pour que qui vous pas sur avec sont
+        cette aux nous mais ou et du le la los las el para por con como más pero del una não os
+        ao são você em dos il di che per della gli è het een van niet zijn voor dat op ook maar
+        y
+    """,
 }
 """Each word is of one group only. Words of more than eight bytes are not looked up."""
 
