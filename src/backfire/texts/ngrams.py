@@ -73,8 +73,8 @@ class Vocabulary:
         """The n-grams of most weight, texts * idf^2, over these texts: a choice that sees no label.
 
         Case is folded. Words are runs of ASCII letters, digits, `_` and `'`, every byte outside ASCII
-        counting as a letter; their n-grams are of 1 and 2. Characters are code points, their n-grams of 3 and 4. Ties
-        go to the lower hash.
+        counting as a letter; their n-grams are of 1 and 2. Characters are code points, their n-grams of 3
+        and 4. Ties go to the lower hash.
         """
         documents, count = np.zeros(BUCKETS, dtype=np.int64), 0
         for part in as_arrays(texts):
