@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from backfire.auditing import AuditReport, audit
+    from backfire.auditing import audit
     from backfire.errors import BackfireError
     from backfire.evaluation.attack import attack
     from backfire.evaluation.general import general
@@ -17,21 +17,28 @@ if TYPE_CHECKING:
     from backfire.models import check_template, open_model, open_reward_model
     from backfire.pairs import build_pairs, load_recipes, read_pairs, write_pairs
     from backfire.records import Decoding, Prompt, Rate, Response
-    from backfire.report import read_results, write_page
+    from backfire.report import (
+        AuditReport,
+        read_audit,
+        read_results,
+        write_audit,
+        write_audit_page,
+        write_page,
+    )
     from backfire.responses import sample, score, store_given
     from backfire.store import Ledger, read_prompts
     from backfire.study import read_study, run_study
     from backfire.training import DPOSettings, LoRASettings, SFTSettings, train_dpo, train_sft
 
 _ROOMS = {
-    "auditing": ("AuditReport", "audit"),
+    "auditing": ("audit",),
     "errors": ("BackfireError",),
     "evaluation": ("attack", "general"),
     "judges": ("ExactJudge", "PhraseJudge"),
     "models": ("check_template", "open_model", "open_reward_model"),
     "pairs": ("build_pairs", "load_recipes", "read_pairs", "write_pairs"),
     "records": ("Decoding", "Prompt", "Rate", "Response"),
-    "report": ("read_results", "write_page"),
+    "report": ("AuditReport", "read_audit", "read_results", "write_audit", "write_audit_page", "write_page"),
     "responses": ("sample", "score", "store_given"),
     "store": ("Ledger", "read_prompts"),
     "study": ("read_study", "run_study"),
@@ -60,6 +67,7 @@ __all__ = [
     "load_recipes",
     "open_model",
     "open_reward_model",
+    "read_audit",
     "read_pairs",
     "read_prompts",
     "read_results",
@@ -70,6 +78,8 @@ __all__ = [
     "store_given",
     "train_dpo",
     "train_sft",
+    "write_audit",
+    "write_audit_page",
     "write_page",
     "write_pairs",
 ]

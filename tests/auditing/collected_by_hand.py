@@ -46,7 +46,7 @@ def collected_by_hand(rows: Sequence[Mapping[str, Any]], sample: Sequence[int] |
     kept = np.arange(pairs) if sample is None else np.array(sample)
     return Collected(
         rows=np.arange(1, pairs + 1),
-        groups=groups_of(pairs, links),
+        groups=by_content(groups_of(pairs, links), keys),
         kinds=np.array([KINDS.index(row["kind"] or "unknown") for row in whole], dtype=np.int8),
         decisions=np.array(
             [[DECISIONS[d] for d in row.get("decisions", (None, None))] for row in rows], dtype=np.int8
@@ -87,3 +87,11 @@ def coded(table: pa.Table, name: str) -> Coded:
     names = list(dict.fromkeys(value for side in sides for value in side if value is not None))
     codes = [[-1 if value is None else names.index(value) for value in side] for side in sides]
     return Coded(np.array(codes, dtype=np.int32).T.reshape(-1, 2), tuple(names))
+
+
+def by_content(
+    groups: np.ndarray[Any, np.dtype[np.int64]], keys: np.ndarray[Any, np.dtype[np.uint64]]
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Groups numbered by their smallest key, so that the order of the rows does not matter."""
+    smallest = [keys[groups == group].min() for group in range(int(groups.max(initial=-1)) + 1)]
+    return np.argsort(np.argsort(smallest))[groups].astype(np.int64)

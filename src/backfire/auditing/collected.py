@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +25,7 @@ class Coded:
 
     def known(self) -> NDArray[np.bool_]:
         """Pairs that state it for both sides: [pairs]."""
-        both: NDArray[np.bool_] = (self.codes >= 0).all(axis=1)
+        both: NDArray[np.bool_] = np.all(self.codes >= 0, axis=1)
         return both
 
 
@@ -56,6 +56,8 @@ class Collected:
     """Of the prompt's last user turn, the same way: what evaluation sets are compared with."""
     near_prompts: Ints
     """Clusters of nearly the same prompt: [pairs]."""
+    prompt_signatures: NDArray[np.uint32] | None
+    """`texts.signatures` of the prompts, where they are to be compared with another set's."""
     side_keys: Keys
     """[pairs, 2]: of each response, byte for byte."""
     near_sides: Ints | None
@@ -75,3 +77,26 @@ class Collected:
             self.decisions[:, 0] != UNDECIDED
         )
         return same
+
+    def subset(self, kept: Ints) -> Collected:
+        """Fewer pairs, by ascending indices that include the sample's."""
+        sides = np.concatenate([kept, kept + self.pairs])
+        return replace(
+            self,
+            rows=self.rows[kept],
+            groups=self.groups[kept],
+            kinds=self.kinds[kept],
+            decisions=self.decisions[kept],
+            cues=self.cues[sides],
+            debris=self.debris[sides],
+            sources=Coded(self.sources.codes[kept], self.sources.names),
+            stops=Coded(self.stops.codes[kept], self.stops.names),
+            decodings=Coded(self.decodings.codes[kept], self.decodings.names),
+            prompt_keys=self.prompt_keys[kept],
+            last_turn_keys=self.last_turn_keys[kept],
+            near_prompts=self.near_prompts[kept],
+            prompt_signatures=None if self.prompt_signatures is None else self.prompt_signatures[kept],
+            side_keys=self.side_keys[kept],
+            near_sides=None if self.near_sides is None else self.near_sides[kept],
+            sample=np.searchsorted(kept, self.sample),
+        )

@@ -68,11 +68,13 @@ def collect(
     *,
     judge: Judge | None = None,
     sample: int = SAMPLE_PAIRS,
+    keep_signatures: bool = False,
     advance: Callable[[int], None] | None = None,
 ) -> Collected:
     """Read blocks of `preferences.SCHEMA` once. `advance` is told how many pairs each block brought.
 
-    judge: who decides refusal; by default the refusal phrases.
+    judge: who decides refusal; by default the refusal phrases. sample: of how many pairs the text is kept.
+    keep_signatures: those of the prompts, to compare them with another set's.
     """
     kept: list[_Block] = []
     stated, texts = _Stated(), _Sample(sample)
@@ -87,7 +89,7 @@ def collect(
                 earlier.side_signatures = None
         if advance is not None:
             advance(len(batch))
-    return _joined(kept, stated, "phrases" if judge is None else judge.name, texts)
+    return _joined(kept, stated, "phrases" if judge is None else judge.name, texts, keep_signatures)
 
 
 def in_order_of(blocks: Iterable[pa.RecordBatch], work: Callable[[pa.RecordBatch], Any]) -> Iterator[Any]:
@@ -184,7 +186,7 @@ class _Sample:
         self.limit = self.keys.max()
 
 
-def _joined(kept: list[_Block], stated: _Stated, judge: str, sample: _Sample) -> Collected:
+def _joined(kept: list[_Block], stated: _Stated, judge: str, sample: _Sample, keep: bool) -> Collected:
     def all_of(name: str, empty: Any) -> Any:
         return np.concatenate([getattr(block, name) for block in kept]) if kept else empty
 
@@ -200,6 +202,7 @@ def _joined(kept: list[_Block], stated: _Stated, judge: str, sample: _Sample) ->
     signed = all_of("signatures", np.zeros((0, 1), dtype=np.uint32))
     for block in kept:
         block.signatures = block.signatures[:0]
+    prompt_signatures = signed if keep else None
     near = groups_of(len(keys), np.vstack([_equal(keys), near_links(signed)]) if len(keys) else _NO_LINKS)
     near_sides = None
     if kept and len(keys) <= NEAR_PAIRS:
@@ -218,6 +221,7 @@ def _joined(kept: list[_Block], stated: _Stated, judge: str, sample: _Sample) ->
         prompt_keys=keys,
         last_turn_keys=all_of("last_turn_keys", keys),
         near_prompts=near,
+        prompt_signatures=prompt_signatures,
         side_keys=side_keys,
         near_sides=near_sides,
         sample=indices,

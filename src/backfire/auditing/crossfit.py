@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from backfire.auditing.collected import Ints
 from backfire.auditing.information import bits_of
 from backfire.auditing.ranking import auroc, auroc_slopes, cells_of, slopes_at_zero, swapped_aurocs
-from backfire.auditing.smoothers import Smoother, smoother_of
+from backfire.auditing.smoothers import Smoother, differences, smoother_of
 
 Values = NDArray[np.float64]
 Signs = NDArray[np.int8]
@@ -60,11 +60,10 @@ def crossfit(
 
     AUROC compares within `strata` [2 * pairs], and is given for `each` of these strata too.
     """
-    pairs = len(signs)
     both = np.concatenate([folds, folds])
     labels = np.vstack([signs, -signs])
     smoother = smoother_of(rows, both)
-    scores = _centred(smoother.held_out(labels), both)
+    scores = centred(smoother.held_out(labels), both)
     residual = _residual(smoother, labels[:, 0].astype(np.float64), both)
     noise = _noise(scores.var(axis=0))
 
@@ -75,7 +74,7 @@ def crossfit(
     if strata is not None:
         of_each = {stratum: area(np.where(strata == stratum, stratum, -1)) for stratum in each}
     accuracy = _accuracy(smoother, scores, labels, both, residual, noise)
-    paired = smoother_of(rows[:pairs] - rows[pairs:], folds)
+    paired = smoother_of(differences(rows), folds)
     margins = (paired.held_out(signs) * signs).astype(np.float64)
     right, information, bits = _pairwise(paired, margins, folds)
     swapped = bits[:, 1] if signs.shape[1] > 1 else np.zeros(0)
@@ -110,7 +109,7 @@ def _accuracy(
     smoother: Smoother, scores: Values, labels: Signs, folds: Ints, residual: Values, noise: float
 ) -> Crossfit:
     truth = labels[:, 0].astype(np.float64)
-    right = _by_pair(_right(scores * labels)) / 2
+    right = _by_pair(right_of(scores * labels)) / 2
     at_zero = _fold_by_fold(scores[:, 0] * truth, folds) * truth / len(truth)
     training = _by_pair((smoother.adjoint(at_zero) * residual).sum(axis=1))
     return _mean(right, training, noise)
@@ -121,7 +120,7 @@ def _pairwise(smoother: Smoother, margins: Values, folds: Ints) -> tuple[Crossfi
     residual = _residual(smoother, np.ones(pairs), folds)
     noise = _noise(np.mean(margins**2, axis=0))
     slopes = _fold_by_fold(margins[:, 0], folds) / pairs
-    right = _mean(_right(margins), (smoother.adjoint(slopes) * residual).sum(axis=1), noise)
+    right = _mean(right_of(margins), (smoother.adjoint(slopes) * residual).sum(axis=1), noise)
     bits, by_margin = bits_of(margins, folds)
     told = _mean(bits, (smoother.adjoint(by_margin / pairs) * residual).sum(axis=1), noise)
     return right, told, bits
@@ -145,7 +144,7 @@ def _noise(spread: Values) -> float:
     return min(1.0, float(spread[1:].mean() / max(spread[0], 1e-300))) if len(spread) > 1 else 1.0
 
 
-def _centred(scores: NDArray[np.floating], folds: Ints) -> Values:
+def centred(scores: NDArray[np.floating], folds: Ints) -> Values:
     """Held-out scores less their fold's mean over both sides, which knows no label: 0 is then the threshold."""
     found = scores.astype(np.float64)
     for k in range(int(folds.max()) + 1):
@@ -162,7 +161,7 @@ def _fold_by_fold(scores: Values, folds: Ints) -> Values:
     return slopes
 
 
-def _right(margins: Values) -> Values:
+def right_of(margins: Values) -> Values:
     """1 above 0, 0 below, a half on it."""
     found: Values = (np.sign(margins) + 1) / 2
     return found

@@ -7,63 +7,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve
 
 from backfire.auditing.collected import Ints
 from backfire.auditing.estimate import Values, clustered, mean_interval
 from backfire.auditing.folds import Split
 from backfire.auditing.measure import scaled
 from backfire.auditing.ranking import auroc, auroc_slopes, cells_of
-from backfire.auditing.smoothers import PENALTY, Dual, Matrix, Primal, Smoother, smoother_of
+from backfire.auditing.smoothers import Dual, Primal, Smoother, kernel_of
 from backfire.report.audit_answer import Loss
 
 SWAPS = 24
 """Label swaps that each refit is repeated on."""
 SPARSE_PAIRS = 1_000
 """Probes on n-grams are refitted on at most so many pairs, drawn by whole prompts."""
-
-
-class Without:
-    """A `Dual` smoother after some features are taken away, by Woodbury's identity: no new factorisation."""
-
-    def __init__(self, whole: Dual, columns: Matrix) -> None:
-        """columns: the features taken away, [m, few]."""
-        self.whole, self.columns = whole, columns.astype(whole.kernel.dtype)
-        self.pulled = [
-            cho_solve(factor, self.columns[others], check_finite=False)
-            for factor, others in zip(whole.factors, whole.others, strict=True)
-        ]
-
-    def _solved(self, fold: int, sides: Matrix) -> Matrix:
-        """(K - XXᵀ + penalty)⁻¹ sides, where X are the columns taken away."""
-        whole, others = self.whole, self.whole.others[fold]
-        plain = cho_solve(whole.factors[fold], sides.astype(self.columns.dtype), check_finite=False)
-        inner = np.eye(self.columns.shape[1]) - self.columns[others].T @ self.pulled[fold].astype(np.float64)
-        added = np.linalg.solve(inner, self.columns[others].T @ plain.astype(np.float64))
-        found: Matrix = plain + self.pulled[fold] @ added.astype(plain.dtype)
-        return found
-
-    def _kernel(self, one: Ints, other: Ints) -> Matrix:
-        found: Matrix = self.whole.kernel[np.ix_(one, other)] - self.columns[one] @ self.columns[other].T
-        return found
-
-    def held_out(self, labels: Matrix) -> Matrix:
-        scores = np.empty(labels.shape, dtype=self.columns.dtype)
-        for k, (inside, others) in enumerate(zip(self.whole.inside, self.whole.others, strict=True)):
-            scores[inside] = self._kernel(inside, others) @ self._solved(k, labels[others])
-        return scores
-
-    def fitted(self, labels: Matrix) -> Matrix:
-        found = np.zeros((len(labels), len(self.whole.inside)), dtype=self.columns.dtype)
-        for k, others in enumerate(self.whole.others):
-            found[others, k] = labels[others] - PENALTY * self._solved(k, labels[others])
-        return found
-
-    def adjoint(self, slopes: Matrix) -> Matrix:
-        found = np.zeros((len(slopes), len(self.whole.inside)), dtype=self.columns.dtype)
-        for k, (inside, others) in enumerate(zip(self.whole.inside, self.whole.others, strict=True)):
-            found[others, k] = self._solved(k, self._kernel(others, inside) @ slopes[inside])
-        return found
 
 
 class _Probe(NamedTuple):
@@ -129,7 +85,11 @@ def dense_losses(features: NDArray[np.floating], dropped: Sequence[int], split: 
 
 def sparse_losses(rows: Any, dropped: Sequence[Ints], split: Split) -> list[Loss]:
     """Of each of these sets of columns of CSR rows [2 * pairs, width]; few enough for a kernel matrix."""
-    whole = smoother_of(rows, np.tile(split.folds, 2))
-    assert isinstance(whole, Dual)
-    refits = Refits(split, whole)
-    return [refits.loss(Without(whole, rows[:, columns].toarray())) for columns in dropped]
+    folds = np.tile(split.folds, 2)
+    kernel = kernel_of(rows).matrix
+    refits = Refits(split, Dual(kernel, folds))
+    found = []
+    for columns in dropped:
+        taken = rows[:, columns].toarray()
+        found.append(refits.loss(Dual(kernel - taken @ taken.T, folds)))
+    return found

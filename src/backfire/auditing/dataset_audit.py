@@ -1,185 +1,351 @@
-"""`audit`: one data set in, one report out."""
+"""`audit`: one data set in, one answer out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from backfire.auditing.conclusion import conclude
-from backfire.auditing.confounds import confounds
-from backfire.auditing.contrast import decisions, safety_contrast
-from backfire.auditing.old_folds import prompt_groups, sample_groups
-from backfire.auditing.formats import recognise
-from backfire.auditing.hidden import hidden_features, middle_layer, open_policy
-from backfire.auditing.labelled_pair import LabelledPair
-from backfire.auditing.ngrams import ngram_features
-from backfire.auditing.report import AuditReport
-from backfire.auditing.rows import open_rows
-from backfire.auditing.separability import FEWEST_PAIRS, Rung, Split, make_split, rung
-from backfire.auditing.sources import source_leak
-from backfire.auditing.surface import NAMES, length_features, surface_features
+from backfire.auditing.artefacts import artefacts
+from backfire.auditing.collected import Collected, Ints, Keys
+from backfire.auditing.collecting import SAMPLE_PAIRS, collect
+from backfire.auditing.concluding import conclude
+from backfire.auditing.estimate import INTERVAL
+from backfire.auditing.evaluation_sets import evaluation_sets
+from backfire.auditing.everywhere import everywhere
+from backfire.auditing.folds import FEWEST_PAIRS, Split, make_split, too_few
+from backfire.auditing.ladder import Climbed, climb, sampled
+from backfire.auditing.pair_bits import check_file, most_informative, per_pair_of, write_column
+from backfire.auditing.policy_reading import PolicyView, open_policy, read_policy
+from backfire.auditing.reference import reference_points
+from backfire.auditing.repeats import overlap, repeats
+from backfire.auditing.safety_contrast import safety_contrast
+from backfire.auditing.shortcuts import shortcuts
+from backfire.auditing.side_map import side_map
+from backfire.auditing.smoothers import PENALTY
+from backfire.auditing.source_leak import source_leak
 from backfire.errors import InputError
+from backfire.preferences import Preferences, open_preferences
+from backfire.report.audit_answer import AuditReport, Confounds, Defect, NotRun, Overlap, Shortcut
+from backfire.texts import CUES, Vocabulary, signatures, text_keys
 
 if TYPE_CHECKING:
-    from backfire.models import EndpointModel, LocalModel
+    from backfire.judges.judge import Judge
+    from backfire.models import Embedder, LocalModel
 
-PENALTY = 0.3
-"""L2 penalty of every probe, on features whose rows have mean squared norm 1: log odds of a typical row have
-a prior variance of 1 / PENALTY. Fixed; never chosen by the labels it is tested on."""
-
-MATCHED_NGRAMS = 3000
-"""The n-gram rung is refitted on decision-matched pairs up to so many pairs; above, it would double the time."""
+WORDS = 1 << 18
+"""Columns of the word n-grams: all of them, in all but the largest samples."""
+CHARACTERS = 1 << 17
+CHARACTER_PAIRS = 5_000
+EMBEDDED_PAIRS = 5_000
+ROWS_LISTED = 1_000
+FEWEST_CONTROLS = 199
+LENGTH = next(index for index, cue in enumerate(CUES) if cue.name == "length")
 
 Progress = Callable[[int, int], None]
-"""Called with the steps done and their number in all."""
-
-Matrix = NDArray[np.floating]
+"""Called with what is done and all that there is, as far as is known; the second number may grow."""
 
 
-class _Stages:
+@dataclass
+class _Steps:
     """Names and times the steps, and tells whoever watches."""
 
-    def __init__(self, total: int, progress: Progress | None) -> None:
-        self.total, self.progress = total, progress
-        self.seconds: dict[str, float] = {}
+    progress: Progress | None
+    seconds: dict[str, float] = field(default_factory=dict)
+    done: int = 0
+    total: int = 0
 
     @contextmanager
-    def step(self, name: str) -> Iterator[None]:
+    def step(self, name: str, weight: int = 1) -> Iterator[Progress]:
+        """One step of so much `weight`; what it gives is called with the part that is done and the whole."""
         start = perf_counter()
-        yield
-        self.seconds[name] = perf_counter() - start
-        if self.progress is not None:
-            self.progress(len(self.seconds), self.total)
+        before = self.done
+        self.total = max(self.total, before + weight)
+
+        def part(done: int, whole: int) -> None:
+            if self.progress is not None:
+                self.progress(before + weight * done // max(1, whole), self.total)
+
+        yield part
+        self.done = before + weight
+        self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - start
+        part(1, 1)
 
 
 def audit(
     dataset: Any,
     *,
-    policy: LocalModel | EndpointModel | str | None = None,
+    policy: LocalModel | str | Path | None = None,
+    policy_pairs: int = 1_000,
+    embedder: Embedder | str | Path | None = None,
+    config: str | None = None,
+    split: str | None = None,
+    revision: str | None = None,
+    columns: Mapping[str, str] | None = None,
     source_columns: tuple[str, str] | None = None,
+    overlap_with: Any = None,
+    judge: Judge | None = None,
     max_pairs: int | None = None,
-    seed: int = 0,
-    controls: int = 19,
+    per_pair: str | Path | None = None,
+    controls: int = FEWEST_CONTROLS,
     folds: int = 5,
+    seed: int = 0,
     progress: Progress | None = None,
 ) -> AuditReport:
     """Say what the label of a preference data set encodes.
 
     Args:
-        dataset: a JSONL, JSON, CSV, TSV or Parquet file, a `save_to_disk` folder, a folder with train.parquet, a
-            hub name, or a `datasets.Dataset`; in TRL's standard or conversational form with or without a prompt
-            column, or as Anthropic HH transcripts.
-        policy: the model to be trained, or its reference: adds the rung of its hidden states. An endpoint is refused.
-        source_columns: the columns that say who wrote chosen and rejected; by default `chosen_source` and
-            `rejected_source`, or `chosen_model` and `rejected_model`, where they are there.
-        max_pairs: audit a random sample of so many pairs, prompts kept whole.
-        seed: of the folds, the swaps and the sample. The order of the rows does not matter.
-        controls: label swaps that each probe is refitted on.
-        folds: of the cross-validation, grouped by prompt.
-        progress: called with (steps done, steps).
+        dataset: a JSONL, JSON, CSV, TSV or Parquet file, a folder of them, a `save_to_disk` folder, a hub name, a
+            `datasets.Dataset`, or a list of rows, in any common preference form (docs/audit.md lists them).
+        policy: the model to be trained, or its reference: adds the rung of its hidden states, every layer, and how
+            likely it finds either side. An endpoint is refused.
+        policy_pairs: read at most so many pairs with it.
+        embedder: an encoder of sentences, or its reference: adds the rung of its embeddings.
+        config, split, revision: of a hub data set or of a folder with splits.
+        columns: which column holds what, as {"prompt": ..., "chosen": ..., "rejected": ...}, where names are unusual.
+        source_columns: the columns that say who wrote chosen and rejected.
+        overlap_with: another data set (such as the test split) whose prompts should not be among these.
+        judge: says which responses refuse; by default the refusal phrases.
+        max_pairs: audit a sample of so many pairs, by prompt.
+        per_pair: a .parquet, .jsonl or .csv file for each pair's V-information.
+        controls: random swaps that each probe is refitted on; at least 199.
+        folds: of the cross-fitting, grouped by prompt.
+        seed: of folds and swaps. The order of the rows does not matter, but for rounding.
+        progress: called with (done, total).
 
     Raises:
-        InputError: what cannot be read or mapped, by name. Defective rows are counted in the report instead.
+        InputError: what cannot be read or mapped, by name. Defective rows are counted in the answer instead.
     """
-    if controls < 1 or folds < 2 or (max_pairs is not None and max_pairs < FEWEST_PAIRS):
+    if controls < FEWEST_CONTROLS or folds < 2 or policy_pairs < FEWEST_PAIRS:
         raise InputError(
-            f"controls {controls}, folds {folds}, max_pairs {max_pairs}: at least 1, 2 and {FEWEST_PAIRS} are needed"
+            f"controls {controls}, folds {folds}, policy_pairs {policy_pairs}:"
+            f" at least {FEWEST_CONTROLS}, 2 and {FEWEST_PAIRS} are needed"
         )
+    if max_pairs is not None and max_pairs < FEWEST_PAIRS:
+        raise InputError(f"max_pairs {max_pairs}: at least {FEWEST_PAIRS} are needed for any number")
+    file = None if per_pair is None else Path(per_pair)
+    if file is not None:
+        check_file(file)
     model = None if policy is None else open_policy(policy)
-    stages = _Stages(9 if model is None else 10, progress)
-    with stages.step("reading"):
-        rows = open_rows(dataset)
-        form, columns, usable, defects = recognise(rows, source_columns)
-    with stages.step("grouping prompts"):
-        pairs, groups, left_out = _sampled(usable, max_pairs, seed)
-        split = make_split(groups, folds, controls, seed)
-    texts = [p.chosen for p in pairs] + [p.rejected for p in pairs]
-    kinds: list[tuple[str, str, bool, Callable[[], Matrix]]] = [
-        ("length", "log of characters", True, lambda: length_features(texts)),
-        ("surface", f"{len(NAMES)} features of layout and wording", True, lambda: surface_features(texts)),
-        ("ngrams", "TF-IDF of word 1-2-grams and byte 3-4-grams", False, lambda: ngram_features(texts)),
-    ]
+    encoder = None if embedder is None else _opened(embedder)
+    steps = _Steps(progress, total=30)
+    data = open_preferences(
+        dataset, config=config, split=split, revision=revision, columns=columns, source_columns=source_columns
+    )
+    with steps.step("reading", 5):
+        kept = SAMPLE_PAIRS if max_pairs is None else min(SAMPLE_PAIRS, max_pairs)
+        collected = collect(data.blocks(), judge=judge, sample=kept, keep_signatures=overlap_with is not None)
+        usable = collected.pairs
+        chosen = _most(collected, max_pairs)
+        if chosen is not None:
+            collected = collected.subset(chosen)
+    division = make_split(collected.groups, folds=folds, controls=controls, seed=seed)
+    reason = too_few(division)
+    ladder, not_run = list[Climbed](), list[NotRun]()
+    words = np.zeros((0, 0))
+    vocabulary: Vocabulary | None = None
+    if reason is None:
+        vocabulary, words = _text_rungs(collected, division, data, chosen, steps, ladder)
+        _character_rung(collected, division, steps, ladder, not_run)
+        if encoder is not None:
+            _embedding_rung(encoder, collected, division, steps, ladder, not_run)
+    else:
+        names = ["length", "surface", "words", "characters", *(["embeddings"] if encoder is not None else [])]
+        not_run += [NotRun(rung=name, reason=reason) for name in names]
+    view = PolicyView(None, None, None)
     if model is not None:
-        layer = middle_layer(model)
-        about = f"{model.name}, layer {layer}, mean over the response's tokens"
-        kinds.append(("hidden", about, True, lambda: np.vstack(hidden_features(model, pairs, layer))))
-    with stages.step("decisions"):
-        decided = decisions(pairs)
-        same = np.array([c == r for c, r in decided], dtype=bool)
-    ladder: list[Rung] = []
-    matched: list[Rung] = []
-    for name, about, dense, features_of in kinds:
-        with stages.step(name):
-            enough = len(pairs) >= FEWEST_PAIRS
-            both = features_of() if enough else np.zeros((2 * len(pairs), 0))
-            ladder.append(_climb(name, about, both, split, folds, dense, np.ones(len(pairs), dtype=bool)))
-            if same.all():
-                matched.append(ladder[-1])
-            elif dense or len(pairs) <= MATCHED_NGRAMS:
-                matched.append(_climb(name, about, both, split, folds, dense, same))
-    with stages.step("sources"):
-        leak = source_leak(pairs, split, folds, PENALTY)
-    with stages.step("confounds"):
-        found = confounds(pairs)
-    with stages.step("conclusion"):
-        contrast = safety_contrast(pairs, decided)
-        conclusion = conclude(len(pairs), ladder, leak, contrast, found, [] if same.all() else matched)
+        with steps.step("policy", 12) as part:
+            view = read_policy(model, collected, division, policy_pairs, part)
+        if view.climbed is not None:
+            ladder.append(view.climbed)
+        elif view.reason is not None:
+            not_run.append(NotRun(rung="hidden", reason=view.reason))
+    with steps.step("sources"):
+        if vocabulary is None:
+            words = np.zeros((2 * len(collected.sample), 1))
+        leak = source_leak(collected, division, words)
+    found: tuple[Shortcut, ...] = ()
+    if vocabulary is not None:
+        with steps.step("shortcuts", 3):
+            found = shortcuts(collected, division, words, vocabulary)
+    with steps.step("confounds"):
+        confounds = _confounds(collected, division, overlap_with)
+    with steps.step("conclusion"):
+        contrast = safety_contrast(collected)
+        rungs = tuple(climbed.rung for climbed in ladder)
+        points = reference_points()
+        conclusion = conclude(collected.pairs, rungs, leak, found, confounds, contrast, points, reason)
+        best = most_informative(ladder, collected)
+        written = best is not None and file is not None and write_column(file, best, collected)
     return AuditReport(
-        dataset=rows.origin,
-        format=form,
-        rows=rows.total,
-        pairs=len(pairs),
-        left_out=left_out,
-        prompts=len(np.unique(split.groups)),
-        defects=tuple(defects),
-        separability=tuple(ladder),
-        decision_matched=tuple(matched),
+        backfire=version("backfire"),
+        dataset=data.origin,
+        format=data.format,
+        columns=data.columns,
+        rows=data.rows,
+        pairs=collected.pairs,
+        left_out=usable - collected.pairs,
+        prompts=division.prompts,
+        defects=tuple(
+            Defect(kind=kind, count=len(rows), rows=tuple(rows[:ROWS_LISTED]))
+            for kind, rows in data.defects.items()
+        ),
+        separability=rungs,
+        not_run=tuple(not_run),
         source_leak=leak,
-        confounds=found,
+        shortcuts=found,
+        confounds=confounds,
         safety_contrast=contrast,
+        on_policyness=view.on_policyness,
+        per_pair=None if best is None else per_pair_of(best, division, file if written else None),
+        map=None if best is None else side_map(best, collected, division),
+        reference_points=tuple(point for point in points if any(point.rung == r.rung for r in rungs)),
         conclusion=conclusion,
+        interval=INTERVAL,
         settings={
             "seed": seed,
             "controls": controls,
             "folds": folds,
             "max_pairs": max_pairs,
             "penalty": PENALTY,
+            "judge": collected.judge,
+            "sample": len(collected.sample),
             "policy": None if model is None else model.name,
-            "columns": {what: list(names) for what, names in columns.items()},
+            "policy_pairs": None if model is None else policy_pairs,
+            "embedder": None if encoder is None else encoder.name,
+            "overlap_with": None if confounds.overlap is None else confounds.overlap.other,
         },
-        seconds=stages.seconds,
+        seconds=steps.seconds,
     )
 
 
-def _sampled(
-    usable: list[LabelledPair], max_pairs: int | None, seed: int
-) -> tuple[list[LabelledPair], list[str], int]:
-    groups = prompt_groups(usable)
-    if max_pairs is None or len(usable) <= max_pairs:
-        return usable, groups, 0
-    kept = sample_groups(groups, max_pairs, seed)
-    return [usable[i] for i in kept], [groups[i] for i in kept], len(usable) - len(kept)
+def _most(collected: Collected, most: int | None) -> Ints | None:
+    """The pairs with the smallest prompt keys, as `collect` samples them; None where there are no more."""
+    if most is None or collected.pairs <= most:
+        return None
+    return np.sort(np.argsort(collected.prompt_keys, kind="stable")[:most])
 
 
-def _climb(
-    name: str, about: str, both: Matrix, split: Split, folds: int, dense: bool, wanted: NDArray[np.bool_]
-) -> Rung:
-    """One rung on the wanted pairs; those without a finite feature (a response that did not fit) are left out."""
-    chosen, rejected = both[: len(wanted)], both[len(wanted) :]
-    finite = np.isfinite(chosen).all(axis=1) & np.isfinite(rejected).all(axis=1)
-    kept = np.flatnonzero(wanted & finite)
-    return rung(
-        name,
-        about,
-        chosen[kept],
-        rejected[kept],
-        split.subset(kept),
-        folds=folds,
-        penalty=PENALTY,
-        dense=dense,
+def _opened(embedder: Any) -> Embedder:
+    if isinstance(embedder, (str, Path)):
+        from backfire.models import open_embedder
+
+        return open_embedder(str(embedder))
+    found: Embedder = embedder
+    return found
+
+
+def _text_rungs(
+    collected: Collected,
+    split: Split,
+    data: Preferences,
+    chosen: Ints | None,
+    steps: _Steps,
+    ladder: list[Climbed],
+) -> tuple[Vocabulary, Any]:
+    """Length, surface cues and words, on all pairs; gives the words of the sample too."""
+    every = np.arange(collected.pairs)
+    with steps.step("length"):
+        lengths = collected.cues[:, LENGTH : LENGTH + 1]
+        ladder.append(
+            climb("length", "logarithm of the number of characters", lengths, every, collected, split)
+        )
+    with steps.step("surface", 2):
+        about = f"{len(CUES)} cues of layout and wording"
+        ladder.append(climb("surface", about, collected.cues, every, collected, split))
+    with steps.step("words", 4):
+        sides = [collected.text[side] for side in ("chosen", "rejected")]
+        vocabulary = Vocabulary.of(
+            pa.chunked_array([c for side in sides for c in side.chunks]), "words", WORDS
+        )
+        words = _both(vocabulary, collected.text)
+        about = f"TF-IDF of {vocabulary.width:,} words and pairs of words"
+        climbed = climb("words", about, words, collected.sample, collected, split)
+        if len(collected.sample) < collected.pairs:
+            blocks = data.blocks() if chosen is None else _only(data.blocks(), chosen)
+            climbed = everywhere(climbed, words, vocabulary, blocks, collected, split)
+        ladder.append(climbed)
+    return vocabulary, words
+
+
+def _both(vocabulary: Vocabulary, text: pa.Table) -> Any:
+    from scipy import sparse
+
+    return sparse.vstack([vocabulary.features(text[side]) for side in ("chosen", "rejected")], format="csr")
+
+
+def _only(blocks: Iterator[pa.RecordBatch], kept: Ints) -> Iterator[pa.RecordBatch]:
+    """The kept pairs (indices, ascending) of all blocks."""
+    start = 0
+    for block in blocks:
+        low, high = np.searchsorted(kept, [start, start + len(block)])
+        if high > low:
+            yield block.take(pa.array(kept[low:high] - start))
+        start += len(block)
+
+
+def _character_rung(
+    collected: Collected, split: Split, steps: _Steps, ladder: list[Climbed], not_run: list[NotRun]
+) -> None:
+    with steps.step("characters", 4):
+        pairs, text = sampled(collected, split, CHARACTER_PAIRS)
+        if reason := too_few(split.subset(pairs)):
+            not_run.append(NotRun(rung="characters", reason=reason))
+            return
+        sides = pa.chunked_array([c for side in ("chosen", "rejected") for c in text[side].chunks])
+        vocabulary = Vocabulary.of(sides, "characters", CHARACTERS)
+        about = f"TF-IDF of {vocabulary.width:,} strings of 3 and 4 characters"
+        ladder.append(climb("characters", about, _both(vocabulary, text), pairs, collected, split))
+
+
+def _embedding_rung(
+    encoder: Embedder,
+    collected: Collected,
+    split: Split,
+    steps: _Steps,
+    ladder: list[Climbed],
+    not_run: list[NotRun],
+) -> None:
+    with steps.step("embeddings", 4) as part:
+        pairs, text = sampled(collected, split, EMBEDDED_PAIRS)
+        texts = [value for side in ("chosen", "rejected") for value in text[side].to_pylist()]
+        vectors: NDArray[np.float32] = encoder.embed(texts, progress=part)
+        finite = np.isfinite(vectors).all(axis=1).reshape(2, -1).all(axis=0)
+        kept = np.flatnonzero(finite)
+        if reason := too_few(split.subset(pairs[kept])):
+            not_run.append(NotRun(rung="embeddings", reason=reason))
+            return
+        sides = np.concatenate([kept, kept + len(pairs)])
+        about = f"{encoder.name}, {vectors.shape[1]} numbers a response"
+        ladder.append(climb("embeddings", about, vectors[sides], pairs[kept], collected, split))
+
+
+def _confounds(collected: Collected, split: Split, overlap_with: Any) -> Confounds:
+    sets, looked_for = evaluation_sets(collected)
+    return Confounds(
+        **artefacts(collected, split)._asdict(),
+        repeats=repeats(collected),
+        evaluation_sets=sets,
+        evaluation_sets_checked=looked_for,
+        overlap=None if overlap_with is None else _overlap(collected, overlap_with),
     )
+
+
+def _overlap(collected: Collected, other: Any) -> Overlap:
+    data = open_preferences(other)
+    keys: list[Keys] = [np.zeros(0, dtype=np.uint64)]
+    signed: list[NDArray[np.uint32]] = []
+    for block in data.blocks():
+        keys.append(text_keys(block["prompt"]))
+        signed.append(signatures(block["prompt"]))
+    mine = collected.prompt_signatures
+    both = None if mine is None or not signed else (mine, np.vstack(signed))
+    return overlap(collected, data.origin, np.concatenate(keys), both)

@@ -185,15 +185,19 @@ def _shortcut(cue: _Cue, name: str, loss: Loss, found: Scan, split: Split, colle
 
 
 def _presence(cue: _Cue, name: str) -> tuple[NDArray[np.bool_], str]:
-    """Which responses have the cue, and its name; measures count as there when they are above the median."""
+    """Which responses have the cue, and its name; measures count as there above the median, or above the next
+    value below it where nothing is above it."""
     kind = CUES[cue.column].scale if cue.rung == "surface" else "flag"
     if kind == "flag":
         return cue.values > 0, name
     middle = float(np.median(cue.values))
-    if middle == 0:
+    below = cue.values[cue.values < middle]
+    top = not (cue.values > middle).any() and len(below) > 0
+    least = float(below.max()) if top else middle
+    if least == 0:
         return cue.values > 0, name
-    told = f"{np.expm1(middle):,.4g}" if kind == "count" else f"{middle:.2%}"
-    return cue.values > middle, f"{name} above {told}"
+    told = f"{np.expm1(least):,.4g}" if kind == "count" else f"{least:.2%}"
+    return cue.values > least, f"{name} above {told}"
 
 
 def _examples(

@@ -48,7 +48,7 @@ def source_leak(collected: Collected, split: Split, features_of_sample: Any) -> 
     on_chosen, on_rejected = (np.bincount(codes[:, side], minlength=len(names)) for side in (0, 1))
     chosen, rejected = ({names[i] for i in np.flatnonzero(counts)} for counts in (on_chosen, on_rejected))
     fixed = not chosen & rejected
-    reason = too_few(sides.split)
+    reason = too_few(split) or too_few(sides.split)
     alone = None if reason else measure(_one_hot(sides), sides.split)
     sampled, at_known, at_sample = np.intersect1d(known, collected.sample, return_indices=True)
     read = _Sides(codes[at_known], names, split.subset(sampled))
@@ -62,8 +62,8 @@ def source_leak(collected: Collected, split: Split, features_of_sample: Any) -> 
         combinations=_combinations(codes, names),
         pointwise=alone.pointwise if alone else None,
         pairwise=alone.pairwise if alone else None,
-        text_tells_source=_text_tells_source(read, text),
-        within_source=_within_source(read, text, fixed),
+        text_tells_source=() if reason else _text_tells_source(read, text),
+        within_source=_within_source(read, text, fixed, reason),
         reason=reason,
     )
 
@@ -129,7 +129,7 @@ def _text_tells_source(sides: _Sides, text: Any) -> tuple[TextTellsSource, ...]:
     return tuple(found)
 
 
-def _within_source(sides: _Sides, text: Any, fixed: bool) -> WithinSource:
+def _within_source(sides: _Sides, text: Any, fixed: bool, reason: str | None) -> WithinSource:
     """Responses compared with those of the same source only.
 
     A column for each source stands beside the text. Its penalty is nothing beside that source's rows, so that the
@@ -138,6 +138,8 @@ def _within_source(sides: _Sides, text: Any, fixed: bool) -> WithinSource:
     """
     if fixed:
         return WithinSource(pairs=0, reason="no source stands on both sides of the label")
+    if reason:
+        return WithinSource(pairs=0, reason=reason)
     width = len(sides.names)
     fewest = np.minimum(*(np.bincount(sides.codes[:, side], minlength=width) for side in (0, 1)))
     on_both = fewest >= FEWEST_SIDES
@@ -147,8 +149,8 @@ def _within_source(sides: _Sides, text: Any, fixed: bool) -> WithinSource:
         return WithinSource(
             pairs=0, reason=f"no source wrote {FEWEST_SIDES} chosen and {FEWEST_SIDES} rejected responses"
         )
-    if reason := too_few(split):
-        return WithinSource(pairs=len(kept), reason=reason)
+    if few := too_few(split):
+        return WithinSource(pairs=len(kept), reason=few)
     inside = _Sides(sides.codes[kept], sides.names, split)
     stacked = inside.codes.T.ravel()
     strata = np.where(on_both[stacked], stacked, -1)

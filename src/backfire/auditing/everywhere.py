@@ -1,0 +1,152 @@
+"""The probes of a sample's words, asked of every pair of a large data set in a second pass over its text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy import sparse
+
+from backfire.auditing.collected import Collected, Ints
+from backfire.auditing.collecting import in_order_of
+from backfire.auditing.crossfit import centred, right_of
+from backfire.auditing.estimate import Values, clustered, mean_interval, share_interval
+from backfire.auditing.folds import Split
+from backfire.auditing.information import bits_of
+from backfire.auditing.ladder import Climbed, matched_of, strata_of
+from backfire.auditing.measure import Measured, Number
+from backfire.auditing.ranking import auroc, cells_of
+from backfire.auditing.smoothers import Iterated
+from backfire.texts import Vocabulary
+
+Scores = tuple[Values, Values, Values]
+
+
+def everywhere(
+    climbed: Climbed,
+    features: sparse.csr_matrix,
+    vocabulary: Vocabulary,
+    blocks: Iterable[pa.RecordBatch],
+    collected: Collected,
+    split: Split,
+    advance: Callable[[int], None] | None = None,
+) -> Climbed:
+    """A rung of the sample (`features` [2 * sample, width]), read off every pair.
+
+    A pair of fold k is scored by the probe of the sample's pairs outside fold k, which has not seen its prompt. Intervals
+    add what the sample showed of the fitting to the held-out variance of all pairs; controls are the sample's.
+    """
+    scores, margins, within = _scored(climbed, features, vocabulary, blocks, split, advance)
+    pairs = np.arange(split.pairs)
+    folds = np.concatenate([split.folds, split.folds])
+    measured = _measured(climbed.measured, centred(scores, folds), margins, split, None)
+    matched, answer, alike = climbed.matched, climbed.rung.decision_matched, climbed.matched_pairs
+    if matched is not None:
+        alike = np.flatnonzero(collected.decides_alike())
+        strata = strata_of(collected, alike)
+        sides = np.concatenate([alike, alike + split.pairs])
+        matched = _measured(
+            matched, centred(within[sides], folds[sides]), margins[alike], split.subset(alike), strata
+        )
+        answer = matched_of(matched, alike, strata)
+    rung = climbed.rung.model_copy(
+        update={
+            "pairs": split.pairs,
+            "pointwise": measured.pointwise,
+            "pointwise_accuracy": measured.pointwise_accuracy,
+            "pairwise": measured.pairwise,
+            "v_information": measured.v_information,
+            "decision_matched": answer,
+            "about": f"{climbed.rung.about}, fitted on {climbed.rung.pairs} pairs",
+        }
+    )
+    return Climbed(rung, measured, pairs, matched, alike)
+
+
+def _scored(
+    climbed: Climbed,
+    features: sparse.csr_matrix,
+    vocabulary: Vocabulary,
+    blocks: Iterable[pa.RecordBatch],
+    split: Split,
+    advance: Callable[[int], None] | None,
+) -> Scores:
+    """Pointwise scores [2 * pairs], margins [pairs], and scores of the decision-matched probe [2 * pairs]."""
+    weights = _weights(climbed, features, split)
+    count = split.count
+    folds = np.asarray(split.folds)
+    scores, within, margins = np.empty(2 * split.pairs), np.empty(2 * split.pairs), np.empty(split.pairs)
+
+    def read(block: pa.RecordBatch) -> tuple[Any, Any]:
+        chosen, rejected = (vocabulary.features(block[side]) @ weights for side in ("chosen", "rejected"))
+        return chosen, rejected
+
+    start = 0
+    for chosen, rejected in in_order_of(blocks, read):
+        end = start + len(chosen)
+        row, fold = np.arange(len(chosen)), folds[start:end]
+        for place, side in ((start, chosen), (split.pairs + start, rejected)):
+            scores[place : place + len(side)] = side[row, fold]
+            within[place : place + len(side)] = side[row, 2 * count + fold]
+        margins[start:end] = (chosen - rejected)[row, count + fold]
+        if advance is not None:
+            advance(end - start)
+        start = end
+    return scores, margins, within
+
+
+def _weights(climbed: Climbed, features: sparse.csr_matrix, split: Split) -> Any:
+    """Pointwise, pairwise and decision-matched probes of each fold, side by side: [width, 3 * folds]."""
+    pairs = len(climbed.pairs)
+    folds = split.folds[climbed.pairs]
+    both = np.concatenate([folds, folds])
+    labels = np.repeat([1.0, -1.0], pairs)
+    inside = np.flatnonzero(np.isin(climbed.pairs, climbed.matched_pairs))
+    sides = np.concatenate([inside, inside + pairs])
+    found = [
+        Iterated(features, both, split.count).weights(labels),
+        Iterated(features[:pairs] - features[pairs:], folds, split.count).weights(np.ones(pairs)),
+        Iterated(features[sides], both[sides], split.count).weights(labels[sides]),
+    ]
+    return np.hstack(found)
+
+
+def _measured(part: Measured, scores: Values, margins: Values, split: Split, strata: Ints | None) -> Measured:
+    pairs = split.pairs
+    folds = np.concatenate([split.folds, split.folds])
+    chosen = np.repeat([True, False], pairs)
+
+    def area(within: Ints | None, known: Number) -> Number:
+        value, own = auroc(scores, chosen, cells_of(folds, within, chosen))
+        return _number(value, own[:pairs] + own[pairs:], split, known)
+
+    right = right_of(scores * np.where(chosen, 1, -1))
+    each = (right[:pairs] + right[pairs:]) / 2
+    told = right_of(margins)
+    bits = bits_of(margins[:, None], split.folds)[0][:, 0]
+    of_each = {}
+    if strata is not None:
+        of_each = {
+            stratum: area(np.where(strata == stratum, stratum, -1), known)
+            for stratum, known in part.strata.items()
+        }
+    return Measured(
+        area(strata, part.auroc),
+        _number(each.mean(), (each - each.mean()) / pairs, split, part.accuracy),
+        _number(told.mean(), (told - told.mean()) / pairs, split, part.pairwise_accuracy),
+        _number(bits.mean(), (bits - bits.mean()) / pairs, split, part.information, bounded=False),
+        scores,
+        margins,
+        bits,
+        part.bits_swapped,
+        of_each,
+    )
+
+
+def _number(value: float, testing: Values, split: Split, part: Number, *, bounded: bool = True) -> Number:
+    variance = clustered(testing, split.groups) + part.fitting
+    value = float(value)
+    low, high = share_interval(value, variance, split.prompts) if bounded else mean_interval(value, variance)
+    return Number(value, low, high, part.control, part.fitting, part.swapped)
