@@ -281,3 +281,11 @@ def test_sharegpt_keeps_other_roles() -> None:
     row["conversations"] = [{"from": "system", "value": "s"}, *row["conversations"]]
     (block,) = open_preferences([row]).blocks()
     assert [m["role"] for m in prompt_of(block, 0).as_messages()] == ["system", "user"]
+
+
+def test_a_turn_with_both_spellings_is_read_as_role_and_content(tmp_path: Path) -> None:
+    row = sharegpt("p", "c", "r")
+    both = row | {"chosen": {**assistant("role"), "from": "gpt", "value": "from"}}
+    rows = [row, row, both]
+    assert [pair[1] for pair in texts(jsonl(tmp_path / "a.jsonl", rows))] == ["c", "c", "role"]
+    assert [pair[1] for pair in texts(rows)] == ["c", "c", "role"]

@@ -244,3 +244,27 @@ def test_options_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         open_preferences(ROWS, split="train")
     with pytest.raises(InputError, match="leave out config 'x' and revision 'y'"):
         open_preferences(ROWS, config="x", revision="y")
+
+
+def test_shards_of_one_name_are_one_data_set(tmp_path: Path) -> None:
+    for number, rows in enumerate((ROWS[:1], ROWS[1:])):
+        parquet.write_table(pa.Table.from_pylist(rows), tmp_path / f"pairs-0000{number}-of-00002.parquet")
+    assert texts(tmp_path) == PAIRS
+
+
+def test_columns_that_a_file_lacks_are_empty_there(tmp_path: Path) -> None:
+    kinds = [{**row, "kind": "benign"} for row in ROWS[:2]]
+    parquet.write_table(pa.Table.from_pylist(kinds), tmp_path / "train-0.parquet")
+    parquet.write_table(pa.Table.from_pylist(ROWS[2:]), tmp_path / "train-1.parquet")
+    assert [row["kind"] for row in read(open_preferences(tmp_path))] == ["benign", "benign", None, None]
+
+
+def test_mixed_values_in_a_data_set_are_single_defects() -> None:
+    from datasets import Dataset, Features, Json, Value
+
+    text = Value("string")
+    features = Features({"prompt": text, "chosen": Json(), "rejected": text})
+    dataset = Dataset.from_list([*ROWS, {**ROWS[0], "chosen": 7}], features=features)
+    preferences = open_preferences(dataset)
+    assert [row["chosen"] for row in read(preferences)] == [pair[1] for pair in PAIRS]
+    assert preferences.defects == {"wrong type": [5]}

@@ -71,7 +71,7 @@ def _read(lines: Lines, wanted: pa.Schema, odd: set[int]) -> pa.Table | None:
     return table if table is not None and len(table) == count else None
 
 
-def _blanked(lines: Lines, odd: Iterable[int]) -> bytes | None:
+def _blanked(lines: Lines, odd: Iterable[int]) -> bytes | bytearray | None:
     """The lines with {} in place of the odd ones; None if one has no room for it, or is blank and so no row."""
     changed: bytearray | None = None
     for index in odd:
@@ -81,10 +81,10 @@ def _blanked(lines: Lines, odd: Iterable[int]) -> bytes | None:
         if stop - start < 2 or not line.decode("utf-8", "surrogateescape").strip():
             return None
         changed[start:stop] = b"{" + b" " * (stop - start - 2) + b"}"
-    return lines.raw if changed is None else bytes(changed)
+    return lines.raw if changed is None else changed
 
 
-def _parsed(raw: bytes | memoryview, wanted: pa.Schema) -> tuple[pa.Table | None, str]:
+def _parsed(raw: bytes | bytearray | memoryview, wanted: pa.Schema) -> tuple[pa.Table | None, str]:
     try:
         table = arrow_json.read_json(
             pa.BufferReader(raw),
@@ -99,7 +99,7 @@ def _parsed(raw: bytes | memoryview, wanted: pa.Schema) -> tuple[pa.Table | None
     return table, ""
 
 
-def _refused(lines: Lines, raw: bytes, wanted: pa.Schema, most: int) -> set[int] | None:
+def _refused(lines: Lines, raw: bytes | bytearray, wanted: pa.Schema, most: int) -> set[int] | None:
     """The lines that Arrow names when it refuses, and the one before each, since it may see a surplus brace too late."""
     refused: set[int] = set()
     view = memoryview(raw)

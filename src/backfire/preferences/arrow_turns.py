@@ -132,13 +132,15 @@ def _fields(array: pa.Array) -> tuple[pa.Array, pa.Array, np.ndarray] | None:
     if not pa.types.is_struct(array.type):
         return None
     names = {field.name for field in array.type}
-    pairs = [pair for pair in SPELLINGS if pair[0] in names]
-    if len(pairs) != 1 or pairs[0][1] not in names:
+    pair = next((pair for pair in SPELLINGS if set(pair) <= names), None)
+    if pair is None:
         return None
-    roles, contents = (as_text(pc.struct_field(array, name)) for name in pairs[0])
+    roles, contents = (as_text(pc.struct_field(array, name)) for name in pair)
     if roles is None or contents is None:
         return None
     bad = truth(pc.or_(pc.is_null(roles), pc.is_null(contents)))
+    if pair != SPELLINGS[0] and SPELLINGS[0][0] in names:
+        bad |= truth(pc.is_valid(pc.struct_field(array, SPELLINGS[0][0])))
     return _renamed(roles), contents, bad
 
 

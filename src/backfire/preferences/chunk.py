@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -45,8 +45,9 @@ class Source(Protocol):
             InputError: it cannot be read.
         """
 
-    def chunks(self, wanted: pa.Schema | None) -> Iterator[Chunk]:
-        """Every row in order; `wanted` are the columns for tables with the types to expect, None for no tables."""
+    def chunks(self, names: Collection[str] | None, wanted: pa.Schema | None) -> Iterator[Chunk]:
+        """Every row in order. `names` are the columns that values need (None: all), others may be left out; `wanted`
+        are those of tables, with the types to expect (None: no tables)."""
 
 
 def listed(rows: Sequence[Any]) -> Callable[[np.ndarray], list[Any]]:

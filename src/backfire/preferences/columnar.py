@@ -33,7 +33,9 @@ from backfire.preferences.turns import SPELLINGS
 LARGEST = 1 << 30
 """Bytes of text in a table beyond which 32-bit offsets might not do, so that its rows are read one by one."""
 
-_MESSAGE, _FROM_VALUE = (pa.struct([(key, TEXT) for key in pair]) for pair in SPELLINGS)
+_MESSAGE, _FROM_VALUE = (
+    pa.struct([(key, TEXT) for key in keys]) for keys in (SPELLINGS[0], (*SPELLINGS[1], SPELLINGS[0][0]))
+)
 _TYPES = {
     "text": TEXT,
     "nothing": TEXT,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,7 +27,7 @@ class ListOfRows:
         rows = [row for row in self._rows[:count] if isinstance(row, Mapping)]
         return Head(list(dict.fromkeys(str(name) for row in rows for name in row)), rows)
 
-    def chunks(self, wanted: pa.Schema | None) -> Iterator[Chunk]:
+    def chunks(self, names: Collection[str] | None, wanted: pa.Schema | None) -> Iterator[Chunk]:
         for start in range(0, len(self._rows), ROWS):
             rows = self._rows[start : start + ROWS]
             yield Chunk(np.arange(start + 1, start + len(rows) + 1), listed(rows))
@@ -42,33 +42,32 @@ class TableOfDatasets:
 
     def head(self, count: int) -> Head:
         first = range(min(count, len(self._dataset)))
-        rows = [row for row in self._values(np.array(first, dtype=np.int64)) if row is not UNREAD]
+        rows = [
+            row for row in _rows_of(self._dataset, 0, np.array(first, dtype=np.int64)) if row is not UNREAD
+        ]
         return Head(list(self._dataset.column_names), rows)
 
-    def chunks(self, wanted: pa.Schema | None) -> Iterator[Chunk]:
-        arrow = self._dataset.with_format("arrow")
-        if wanted is not None:
-            arrow = arrow.select_columns(list(wanted.names))
-        for start in range(0, len(self._dataset), ROWS):
-            stop = min(start + ROWS, len(self._dataset))
+    def chunks(self, names: Collection[str] | None, wanted: pa.Schema | None) -> Iterator[Chunk]:
+        dataset = self._dataset if names is None else self._dataset.select_columns(sorted(names))
+        arrow = None if wanted is None else dataset.select_columns(list(wanted.names)).with_format("arrow")
+        for start in range(0, len(dataset), ROWS):
+            stop = min(start + ROWS, len(dataset))
             numbers = np.arange(start + 1, stop + 1)
-            table = None if wanted is None else arrow[start:stop]
-            yield Chunk(numbers, partial(self._from, start), table)
+            table = None if arrow is None else arrow[start:stop]
+            yield Chunk(numbers, partial(_rows_of, dataset, start), table)
 
-    def _from(self, start: int, positions: np.ndarray) -> list[Any]:
-        return self._values(positions + start)
 
-    def _values(self, rows: np.ndarray) -> list[Any]:
-        if not len(rows):
-            return []
-        try:
-            columns = self._dataset[rows.tolist()]
-        except UnicodeDecodeError:
-            if len(rows) == 1:
-                return [UNREAD]
-            return [value for row in rows for value in self._values(np.array([row]))]
-        names = list(columns)
-        return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+def _rows_of(dataset: Any, start: int, positions: np.ndarray) -> list[Any]:
+    if not len(positions):
+        return []
+    try:
+        columns = dataset[(positions + start).tolist()]
+    except UnicodeDecodeError:
+        if len(positions) == 1:
+            return [UNREAD]
+        return [value for position in positions for value in _rows_of(dataset, start, np.array([position]))]
+    names = list(columns)
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 class StreamOfDatasets:
@@ -82,7 +81,7 @@ class StreamOfDatasets:
         rows = list(itertools.islice(iter(self._dataset), count))
         return Head(list(dict.fromkeys(name for row in rows for name in row)), rows)
 
-    def chunks(self, wanted: pa.Schema | None) -> Iterator[Chunk]:
+    def chunks(self, names: Collection[str] | None, wanted: pa.Schema | None) -> Iterator[Chunk]:
         stream, start = iter(self._dataset), 1
         while rows := list(itertools.islice(stream, ROWS)):
             yield Chunk(np.arange(start, start + len(rows)), listed(rows))

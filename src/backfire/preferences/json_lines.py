@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -81,7 +81,7 @@ class JsonLines:
             raise InputError(f"{self.origin}: none of {which} is JSON; is it another format?")
         return Head(list(columns), [row for row in rows if isinstance(row, dict)])
 
-    def chunks(self, wanted: pa.Schema | None) -> Iterator[Chunk]:
+    def chunks(self, names: Collection[str] | None, wanted: pa.Schema | None) -> Iterator[Chunk]:
         """As Source says; a file of which Arrow reads little is soon read without it."""
         number = 1
         for raw in self._pieces():

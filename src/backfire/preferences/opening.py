@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from backfire.preferences.json_values import open_json
 from backfire.preferences.tables import Delimited, Parquet
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+_SHARD = re.compile(r"-\d+-of-\d+(?=\.parquet$)")
 MEMORY = "a data set in memory"
 
 
@@ -83,6 +85,8 @@ def _folder(path: Path, config: str | None, split: str | None, revision: str | N
         return _file(own[0])
     if split is None and len(files) == 1:
         return _file(files[0])
+    if split is None and files and len({_SHARD.sub("", p.name) for p in files}) == 1:
+        return Parquet(files, str(path))
     if (path / "README.md").is_file() or (path / "data").is_dir():
         return _loaded(str(path), str(path), None, split, None)
     there = sorted(

@@ -75,8 +75,9 @@ class Preferences:
         self.rows = 0
         defects: Defects = {}
         self.defects = defects
+        names = set(self._plan.names.values())
         pairing = Pairing(self._plan) if self.format == "completions with labels" else None
-        for chunk in self._source.chunks(wanted(self._plan) if self._fast else None):
+        for chunk in self._source.chunks(names, wanted(self._plan) if self._fast else None):
             self.rows += len(chunk.numbers)
             if pairing is not None:
                 yield batch_of(pairing.read(_numbered(chunk, None), defects))

@@ -6,7 +6,7 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class Parquet:
             with self._file(path) as file:
                 columns.update(dict.fromkeys(file.schema_arrow.names))
         rows: list[Any] = []
-        for chunk in self.chunks(None):
+        for chunk in self.chunks(None, None):
             rows += [
                 row for row in chunk.values(np.arange(min(len(chunk.numbers), count))) if row is not UNREAD
             ]
@@ -43,12 +43,12 @@ class Parquet:
                 break
         return Head(list(columns), rows[:count])
 
-    def chunks(self, wanted: pa.Schema | None) -> Iterator[Chunk]:
+    def chunks(self, names: Collection[str] | None, wanted: pa.Schema | None) -> Iterator[Chunk]:
         start = 1
         for path in self._paths:
             with self._file(path) as file:
-                names = file.schema_arrow.names
-                read = names if wanted is None else [name for name in wanted.names if name in names]
+                there = file.schema_arrow.names
+                read = [name for name in there if names is None or name in names]
                 for batch in self._batches(file, read):
                     table = pa.Table.from_batches([batch])
                     numbers = np.arange(start, start + len(table))
@@ -94,7 +94,7 @@ class Delimited:
         self._delimiter = delimiter
 
     def head(self, count: int) -> Head:
-        chunks = self.chunks(None)
+        chunks = self.chunks(None, None)
         columns = self._header()
         rows: list[Any] = []
         for chunk in chunks:
@@ -103,7 +103,7 @@ class Delimited:
                 break
         return Head(columns, rows[:count])
 
-    def chunks(self, wanted: pa.Schema | None) -> Iterator[Chunk]:
+    def chunks(self, names: Collection[str] | None, wanted: pa.Schema | None) -> Iterator[Chunk]:
         with opened(self._path) as file:
             reader = self._reader(file)
             header = next(reader, None)
