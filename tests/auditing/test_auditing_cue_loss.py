@@ -17,6 +17,30 @@ def matrix(pairs: int, width: int, seed: int) -> sparse.csr_matrix:
     return sparse.random(2 * pairs, width, 0.1, "csr", np.float32, rng, lambda n: rng.uniform(0.2, 0.5, n))
 
 
+@pytest.mark.parametrize("columns", [[3], [0, 7, 41]])
+def test_the_loss_is_that_of_scikit_learns_ridge(columns: list[int]) -> None:
+    from sklearn.linear_model import Ridge
+    from sklearn.metrics import roc_auc_score
+
+    pairs = 60
+    rows = matrix(pairs, 50, 0)
+    split = make_split(np.arange(pairs), controls=24)
+    folds = np.tile(split.folds, 2)
+    labels = np.repeat([1, -1], pairs)
+
+    def auroc(features: np.ndarray) -> float:
+        areas = []
+        for fold in range(5):
+            out = folds == fold
+            ridge = Ridge(alpha=PENALTY, fit_intercept=False).fit(features[~out], labels[~out])
+            areas.append(roc_auc_score(labels[out], ridge.predict(features[out])))
+        return float(np.mean(areas))
+
+    dense = rows.toarray().astype(np.float64)
+    (found,) = sparse_losses(rows, [np.array(columns)], split)
+    assert found.value == pytest.approx(auroc(dense) - auroc(np.delete(dense, columns, axis=1)), abs=0.005)
+
+
 def test_words_lose_what_the_cue_gave() -> None:
     pairs = 300
     rng = np.random.default_rng(2)

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from collected_by_hand import collected_by_hand
 
 from backfire.auditing.cue_examples import AROUND, CUT, neighbours, quoted
 from backfire.auditing.folds import make_split
 from backfire.auditing.shortcuts import shortcuts
 from backfire.report.audit_answer import Shortcut
 from backfire.texts import CUES, Vocabulary
-from collected_by_hand import collected_by_hand
 
 WORDS = [a + b for a in "bdfglmnprst" for b in ("ar", "eno", "ilux", "osiro", "umalet", "yteriol")]
 
@@ -126,7 +126,12 @@ def test_only_the_sample_is_looked_at() -> None:
 @pytest.mark.parametrize(
     ("text", "cue", "rung", "expected"),
     [
-        ("x" * 100 + " Sorry, but " + "y" * 100, "sorry but", "words", "…" + "x" * 59 + " Sorry, but " + "y" * 59 + "…"),
+        (
+            "x" * 100 + " Sorry, but " + "y" * 100,
+            "sorry but",
+            "words",
+            "…" + "x" * 59 + " Sorry, but " + "y" * 59 + "…",
+        ),
         ("a sorryish thing", "sorry", "words", "a sorryish thing"),
         ("one\n- two", "list items", "surface", "one\n- two"),
         ("b" * 200, "length", "surface", "b" * 120 + "…"),
@@ -145,4 +150,8 @@ def test_every_cue_can_be_quoted() -> None:
 
 
 def test_neighbours_are_the_phrases_with_a_word() -> None:
-    assert neighbours(["So: sorry, I am. Sorry!", "not sorryish"], "sorry") == ["am sorry", "so sorry", "sorry i"]
+    assert neighbours(["So: sorry, I am. Sorry!", "not sorryish"], "sorry") == [
+        "am sorry",
+        "so sorry",
+        "sorry i",
+    ]
