@@ -253,11 +253,13 @@ def test_the_yardstick_is_known_sets() -> None:
     low, high = points[0], points[-1]
     between = concluded(rung("words", (low.auroc + high.auroc) / 2))
     told = next(reason for reason in between.reasons if "known sets" in reason)
-    assert "lies above" in told
-    assert "and below" in told
+    assert " is above" in told or " is like" in told
+    assert ", below" in told
     top = next(r for r in concluded(rung("words", 0.999)).reasons if "known sets" in r)
-    assert high.name in top
+    assert f"is above {high.name}" in top
     assert "below" not in top
+    same = next(r for r in concluded(rung("words", low.auroc)).reasons if "known sets" in r)
+    assert f"is like {low.name}" in same
 
 
 def test_reference_points_are_there_with_their_origin() -> None:
@@ -299,11 +301,11 @@ def test_confounds_worth_acting_on() -> None:
     assert "Truncation differs by side: 0.0% of chosen and 22.5% of rejected" in text
     assert "Stop reason" not in text, "it is the same thing"
     assert "100.0% of pairs were decoded differently" in text
-    assert "ChatML marks in 10.0% of chosen" in text
-    assert "2 pairs (0.5%): contradictions" in text
-    assert "exact duplicates" not in text, "one in 400 is not worth a sentence"
+    assert "ChatML marks: in 10.0% of chosen" in text
+    assert "2 pairs (0.5%) contradict another" in text
+    assert "repeats an earlier one" not in text, "one in 400 is not worth a sentence"
     assert "3 pairs have a prompt of AdvBench" in text
-    assert "5 pairs have a prompt that test has too, and 6" in text
+    assert "Prompts that test has too: 5 pairs with the same, and 6 pairs" in text
     steps = " ".join(found.advice)
     for step in ("same decoding", "Remove duplicates", "contradictory", "AdvBench", "remains of templates"):
         assert step in steps

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from collected_by_hand import collected_by_hand
 
-from backfire.auditing.cue_examples import AROUND, CUT, neighbours, quoted
+from backfire.auditing.cue_examples import AROUND, CUT, phrases_of_two, quoted
 from backfire.auditing.folds import make_split
 from backfire.auditing.shortcuts import shortcuts
 from backfire.report.audit_answer import Shortcut
@@ -149,9 +149,6 @@ def test_every_cue_can_be_quoted() -> None:
         assert quoted("Some text, such as this one.", cue.name, "surface")
 
 
-def test_neighbours_are_the_phrases_with_a_word() -> None:
-    assert neighbours(["So: sorry, I am. Sorry!", "not sorryish"], "sorry") == [
-        "am sorry",
-        "so sorry",
-        "sorry i",
-    ]
+def test_phrases_of_two_words() -> None:
+    found = phrases_of_two(["So: sorry, I’m Sorry!", "isn't"])
+    assert found == {("so", "sorry"), ("sorry", "i’m"), ("i’m", "sorry")}

@@ -35,7 +35,7 @@ def advice(
     looks = [cue for cue in shortcuts if cue.family not in ("refusal", "words")]
     if looks:
         steps.append(
-            f"Even out {looks[0].cue} between the sides, or filter by it: sort the pairs by the per-pair column, look at"
+            f"Even out {looks[0].cue.split(' above ')[0]} between the sides, or filter by it: sort the pairs by the per-pair column, look at"
             " the easiest ones, and audit what is left again."
         )
     elif shortcuts and level != "none found":

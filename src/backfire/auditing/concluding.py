@@ -65,7 +65,7 @@ def conclude(
     level, told = _level(pairs, rungs, reason)
     reasons = [told]
     if rungs:
-        reasons += _beyond_decisions(rungs)
+        reasons += _beyond_decisions(rungs, level)
     if leak is not None:
         if leak.fixed and level == "none found":
             level = "some"
@@ -144,10 +144,12 @@ def accuracy_text(found: Accuracy) -> str:
     return f"{found.accuracy:.1%} [{found.low:.1%}, {found.high:.1%}] (swapped labels {found.control:.1%})"
 
 
-def _beyond_decisions(rungs: Sequence[Rung]) -> list[str]:
+def _beyond_decisions(rungs: Sequence[Rung], level: Level) -> list[str]:
     """The total against what is left among pairs whose sides decide alike."""
     measured = [rung for rung in rungs if rung.decision_matched.auroc is not None]
     if not measured:
+        if level in ("none found", "unknown"):
+            return []
         why = next(
             (r.decision_matched.reason for r in rungs if r.decision_matched.reason), "too few such pairs"
         )
@@ -173,6 +175,8 @@ def _beyond_decisions(rungs: Sequence[Rung]) -> list[str]:
             f"{among}, against {best.pointwise.auroc:.3f} over all pairs: that much of the label is no decision to refuse"
             " or to comply."
         ]
+    if level in ("none found", "unknown"):
+        return []
     if high - low > WIDEST:
         return [f"{among}: too unstable to say what is left beyond refusing or complying."]
     return [
@@ -234,11 +238,13 @@ def _yardstick(rungs: Sequence[Rung], points: Sequence[ReferencePoint]) -> list[
     rung = best_rung(comparable)
     known = sorted((p for p in points if p.rung == rung.rung), key=lambda point: point.auroc)
     value = rung.pointwise.auroc
-    below = [point for point in known if point.auroc <= value]
-    above = [point for point in known if point.auroc > value]
-    told = [f"above {_point(below[-1])}"] if below else []
+    like = [point for point in known if point.low <= value <= point.high]
+    below = [point for point in known if point.high < value]
+    above = [point for point in known if point.low > value]
+    told = [f"like {_point(point)}" for point in like]
+    told += [f"above {_point(below[-1])}"] if below else []
     told += [f"below {_point(above[0])}"] if above else []
-    return [f"Beside known sets, not 50%: on {rung.rung}, {value:.3f} lies {' and '.join(told)}."]
+    return [f"Beside known sets, not 50%: on {rung.rung}, {value:.3f} is {', '.join(told)}."]
 
 
 def _point(point: ReferencePoint) -> str:

@@ -8,6 +8,17 @@ from backfire.report.audit_estimates import Share
 ALPHA = 0.05
 MANY = 0.01
 """Share of pairs from which repeats, evaluation items and debris on both sides alike are worth a sentence."""
+REPEATS = {
+    "exact duplicates": ("repeats an earlier one exactly", "repeat an earlier one exactly"),
+    "contradictions": (
+        "contradicts another with the same two responses",
+        "contradict another with the same two responses",
+    ),
+    "near duplicates": ("nearly repeats another", "nearly repeat another"),
+    "repeated prompts": ("has the prompt of an earlier one", "have the prompt of an earlier one"),
+    "near-duplicate prompts": ("has nearly the prompt of another", "have nearly the prompt of another"),
+}
+"""For each kind of `repeats.repeats`, what one pair and what several do."""
 
 
 def confounded(found: Confounds) -> list[str]:
@@ -25,24 +36,25 @@ def confounded(found: Confounds) -> list[str]:
     if found.decoding_differs is not None and found.decoding_differs.hits:
         told.append(f"{rate(found.decoding_differs)} of pairs were decoded differently on their two sides.")
     told += [
-        f"{remains.what} in {sides(remains)}"
+        f"{remains.what}: in {sides(remains)}"
         + (", more often on one side." if uneven(remains, tests=len(found.debris)) else ".")
         for remains in found.debris
         if worth_telling(remains, tests=len(found.debris))
     ]
     told += [
-        f"{repeat.pairs.hits:,} pairs ({rate(repeat.pairs)}): {repeat.what}."
+        f"{pairs(repeat.pairs.hits)} ({rate(repeat.pairs)}) {plural(repeat.pairs.hits, *REPEATS[repeat.what])}."
         for repeat in found.repeats
         if repeat.pairs.hits and (repeat.what == "contradictions" or (repeat.pairs.rate or 0) >= MANY)
     ]
     told += [
-        f"{one.pairs.hits:,} pairs have a prompt of {one.name}: a score on it after training on them is contaminated."
+        f"{pairs(one.pairs.hits)} {plural(one.pairs.hits, 'has', 'have')} a prompt of {one.name}: a score on it after"
+        " training on them is contaminated."
         for one in found.evaluation_sets
     ]
     if found.overlap is not None and (found.overlap.exact.hits or found.overlap.near.hits):
         told.append(
-            f"{found.overlap.exact.hits:,} pairs have a prompt that {found.overlap.other} has too, and"
-            f" {found.overlap.near.hits:,} one that is nearly the same."
+            f"Prompts that {found.overlap.other} has too: {pairs(found.overlap.exact.hits)} with the same, and"
+            f" {pairs(found.overlap.near.hits)} with nearly the same."
         )
     return told
 
@@ -67,3 +79,11 @@ def sides(found: Counted) -> str:
 
 def rate(found: Share) -> str:
     return "none" if found.rate is None else f"{found.rate:.1%}"
+
+
+def plural(count: int, one: str, several: str) -> str:
+    return one if count == 1 else several
+
+
+def pairs(count: int) -> str:
+    return f"{count:,} {plural(count, 'pair', 'pairs')}"

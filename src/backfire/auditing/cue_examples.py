@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import pairwise
 
 from backfire.judges import REFUSAL_PHRASES
 from backfire.texts import CUES
@@ -13,7 +14,9 @@ AROUND = 60
 """Characters quoted on either side of a cue."""
 CUT = "…"
 
-_WORD = r"[A-Za-z0-9_'\x80-\U0010ffff]"
+_BETWEEN = r"\x00-&(-/:-@\[-^`{-\x7f"
+_WORD, _GAP = f"[^{_BETWEEN}]", f"[{_BETWEEN}]+"
+"""As `texts` splits words: ASCII letters, digits, `_`, `'` and everything beyond ASCII are of words."""
 _PLACES: dict[str, str] = {
     "blank lines": r"\n[ \t]*\n",
     "indented lines": r"(?m)^[ \t]+\S",
@@ -68,29 +71,20 @@ def quoted(text: str, cue: str, rung: str) -> str:
     return (CUT if first else "") + text[first:last] + (CUT if last < len(text) else "")
 
 
-def words_pattern(phrase: str, before: str = "", after: str = "") -> re.Pattern[str]:
-    """Finds the words of a phrase as `texts` splits words, whatever stands between them."""
-    words = r"[^\w'\x80-\U0010ffff]+".join(re.escape(word) for word in phrase.split())
-    return re.compile(rf"{before}(?<!{_WORD}){words}(?!{_WORD}){after}", re.IGNORECASE)
-
-
-def neighbours(texts: list[str], word: str) -> list[str]:
-    """Every phrase of two words that `word` is part of in these texts, in lower case."""
-    gap = r"[^A-Za-z0-9_'\x80-\U0010ffff]+"
-    around = words_pattern(word, rf"(?:({_WORD}+){gap})?", rf"(?={gap}({_WORD}+)|)")
-    found: set[str] = set()
+def phrases_of_two(texts: list[str]) -> set[tuple[str, str]]:
+    """Every two words in lower case that follow one another in a text."""
+    words, found = re.compile(f"{_WORD}+"), set[tuple[str, str]]()
     for text in texts:
-        for place in around.finditer(text):
-            before, after = place.groups()
-            found |= {f"{before} {word}"} if before else set()
-            found |= {f"{word} {after}"} if after else set()
-    return sorted(phrase.lower() for phrase in found)
+        told = words.findall(text.lower())
+        found.update(pairwise(told))
+    return found
 
 
 @cache
 def _pattern(cue: str, rung: str) -> re.Pattern[str] | None:
     if rung == "words":
-        return words_pattern(cue)
+        words = _GAP.join(re.escape(word) for word in cue.split())
+        return re.compile(f"(?<!{_WORD}){words}(?!{_WORD})", re.IGNORECASE)
     if cue == "refusal phrase":
         return re.compile("|".join(re.escape(phrase).replace("'", "['’‘]") for phrase in REFUSAL_PHRASES))
     if cue in GROUPS:

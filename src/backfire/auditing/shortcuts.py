@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from backfire.auditing.collected import KINDS, Collected, Ints
-from backfire.auditing.cue_examples import neighbours, quoted
+from backfire.auditing.cue_examples import phrases_of_two, quoted
 from backfire.auditing.cue_loss import SPARSE_PAIRS, dense_losses, sparse_losses
 from backfire.auditing.cue_scan import (
     Scan,
@@ -129,21 +129,21 @@ def _losses_of_words(
 ) -> list[Loss]:
     part = split.part(SPARSE_PAIRS)
     few = text.take(pa.array(part))
-    texts = few["chosen"].to_pylist() + few["rejected"].to_pylist()
+    twos = phrases_of_two(few["chosen"].to_pylist() + few["rejected"].to_pylist())
     rows = words[np.concatenate([part, part + split.pairs])]
     return sparse_losses(
-        rows, [_columns_with(phrase, texts, vocabulary) for phrase in phrases], split.subset(part)
+        rows, [_columns_with(phrase, twos, vocabulary) for phrase in phrases], split.subset(part)
     )
 
 
-def _columns_with(phrase: str, texts: list[str], vocabulary: Vocabulary) -> Ints:
+def _columns_with(phrase: str, twos: set[tuple[str, str]], vocabulary: Vocabulary) -> Ints:
     """The phrase's own column, and those of the phrases of two words that contain it."""
     own = _columns(phrase, vocabulary)
     if " " in phrase:
         return np.setdiff1d(own, [c for word in phrase.split() for c in _columns(word, vocabulary)])
-    whole = neighbours(texts, phrase)
-    longer = vocabulary.features(pa.array(whole, pa.large_string())).indices
-    others = {word for pair in whole for word in pair.split()} - {phrase}
+    whole = sorted(two for two in twos if phrase in two)
+    longer = vocabulary.features(pa.array([" ".join(two) for two in whole], pa.large_string())).indices
+    others = {word for two in whole for word in two} - {phrase}
     alone = vocabulary.features(pa.array(sorted(others), pa.large_string())).indices
     return np.union1d(own, np.setdiff1d(longer, alone))
 
