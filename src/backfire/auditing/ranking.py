@@ -82,13 +82,14 @@ def auroc_slopes(scores: Values, chosen: NDArray[np.bool_], cells: list[Cell]) -
 
 
 def free_of_scale(slopes: Values, scores: Values) -> Values:
-    """Smoothed slopes less what they say of stretching all scores, which changes no order."""
+    """Smoothed slopes less what they say of moving or stretching all scores, which changes no order."""
     size = np.abs(slopes)
     if not size.any():
         return slopes
+    slopes = slopes - float(slopes.sum()) / float(size.sum()) * size
     apart = scores - np.average(scores, weights=size)
     spread = float(np.sum(size * apart**2))
-    return slopes if spread == 0 else slopes - float(slopes @ scores) / spread * size * apart
+    return slopes if spread == 0 else slopes - float(slopes @ apart) / spread * size * apart
 
 
 def slopes_at_zero(scores: Values) -> Values:
