@@ -130,10 +130,16 @@ def test_a_ranked_recipe_takes_stored_scores_and_scores_what_lacks_one(
 
 def test_audit(work: Path, pairs: Path, tiny_llama: Path) -> None:
     out = work / "audit.json"
-    result = run("audit", pairs, "--policy", tiny_llama, "--controls", 3, "--json", out)
+    result = run("audit", pairs, "--policy", tiny_llama, "--json", out)
     report = json.loads(out.read_text())
     assert report["pairs"] == 32
-    assert [rung["rung"] for rung in report["separability"]] == ["length", "surface", "ngrams", "hidden"]
+    assert [rung["rung"] for rung in report["separability"]] == [
+        "length",
+        "surface",
+        "words",
+        "characters",
+        "hidden",
+    ]
     assert "Conclusion" in result.stdout
 
 
@@ -143,7 +149,7 @@ def test_audit_takes_a_template_for_a_policy_without_one(
     bare = tmp_path / "bare"
     shutil.copytree(tiny_llama, bare)
     (bare / "chat_template.jinja").rename(tmp_path / "mine.jinja")
-    command = ("audit", pairs, "--policy", bare, "--controls", 1)
+    command = ("audit", pairs, "--policy", bare)
     assert "--chat-template FILE" in run(*command, code=2).stderr
     assert "hidden" in run(*command, "--chat-template", tmp_path / "mine.jinja").stdout
     refused = run("audit", pairs, "--chat-template", tmp_path / "mine.jinja", code=2)

@@ -36,7 +36,7 @@ def test_alpaca_eval_outputs_become_pairs_and_are_audited(real_data: Path, tmp_p
     assert "sample with n of 2 or more" in empty.stderr
 
     out = tmp_path / "audit.json"
-    run("audit", tmp_path / "pairs", "--max-pairs", 200, "--controls", 1, "--json", out)
+    run("audit", tmp_path / "pairs", "--max-pairs", 200, "--json", out)
     report = json.loads(out.read_text())
     assert report["pairs"] == 200
     assert report["source_leak"], "the pairs' own columns say who wrote each side"

@@ -19,7 +19,7 @@ targets:
   - {{family: llama, policy: "organism:llama/target", responders: [{{role: self, model: "organism:llama/target"}}]}}
 recipes: [original, gpt4o+self]
 decoding: {{max_new_tokens: 4}}
-audit: {{controls: 1, hidden: false}}
+audit: {{hidden: false}}
 training: {{lr: 1e-3, batch_size: 64, max_length: 256}}
 attacks:
   harmful: {{asked: {attack}}}

@@ -111,7 +111,7 @@ def test_organisms_own_sets_judges_audit_and_general_tasks_run_in_a_study(
         prompts=f"{MEMBER}prompts/train",
         human=f"{MEMBER}human",
         decoding={"max_new_tokens": 6},
-        audit={"hidden": True, "controls": 1, "max_pairs": 60},
+        audit={"hidden": True, "max_pairs": 60},
         training={"lr": 1e-4, "batch_size": 32, "max_length": 128},
         attacks={
             "harmful": {"direct": f"{MEMBER}prompts/direct"},
@@ -139,7 +139,8 @@ def test_organisms_own_sets_judges_audit_and_general_tasks_run_in_a_study(
             assert [rung["rung"] for rung in cell["separability"]] == [
                 "length",
                 "surface",
-                "ngrams",
+                "words",
+                "characters",
                 "hidden",
             ]
     original = next(c for c in results["cells"] if c["recipe"] == "original")

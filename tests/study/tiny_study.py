@@ -42,7 +42,7 @@ def tiny_settings(folder: Path, **changes: Any) -> dict[str, Any]:
         ],
         "recipes": ["gpt4o+self", "self+rm"],
         "decoding": {"max_new_tokens": 12},
-        "audit": {"hidden": False, "controls": 1},
+        "audit": {"hidden": False},
         "training": {"lr": 1e-4, "batch_size": 4, "save_dtype": "float32"},
         "attacks": {
             "harmful": {"direct": write_prompts(folder, "direct.jsonl", {"direct": 6})},

@@ -48,7 +48,7 @@ class Crossfitted:
     bits: Values
     """[pairs]"""
     bits_swapped: Values
-    """The same on the first swap's labels: [pairs], or empty."""
+    """The same on the first swaps' labels: [pairs, at most VARIANCES]."""
     strata: dict[int, Crossfit]
     """AUROC within one stratum alone, for those that were asked for."""
 
@@ -77,7 +77,7 @@ def crossfit(
     paired = smoother_of(differences(rows), folds)
     margins = (paired.held_out(signs) * signs).astype(np.float64)
     right, information, bits = _pairwise(paired, margins, folds)
-    swapped = bits[:, 1] if signs.shape[1] > 1 else np.zeros(0)
+    swapped = bits[:, 1 : 1 + VARIANCES]
     return Crossfitted(
         area(strata), accuracy, right, information, scores[:, 0], margins[:, 0], bits[:, 0], swapped, of_each
     )

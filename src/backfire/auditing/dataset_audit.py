@@ -185,6 +185,19 @@ def audit(
         conclusion = conclude(collected.pairs, rungs, leak, found, confounds, contrast, points, reason)
         best = most_informative(ladder, collected)
         written = best is not None and file is not None and write_column(file, best, collected)
+    settings = {
+        "seed": seed,
+        "controls": controls,
+        "folds": folds,
+        "max_pairs": max_pairs,
+        "penalty": PENALTY,
+        "judge": collected.judge,
+        "sample": len(collected.sample),
+        "policy": None if model is None else model.name,
+        "policy_pairs": None if model is None else policy_pairs,
+        "embedder": None if encoder is None else encoder.name,
+        "overlap_with": None if confounds.overlap is None else confounds.overlap.other,
+    }
     return AuditReport(
         backfire=version("backfire"),
         dataset=data.origin,
@@ -210,19 +223,7 @@ def audit(
         reference_points=tuple(point for point in points if any(point.rung == r.rung for r in rungs)),
         conclusion=conclusion,
         interval=INTERVAL,
-        settings={
-            "seed": seed,
-            "controls": controls,
-            "folds": folds,
-            "max_pairs": max_pairs,
-            "penalty": PENALTY,
-            "judge": collected.judge,
-            "sample": len(collected.sample),
-            "policy": None if model is None else model.name,
-            "policy_pairs": None if model is None else policy_pairs,
-            "embedder": None if encoder is None else encoder.name,
-            "overlap_with": None if confounds.overlap is None else confounds.overlap.other,
-        },
+        settings={name: value for name, value in settings.items() if value is not None},
         seconds=steps.seconds,
     )
 

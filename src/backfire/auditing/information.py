@@ -10,6 +10,8 @@ from backfire.auditing.collected import Ints
 Values = NDArray[np.float64]
 
 STEPS = 12
+SETTLED = 1e-6
+"""Newton's steps of a labelling end below this; the next one would be about its square."""
 
 
 def bits_of(margins: Values, folds: Ints) -> tuple[Values, Values]:
@@ -33,13 +35,18 @@ def bits_of(margins: Values, folds: Ints) -> tuple[Values, Values]:
 def _slope(margins: Values) -> Values:
     """argmax over a >= 0 of sum log sigmoid(a margin), for each column; Newton steps, at most twice as far each time."""
     size = np.sqrt(np.mean(margins**2, axis=0))
-    unit = margins / np.where(size > 0, size, 1)
-    found = np.zeros(margins.shape[1])
+    unit = np.ascontiguousarray((margins / np.where(size > 0, size, 1)).T)
+    found = np.zeros(len(unit))
+    moving = np.arange(len(unit))
     for _ in range(STEPS):
-        wrong = 1 / (1 + np.exp(np.clip(found * unit, -60, 60)))
-        gradient = np.sum(unit * wrong, axis=0) - PRIOR * found
-        curvature = np.sum(unit**2 * wrong * (1 - wrong), axis=0) + PRIOR
-        found = np.clip(found + gradient / curvature, 0, 2 * found + 1)
+        now, values = found[moving], unit[moving]
+        wrong = 1 / (1 + np.exp(np.clip(now[:, None] * values, -60, 60)))
+        gradient = np.sum(values * wrong, axis=1) - PRIOR * now
+        curvature = np.sum(values**2 * (wrong - wrong**2), axis=1) + PRIOR
+        found[moving] = np.clip(now + gradient / curvature, 0, 2 * now + 1)
+        moving = moving[np.abs(found[moving] - now) > SETTLED * (1 + now)]
+        if not len(moving):
+            break
     return np.where(size > 0, found / np.where(size > 0, size, 1), 0)
 
 

@@ -57,7 +57,7 @@ class Measured:
     bits: Values
     """Pointwise V-information: [pairs]."""
     bits_swapped: Values
-    """The same on the first swap's labels, on the pairs of the control."""
+    """The same on the first swaps' labels: [pairs of the control, at most 20]."""
     strata: dict[int, Number]
     """AUROC within each stratum that was asked for."""
 

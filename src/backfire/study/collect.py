@@ -144,6 +144,7 @@ def _provenance(cell: Cell, run: RunFolder) -> dict[str, Any]:
         "pairs": f"cells/{cell.folder_name}/pairs",
         "pairs_digest": manifest_digest(folder / "pairs"),
         "audit": f"cells/{cell.folder_name}/audit/audit.json",
+        "audit_page": f"cells/{cell.folder_name}/audit/index.html",
         "trained_policy": f"cells/{cell.folder_name}/policy",
         "policy_digest": manifest_digest(folder / "policy"),
         "command": f"backfire train dpo {cell.policy} cells/{cell.folder_name}/pairs --out NEW",

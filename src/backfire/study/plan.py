@@ -107,8 +107,10 @@ class AuditSettings(_Part):
     """How pairs are audited before training."""
 
     hidden: bool = True
-    """Whether the target's hidden states are probed too."""
-    controls: int = Field(default=19, ge=1)
+    """Whether the target's hidden states are probed too, and how likely it finds either side."""
+    policy_pairs: int = Field(default=1000, ge=30)
+    """At most so many pairs are read by the target."""
+    controls: int = Field(default=199, ge=199)
     """Refits with sides swapped at random, to which the probes are compared."""
     max_pairs: int | None = Field(default=None, ge=30)
     """Audit a random sample of so many pairs."""

@@ -11,6 +11,8 @@ from typing import Any
 
 from backfire.errors import StudyError
 from backfire.records import Prompt, Response
+from backfire.report.audit_answer import SCHEMA as AUDIT_SCHEMA
+from backfire.report.audit_answer import PerPair
 from backfire.store import Ledger, read_json, write_json
 from backfire.study.cells import SFT, Cell, Draw, RunFolder
 from backfire.study.inputs import identity_of, open_human, open_prompts, tasks_identity
@@ -174,28 +176,44 @@ def audit_stage(run: RunFolder, cell: Cell) -> Stage:
     """Say what the label of the cell's pairs encodes, before anything is trained on it."""
     pairs = run.cell(cell) / "pairs"
     settings = cell.study.audit
+    exact = cell.world is not None and "exact" in cell.study.attacks.judges
 
     def make(aside: Path) -> dict[str, Any] | None:
         if not pairs_built(run, cell):
             return {"skipped": "no pairs"}
         from backfire.auditing import audit
+        from backfire.report import write_audit, write_audit_page
 
         report = audit(
             pairs,
             policy=cell.policy if settings.hidden else None,
+            policy_pairs=settings.policy_pairs,
+            judge=open_judge("exact", cell.world) if exact else None,
             controls=settings.controls,
             max_pairs=settings.max_pairs,
+            per_pair=aside / "pairs.parquet",
             seed=cell.seed,
         )
-        write_json(aside / "audit.json", report.as_dict())
+        told = {"dataset": f"cells/{cell.folder_name}/pairs", "per_pair": _beside(report.per_pair)}
+        report = report.model_copy(update=told)
+        write_audit(aside / "audit.json", report)
+        write_audit_page(report, aside / "index.html")
         return None
 
     def configuration() -> Configuration:
         inputs = [manifest_digest(pairs), identity_of(cell.policy)]
-        return {"stage": "audit", "seed": cell.seed, "settings": settings.model_dump(), "inputs": inputs}
+        about = {"settings": settings.model_dump(), "exact": exact, "schema": AUDIT_SCHEMA}
+        return {"stage": "audit", "seed": cell.seed, **about, "inputs": inputs}
 
     folder = run.cell(cell) / "audit"
     return Stage(f"audit {cell.folder_name}", folder, [f"pair {cell.folder_name}"], configuration, make)
+
+
+def _beside(found: PerPair | None) -> PerPair | None:
+    """The column's file as its reader finds it: beside the answer."""
+    if found is None or found.file is None:
+        return found
+    return found.model_copy(update={"file": Path(found.file).name})
 
 
 def train_stage(run: RunFolder, cell: Cell) -> Stage:
