@@ -247,3 +247,49 @@ def test_messages_are_spelled_as_json_spells_them() -> None:
     spelled = block.column("messages")[0].as_py()
     assert json.loads(spelled) == row["prompt"]
     assert not re.search(r'": |, "', spelled.replace(json.dumps(odd, ensure_ascii=False), ""))
+
+
+START = "\n\nHuman: x\n\nAssistant:"
+TRAPS: dict[str, list[Row | bytes]] = {
+    "standard": [
+        b'{"prompt": "p", "chosen": "a", "rejected": "b", "n": Inf}',
+        b'{"prompt": "p", "chosen": "a", "rejected": "b", "n": [-NaN ]}',
+        b'{"prompt": "p", "chosen": "\xff", "rejected": "b"}',
+        b'{"prompt": "p", "chosen": "a", "rejected": "b"}}',
+        b'{"prompt": {"p": 1}, "chosen": "a", "rejected": "b"',
+    ],
+    "transcript": [
+        {"chosen": f"{START} a\n\nHuman: b", "rejected": f"{START} a\n\nHuman: c"},
+        {"chosen": f"{START} a", "rejected": f"{START} c\n\nAssistant: d"},
+        {"chosen": f"{START} a", "rejected": f"\n{START} b"},
+        {"chosen": f"\n\nHuman: \x1dA{START} a", "rejected": f"\n\nHuman: \x1dA{START} b"},
+        {"chosen": "\n\nAssistant: a", "rejected": "\n\nAssistant: b"},
+    ],
+    "conversational": [
+        {
+            "prompt": [user("\x00\x7f"), assistant("\b"), user("x")],
+            "chosen": [assistant("a")],
+            "rejected": [assistant("b")],
+        },
+        {"prompt": [], "chosen": [assistant("a")], "rejected": [assistant("b")]},
+        {"prompt": [user("p")], "chosen": [assistant("a"), user("u")], "rejected": [assistant("b")]},
+    ],
+    "whole": [
+        {"chosen": [user("a"), assistant("b")], "rejected": [assistant("a"), assistant("c")]},
+        {"chosen": [user("a"), assistant("b")], "rejected": [user("a"), user("b"), assistant("c")]},
+    ],
+}
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_traps_among_many_sound_rows(tmp_path: Path, name: str) -> None:
+    sound = [json.dumps(FORMS[name][1](*PAIRS[0])).encode() for _ in range(40)]
+    traps = [trap if isinstance(trap, bytes) else json.dumps(trap).encode() for trap in TRAPS[name]]
+    lines = [line for index, trap in enumerate(traps) for line in (*sound[5 * index : 5 * index + 5], trap)]
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"\n".join([*lines, *sound]))
+    plan = open_preferences(path)._plan
+    schema = wanted(plan)
+    assert schema is not None
+    assert table_of(Lines.of(path.read_bytes()), schema) is not None
+    agree(path)

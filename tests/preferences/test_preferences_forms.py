@@ -153,6 +153,15 @@ def test_labelled_completions_are_paired_within_a_prompt() -> None:
     assert preferences.columns["preference"] == ("label",)
 
 
+def test_alike_completions_are_both_left_out() -> None:
+    rows = [
+        {"prompt": "a", "completion": text, "label": label} for text, label in ((" x", 1), ("y", 1), ("x", 0))
+    ]
+    preferences = open_preferences(rows)
+    assert read(preferences) == []
+    assert preferences.defects == {"identical sides": [1, 3], "unpaired": [2]}
+
+
 def test_preferred_response_and_its_source_come_first() -> None:
     row = FORMS["safe rlhf"][1](*PAIRS[0])
     preferences = open_preferences([row])

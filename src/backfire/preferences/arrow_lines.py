@@ -63,7 +63,7 @@ def _read(lines: Lines, wanted: pa.Schema, odd: set[int]) -> pa.Table | None:
     if raw is None or len(odd) > count // MANY + 1:
         return None
     table, _ = _parsed(raw, wanted)
-    if table is None:
+    if table is None or len(table) != count:
         odd |= _undecodable(lines)
         refused = _refused(lines, raw, wanted, count // MANY + 1)
         raw = None if refused is None else _blanked(lines, odd | refused)
@@ -100,24 +100,30 @@ def _parsed(raw: bytes | bytearray | memoryview, wanted: pa.Schema) -> tuple[pa.
 
 
 def _refused(lines: Lines, raw: bytes | bytearray, wanted: pa.Schema, most: int) -> set[int] | None:
-    """The lines that Arrow names when it refuses, and the one before each, since it may see a surplus brace too late."""
+    """The lines that Arrow refuses or takes for several objects; None if there are more than `most`.
+
+    Arrow mostly names the row; where it does not, halving finds the line.
+    """
     refused: set[int] = set()
     view = memoryview(raw)
-    start = 0
-    while start < len(lines.starts):
+    count, start, stop = len(lines.starts), 0, 0
+    while start < count and len(refused) <= most:
         begin = int(lines.starts[start])
-        stop = max(start + 1, int(np.searchsorted(lines.stops, begin + WINDOW, side="right")))
+        if stop <= start:
+            stop = max(start + 1, int(np.searchsorted(lines.stops, begin + WINDOW, side="right")))
         table, why = _parsed(view[begin : int(lines.stops[stop - 1])], wanted)
-        named = _ROW.search(why)
-        if table is not None or named is None:
+        if table is not None and len(table) == stop - start:
             start = stop
-            continue
-        row = min(start + int(named.group(1)), len(lines.starts) - 1)
-        refused |= {row} if "changed from" in why else {max(row - 1, 0), row}
-        if len(refused) > 2 * most:
-            return None
-        start = row + 1
-    return refused
+        elif named := _ROW.search(why):
+            row = min(start + int(named.group(1)), stop - 1)
+            refused.add(row)
+            start, stop = row + 1, 0
+        elif stop - start == 1:
+            refused.add(start)
+            start = stop
+        else:
+            stop = (start + stop) // 2
+    return refused if len(refused) <= most else None
 
 
 def _undecodable(lines: Lines) -> set[int]:
