@@ -18,8 +18,10 @@ from backfire.report.audit_answer import Loss
 
 SWAPS = 24
 """Label swaps that each refit is repeated on."""
+DENSE_PAIRS = 5_000
+"""Probes on surface cues are refitted on at most so many pairs, drawn by whole prompts."""
 SPARSE_PAIRS = 1_000
-"""Probes on n-grams are refitted on at most so many pairs, drawn by whole prompts."""
+"""Probes on words likewise."""
 
 
 class _Probe(NamedTuple):

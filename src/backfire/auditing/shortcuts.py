@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from backfire.auditing.collected import KINDS, Collected, Ints
 from backfire.auditing.cue_examples import phrases_of_two, quoted
-from backfire.auditing.cue_loss import SPARSE_PAIRS, dense_losses, sparse_losses
+from backfire.auditing.cue_loss import DENSE_PAIRS, SPARSE_PAIRS, dense_losses, sparse_losses
 from backfire.auditing.cue_scan import (
     Scan,
     effect,
@@ -55,7 +55,8 @@ def shortcuts(collected: Collected, split: Split, words: Any, vocabulary: Vocabu
     """At most MOST cues whose family-wise p is at most LEVEL, the most telling first; none where none is.
 
     words: CSR [2 * sample, vocabulary.width], chosen rows first. Everything is measured on the sample. Intervals are
-    not corrected for the cues' having been picked. The loss of words is that of refits on at most 1,000 pairs.
+    not corrected for the cues' having been picked. Losses are those of refits on a part of large samples
+    (`cue_loss`).
     """
     split = split.subset(collected.sample)
     if too_few(split):
@@ -119,7 +120,9 @@ def _losses(
 ) -> list[Loss]:
     on_surface = [cue.column for cue, _ in named if cue.rung == "surface"]
     in_words = [name for cue, name in named if cue.rung == "words"]
-    surface = iter(dense_losses(cues, on_surface, split) if on_surface else [])
+    part = split.part(DENSE_PAIRS)
+    few = cues[np.concatenate([part, part + split.pairs])]
+    surface = iter(dense_losses(few, on_surface, split.subset(part)) if on_surface else [])
     inside = iter(_losses_of_words(in_words, words, split, text, vocabulary) if in_words else [])
     return [next(surface if cue.rung == "surface" else inside) for cue, _ in named]
 

@@ -11,12 +11,16 @@ from scipy import sparse
 
 from backfire.auditing.collected import Collected, Ints
 from backfire.auditing.folds import Split, too_few
-from backfire.auditing.measure import measure
+from backfire.auditing.measure import Measured, measure
 from backfire.auditing.ranking import cells_of
 from backfire.report.audit_answer import Combination, SourceLeak, TextTellsSource, WithinSource
 
 MOST_SOURCES = 200
 """Rarer sources count as one."""
+ALONE_PAIRS = 20_000
+"""Who wrote it is the only feature of at most so many pairs, drawn by whole prompts: more would not sharpen it."""
+TEXT_PAIRS = 1_500
+"""Text is asked for its source, or compared within one, on at most so many pairs, drawn in the same way."""
 COMBINATIONS = 50
 SOURCE_PAIRS = 5
 """Pairs of sources that the text is asked to tell apart: the commonest ones."""
@@ -49,7 +53,7 @@ def source_leak(collected: Collected, split: Split, features_of_sample: Any) -> 
     chosen, rejected = ({names[i] for i in np.flatnonzero(counts)} for counts in (on_chosen, on_rejected))
     fixed = not chosen & rejected
     reason = too_few(split) or too_few(sides.split)
-    alone = None if reason else measure(_one_hot(sides), sides.split)
+    alone = None if reason else _alone(sides)
     sampled, at_known, at_sample = np.intersect1d(known, collected.sample, return_indices=True)
     read = _Sides(codes[at_known], names, split.subset(sampled))
     text = _rows_of(features_of_sample, at_sample)
@@ -87,6 +91,12 @@ def _combinations(codes: Ints, names: tuple[str, ...]) -> tuple[Combination, ...
     )
 
 
+def _alone(sides: _Sides) -> Measured:
+    part = sides.split.part(ALONE_PAIRS)
+    few = _Sides(sides.codes[part], sides.names, sides.split.subset(part))
+    return measure(_one_hot(few).toarray(), few.split)
+
+
 def _one_hot(sides: _Sides) -> sparse.csr_matrix:
     stacked = sides.codes.T.ravel()
     common = np.argsort(-np.bincount(stacked, minlength=len(sides.names)), kind="stable")[:MOST_SOURCES]
@@ -103,6 +113,10 @@ def _rows_of(features: Any, kept: Ints) -> Any:
     return features[np.concatenate([kept, kept + features.shape[0] // 2])]
 
 
+def _part(sides: _Sides, kept: Ints) -> Ints:
+    return kept[sides.split.subset(kept).part(TEXT_PAIRS)]
+
+
 def _text_tells_source(sides: _Sides, text: Any) -> tuple[TextTellsSource, ...]:
     """Relabelled so that the name first in the alphabet takes the place of chosen: the label takes no part."""
     first, second = sides.codes.min(axis=1), sides.codes.max(axis=1)
@@ -110,7 +124,7 @@ def _text_tells_source(sides: _Sides, text: Any) -> tuple[TextTellsSource, ...]:
     apart, counts = np.unique(met[first != second], return_counts=True)
     found: list[TextTellsSource] = []
     for meeting in apart[np.argsort(-counts, kind="stable")]:
-        inside = np.flatnonzero(met == meeting)
+        inside = _part(sides, np.flatnonzero(met == meeting))
         split = sides.split.subset(inside)
         if len(found) == SOURCE_PAIRS or too_few(split):
             continue
@@ -143,7 +157,7 @@ def _within_source(sides: _Sides, text: Any, fixed: bool, reason: str | None) ->
     width = len(sides.names)
     fewest = np.minimum(*(np.bincount(sides.codes[:, side], minlength=width) for side in (0, 1)))
     on_both = fewest >= FEWEST_SIDES
-    kept = np.flatnonzero(on_both[sides.codes].any(axis=1))
+    kept = _part(sides, np.flatnonzero(on_both[sides.codes].any(axis=1)))
     split = sides.split.subset(kept)
     if not len(kept):
         return WithinSource(
