@@ -117,3 +117,17 @@ def test_effect_and_its_interval_against_a_bootstrap() -> None:
 
 def test_a_cue_that_never_differs_has_no_effect() -> None:
     assert effect(np.ones(80), make_split(np.arange(40))) == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_a_cue_of_every_chosen_response_and_of_no_other_has_the_largest_effect() -> None:
+    split = make_split(np.arange(400), folds=5, controls=199, seed=0)
+    flag = np.repeat([0.0, 1.0], 400)
+    found, low, high, control = effect(flag, split)
+    assert found == -20
+    assert low < -20 < high < -15
+    assert abs(control) < 0.05
+    nearly = flag.copy()
+    nearly[500] = 0
+    assert -20 <= effect(nearly, split)[0] < -19
+    told = scan([rank_differences(np.stack([flag, np.arange(800.0)], axis=1), split)], split)
+    assert told.aurocs.tolist() == [1, 1]

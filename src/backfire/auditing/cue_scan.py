@@ -11,6 +11,7 @@ from scipy import sparse
 
 from backfire.auditing.estimate import clustered, share_interval
 from backfire.auditing.folds import Split
+from backfire.records.rates import Z95
 
 Values = NDArray[np.float64]
 
@@ -95,7 +96,7 @@ def _aurocs(differences: Any, signs: NDArray[np.float32], split: Split) -> Value
         ]
     )
     directions = np.sign(np.round(sums.sum(axis=0) - sums, 6))
-    found: Values = 0.5 + (directions * sums).sum(axis=0) / split.pairs
+    found: Values = np.clip(0.5 + (directions * sums).sum(axis=0) / split.pairs, 0, 1)
     return found
 
 
@@ -123,16 +124,21 @@ def effect(values: Values, split: Split) -> tuple[float, float, float, float]:
     """Cohen's d_z of one cue, values [2 * pairs], its 95% interval, prompts clustered, and the mean over the swaps.
 
     d_z = mean / standard deviation of the differences chosen - rejected (Cohen 1988). Its interval is the delta method's.
+    Where all pairs differ alike, d_z is that of one more pair without a difference, the root of their number.
     """
     apart = values[: split.pairs] - values[split.pairs :]
     size = float(np.sqrt(np.mean(apart**2)))
     mean, spread = float(apart.mean()), float(apart.std())
-    if spread < 1e-9 * max(size, 1e-300):
+    if size == 0:
         return 0.0, 0.0, 0.0, 0.0
-    found = mean / spread
-    scaled = (apart - mean) / spread
-    influence = (scaled - found / 2 * (scaled**2 - 1)) / split.pairs
-    half = 1.959963984540054 * float(np.sqrt(clustered(influence, split.groups)))
+    if spread * np.sqrt(split.pairs) < size:
+        found = float(np.copysign(np.sqrt(split.pairs), mean))
+        half = Z95 * float(np.sqrt(1 / split.pairs + 0.5))
+    else:
+        found = mean / spread
+        scaled = (apart - mean) / spread
+        influence = (scaled - found / 2 * (scaled**2 - 1)) / split.pairs
+        half = Z95 * float(np.sqrt(clustered(influence, split.groups)))
     means = apart.astype(np.float64) @ split.swaps / split.pairs
     swapped = means / np.sqrt(np.maximum(size**2 - means**2, 1e-300))
     return found, found - half, found + half, float(swapped.mean())
