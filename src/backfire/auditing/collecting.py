@@ -153,8 +153,20 @@ def _decisions(batch: pa.RecordBatch, sides: list[pa.Array], judge: Judge | None
     return found
 
 
+def first_prompts(keys: Keys, most: int) -> Ints:
+    """Indices, ascending, of at most `most` pairs: whole prompts, those with the smallest keys, whatever the order.
+
+    A prompt that does not fit ends the sample; one that would be alone in it is cut.
+    """
+    order = np.argsort(keys, kind="stable")
+    if len(keys) > most:
+        fitting = int(np.searchsorted(keys[order], keys[order[most]], "left"))
+        order = order[: fitting or most]
+    return np.sort(order)
+
+
 class _Sample:
-    """Holds the text of the `wanted` pairs whose prompts have the smallest keys among all that came by."""
+    """Holds the text of the `first_prompts` among all pairs that came by."""
 
     def __init__(self, wanted: int) -> None:
         self.wanted, self.limit = wanted, np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -180,7 +192,7 @@ class _Sample:
         return self.indices, table
 
     def _trim(self) -> None:
-        first = np.sort(np.argsort(self.keys, kind="stable")[: self.wanted])
+        first = first_prompts(self.keys, self.wanted)
         self.tables = [pa.concat_tables(self.tables).take(first)]
         self.keys, self.indices = self.keys[first], self.indices[first]
         self.limit = self.keys.max()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from backfire.auditing.artefacts import artefacts
 from backfire.auditing.collected import Collected, Ints, Keys
-from backfire.auditing.collecting import SAMPLE_PAIRS, collect
+from backfire.auditing.collecting import SAMPLE_PAIRS, collect, first_prompts
 from backfire.auditing.concluding import conclude
 from backfire.auditing.estimate import INTERVAL
 from backfire.auditing.evaluation_sets import evaluation_sets
@@ -114,7 +114,7 @@ def audit(
         source_columns: the columns that say who wrote chosen and rejected.
         overlap_with: another data set (such as the test split) whose prompts should not be among these.
         judge: says which responses refuse; by default the refusal phrases.
-        max_pairs: audit a sample of so many pairs, by prompt.
+        max_pairs: audit a sample of at most so many pairs: whole prompts, drawn by their content.
         per_pair: a .parquet, .jsonl or .csv file for each pair's V-information.
         controls: random swaps that each probe is refitted on; at least 199.
         folds: of the cross-fitting, grouped by prompt.
@@ -153,7 +153,7 @@ def audit(
     words = np.zeros((0, 0))
     vocabulary: Vocabulary | None = None
     if reason is None:
-        vocabulary, words = _text_rungs(collected, division, data, chosen, steps, ladder)
+        vocabulary, words = _text_rungs(collected, division, data, chosen, steps, ladder, not_run)
         _character_rung(collected, division, steps, ladder, not_run)
         if encoder is not None:
             _embedding_rung(encoder, collected, division, steps, ladder, not_run)
@@ -229,10 +229,10 @@ def audit(
 
 
 def _most(collected: Collected, most: int | None) -> Ints | None:
-    """The pairs with the smallest prompt keys, as `collect` samples them; None where there are no more."""
+    """The pairs that are audited, whole prompts as `collect` samples them; None for all."""
     if most is None or collected.pairs <= most:
         return None
-    return np.sort(np.argsort(collected.prompt_keys, kind="stable")[:most])
+    return first_prompts(collected.prompt_keys, most)
 
 
 def _opened(embedder: Any) -> Embedder:
@@ -251,6 +251,7 @@ def _text_rungs(
     chosen: Ints | None,
     steps: _Steps,
     ladder: list[Climbed],
+    not_run: list[NotRun],
 ) -> tuple[Vocabulary, Any]:
     """Length, surface cues and words, on all pairs; gives the words of the sample too."""
     every = np.arange(collected.pairs)
@@ -268,6 +269,9 @@ def _text_rungs(
             pa.chunked_array([c for side in sides for c in side.chunks]), "words", WORDS
         )
         words = _both(vocabulary, collected.text)
+        if reason := too_few(split.subset(collected.sample)):
+            not_run.append(NotRun(rung="words", reason=reason))
+            return vocabulary, words
         about = f"TF-IDF of {vocabulary.width:,} words and pairs of words"
         climbed = climb("words", about, words, collected.sample, collected, split)
         if len(collected.sample) < collected.pairs:
