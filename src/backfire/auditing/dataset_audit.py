@@ -79,6 +79,11 @@ class _Steps:
         self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - start
         part(1, 1)
 
+    def finish(self) -> None:
+        """All is done, though steps were left out."""
+        if self.progress is not None and self.done < self.total:
+            self.progress(self.total, self.total)
+
 
 def audit(
     dataset: Any,
@@ -136,7 +141,7 @@ def audit(
         check_file(file)
     model = None if policy is None else open_policy(policy)
     encoder = None if embedder is None else _opened(embedder)
-    steps = _Steps(progress, total=30)
+    steps = _Steps(progress, total=22 + 4 * (encoder is not None) + 12 * (model is not None))
     data = open_preferences(
         dataset, config=config, split=split, revision=revision, columns=columns, source_columns=source_columns
     )
@@ -185,6 +190,7 @@ def audit(
         conclusion = conclude(collected.pairs, rungs, leak, found, confounds, contrast, points, reason)
         best = most_informative(ladder, collected)
         written = best is not None and file is not None and write_column(file, best, collected)
+    steps.finish()
     settings = {
         "seed": seed,
         "controls": controls,

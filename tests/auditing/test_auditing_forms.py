@@ -1,0 +1,295 @@
+"""Whole audits: one content in many forms and orders, what cannot be judged, and the JSON of the answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from synthetic_pairs import conversational, rows
+
+from backfire.auditing import audit
+from backfire.errors import InputError
+from backfire.report.audit_answer import AuditReport, parse_audit
+from backfire.texts import text_keys
+
+CLOTHES = ("dataset", "format", "columns", "rows")
+
+
+@pytest.fixture(scope="module")
+def content() -> list[dict[str, Any]]:
+    return rows(90, 5, cue="word", share=0.6)
+
+
+@pytest.fixture(scope="module")
+def plain(content: list[dict[str, Any]]) -> AuditReport:
+    return audit(content)
+
+
+def naked(report: AuditReport) -> dict[str, Any]:
+    return {name: value for name, value in report.as_dict().items() if name not in CLOTHES}
+
+
+def transcript(row: dict[str, Any]) -> dict[str, Any]:
+    return {s: f"\n\nHuman: {row['prompt']}\n\nAssistant: {row[s]}" for s in ("chosen", "rejected")}
+
+
+def labelled(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"prompt": row["prompt"], "completion": row[side], "label": side == "chosen"}
+        for row in values
+        for side in ("chosen", "rejected")
+    ]
+
+
+def implicit(row: dict[str, Any]) -> dict[str, Any]:
+    told = conversational(row)
+    return {side: told["prompt"] + told[side] for side in ("chosen", "rejected")}
+
+
+def sharegpt(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "conversations": [{"from": "human", "value": row["prompt"]}],
+        "chosen": {"from": "gpt", "value": row["chosen"]},
+        "rejected": {"from": "gpt", "value": row["rejected"]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("form", "dressed"),
+    [
+        ("TRL conversational, explicit prompt", conversational),
+        ("TRL conversational, implicit prompt", implicit),
+        ("Anthropic HH transcripts", transcript),
+        ("conversations and single turns", sharegpt),
+    ],
+)
+def test_the_same_content_in_other_clothes_gives_the_same_answer(
+    form: str, dressed: Any, content: list[dict[str, Any]], plain: AuditReport
+) -> None:
+    report = audit([dressed(row) for row in content])
+    assert report.format == form
+    assert report.rows == 90
+    assert naked(report) == naked(plain)
+
+
+def test_labelled_completions_pair_up_to_the_same_answer(
+    content: list[dict[str, Any]], plain: AuditReport
+) -> None:
+    """A pair is known by the row of its second completion, so that row numbers double."""
+    report = audit(labelled(content))
+    assert report.format == "completions with labels"
+    assert (report.rows, report.pairs) == (180, 90)
+    found, expected = naked(report), naked(plain)
+    for one, other in zip(found["shortcuts"], expected["shortcuts"], strict=True):
+        assert [e.pop("row") for e in one["examples"]] == [2 * e.pop("row") for e in other["examples"]]
+    assert found == expected
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet", "csv"])
+def test_a_file_gives_what_its_rows_give(
+    suffix: str, content: list[dict[str, Any]], plain: AuditReport, tmp_path: Path
+) -> None:
+    file = tmp_path / f"pairs.{suffix}"
+    table = pa.Table.from_pylist(content)
+    if suffix == "jsonl":
+        file.write_text("".join(json.dumps(row) + "\n" for row in content), encoding="utf-8")
+    elif suffix == "parquet":
+        pq.write_table(table, file)
+    else:
+        import pyarrow.csv as csv
+
+        csv.write_csv(table, file)
+    report = audit(file)
+    assert report.dataset == str(file)
+    assert naked(report) == naked(plain)
+
+
+def close(one: Any, other: Any, where: str = "") -> None:
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            close(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, (list, tuple)):
+        assert len(one) == len(other), where
+        for index, (a, b) in enumerate(zip(one, other, strict=True)):
+            close(a, b, f"{where}.{index}")
+    elif isinstance(one, float):
+        assert one == pytest.approx(other, abs=1e-5), where
+    else:
+        assert one == other, where
+
+
+def test_the_order_of_rows_does_not_matter_but_for_their_numbers(
+    content: list[dict[str, Any]], plain: AuditReport
+) -> None:
+    order = np.random.default_rng(0).permutation(90)
+    found, expected = naked(audit([content[i] for i in order])), naked(plain)
+    for one in found["shortcuts"]:
+        for example in one["examples"]:
+            example["row"] = int(order[example["row"] - 1]) + 1
+    found.pop("map")
+    expected.pop("map")
+    close(found, expected)
+
+
+def nulls(value: Any) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return value is None or any(nulls(v) for v in inside)
+
+
+def test_the_answer_is_json_without_nulls_and_is_read_back(plain: AuditReport) -> None:
+    found = plain.as_dict()
+    told = json.loads(json.dumps(found, allow_nan=False))
+    assert told == found
+    assert not nulls(told)
+    assert parse_audit(told) == plain.model_copy(update={"seconds": None})
+    for absent in ("source_leak", "on_policyness", "seconds"):
+        assert absent not in told
+    assert "truncated" not in told["confounds"]
+    assert "layers" not in told["separability"][0]
+    with pytest.raises(InputError, match="separability"):
+        parse_audit({**told, "separability": [{"rung": "length"}]})
+
+
+def test_the_same_rows_give_the_same_json(content: list[dict[str, Any]], plain: AuditReport) -> None:
+    assert audit(content).as_dict() == plain.as_dict()
+    other = audit(content, seed=1)
+    assert other.settings["seed"] == 1
+    assert other.as_dict()["separability"] != plain.as_dict()["separability"]
+
+
+@pytest.mark.parametrize("values", [rows(40, 1), rows(10, 1)], ids=["judged", "unjudged"])
+def test_progress_ends_at_the_whole_and_never_goes_back(values: list[dict[str, Any]]) -> None:
+    told: list[tuple[int, int]] = []
+    audit(values, progress=lambda done, total: told.append((done, total)))
+    done = [d for d, _ in told]
+    assert done == sorted(done)
+    assert all(d <= t for d, t in told)
+    assert len({t for _, t in told}) == 1
+    assert told[-1][0] == told[-1][1]
+
+
+def test_at_most_so_many_pairs_are_audited_and_said_to_be(
+    content: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    column = tmp_path / "bits.parquet"
+    report = audit(content, max_pairs=40, per_pair=column)
+    assert (report.pairs, report.left_out, report.rows) == (40, 50, 90)
+    assert {r.pairs for r in report.separability} == {40}
+    assert report.settings["max_pairs"] == 40
+    keys = text_keys(pa.array([row["prompt"] for row in content]))
+    kept = np.sort(np.argsort(keys)[:40]) + 1
+    assert pq.read_table(column)["row"].to_pylist() == kept.tolist()
+    with pytest.raises(InputError, match="max_pairs 5"):
+        audit(content, max_pairs=5)
+
+
+def unjudged(report: AuditReport, reason: str) -> None:
+    assert report.conclusion.level == "unknown"
+    assert report.separability == ()
+    assert {one.rung for one in report.not_run} == {"length", "surface", "words", "characters"}
+    assert all(reason in one.reason for one in report.not_run)
+    assert "No judgement" in report.conclusion.reasons[0]
+    assert (report.shortcuts, report.per_pair, report.map, report.reference_points) == ((), None, None, ())
+    told = json.loads(json.dumps(report.as_dict(), allow_nan=False))
+    assert not nulls(told)
+    parse_audit(told)
+
+
+def test_too_few_pairs_give_a_reason_and_no_number(tmp_path: Path) -> None:
+    column = tmp_path / "bits.csv"
+    values = [{**row, "chosen_model": "a", "rejected_model": "b"} for row in rows(29, 7, cue="word")]
+    report = audit(values, per_pair=column)
+    unjudged(report, "too few pairs: 29 usable, 30 needed")
+    assert report.pairs == 29
+    assert not column.exists()
+    assert report.source_leak is not None
+    assert report.source_leak.fixed
+    assert report.source_leak.pointwise is None
+    assert report.source_leak.reason == report.not_run[0].reason
+    assert any("Collect more pairs" in step for step in report.conclusion.advice)
+
+
+def test_one_prompt_gives_a_reason_and_no_number() -> None:
+    report = audit([{**row, "prompt": "Always this"} for row in rows(60, 8)])
+    unjudged(report, "too few prompts")
+    assert (report.pairs, report.prompts) == (60, 1)
+
+
+def test_thirty_pairs_are_enough_for_a_number() -> None:
+    report = audit(rows(30, 9, cue="length"))
+    assert {r.pairs for r in report.separability} == {30}
+    assert report.conclusion.level in ("some", "strong")
+
+
+def test_rows_without_a_usable_one_are_an_answer_too() -> None:
+    values = [
+        {"prompt": "p", "chosen": "same", "rejected": "same"},
+        {"prompt": "q", "chosen": " ", "rejected": "b"},
+        {"prompt": "q", "chosen": None, "rejected": "b"},
+    ]
+    report = audit(values, overlap_with=values)
+    unjudged(report, "0 usable")
+    assert (report.rows, report.pairs, report.prompts) == (3, 0, 0)
+    assert {d.kind: d.rows for d in report.defects} == {
+        "identical sides": (1,),
+        "blank side": (2,),
+        "missing side": (3,),
+    }
+    assert report.safety_contrast.strata[0].decisions_differ.rate is None
+
+
+def test_labelled_completions_of_one_class_are_an_answer_too() -> None:
+    values = [one for one in labelled(rows(40, 10)) if one["label"]]
+    report = audit(values)
+    unjudged(report, "0 usable")
+    assert [(d.kind, d.count) for d in report.defects] == [("unpaired", 40)]
+
+
+def test_defective_rows_are_left_out_and_numbered(content: list[dict[str, Any]], plain: AuditReport) -> None:
+    bad = [{"prompt": "p", "chosen": "x", "rejected": "x"}, {"prompt": "p", "chosen": "", "rejected": "x"}]
+    report = audit([*content, *bad])
+    assert [(d.kind, d.rows) for d in report.defects] == [("identical sides", (91,)), ("blank side", (92,))]
+    assert {**naked(report), "defects": []} == naked(plain)
+
+
+def test_numbers_that_make_no_sense_are_refused(content: list[dict[str, Any]], tmp_path: Path) -> None:
+    for options in ({"controls": 100}, {"folds": 1}, {"policy_pairs": 3}):
+        with pytest.raises(InputError, match="at least 199, 2 and 30"):
+            audit(content, **options)
+    with pytest.raises(InputError, match=r"\.parquet, \.jsonl, \.csv"):
+        audit(content, per_pair=tmp_path / "bits.txt")
+
+
+def test_prompts_of_an_evaluation_set_are_found_by_their_hashes(real_data: Path) -> None:
+    file = real_data / "prompts" / "advbench.csv"
+    if not file.is_file():
+        pytest.skip(f"no {file}")
+    import csv
+
+    with file.open(encoding="utf-8", newline="") as lines:
+        goals = [row["goal"] for row in csv.DictReader(lines)]
+    values = rows(40, 11)
+    values[3]["prompt"] = goals[10].upper()
+    values[8] = conversational({**values[8], "prompt": "  " + goals[20]})
+    values = [row if isinstance(row["prompt"], list) else conversational(row) for row in values]
+    values[5]["prompt"] = [
+        {"role": "user", "content": "Hello there, how are you?"},
+        {"role": "assistant", "content": "Very well."},
+        {"role": "user", "content": goals[30]},
+    ]
+    report = audit(values)
+    found = {one.name: one for one in report.confounds.evaluation_sets}
+    assert found["AdvBench"].rows == (4, 6, 9)
+    assert found["AdvBench"].pairs.hits == 3
+    assert any("AdvBench" in reason and "contaminated" in reason for reason in report.conclusion.reasons)
+    assert any("AdvBench" in step for step in report.conclusion.advice)
+    assert any(name.startswith("HarmBench") for name in report.confounds.evaluation_sets_checked)
+    clean = audit(rows(40, 12)).confounds
+    assert clean.evaluation_sets == ()
+    assert clean.evaluation_sets_checked == report.confounds.evaluation_sets_checked
