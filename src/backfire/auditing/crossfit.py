@@ -54,43 +54,63 @@ class Crossfitted:
 
 
 def crossfit(
-    rows: Any, signs: Signs, folds: Ints, strata: Ints | None, each: tuple[int, ...] = ()
+    rows: Any,
+    signs: Signs,
+    folds: Ints,
+    strata: Ints | None,
+    each: tuple[int, ...] = (),
+    *,
+    trained: bool = True,
 ) -> Crossfitted:
     """Fit on rows [2 * pairs, width], chosen first; signs [pairs, labellings], the first column +1; folds [pairs].
 
-    AUROC compares within `strata` [2 * pairs], and is given for `each` of these strata too.
+    AUROC compares within `strata` [2 * pairs], and is given for `each` of these strata too. Without `trained`, nobody
+    asks how much each pair counts as a training pair, and `training` stays 0.
     """
     both = np.concatenate([folds, folds])
     labels = np.vstack([signs, -signs])
     smoother = smoother_of(rows, both)
     scores = centred(smoother.held_out(labels), both)
-    residual = _residual(smoother, labels[:, 0].astype(np.float64), both)
+    truth = labels[:, 0].astype(np.float64)
+    training = _Training(smoother, truth, both) if trained else None
     noise = _noise(scores.var(axis=0))
 
     def area(within: Ints | None) -> Crossfit:
-        return _area(smoother, scores, labels, both, within, residual, noise)
+        return _area(scores, labels, both, within, training, noise)
 
     of_each = {}
     if strata is not None:
         of_each = {stratum: area(np.where(strata == stratum, stratum, -1)) for stratum in each}
-    accuracy = _accuracy(smoother, scores, labels, both, residual, noise)
+    accuracy = _accuracy(scores, labels, both, training, noise)
     paired = smoother_of(differences(rows), folds)
     margins = (paired.held_out(signs) * signs).astype(np.float64)
-    right, information, bits = _pairwise(paired, margins, folds)
+    fitted = _Training(paired, signs[:, 0].astype(np.float64), folds) if trained else None
+    right, information, bits = _pairwise(margins, folds, fitted)
     swapped = bits[:, 1 : 1 + VARIANCES]
     return Crossfitted(
         area(strata), accuracy, right, information, scores[:, 0], margins[:, 0], bits[:, 0], swapped, of_each
     )
 
 
+class _Training:
+    """How much each row counts through the probes fitted on it."""
+
+    def __init__(self, smoother: Smoother, truth: Values, folds: Ints) -> None:
+        outside = np.arange(int(folds.max()) + 1) != folds[:, None]
+        self.smoother = smoother
+        self.residual = outside * truth[:, None] - smoother.fitted(truth)
+
+    def influence(self, slopes: Values) -> Values:
+        """Of each row [m] on a number whose slope by every held-out score is known: [m].
+
+        A row of weight 1 + δ moves the weights of a ridge probe by δ M⁻¹ x (y - x·w).
+        """
+        found: Values = (self.smoother.adjoint(slopes) * self.residual).sum(axis=1)
+        return found
+
+
 def _area(
-    smoother: Smoother,
-    scores: Values,
-    labels: Signs,
-    folds: Ints,
-    strata: Ints | None,
-    residual: Values,
-    noise: float,
+    scores: Values, labels: Signs, folds: Ints, strata: Ints | None, training: _Training | None, noise: float
 ) -> Crossfit:
     chosen = labels[:, 0] > 0
     cells = cells_of(folds, strata, chosen)
@@ -100,30 +120,33 @@ def _area(
         under = labels[:, j] > 0
         testing.append(_by_pair(auroc(scores[:, j], under, cells_of(folds, strata, under))[1]))
     areas = np.concatenate([[value], swapped_aurocs(scores[:, 1:], labels[:, 1:], cells)])
-    slopes = auroc_slopes(scores[:, 0], chosen, cells)
-    training = _by_pair((smoother.adjoint(slopes) * residual).sum(axis=1))
-    return Crossfit(areas, np.stack(testing, axis=1), training, noise)
+    fitted = np.zeros(len(testing[0]))
+    if training is not None:
+        fitted = _by_pair(training.influence(auroc_slopes(scores[:, 0], chosen, cells)))
+    return Crossfit(areas, np.stack(testing, axis=1), fitted, noise)
 
 
 def _accuracy(
-    smoother: Smoother, scores: Values, labels: Signs, folds: Ints, residual: Values, noise: float
+    scores: Values, labels: Signs, folds: Ints, training: _Training | None, noise: float
 ) -> Crossfit:
     truth = labels[:, 0].astype(np.float64)
     right = _by_pair(right_of(scores * labels)) / 2
-    at_zero = _fold_by_fold(scores[:, 0] * truth, folds) * truth / len(truth)
-    training = _by_pair((smoother.adjoint(at_zero) * residual).sum(axis=1))
-    return _mean(right, training, noise)
+    fitted = np.zeros(len(right))
+    if training is not None:
+        at_zero = _fold_by_fold(scores[:, 0] * truth, folds) * truth / len(truth)
+        fitted = _by_pair(training.influence(centred(at_zero[:, None], folds)[:, 0]))
+    return _mean(right, fitted, noise)
 
 
-def _pairwise(smoother: Smoother, margins: Values, folds: Ints) -> tuple[Crossfit, Crossfit, Values]:
+def _pairwise(margins: Values, folds: Ints, training: _Training | None) -> tuple[Crossfit, Crossfit, Values]:
     pairs = len(margins)
-    residual = _residual(smoother, np.ones(pairs), folds)
     noise = _noise(np.mean(margins**2, axis=0))
-    slopes = _fold_by_fold(margins[:, 0], folds) / pairs
-    right = _mean(right_of(margins), (smoother.adjoint(slopes) * residual).sum(axis=1), noise)
     bits, by_margin = bits_of(margins, folds)
-    told = _mean(bits, (smoother.adjoint(by_margin / pairs) * residual).sum(axis=1), noise)
-    return right, told, bits
+    right, told = np.zeros(pairs), np.zeros(pairs)
+    if training is not None:
+        right = training.influence(_fold_by_fold(margins[:, 0], folds) / pairs)
+        told = training.influence(by_margin / pairs)
+    return _mean(right_of(margins), right, noise), _mean(bits, told, noise), bits
 
 
 def _mean(each: Values, training: Values, noise: float) -> Crossfit:
@@ -133,19 +156,15 @@ def _mean(each: Values, training: Values, noise: float) -> Crossfit:
     return Crossfit(values, (each[:, kept] - values[kept]) / len(each), training, noise)
 
 
-def _residual(smoother: Smoother, truth: Values, folds: Ints) -> Values:
-    """What each fold's probe leaves of the labels that it was fitted on: [m, folds], 0 on the fold itself."""
-    outside = np.arange(int(folds.max()) + 1) != folds[:, None]
-    found: Values = outside * truth[:, None] - smoother.fitted(truth)
-    return found
-
-
 def _noise(spread: Values) -> float:
     return min(1.0, float(spread[1:].mean() / max(spread[0], 1e-300))) if len(spread) > 1 else 1.0
 
 
 def centred(scores: NDArray[np.floating], folds: Ints) -> Values:
-    """Held-out scores less their fold's mean over both sides, which knows no label: 0 is then the threshold."""
+    """Held-out scores less their fold's mean over both sides, which knows no label: 0 is then the threshold.
+
+    It is its own transpose, and takes slopes by these scores to slopes by those that the smoother gives.
+    """
     found = scores.astype(np.float64)
     for k in range(int(folds.max()) + 1):
         inside = folds == k

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from backfire.auditing.artefacts import artefacts
@@ -20,9 +16,8 @@ from backfire.auditing.collecting import SAMPLE_PAIRS, collect, first_prompts
 from backfire.auditing.concluding import conclude
 from backfire.auditing.estimate import INTERVAL
 from backfire.auditing.evaluation_sets import evaluation_sets
-from backfire.auditing.everywhere import everywhere
 from backfire.auditing.folds import FEWEST_PAIRS, Split, make_split, too_few
-from backfire.auditing.ladder import Climbed, climb, sampled
+from backfire.auditing.ladder import Climbed
 from backfire.auditing.pair_bits import check_file, most_informative, per_pair_of, write_column
 from backfire.auditing.policy_reading import PolicyView, open_policy, read_policy
 from backfire.auditing.reference import reference_points
@@ -32,57 +27,19 @@ from backfire.auditing.shortcuts import shortcuts
 from backfire.auditing.side_map import side_map
 from backfire.auditing.smoothers import PENALTY
 from backfire.auditing.source_leak import source_leak
+from backfire.auditing.steps import Progress, Steps
+from backfire.auditing.text_rungs import character_rung, embedding_rung, text_rungs
 from backfire.errors import InputError
-from backfire.preferences import Preferences, open_preferences
+from backfire.preferences import open_preferences
 from backfire.report.audit_answer import AuditReport, Confounds, Defect, NotRun, Overlap, Shortcut
-from backfire.texts import CUES, Vocabulary, signatures, text_keys
+from backfire.texts import Vocabulary, signatures, text_keys
 
 if TYPE_CHECKING:
     from backfire.judges.judge import Judge
     from backfire.models import Embedder, LocalModel
 
-WORDS = 1 << 18
-"""Columns of the word n-grams: all of them, in all but the largest samples."""
-CHARACTERS = 1 << 17
-CHARACTER_PAIRS = 5_000
-EMBEDDED_PAIRS = 5_000
 ROWS_LISTED = 1_000
 FEWEST_CONTROLS = 199
-LENGTH = next(index for index, cue in enumerate(CUES) if cue.name == "length")
-
-Progress = Callable[[int, int], None]
-"""Called with what is done and all that there is, as far as is known; the second number may grow."""
-
-
-@dataclass
-class _Steps:
-    """Names and times the steps, and tells whoever watches."""
-
-    progress: Progress | None
-    seconds: dict[str, float] = field(default_factory=dict)
-    done: int = 0
-    total: int = 0
-
-    @contextmanager
-    def step(self, name: str, weight: int = 1) -> Iterator[Progress]:
-        """One step of so much `weight`; what it gives is called with the part that is done and the whole."""
-        start = perf_counter()
-        before = self.done
-        self.total = max(self.total, before + weight)
-
-        def part(done: int, whole: int) -> None:
-            if self.progress is not None:
-                self.progress(before + weight * done // max(1, whole), self.total)
-
-        yield part
-        self.done = before + weight
-        self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - start
-        part(1, 1)
-
-    def finish(self) -> None:
-        """All is done, though steps were left out."""
-        if self.progress is not None and self.done < self.total:
-            self.progress(self.total, self.total)
 
 
 def audit(
@@ -141,7 +98,7 @@ def audit(
         check_file(file)
     model = None if policy is None else open_policy(policy)
     encoder = None if embedder is None else _opened(embedder)
-    steps = _Steps(progress, total=22 + 4 * (encoder is not None) + 12 * (model is not None))
+    steps = Steps(progress, total=22 + 4 * (encoder is not None) + 12 * (model is not None))
     data = open_preferences(
         dataset, config=config, split=split, revision=revision, columns=columns, source_columns=source_columns
     )
@@ -158,10 +115,10 @@ def audit(
     words = np.zeros((0, 0))
     vocabulary: Vocabulary | None = None
     if reason is None:
-        vocabulary, words = _text_rungs(collected, division, data, chosen, steps, ladder, not_run)
-        _character_rung(collected, division, steps, ladder, not_run)
+        vocabulary, words = text_rungs(collected, division, data, chosen, steps, ladder, not_run)
+        character_rung(collected, division, steps, ladder, not_run)
         if encoder is not None:
-            _embedding_rung(encoder, collected, division, steps, ladder, not_run)
+            embedding_rung(encoder, collected, division, steps, ladder, not_run)
     else:
         names = ["length", "surface", "words", "characters", *(["embeddings"] if encoder is not None else [])]
         not_run += [NotRun(rung=name, reason=reason) for name in names]
@@ -248,95 +205,6 @@ def _opened(embedder: Any) -> Embedder:
         return open_embedder(str(embedder))
     found: Embedder = embedder
     return found
-
-
-def _text_rungs(
-    collected: Collected,
-    split: Split,
-    data: Preferences,
-    chosen: Ints | None,
-    steps: _Steps,
-    ladder: list[Climbed],
-    not_run: list[NotRun],
-) -> tuple[Vocabulary, Any]:
-    """Length, surface cues and words, on all pairs; gives the words of the sample too."""
-    every = np.arange(collected.pairs)
-    with steps.step("length"):
-        lengths = collected.cues[:, LENGTH : LENGTH + 1]
-        ladder.append(
-            climb("length", "logarithm of the number of characters", lengths, every, collected, split)
-        )
-    with steps.step("surface", 2):
-        about = f"{len(CUES)} cues of layout and wording"
-        ladder.append(climb("surface", about, collected.cues, every, collected, split))
-    with steps.step("words", 4):
-        sides = [collected.text[side] for side in ("chosen", "rejected")]
-        vocabulary = Vocabulary.of(
-            pa.chunked_array([c for side in sides for c in side.chunks]), "words", WORDS
-        )
-        words = _both(vocabulary, collected.text)
-        if reason := too_few(split.subset(collected.sample)):
-            not_run.append(NotRun(rung="words", reason=reason))
-            return vocabulary, words
-        about = f"TF-IDF of {vocabulary.width:,} words and pairs of words"
-        climbed = climb("words", about, words, collected.sample, collected, split)
-        if len(collected.sample) < collected.pairs:
-            blocks = data.blocks() if chosen is None else _only(data.blocks(), chosen)
-            climbed = everywhere(climbed, words, vocabulary, blocks, collected, split)
-        ladder.append(climbed)
-    return vocabulary, words
-
-
-def _both(vocabulary: Vocabulary, text: pa.Table) -> Any:
-    from scipy import sparse
-
-    return sparse.vstack([vocabulary.features(text[side]) for side in ("chosen", "rejected")], format="csr")
-
-
-def _only(blocks: Iterator[pa.RecordBatch], kept: Ints) -> Iterator[pa.RecordBatch]:
-    """The kept pairs (indices, ascending) of all blocks."""
-    start = 0
-    for block in blocks:
-        low, high = np.searchsorted(kept, [start, start + len(block)])
-        if high > low:
-            yield block.take(pa.array(kept[low:high] - start))
-        start += len(block)
-
-
-def _character_rung(
-    collected: Collected, split: Split, steps: _Steps, ladder: list[Climbed], not_run: list[NotRun]
-) -> None:
-    with steps.step("characters", 4):
-        pairs, text = sampled(collected, split, CHARACTER_PAIRS)
-        if reason := too_few(split.subset(pairs)):
-            not_run.append(NotRun(rung="characters", reason=reason))
-            return
-        sides = pa.chunked_array([c for side in ("chosen", "rejected") for c in text[side].chunks])
-        vocabulary = Vocabulary.of(sides, "characters", CHARACTERS)
-        about = f"TF-IDF of {vocabulary.width:,} strings of 3 and 4 characters"
-        ladder.append(climb("characters", about, _both(vocabulary, text), pairs, collected, split))
-
-
-def _embedding_rung(
-    encoder: Embedder,
-    collected: Collected,
-    split: Split,
-    steps: _Steps,
-    ladder: list[Climbed],
-    not_run: list[NotRun],
-) -> None:
-    with steps.step("embeddings", 4) as part:
-        pairs, text = sampled(collected, split, EMBEDDED_PAIRS)
-        texts = [value for side in ("chosen", "rejected") for value in text[side].to_pylist()]
-        vectors: NDArray[np.float32] = encoder.embed(texts, progress=part)
-        finite = np.isfinite(vectors).all(axis=1).reshape(2, -1).all(axis=0)
-        kept = np.flatnonzero(finite)
-        if reason := too_few(split.subset(pairs[kept])):
-            not_run.append(NotRun(rung="embeddings", reason=reason))
-            return
-        sides = np.concatenate([kept, kept + len(pairs)])
-        about = f"{encoder.name}, {vectors.shape[1]} numbers a response"
-        ladder.append(climb("embeddings", about, vectors[sides], pairs[kept], collected, split))
 
 
 def _confounds(collected: Collected, split: Split, overlap_with: Any) -> Confounds:

@@ -12,11 +12,11 @@ from scipy import sparse
 from backfire.auditing.collected import Collected, Ints
 from backfire.auditing.collecting import in_order_of
 from backfire.auditing.crossfit import centred, right_of
-from backfire.auditing.estimate import Values, clustered, mean_interval, share_interval
+from backfire.auditing.estimate import Values
 from backfire.auditing.folds import Split
 from backfire.auditing.information import bits_of
 from backfire.auditing.ladder import Climbed, matched_of, strata_of
-from backfire.auditing.measure import Measured, Number
+from backfire.auditing.measure import Measured, Number, told_by
 from backfire.auditing.ranking import auroc, cells_of
 from backfire.auditing.smoothers import Iterated
 from backfire.texts import Vocabulary
@@ -33,22 +33,23 @@ def everywhere(
     split: Split,
     advance: Callable[[int], None] | None = None,
 ) -> Climbed:
-    """A rung of the sample (`features` [2 * sample, width]), read off every pair.
+    """The rung of a part of the sample, read off every pair by probes of the whole sample (`features` [2 * sample, width]).
 
     A pair of fold k is scored by the probe of the sample's pairs outside fold k, which has not seen its prompt. Intervals
-    add what the sample showed of the fitting to the held-out variance of all pairs; controls are the sample's.
+    add what the part showed of the fitting to the held-out variance of all pairs; controls are the part's.
     """
-    scores, margins, within = _scored(climbed, features, vocabulary, blocks, split, advance)
+    scores, margins, within = _scored(features, vocabulary, blocks, collected, split, advance)
     pairs = np.arange(split.pairs)
     folds = np.concatenate([split.folds, split.folds])
-    measured = _measured(climbed.measured, centred(scores, folds), margins, split, None)
+    scale = len(climbed.pairs) / len(collected.sample)
+    measured = _measured(climbed.measured, centred(scores, folds), margins, split, None, scale)
     matched, answer, alike = climbed.matched, climbed.rung.decision_matched, climbed.matched_pairs
     if matched is not None:
         alike = np.flatnonzero(collected.decides_alike())
         strata = strata_of(collected, alike)
         sides = np.concatenate([alike, alike + split.pairs])
         matched = _measured(
-            matched, centred(within[sides], folds[sides]), margins[alike], split.subset(alike), strata
+            matched, centred(within[sides], folds[sides]), margins[alike], split.subset(alike), strata, scale
         )
         answer = matched_of(matched, alike, strata)
     rung = climbed.rung.model_copy(
@@ -59,22 +60,22 @@ def everywhere(
             "pairwise": measured.pairwise,
             "v_information": measured.v_information,
             "decision_matched": answer,
-            "about": f"{climbed.rung.about}, fitted on {climbed.rung.pairs} pairs",
+            "about": f"{climbed.rung.about}, fitted on {len(collected.sample):,} pairs",
         }
     )
     return Climbed(rung, measured, pairs, matched, alike)
 
 
 def _scored(
-    climbed: Climbed,
     features: sparse.csr_matrix,
     vocabulary: Vocabulary,
     blocks: Iterable[pa.RecordBatch],
+    collected: Collected,
     split: Split,
     advance: Callable[[int], None] | None,
 ) -> Scores:
     """Pointwise scores [2 * pairs], margins [pairs], and scores of the decision-matched probe [2 * pairs]."""
-    weights = _weights(climbed, features, split)
+    weights = _weights(features, collected, split)
     count = split.count
     folds = np.asarray(split.folds)
     scores, within, margins = np.empty(2 * split.pairs), np.empty(2 * split.pairs), np.empty(split.pairs)
@@ -97,13 +98,13 @@ def _scored(
     return scores, margins, within
 
 
-def _weights(climbed: Climbed, features: sparse.csr_matrix, split: Split) -> Any:
+def _weights(features: sparse.csr_matrix, collected: Collected, split: Split) -> Any:
     """Pointwise, pairwise and decision-matched probes of each fold, side by side: [width, 3 * folds]."""
-    pairs = len(climbed.pairs)
-    folds = split.folds[climbed.pairs]
+    pairs = len(collected.sample)
+    folds = split.folds[collected.sample]
     both = np.concatenate([folds, folds])
     labels = np.repeat([1.0, -1.0], pairs)
-    inside = np.flatnonzero(np.isin(climbed.pairs, climbed.matched_pairs))
+    inside = np.flatnonzero(collected.decides_alike()[collected.sample])
     sides = np.concatenate([inside, inside + pairs])
     found = [
         Iterated(features, both, split.count).weights(labels),
@@ -113,14 +114,16 @@ def _weights(climbed: Climbed, features: sparse.csr_matrix, split: Split) -> Any
     return np.hstack(found)
 
 
-def _measured(part: Measured, scores: Values, margins: Values, split: Split, strata: Ints | None) -> Measured:
+def _measured(
+    part: Measured, scores: Values, margins: Values, split: Split, strata: Ints | None, scale: float
+) -> Measured:
     pairs = split.pairs
     folds = np.concatenate([split.folds, split.folds])
     chosen = np.repeat([True, False], pairs)
 
     def area(within: Ints | None, known: Number) -> Number:
         value, own = auroc(scores, chosen, cells_of(folds, within, chosen))
-        return _number(value, own[:pairs] + own[pairs:], split, known)
+        return told_by(value, own[:pairs] + own[pairs:], split, known, scale)
 
     right = right_of(scores * np.where(chosen, 1, -1))
     each = (right[:pairs] + right[pairs:]) / 2
@@ -134,19 +137,12 @@ def _measured(part: Measured, scores: Values, margins: Values, split: Split, str
         }
     return Measured(
         area(strata, part.auroc),
-        _number(each.mean(), (each - each.mean()) / pairs, split, part.accuracy),
-        _number(told.mean(), (told - told.mean()) / pairs, split, part.pairwise_accuracy),
-        _number(bits.mean(), (bits - bits.mean()) / pairs, split, part.information, bounded=False),
+        told_by(each.mean(), (each - each.mean()) / pairs, split, part.accuracy, scale),
+        told_by(told.mean(), (told - told.mean()) / pairs, split, part.pairwise_accuracy, scale),
+        told_by(bits.mean(), (bits - bits.mean()) / pairs, split, part.information, scale, bounded=False),
         scores,
         margins,
         bits,
         part.bits_swapped,
         of_each,
     )
-
-
-def _number(value: float, testing: Values, split: Split, part: Number, *, bounded: bool = True) -> Number:
-    variance = clustered(testing, split.groups) + part.fitting
-    value = float(value)
-    low, high = share_interval(value, variance, split.prompts) if bounded else mean_interval(value, variance)
-    return Number(value, low, high, part.control, part.fitting, part.swapped)

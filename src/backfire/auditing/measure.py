@@ -27,6 +27,8 @@ DENSE_CONTROL_PAIRS = 20_000
 SPARSE_CONTROL_PAIRS = DUAL_ROWS // 2
 """Swaps of larger sets are refitted on so many pairs, drawn by whole prompts; `control_pairs` says so."""
 CLIP = 6.0
+LARGE = 100_000
+"""Above so many rows, and above 256 columns, features are kept in single precision."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def scaled(features: Any) -> Any:
     """
     if sparse.issparse(features):
         return features
-    kind = np.float32 if features.shape[1] > 256 else np.float64
+    kind = np.float32 if features.shape[1] > 256 or len(features) > LARGE else np.float64
     centred = features.astype(kind)
     centred -= centred.mean(axis=0, dtype=np.float64).astype(kind)
     deviation = np.sqrt(np.einsum("ij,ij->j", centred, centred, dtype=np.float64) / max(1, len(centred)))
@@ -142,7 +144,7 @@ def _measured(
     signs = np.ones((split.pairs, 1), dtype=np.int8)
     if part is None:
         signs = np.hstack([signs, split.swaps])
-    found = [crossfit(rows, signs, folds, strata, each) for folds in split.divisions()]
+    found = [crossfit(rows, signs, folds, strata, each, trained=part is None) for folds in split.divisions()]
     return Measured(
         _number([f.auroc for f in found], split, None if part is None else part.auroc),
         _number([f.accuracy for f in found], split, None if part is None else part.accuracy),
@@ -167,19 +169,34 @@ def _number(found: list[Crossfit], split: Split, part: Number | None, *, bounded
     """The mean over divisions with its interval; the control is its own, or that of the `part` of the pairs."""
     value = float(np.mean([f.values[0] for f in found]))
     testing = np.mean([f.testing[:, 0] for f in found], axis=0)
-    training = np.mean([f.training for f in found], axis=0)
-    if part is None:
-        values = np.mean([f.values[1:] for f in found], axis=0)
-        tested = np.mean([f.testing[:, 1:] for f in found], axis=0)
-        variances = np.array([clustered(column, split.groups) for column in tested.T])
-        noise = float(np.mean([f.noise for f in found]))
-        swapped = Swapped(values, variances, noise, split.pairs)
-    else:
-        swapped = part.swapped
-    scale = swapped.pairs / split.pairs
-    thinned = Swapped(swapped.values, swapped.variances, swapped.noise * scale, swapped.pairs)
-    variance = variance_of(testing, training, split.groups, thinned, scale)
+    if part is not None:
+        return told_by(value, testing, split, part, part.swapped.pairs / split.pairs, bounded=bounded)
+    values = np.mean([f.values[1:] for f in found], axis=0)
+    tested = np.mean([f.testing[:, 1:] for f in found], axis=0)
+    swapped = Swapped(
+        values,
+        np.array([clustered(column, split.groups) for column in tested.T]),
+        float(np.mean([f.noise for f in found])),
+        split.pairs,
+    )
+    variance = variance_of(testing, np.mean([f.training for f in found], axis=0), split.groups, swapped)
     fitting = max(0.0, variance - clustered(testing, split.groups))
-    low, high = share_interval(value, variance, split.prompts) if bounded else mean_interval(value, variance)
-    control = control_of(value, swapped) if part is None else part.control
-    return Number(value, low, high, control, fitting, swapped)
+    low, high = _interval(value, variance, split, bounded)
+    return Number(value, low, high, control_of(value, swapped), fitting, swapped)
+
+
+def told_by(
+    value: float, testing: Values, split: Split, part: Number, scale: float, *, bounded: bool = True
+) -> Number:
+    """A number of many pairs whose fitting and control were looked at on a `part` of them.
+
+    What fitting adds to the variance falls at least as 1 / pairs: `scale` is the part's share of the training pairs.
+    """
+    fitting = part.fitting * scale
+    variance = clustered(testing, split.groups) + fitting
+    low, high = _interval(float(value), variance, split, bounded)
+    return Number(float(value), low, high, part.control, fitting, part.swapped)
+
+
+def _interval(value: float, variance: float, split: Split, bounded: bool) -> tuple[float, float]:
+    return share_interval(value, variance, split.prompts) if bounded else mean_interval(value, variance)

@@ -44,7 +44,7 @@ class Smoother(Protocol):
         """The transpose of `held_out`, fold by fold: from slopes [m] of held-out scores, [m, folds], 0 on the fold itself."""
 
 
-DUAL_ROWS = 6_000
+DUAL_ROWS = 4_000
 """Up to so many rows, sparse or wide features are replaced by their kernel matrix."""
 
 
@@ -184,16 +184,16 @@ class Iterated:
         columns = [self._chosen(self.rows @ self.weights(labels[:, j])) for j in range(labels.shape[1])]
         return np.stack(columns, axis=1)
 
-    def weights(self, labels: Labels) -> Matrix:
-        """Of each fold's probe: [width, folds]."""
-        return self._solved(self.transposed @ (self.seen * labels[:, None].astype(self.rows.dtype)))
-
     def fitted(self, labels: Labels) -> Matrix:
         return _outside(self.rows @ self.weights(labels), self.folds)
 
     def adjoint(self, slopes: Matrix) -> Matrix:
         side = self.transposed @ ((1 - self.seen) * slopes[:, None].astype(self.rows.dtype))
         return _outside(self.rows @ self._solved(side), self.folds)
+
+    def weights(self, labels: Labels) -> Matrix:
+        """Of each fold's probe: [width, folds]."""
+        return self._solved(self.transposed @ (self.seen * labels[:, None].astype(self.rows.dtype)))
 
     def _chosen(self, scores: Matrix) -> Matrix:
         return scores[np.arange(len(scores)), self.folds]
