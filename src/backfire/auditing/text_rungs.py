@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 WORDS = 1 << 18
 """Columns of the word n-grams: all of them, in all but the largest samples."""
 CHARACTERS = 1 << 17
-CHARACTER_PAIRS = 5_000
+CHARACTER_PAIRS = 2_000
 EMBEDDED_PAIRS = 5_000
 LENGTH = next(index for index, cue in enumerate(CUES) if cue.name == "length")
 
