@@ -68,13 +68,19 @@ class Split:
         return [self.folds, *(_dealt(self.groups, self.count, self.seed + 1 + r) for r in range(more))]
 
     def part(self, most: int) -> Ints:
-        """Indices, ascending, of at most `most` pairs: whole groups in a seeded order; all where they fit."""
+        """Indices, ascending, of at most `most` pairs: whole groups in a seeded order, passing over those too large."""
         if self.pairs <= most:
             return np.arange(self.pairs)
         numbers, inverse, sizes = np.unique(self.groups, return_inverse=True, return_counts=True)
         order = np.argsort(_scattered(numbers.astype(np.uint64) + np.uint64(self.seed)), kind="stable")
         taken = np.zeros(len(numbers), dtype=bool)
-        taken[order[np.cumsum(sizes[order]) <= most]] = True
+        left, smallest = most, int(sizes.min())
+        for group, size in zip(order.tolist(), sizes[order].tolist(), strict=True):
+            if size <= left:
+                taken[group] = True
+                left -= size
+            if left < smallest:
+                break
         return np.flatnonzero(taken[inverse])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from math import sqrt
 from pathlib import Path
 
@@ -79,7 +80,8 @@ def write_column(path: Path, climbed: Climbed, collected: Collected) -> bool:
         _write(aside, path.suffix.lower(), table)
         aside.replace(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
         warnings.warn(f"{path} was not written: {error}", stacklevel=2)
         return False
     return True

@@ -93,16 +93,22 @@ def free_of_scale(slopes: Values, scores: Values) -> Values:
 
 
 def slopes_at_zero(scores: Values) -> Values:
-    """Derivative, by each score, of how many scores lie above 0: [m]; a Gaussian kernel in place of a step.
+    """Derivative, by each score, of how many scores lie above 0: [m].
 
-    Stretching all scores moves none across 0, and so has no slope.
+    The density of scores at 0, shared out by local linear weights (Fan 1992): what a move does there is read off the
+    scores nearby, as if it were linear in the score. So stretching all scores, which moves none across 0, has no slope.
+    The density is a Gaussian kernel estimate whose leading bias is taken off (Schucany and Sommers 1977).
     """
     spread = float(np.sqrt(np.mean(scores**2)))
     if spread < 1e-12:
         return np.zeros(len(scores))
     width = 1.06 * spread * len(scores) ** -0.2
-    slopes = np.exp(-0.5 * (scores / width) ** 2) / (width * np.sqrt(2 * np.pi))
-    found: Values = slopes * (1 - float(slopes @ scores) / float(slopes @ scores**2) * scores)
+    near = np.exp(-0.5 * (scores / width) ** 2)
+    wider = np.exp(-0.25 * (scores / width) ** 2) / np.sqrt(2)
+    there = float(np.sum(2 * near - wider)) / (width * np.sqrt(2 * np.pi))
+    local = near * (near @ scores**2 - (near @ scores) * scores)
+    total = float(local.sum())
+    found: Values = max(0.0, there) * local / total if total > 0 else np.zeros(len(scores))
     return found
 
 
