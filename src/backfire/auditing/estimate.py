@@ -20,7 +20,7 @@ Values = NDArray[np.float64]
 INTERVAL = (
     "95%, of what the same cross-fitting gives on average over data sets of this size from the same source: first-order"
     " influence of every pair as a held-out and as a training pair, summed within prompt groups (infinitesimal"
-    " jackknife), less the second-order part that the label swaps show. Controls: the same probe refitted after swapping"
+    " jackknife), with the second-order part that the label swaps show. Controls: the same probe refitted after swapping"
     " the sides of random prompt groups; p = (1 + swaps at least as high) / (1 + swaps)."
 )
 
@@ -46,28 +46,35 @@ class Swapped:
 
 def clustered(influence: Values, groups: Ints) -> float:
     """Variance of a sum of influences [pairs] whose prompt groups are independent."""
-    sums = np.bincount(np.unique(groups, return_inverse=True)[1], influence)
+    sums = _by_group(influence, groups)
     count = len(sums)
     return float(np.sum((sums - sums.mean()) ** 2)) * count / max(1, count - 1)
 
 
-def variance_of(
-    testing: Values, training: Values, groups: Ints, swapped: Swapped, scale: float = 1.0
-) -> float:
+def _by_group(influence: Values, groups: Ints) -> Values:
+    return np.bincount(np.unique(groups, return_inverse=True)[1], influence).astype(np.float64)
+
+
+def variance_of(testing: Values, training: Values, groups: Ints, swapped: Swapped) -> float:
     """Variance of a cross-fitted number.
 
     testing, training [pairs]: each pair's influence through its own held-out score, and through the probes fitted on
-    it. Their clustered sum is the infinitesimal jackknife, which counts interactions of two pairs' noise twice
-    (Efron and Stein 1981); without any signal these are all there is, and their variance is that of the swaps. So
-    the swaps' variance, times the share of the score that is such noise, is taken off. `scale` shrinks what swaps of a
-    part say (1 / pairs). Never less than the held-out variance plus what refitting adds to it on swapped labels, nor
-    than their own variance times that share.
+    it. Without any signal the number is made of interactions of two pairs' noise, and its variance is that of the
+    swaps; with some, that much times the share of the score that is such noise, and the held-out variance beyond
+    what swaps have too.
+
+    What is missing then is what the probes' fit moves beyond noise. The clustered sum of both influences, the
+    infinitesimal jackknife, has it, but counts interactions twice (Efron and Stein 1981), and is by far the less
+    certain of the two. So what it shows beyond, once the swaps' part is taken off, is added as far as it exceeds its
+    own error (Breiman's garrote, 1995): the larger of the two would be too large where nothing is planted.
     """
+    noise = swapped.noise * swapped.variance
     held_out = clustered(testing, groups)
-    noise = swapped.noise
-    jackknife = clustered(testing + training, groups) - noise * swapped.variance * scale
-    added = max(0.0, swapped.variance - float(swapped.variances.mean())) * scale
-    return max(held_out + noise * added, jackknife, noise * swapped.variance * scale)
+    known = max(noise, held_out + max(0.0, noise - swapped.noise * float(swapped.variances.mean())))
+    further = clustered(testing + training, groups) - noise - known
+    each = _by_group(testing + training, groups) ** 2 - _by_group(testing, groups) ** 2
+    by_chance = float(np.sum((each - each.mean()) ** 2)) + 8 * noise**2 / max(1, len(swapped.values) - 1)
+    return known + max(0.0, further - by_chance / further) if further > 0 else known
 
 
 def share_interval(value: float, variance: float, clusters: int) -> tuple[float, float]:
