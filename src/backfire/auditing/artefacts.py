@@ -70,8 +70,8 @@ def counted(what: str, has: Flags, told: Flags, collected: Collected, split: Spl
     uneven = np.flatnonzero(both & (has[:, 0] != has[:, 1]))
     p = None
     if both.any():
-        apart = has[uneven, 0].astype(np.float32) * 2 - 1
-        swapped = np.abs(apart @ split.subset(uneven).swaps.astype(np.float32))
+        apart = has[uneven, 0].astype(np.float64) * 2 - 1
+        swapped = np.abs(split.subset(uneven).swapped_sums(apart))
         p = (1 + int(np.count_nonzero(swapped >= abs(apart.sum())))) / (1 + split.controls)
     sides = [
         share(

@@ -203,24 +203,34 @@ def _joined(kept: list[_Block], stated: _Stated, judge: str, sample: _Sample, ke
         return np.concatenate([getattr(block, name) for block in kept]) if kept else empty
 
     def stacked(name: str, width: int, kind: Any) -> Any:
-        """Blocks hold their chosen sides first; so does the whole."""
-        parts = [getattr(block, name) for block in kept]
-        halves = [part[: len(part) // 2] for part in parts] + [part[len(part) // 2 :] for part in parts]
-        return np.concatenate(halves) if halves else np.zeros((0, width), dtype=kind)
+        """Blocks hold their chosen sides first, and so does the whole; each gives its own up when it is copied."""
+        total = sum(len(block.rows) for block in kept)
+        found = np.empty((2 * total, width), dtype=kind)
+        start = 0
+        for block in kept:
+            part, count = getattr(block, name), len(block.rows)
+            found[start : start + count], found[total + start : total + start + count] = (
+                part[:count],
+                part[count:],
+            )
+            setattr(block, name, None)
+            start += count
+        return found
 
     keys = all_of("prompt_keys", np.zeros(0, dtype=np.uint64))
     side_keys = all_of("side_keys", np.zeros((0, 2), dtype=np.uint64))
     opening = all_of("opening_keys", np.zeros(0, dtype=np.uint64))
-    signed = all_of("signatures", np.zeros((0, 1), dtype=np.uint32))
+    signed: NDArray[np.uint32] = all_of("signatures", np.zeros((0, 1), dtype=np.uint32))
     for block in kept:
         block.signatures = block.signatures[:0]
     prompt_signatures = signed if keep else None
     near = groups_of(len(keys), np.vstack([_equal(keys), near_links(signed)]) if len(keys) else _NO_LINKS)
     near_sides = None
     if kept and len(keys) <= NEAR_PAIRS:
-        signed = stacked("side_signatures", 1, np.uint32)
+        signed = stacked("side_signatures", signed.shape[1], np.uint32)
         flat = np.concatenate([side_keys[:, 0], side_keys[:, 1]])
         near_sides = groups_of(len(flat), np.vstack([_equal(flat), near_links(signed)])).reshape(2, -1).T
+    del signed
     indices, text = sample.taken()
     return Collected(
         rows=all_of("rows", np.zeros(0, dtype=np.int64)),

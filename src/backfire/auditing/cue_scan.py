@@ -139,6 +139,6 @@ def effect(values: Values, split: Split) -> tuple[float, float, float, float]:
         scaled = (apart - mean) / spread
         influence = (scaled - found / 2 * (scaled**2 - 1)) / split.pairs
         half = Z95 * float(np.sqrt(clustered(influence, split.groups)))
-    means = apart.astype(np.float64) @ split.swaps / split.pairs
+    means = split.swapped_sums(apart) / split.pairs
     swapped = means / np.sqrt(np.maximum(size**2 - means**2, 1e-300))
     return found, found - half, found + half, float(swapped.mean())

@@ -49,6 +49,19 @@ class Split:
         would be too narrow. A group's signs depend on its number and the seed alone.
         """
         numbers, inverse = np.unique(self.groups, return_inverse=True)
+        return self._signs(numbers)[inverse]
+
+    def swapped_sums(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Sum of values [pairs], each with its pair's sign, for every swap: [controls]. Memory does not grow with pairs."""
+        numbers, inverse = np.unique(self.groups, return_inverse=True)
+        sums = np.bincount(inverse, values, minlength=len(numbers))
+        found = np.zeros(self.controls)
+        for start in range(0, len(numbers), 1 << 16):
+            part = slice(start, start + (1 << 16))
+            found += sums[part] @ self._signs(numbers[part])
+        return found
+
+    def _signs(self, numbers: Ints) -> Signs:
         signs = np.empty((len(numbers), self.controls), dtype=np.int8)
         for word in range(0, self.controls, 64):
             seeded = np.uint64(self.seed) * np.uint64(1_000_003) + np.uint64(word)
@@ -56,7 +69,7 @@ class Split:
             width = min(64, self.controls - word)
             drawn = (bits[:, None] >> np.arange(width, dtype=np.uint64)) & np.uint64(1)
             signs[:, word : word + width] = drawn.astype(np.int8) * 2 - 1
-        return signs[inverse]
+        return signs
 
     def subset(self, kept: Ints) -> Split:
         """The same division of fewer pairs."""

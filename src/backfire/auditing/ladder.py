@@ -8,7 +8,7 @@ import numpy as np
 
 from backfire.auditing.collected import KINDS, REFUSE, Collected, Ints
 from backfire.auditing.folds import Split, too_few
-from backfire.auditing.measure import Measured, measure, prepared
+from backfire.auditing.measure import Measured, measure_prepared, prepared
 from backfire.report.audit_estimates import Matched, PromptKind, Rung, Stratum
 
 FEWEST_IN_STRATUM = 20
@@ -29,7 +29,7 @@ class Climbed(NamedTuple):
 def climb(name: str, about: str, features: Any, pairs: Ints, collected: Collected, split: Split) -> Climbed:
     """Measure features [2 * len(pairs), width], chosen rows first, of these pairs (indices, ascending)."""
     features = prepared(features)
-    measured = measure(features, split.subset(pairs))
+    measured = measure_prepared(features, split.subset(pairs))
     matched, within, alike = _matched(features, pairs, collected, split)
     rung = Rung(
         rung=name,
@@ -62,8 +62,9 @@ def _matched(
     strata = strata_of(collected, alike)
     numbers, counts = np.unique(strata[: len(alike)], return_counts=True)
     large = tuple(int(n) for n, c in zip(numbers, counts, strict=True) if c >= FEWEST_IN_STRATUM)
-    sides = np.concatenate([inside, inside + len(pairs)])
-    measured = measure(features[sides], division, strata=strata, each=large)
+    if len(alike) < len(pairs):
+        features = features[np.concatenate([inside, inside + len(pairs)])]
+    measured = measure_prepared(features, division, strata=strata, each=large)
     return matched_of(measured, alike, strata), measured, alike
 
 

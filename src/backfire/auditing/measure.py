@@ -102,15 +102,19 @@ def scaled(features: Any) -> Any:
     if sparse.issparse(features):
         return features
     kind = np.float32 if features.shape[1] > 256 or len(features) > LARGE else np.float64
-    centred = features.astype(kind)
-    centred -= centred.mean(axis=0, dtype=np.float64).astype(kind)
-    deviation = np.sqrt(np.einsum("ij,ij->j", centred, centred, dtype=np.float64) / max(1, len(centred)))
-    kept = deviation > 1e-9 * (1 + np.abs(features).max(axis=0, initial=0))
-    centred = centred[:, kept] / deviation[kept].astype(kind)
-    np.clip(centred, -CLIP, CLIP, out=centred)
-    if not centred.shape[1]:
-        return np.zeros((len(centred), 1))
-    return centred / np.sqrt(centred.shape[1])
+    found = features.astype(kind)
+    found -= found.mean(axis=0, dtype=np.float64).astype(kind)
+    deviation = np.sqrt(np.einsum("ij,ij->j", found, found, dtype=np.float64) / max(1, len(found)))
+    size = np.maximum(features.max(axis=0, initial=0), -features.min(axis=0, initial=0))
+    kept = deviation > 1e-9 * (1 + size)
+    if not kept.any():
+        return np.zeros((len(found), 1))
+    if not kept.all():
+        found, deviation = found[:, kept], deviation[kept]
+    found /= deviation.astype(kind)
+    np.clip(found, -CLIP, CLIP, out=found)
+    found /= kind(np.sqrt(found.shape[1]))
+    return found
 
 
 def measure(
@@ -125,7 +129,13 @@ def measure(
 
     Raises ValueError where `folds.too_few` has a reason: ask it first.
     """
-    rows = prepared(features)
+    return measure_prepared(prepared(features), split, strata=strata, each=each)
+
+
+def measure_prepared(
+    rows: Any, split: Split, *, strata: Ints | None = None, each: tuple[int, ...] = ()
+) -> Measured:
+    """`measure` of what `prepared` gave, or of some of its rows."""
     most = SPARSE_CONTROL_PAIRS if sparse.issparse(rows) else DENSE_CONTROL_PAIRS
     if split.pairs <= most:
         return _measured(rows, split, strata, each, None)
@@ -190,9 +200,12 @@ def told_by(
 ) -> Number:
     """A number of many pairs whose fitting and control were looked at on a `part` of them.
 
-    What fitting adds to the variance falls at least as 1 / pairs: `scale` is the part's share of the training pairs.
+    What fitting adds to the variance falls at least as 1 / pairs: `scale` is the part's share of the training pairs. Of
+    shares it is carried over in log odds, for near 1 it moves them less.
     """
-    fitting = part.fitting * scale
+    spread = part.value * (1 - part.value)
+    steeper = value * (1 - value) / spread if bounded and spread > 0 else 1.0
+    fitting = part.fitting * scale * steeper**2
     variance = clustered(testing, split.groups) + fitting
     low, high = _interval(float(value), variance, split, bounded)
     return Number(float(value), low, high, part.control, fitting, part.swapped)

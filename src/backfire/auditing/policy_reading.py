@@ -101,7 +101,7 @@ def _on_policyness(name: str, per_token: Values, cut: int, split: Split) -> OnPo
         return Mean(mean=value, low=low, high=high)
 
     gap = chosen - rejected
-    swapped = (gap[:, None] * split.swaps).mean(axis=0)
+    swapped = split.swapped_sums(gap) / pairs
     at_least = int(np.count_nonzero(np.abs(swapped) >= abs(gap.mean()) - 1e-12))
     p = (1 + at_least) / (1 + len(swapped))
     between = mean(gap).model_copy(update={"control": float(swapped.mean()), "p": p})
