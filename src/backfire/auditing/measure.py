@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -176,7 +176,11 @@ def _measured(
 
 
 def _number(found: list[Crossfit], split: Split, part: Number | None, *, bounded: bool = True) -> Number:
-    """The mean over divisions with its interval; the control is its own, or that of the `part` of the pairs."""
+    """The mean over divisions with its interval; the control is its own, or that of the `part` of the pairs.
+
+    Swaps say what noise does to a share of one half. Near 0 or 1 it does less: as much as a binomial's deviation is
+    smaller there, which is what simulated cues of up to .99 need for intervals that cover.
+    """
     value = float(np.mean([f.values[0] for f in found]))
     testing = np.mean([f.testing[:, 0] for f in found], axis=0)
     if part is not None:
@@ -189,7 +193,10 @@ def _number(found: list[Crossfit], split: Split, part: Number | None, *, bounded
         float(np.mean([f.noise for f in found])),
         split.pairs,
     )
-    variance = variance_of(testing, np.mean([f.training for f in found], axis=0), split.groups, swapped)
+    noise = swapped.noise * (2 * np.sqrt(value * (1 - value)) if bounded else 1.0)
+    variance = variance_of(
+        testing, np.mean([f.training for f in found], axis=0), split.groups, replace(swapped, noise=noise)
+    )
     fitting = max(0.0, variance - clustered(testing, split.groups))
     low, high = _interval(value, variance, split, bounded)
     return Number(value, low, high, control_of(value, swapped), fitting, swapped)
