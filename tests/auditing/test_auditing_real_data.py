@@ -139,18 +139,21 @@ def shuffled(values: Rows, seed: int) -> Rows:
 
 @pytest.mark.slow
 def test_shuffled_labels_raise_hardly_any_alarm(real_data: Path) -> None:
-    """One in twenty audits may raise a false one."""
+    """One audit in twenty may raise a false one: more than 3 of 16 do so once in a hundred times."""
     values = between(real_data, "gpt4_1106_preview", "Meta-Llama-3-8B-Instruct")
-    reports = [audit(shuffled(values, seed)) for seed in range(6)]
-    assert [r.conclusion.level for r in reports].count("none found") >= 5
-    assert sum(bool(r.shortcuts) for r in reports) <= 1
+    reports = []
+    for seed in range(16):
+        part = np.random.default_rng(100 + seed).permutation(len(values))[:250]
+        reports.append(audit(shuffled([values[i] for i in part], seed)))
+    assert sum(r.conclusion.level in ("some", "strong") for r in reports) <= 3
+    assert sum(bool(r.shortcuts) for r in reports) <= 3
     held = [
         low <= 0.5 <= high
         for report in reports
         for r in report.separability
         for low, high in ((r.pointwise.low, r.pointwise.high), (r.pairwise.low, r.pairwise.high))
     ]
-    assert np.mean(held) > 0.85
+    assert np.mean(held) > 0.88
 
 
 def completions(folder: Path, model: str) -> dict[str, dict[str, str]]:
