@@ -77,21 +77,30 @@ def variance_of(testing: Values, training: Values, groups: Ints, swapped: Swappe
     return known + max(0.0, further - by_chance / further) if further > 0 else known
 
 
-def share_interval(value: float, variance: float, clusters: int) -> tuple[float, float]:
+def quantile_of(clusters: int) -> float:
+    """Student's 97.5% quantile: what a variance estimated from so many clusters asks for in place of 1.96."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(max(1, clusters - 1), 0.975))
+
+
+def share_interval(
+    value: float, variance: float, clusters: int, quantile: float = Z95
+) -> tuple[float, float]:
     """Wilson's (1927) 95% interval at the effective sample size value (1 - value) / variance; inside 0..1."""
     spread = value * (1 - value)
     effective = spread / variance if variance > 0 and spread > 0 else float(clusters)
     if spread * clusters < 1:
         effective = min(effective, float(clusters))
-    centre = value + Z95**2 / (2 * effective)
-    half = Z95 * sqrt(spread / effective + Z95**2 / (4 * effective**2))
-    scale = 1 + Z95**2 / effective
+    centre = value + quantile**2 / (2 * effective)
+    half = quantile * sqrt(spread / effective + quantile**2 / (4 * effective**2))
+    scale = 1 + quantile**2 / effective
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
-def mean_interval(value: float, variance: float) -> tuple[float, float]:
+def mean_interval(value: float, variance: float, quantile: float = Z95) -> tuple[float, float]:
     """Normal 95% interval of a number without bounds."""
-    half = Z95 * sqrt(max(0.0, variance))
+    half = quantile * sqrt(max(0.0, variance))
     return value - half, value + half
 
 

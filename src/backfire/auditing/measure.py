@@ -16,6 +16,7 @@ from backfire.auditing.estimate import (
     clustered,
     control_of,
     mean_interval,
+    quantile_of,
     share_interval,
     variance_of,
 )
@@ -219,4 +220,7 @@ def told_by(
 
 
 def _interval(value: float, variance: float, split: Split, bounded: bool) -> tuple[float, float]:
-    return share_interval(value, variance, split.prompts) if bounded else mean_interval(value, variance)
+    quantile = quantile_of(split.prompts)
+    if not bounded:
+        return mean_interval(value, variance, quantile)
+    return share_interval(value, variance, split.prompts, quantile)

@@ -60,8 +60,11 @@ def _act(stage: Stage, workers: int) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if workers > 1:
         import torch
+        from threadpoolctl import threadpool_limits
 
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        torch.set_num_threads(threads)
+        threadpool_limits(threads)
     from transformers.utils import logging
 
     logging.set_verbosity_error()
