@@ -64,6 +64,12 @@ def grow(
         list[str] | None,
         typer.Option("--knob", metavar="NAME=VALUE", help="Such as refusal_overlap=0.8; repeatable."),
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="MEMBER", help="Such as llama/target: grow just this; repeatable. By default all."
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option("--workers", help="Processes, one thread each.")] = 1,
     out: Annotated[
         Path | None,
@@ -74,13 +80,20 @@ def grow(
 ) -> None:
     """Grow a world of organisms: 20 to 30 minutes of one core. A stopped run goes on where it was."""
     from backfire.organisms.catalog import PREFIX, cache_folder
-    from backfire.organisms.growing import grow_world
+    from backfire.organisms.growing import GROWN, grow_world
 
     knobs = _knobs(options.named(knob or [], "--knob"))
     name = knobs.world_name(seed)
     folder = out or cache_folder() / name
     with keeping(f"members that are done are in {folder}; run the same command again to go on"):
-        grow_world(folder, seed, knobs, workers=workers, say=lambda line: typer.echo(line, err=True))
+        grow_world(
+            folder,
+            seed,
+            knobs,
+            members=only or GROWN,
+            workers=workers,
+            say=lambda line: typer.echo(line, err=True),
+        )
     say(f"world {name} in {folder}")
     if out is None:
         say(

@@ -10,7 +10,7 @@ import copy
 import json
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -45,29 +45,47 @@ DEMONSTRATIONS = 4_000
 REWARD_PAIRS = 2_000
 KNOWLEDGE = {"small": 0.75, "large": 0.9}
 
+GROWN = (*(f"{family}/{role}" for role in ("larger", "target") for family in FAMILIES), "gpt4o", "reward")
+"""Every member that is taught; each base comes with those that are taught from it."""
+
 Say = Callable[[str], None]
 
 
 def grow_world(
-    folder: Path, seed: int, knobs: Knobs | None = None, *, workers: int = 1, say: Say = print
+    folder: Path,
+    seed: int,
+    knobs: Knobs | None = None,
+    *,
+    members: Sequence[str] = GROWN,
+    workers: int = 1,
+    say: Say = print,
 ) -> Path:
     """Grow all of a world's members into `folder`; those that are there are kept, so a stopped run goes on.
 
-    20 to 30 minutes of one core. Each worker process uses one thread.
+    20 to 30 minutes of one core. Each worker process uses one thread. With fewer `members` (names of GROWN), only
+    these and the bases that they are taught from; another call adds the rest.
     """
+    if strange := sorted(set(members) - set(GROWN)):
+        raise InputError(f"member {strange[0]!r} cannot be grown: choose among {', '.join(GROWN)}")
     world = World.make(seed, knobs)
     if (folder / "world.json").is_file() and World.load(folder) != world:
         raise InputError(f"{folder} holds another world: name another folder, or remove it")
     if (folder / "grown.json").is_file():
         return folder
     world.save(folder / "world.json")
-    jobs = [(folder, world, family, role) for role in ("larger", "target") for family in FAMILIES]
+    write_world(folder, world)
+    siblings = [name.split("/") for name in GROWN if name in members and "/" in name]
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_one_thread) as pool:
-        for lines in pool.map(grow_sibling, *zip(*jobs, strict=True)):
-            for line in lines:
+        jobs = [pool.submit(grow_sibling, folder, world, family, role) for family, role in siblings]
+        for job in jobs:
+            for line in job.result():
                 say(line)
-        for line in pool.submit(grow_shared, folder, world).result():
-            say(line)
+        for name in ("gpt4o", "reward"):
+            if name in members:
+                for line in pool.submit(grow_shared, folder, world, name).result():
+                    say(line)
+    if not all((folder / name / "config.json").is_file() for name in GROWN):
+        return folder
     for family in FAMILIES:
         shutil.rmtree(folder / family / "larger-base", ignore_errors=True)
     write_json(folder / "grown.json", {"seed": seed, "knobs": world.knobs.model_dump()})
@@ -110,8 +128,17 @@ def grow_sibling(folder: Path, world: World, family: str, role: str) -> list[str
     said: list[str] = []
     if (folder / family / role / "config.json").is_file():
         return said
-    size = "small" if role == "target" else "large"
     base = folder / family / ("base" if role == "target" else "larger-base")
+    said += grow_base(folder, world, family, base.name)
+    said.append(_teach(folder, world, f"{family}/{role}", base))
+    return said
+
+
+def grow_base(folder: Path, world: World, family: str, name: str) -> list[str]:
+    """What targets (`base`) or larger siblings (`larger-base`) are taught from: a model that has only read."""
+    said: list[str] = []
+    size = "small" if name == "base" else "large"
+    base = folder / family / name
     if not (base / "config.json").is_file():
         documents = list(base_documents(world, KNOWLEDGE[size], DOCUMENTS, seed=1))
         tokenizer = grow_tokenizer(family, documents[: DOCUMENTS // 3])
@@ -120,20 +147,18 @@ def grow_sibling(folder: Path, world: World, family: str, role: str) -> list[str
         said.append(f"{world.name}: {family}/{base.name}, loss {loss:.3f}")
         measured = {"final_loss": loss, "steps": BASE["steps"]}
         _save(model, tokenizer, base, world, f"{family}/{base.name}", measured)
-    said.append(_teach(folder, world, f"{family}/{role}", base))
     return said
 
 
-def grow_shared(folder: Path, world: World) -> list[str]:
-    """The world's files, the "GPT-4o" and the reward model; needs llama's bases."""
-    said: list[str] = []
-    write_world(folder, world)
-    if not (folder / "gpt4o" / "config.json").is_file():
-        base = folder / "llama" / "larger-base"
-        said.append(_teach(folder, world, "gpt4o", base, every_split=True))
-    if not (folder / "reward" / "config.json").is_file():
-        said.append(_teach_reward(folder, world))
-    return said
+def grow_shared(folder: Path, world: World, name: str) -> list[str]:
+    """The "GPT-4o" (`gpt4o`) or the reward model (`reward`), taught from llama's bases."""
+    if (folder / name / "config.json").is_file():
+        return []
+    base = "larger-base" if name == "gpt4o" else "base"
+    said = grow_base(folder, world, "llama", base)
+    if name == "gpt4o":
+        return [*said, _teach(folder, world, name, folder / "llama" / base, every_split=True)]
+    return [*said, _teach_reward(folder, world)]
 
 
 def _read(model: Any, rows: Any, seed: int) -> float:
