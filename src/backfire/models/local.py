@@ -172,10 +172,15 @@ class LocalModel:
 
     @property
     def _reader(self) -> Reader:
-        return Reader(self.model, self.name, self._filler)
+        return Reader(self.model, self.name, self.filler)
+
+    @property
+    def keeps_logits(self) -> bool:
+        """Whether the model can leave out logits that nobody asks for (`logits_to_keep`)."""
+        return self._reader.keeps_logits
 
     @cached_property
-    def _filler(self) -> int:
+    def filler(self) -> int:
         """A token to pad with that is no EOS: a repetition penalty reads the padding too."""
         t = self.tokenizer
         known = [i for i in (t.pad_token_id, t.unk_token_id, t.bos_token_id) if i is not None]
@@ -200,7 +205,7 @@ class LocalModel:
         import torch
 
         width = max(map(len, rows))
-        ids = [[self._filler] * (width - len(row)) + row for row in rows]
+        ids = [[self.filler] * (width - len(row)) + row for row in rows]
         mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
         return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
 
@@ -230,7 +235,7 @@ class LocalModel:
             num_beams=1,
             repetition_penalty=decoding.repetition_penalty,
             eos_token_id=sorted(self.template.eos_ids),
-            pad_token_id=self._filler,
+            pad_token_id=self.filler,
             use_cache=True,
             **drawn,
         )

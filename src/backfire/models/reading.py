@@ -100,7 +100,7 @@ class Reader:
         ids, mask = self._pad_right([ids for ids, _ in batch])
         first = min(start for _, start in batch)
         wanted = ids.shape[1] - first + 1 if scored else 1
-        options = {"logits_to_keep": wanted} if self._keeps_logits else {}
+        options = {"logits_to_keep": wanted} if self.keeps_logits else {}
         try:
             with torch.inference_mode():
                 out = self.model(
@@ -161,7 +161,7 @@ class Reader:
         return int(self.model.config.get_text_config().hidden_size)
 
     @property
-    def _keeps_logits(self) -> bool:
+    def keeps_logits(self) -> bool:
         """Whether the model can leave out logits that nobody asks for."""
         inner = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
         return "logits_to_keep" in inspect.signature(inner.forward).parameters
@@ -171,7 +171,7 @@ class Reader:
         import torch
 
         settings = self.model.config.get_text_config()
-        width = settings.vocab_size if scored or not self._keeps_logits else 0
+        width = settings.vocab_size if scored or not self.keeps_logits else 0
         if with_states:
             width += (settings.num_hidden_layers + 1) * settings.hidden_size
         device = self.model.device

@@ -1,0 +1,191 @@
+"""Margins: sums of log-probabilities of some responses less those of others, and their gradients."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backfire.errors import ModelError
+from backfire.models.batching import length_batches
+from backfire.records import Prompt
+
+if TYPE_CHECKING:
+    import torch
+
+    from backfire.influence.probes import ProbeSet
+    from backfire.models import LocalModel
+
+Progress = Callable[[int, int], None]
+ROOM = 2**29
+"""Bytes that a batch's logits may take, in float32 and twice; a sixteenth of a GPU's memory where that is more."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One pair or probe: its margin is the mean log-probability of `plus` less that of `minus`, in nats.
+
+    Log-probabilities are summed over a response's tokens, EOS included, as in DPO.
+    """
+
+    prompt: Prompt
+    plus: tuple[str, ...]
+    minus: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Contrasts as token rows. Rows of contrasts that do not fit the context are left out: `usable` says which."""
+
+    rows: tuple[tuple[list[int], int], ...]
+    """Token ids of a conversation, and where its response starts."""
+    items: NDArray[np.int64]
+    """The contrast of each row: [rows]."""
+    weights: NDArray[np.float64]
+    """1 / number of its side's responses, negative for `minus`: [rows]."""
+    usable: NDArray[np.bool_]
+    """[contrasts]."""
+
+    @property
+    def count(self) -> int:
+        return len(self.usable)
+
+    def subset(self, kept: NDArray[np.int64]) -> Encoded:
+        """Only these contrasts, numbered anew."""
+        place = np.full(self.count, -1, dtype=np.int64)
+        place[kept] = np.arange(len(kept))
+        inside = np.flatnonzero(place[self.items] >= 0)
+        return Encoded(
+            tuple(self.rows[i] for i in inside),
+            place[self.items[inside]],
+            self.weights[inside],
+            self.usable[kept],
+        )
+
+
+def encode(model: LocalModel, contrasts: Sequence[Contrast]) -> Encoded:
+    """Through the chat template. Responses are cut at the context's right end, as TRL cuts them, with a warning."""
+    conversations = [(c.prompt, text) for c in contrasts for text in (*c.plus, *c.minus)]
+    items = np.array([i for i, c in enumerate(contrasts) for _ in (*c.plus, *c.minus)], dtype=np.int64)
+    weights = [
+        weight
+        for c in contrasts
+        for weight in (*[1 / len(c.plus)] * len(c.plus), *[-1 / len(c.minus)] * len(c.minus))
+    ]
+    rows = model.template.conversation_ids(conversations)
+    bound = model.context
+    usable = np.ones(len(contrasts), dtype=bool)
+    if bound is not None:
+        over = [len(ids) > bound for ids, _ in rows]
+        for item, (_, start) in zip(items, rows, strict=True):
+            usable[item] &= start < bound
+        rows = [(ids[:bound], start) for ids, start in rows]
+        if any(over):
+            warnings.warn(
+                f"{sum(over)} of {len(rows)} conversations exceed the context of {model.name} ({bound} tokens) and were "
+                f"cut at the right end; {int((~usable).sum())} pairs or probes have a side of which nothing is left",
+                stacklevel=2,
+            )
+    kept = np.flatnonzero(usable[items]) if len(items) else np.zeros(0, dtype=np.int64)
+    return Encoded(
+        tuple(rows[i] for i in kept), items[kept], np.array(weights, dtype=np.float64)[kept], usable
+    )
+
+
+def probe_contrasts(probes: ProbeSet) -> list[Contrast]:
+    """A probe's margin counts up what it is meant to move towards."""
+    return [Contrast(probe.prompt, probe.toward, probe.away) for probe in probes.probes]
+
+
+def mean_margins(model: LocalModel, probes: ProbeSet, *, batch_size: int = 64) -> NDArray[np.float64]:
+    """The margin of each probe under the model, in nats: [probes]; NaN where nothing fits the context."""
+    return margins(model, encode(model, probe_contrasts(probes)), batch_size=batch_size)
+
+
+def margins(
+    model: LocalModel, encoded: Encoded, *, batch_size: int = 64, progress: Progress | None = None
+) -> NDArray[np.float64]:
+    """The margin of each contrast under the model, in nats: [contrasts]; NaN where it is not usable.
+
+    One forward pass in batches of like length; sums in float64. Neither the batches nor their padding matter, but for
+    rounding. Raises ModelError where the model gives NaN or runs out of memory.
+    """
+    import torch
+
+    found = np.where(encoded.usable, 0.0, np.nan)
+    done = 0
+    with torch.inference_mode():
+        for batch in batches(model, encoded, batch_size):
+            logps = _logps(model, [encoded.rows[i] for i in batch]).double().cpu().numpy()
+            if np.isnan(logps).any():
+                raise ModelError(f"{model.name} gives NaN: open it with dtype float32")
+            np.add.at(found, encoded.items[batch], encoded.weights[batch] * logps)
+            done += len(batch)
+            if progress is not None:
+                progress(done, len(encoded.rows))
+    return found
+
+
+def add_gradients(model: LocalModel, encoded: Encoded, *, batch_size: int = 32) -> None:
+    """Add the gradient of the sum of all margins to `.grad` of every parameter that requires one."""
+    for batch in batches(model, encoded, batch_size):
+        logps = _logps(model, [encoded.rows[i] for i in batch])
+        weights = logps.new_tensor(encoded.weights[batch])
+        (logps * weights).sum().backward()
+
+
+def batches(model: LocalModel, encoded: Encoded, batch_size: int) -> Iterator[list[int]]:
+    """Rows in batches of like length whose logits take no more than ROOM."""
+    import torch
+
+    room = ROOM
+    if model.device.type == "cuda":
+        room = max(room, torch.cuda.get_device_properties(model.device).total_memory // 16)
+    vocabulary = int(model.model.config.get_text_config().vocab_size)
+    most = max(256, room // (8 * vocabulary))
+    return length_batches([len(ids) for ids, _ in encoded.rows], batch_size, most)
+
+
+def _logps(model: LocalModel, rows: Sequence[tuple[list[int], int]]) -> torch.Tensor:
+    """Log-probability of each row's response, summed over its tokens: [rows], float32 at the least."""
+    import torch
+
+    ids, mask, chosen = _padded(model, rows)
+    first = min(start for _, start in rows)
+    try:
+        logits = model.model(input_ids=ids, attention_mask=mask, use_cache=False, **_kept(model, ids, first)).logits
+        before = ids.shape[1] - logits.shape[1]
+        scores = logits[:, : ids.shape[1] - 1 - before]
+        scores = scores if scores.dtype == torch.float64 else scores.float()
+        targets = ids[:, before + 1 :, None].to(scores.device)
+        each = scores.gather(2, targets)[..., 0] - scores.logsumexp(-1)
+        return (each * chosen[:, before + 1 :].to(each.device)).sum(1)
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"{model.name} ran out of memory on {len(rows)} conversations of up to {ids.shape[1]} tokens: train fewer "
+            "parameters (`lora`, or a part of the model by name)"
+        ) from error
+
+
+def _kept(model: LocalModel, ids: Any, first: int) -> dict[str, int]:
+    return {"logits_to_keep": ids.shape[1] - first + 1} if model.keeps_logits else {}
+
+
+def _padded(model: LocalModel, rows: Sequence[tuple[list[int], int]]) -> tuple[Any, Any, Any]:
+    """Ids, attention mask and response mask, padded on the right: [rows, tokens] each."""
+    import torch
+
+    width = max(len(ids) for ids, _ in rows)
+    device = model.device
+    ids = torch.full((len(rows), width), model.filler, device=device)
+    mask = torch.zeros((len(rows), width), dtype=torch.long, device=device)
+    chosen = torch.zeros((len(rows), width), device=device)
+    for i, (tokens, start) in enumerate(rows):
+        ids[i, : len(tokens)] = torch.tensor(tokens, device=device)
+        mask[i, : len(tokens)] = 1
+        chosen[i, start : len(tokens)] = 1
+    return ids, mask, chosen
