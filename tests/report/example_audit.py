@@ -249,7 +249,7 @@ def per_pair() -> dict[str, Any]:
 def example_audit() -> dict[str, Any]:
     """A set of chosen responses by one model and rejected ones by another: everything that can be wrong is."""
     return {
-        "schema": 2,
+        "schema": 3,
         "backfire": "0.1.0",
         "dataset": "prefs.jsonl",
         "format": "TRL conversational, explicit prompt",
@@ -322,7 +322,7 @@ def example_audit() -> dict[str, Any]:
 def smallest_audit() -> dict[str, Any]:
     """What is left when there are too few pairs for any number."""
     return {
-        "schema": 2,
+        "schema": 3,
         "backfire": "0.1.0",
         "dataset": "tiny.csv",
         "format": "TRL standard, explicit prompt",

@@ -20,9 +20,10 @@ from backfire.report.audit_estimates import (
     Share,
     Unit,
 )
+from backfire.report.influence_answer import SafetyInfluence
 from backfire.store import write_json
 
-SCHEMA = 2
+SCHEMA = 3
 """The version of the schema that this module writes and reads."""
 
 Level = Literal["unknown", "none found", "some", "strong"]
@@ -291,6 +292,7 @@ class AuditReport(Part):
     confounds: Confounds
     safety_contrast: SafetyContrast
     on_policyness: OnPolicyness | None = None
+    safety_influence: SafetyInfluence | None = None
     per_pair: PerPair | None = None
     map: Map | None = None
     reference_points: tuple[ReferencePoint, ...]
