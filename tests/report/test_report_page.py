@@ -93,6 +93,18 @@ def test_the_table_has_every_number_with_its_interval(page: str) -> None:
         assert _expected_row(cell) in rows
 
 
+def test_predicted_influence_is_a_column_where_a_cell_has_it(page: str) -> None:
+    assert "Safety influence" not in page
+    results = example_results()
+    results["cells"][1]["safety_influence"] = {"cosine": -0.31, "low": -0.4, "high": -0.22, "probes": 142}
+    results["cells"][2]["safety_influence"] = {"cosine": None, "low": None, "high": None, "probes": 12}
+    reader = Reader(render_page(results))
+    rows = {row[0]: row[-3] for row in reader.rows if row and len(row) == 17}
+    assert rows["original"] == "−0.31|−0.40 to −0.22"
+    assert rows["hc+self"] == "undetermined"
+    assert rows["sft"] == rows["self+rm"] == "–"
+
+
 def test_what_lies_behind_a_row_is_on_the_page(page: str) -> None:
     reader = Reader(page)
     for cell in example_results()["cells"]:

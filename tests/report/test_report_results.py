@@ -71,6 +71,16 @@ def _set(path: str, value: Any) -> Any:
             "yes",
             "cells[4].examples[0].verdicts[0].harmful: 'yes'",
         ),
+        (
+            "cells[4].safety_influence",
+            {"cosine": None, "low": -0.1, "high": 0.2, "probes": 9},
+            "cells[4].safety_influence: cosine None, low -0.1, high 0.2: give all three",
+        ),
+        (
+            "cells[4].safety_influence",
+            {"cosine": 0.1, "low": 0.2, "high": 0.1, "probes": 9},
+            "cells[4].safety_influence: low 0.2 lies above high 0.1",
+        ),
         ("schema", 2, "schema 2, this version reads 1"),
         ("cells", [], "cells is empty"),
         ("cells[3].recipe", "original", "stands twice"),
@@ -120,6 +130,22 @@ def test_an_empty_cell_is_a_cell() -> None:
     pairs = parse_results(results).cells[1].pairs
     assert pairs is not None
     assert pairs.left_out == {"no human responses": 600}
+
+
+@pytest.mark.parametrize(
+    "influence",
+    [
+        None,
+        {"cosine": None, "low": None, "high": None, "probes": 12},
+        {"cosine": -0.31, "low": -0.4, "high": -0.22, "probes": 142},
+    ],
+)
+def test_safety_influence_is_measured_undetermined_or_null(influence: Any, tmp_path: Path) -> None:
+    results = example_results()
+    assert parse_results(results).cells[2].safety_influence is None
+    results["cells"][2]["safety_influence"] = influence
+    path = write_results(tmp_path / "results.json", results)
+    assert json.loads(path.read_text())["cells"][2]["safety_influence"] == influence
 
 
 def test_every_field_is_documented() -> None:

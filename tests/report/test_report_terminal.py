@@ -44,3 +44,22 @@ def test_escape_sequences_do_not_reach_the_terminal() -> None:
     text = _printed(results, 120)
     assert not re.search(r"[\x1b\x07]", text)
     assert "[bold]markup[/bold]" in text
+
+
+def test_safety_influence_stands_with_its_interval_or_as_undetermined() -> None:
+    results = example_results()
+    for place, cell in enumerate(results["cells"][1:4]):
+        value = None if place == 2 else 0.31 - 0.4 * place
+        cell["safety_influence"] = {
+            "cosine": value,
+            "low": None if value is None else value - 0.05,
+            "high": None if value is None else value + 0.06,
+            "probes": 142,
+        }
+    text = _printed(results, 80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "0.26–0.37" in text
+    assert "−0.09" in text
+    assert re.search(r"−0\.14\s+to", text)
+    assert "undetermined" in _printed(results, 160)
+    assert "infl." not in _printed(example_results(), 80)

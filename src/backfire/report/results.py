@@ -119,6 +119,29 @@ class Separability(_Part):
     """Why there is no number."""
 
 
+class CellInfluence(_Part):
+    """What training on the cell's pairs was predicted to do to refusing, to first order; above 0 is towards it.
+
+    cosine null: undetermined, and so are low and high.
+    """
+
+    cosine: float | None
+    low: float | None
+    high: float | None
+    probes: Count
+
+    @model_validator(mode="after")
+    def _whole(self) -> CellInfluence:
+        bounds = (self.cosine, self.low, self.high)
+        if any(bound is None for bound in bounds) != all(bound is None for bound in bounds):
+            raise ValueError(
+                f"cosine {self.cosine}, low {self.low}, high {self.high}: give all three, or null for all three"
+            )
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"low {self.low} lies above high {self.high}")
+        return self
+
+
 class LogRow(_Part):
     """One logged step of training."""
 
@@ -197,6 +220,8 @@ class Cell(_Part):
     general: list[TaskScore]
     general_settings: dict[str, Any] = Field(default_factory=dict)
     separability: list[Separability]
+    safety_influence: CellInfluence | None = None
+    """Null where it was not measured."""
     training: Training | None
     examples: list[Example] = Field(default_factory=list)
     notes: list[Note] = Field(default_factory=list)

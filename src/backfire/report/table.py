@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from backfire.report.audit_words import number, span
 from backfire.report.grid import Grid, Group, Standing, standing
 from backfire.report.numerals import UNDEFINED, decimal, interval, percent
 from backfire.report.results import AttackRate, Cell, RefusalRate
@@ -33,12 +34,13 @@ class Column:
 
 
 def columns(grid: Grid) -> list[Column]:
-    """The table's columns, in reading order: safety, usefulness, what the probes see, training."""
+    """The table's columns, in reading order: safety, usefulness, what the probes see, what was predicted, training."""
     return [
         *(_attack_column(grid, attack) for attack in grid.attacks),
         *(_refusal_column(grid, prompts) for prompts in grid.prompt_sets),
         *_general_columns(grid),
         *(_rung_column(grid, rung) for rung in grid.rungs),
+        *([Column("Safety influence", "cosine", "", _influence)] if grid.has_influence else []),
         Column("Training", "final loss", "", _final_loss),
         Column("Training", "reward accuracy", "%", _reward_accuracy),
     ]
@@ -128,6 +130,19 @@ def _rung_column(grid: Grid, rung: str) -> Column:
         )
 
     return Column("Separability", rung, "AUROC", entry)
+
+
+def _influence(group: Group, cell: Cell) -> Entry:
+    found = cell.safety_influence
+    if found is None:
+        return Entry(UNDEFINED, detail="no pairs" if cell.pairs is None else "not measured")
+    if found.cosine is None:
+        return Entry("undetermined", detail=f"{found.probes} probes")
+    return Entry(
+        number(found.cosine, 2),
+        (span(found.low, found.high, 2),),
+        f"before training, to first order; above 0 is towards refusing harmful requests; {found.probes} probes",
+    )
 
 
 def _final_loss(group: Group, cell: Cell) -> Entry:

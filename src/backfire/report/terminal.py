@@ -20,12 +20,15 @@ STYLES: dict[Standing, str] = {"below": "green", "above": "red", "same": "", "un
 def results_table(results: Results | Mapping[str, Any]) -> Table:
     """One row per cell, grouped by family, target, world and seed; single tasks and other rungs stay on the page.
 
+    So do the training columns where safety influence takes their place.
     Attack success and over-refusal below SFT's (their 95% intervals do not meet) are green, above it red.
     Raises InputError when the results break the schema.
     """
     checked = parse_results(results)
     grid = Grid(checked)
     left_out = {*grid.tasks, *grid.rungs} - {grid.pictured_rung}
+    if grid.has_influence:
+        left_out |= {"final loss", "reward accuracy"}
     shown = [column for column in columns(grid) if column.name not in left_out]
     table = Table(
         title=Text(printable(checked.name)),
@@ -53,6 +56,7 @@ def _heading(column: Column) -> str:
         "Over-refusal": "over- refusal ",
         "General tasks": "general ",
         "Separability": "separ. ",
+        "Safety influence": "infl. ",
         "Training": "",
     }[column.heading]
     name = column.name.replace("accuracy", "acc.")
