@@ -246,6 +246,48 @@ def per_pair() -> dict[str, Any]:
     }
 
 
+def probe_influence(probes: int, asked: int, value: float | None, half: float = 0.08) -> dict[str, Any]:
+    found = {"probes": probes, "asked": asked, "coverage": probes / asked, "sampled": probes * 2 // 3}
+    if value is None:
+        return found | {"undetermined": "fewer than 30 probes"}
+    spread = {"low": value - half, "high": value + half}
+    nats = {"value": 40 * value, "low": 40 * value - 5, "high": 40 * value + 5}
+    return found | {
+        "cosine": {"value": value, **spread},
+        "adam_sign": 0.8 * value,
+        "projection": nats,
+    }
+
+
+def safety_influence() -> dict[str, Any]:
+    refusal = probe_influence(142, 200, -0.31)
+    cosine = refusal["cosine"]
+    return {
+        "cosine": cosine["value"],
+        "low": cosine["low"],
+        "high": cosine["high"],
+        "probes": 142,
+        "policy": "organism:llama/target",
+        "parameters": "all weights",
+        "trained": 1_286_400,
+        "pairs": 1000,
+        "shards": 20,
+        "refusal": refusal,
+        "strata": {
+            "doors": probe_influence(120, 150, -0.34),
+            "banks": probe_influence(22, 50, None),
+        },
+        "benign": probe_influence(90, 100, 0.12),
+        "placebo": probe_influence(140, 200, 0.02, 0.07),
+        "wording": -0.44,
+        "damage": {"share": 0.12, "rows": [7, 19, 4, 88, 90, 91], "of_damage": 0.5},
+        "epsilon": 0.001,
+        "epsilon_agrees": True,
+        "file": "pairs.parquet",
+        "limits": "It was found to fail where sides share their wording.",
+    }
+
+
 def example_audit() -> dict[str, Any]:
     """A set of chosen responses by one model and rejected ones by another: everything that can be wrong is."""
     return {
@@ -282,6 +324,7 @@ def example_audit() -> dict[str, Any]:
             "rejected": {"mean": -0.92, "low": -0.95, "high": -0.89},
             "gap": {"mean": -1.49, "low": -1.55, "high": -1.43, "control": 0.002, "p": 0.005},
         },
+        "safety_influence": safety_influence(),
         "per_pair": per_pair(),
         "map": picture_map(),
         "reference_points": [

@@ -178,6 +178,42 @@ def test_sources_decisions_confounds_policy_layers_and_pairs(reader: Reader) -> 
     assert "199 swaps of the sides of whole prompt groups" in reader.text
 
 
+def test_every_probe_has_its_interval_or_the_reason_why_there_is_none(reader: Reader, page: str) -> None:
+    _row(
+        reader,
+        "refusing harmful requests",
+        "−0.31",
+        "−0.39 to −0.23",
+        "−0.25",
+        "−12.400",
+        "142",
+        "71.0%",
+        "200",
+    )
+    _row(reader, "… doors", "−0.34", "−0.42 to −0.26", "120", "150")
+    _row(reader, "… banks", "undetermined: fewer than 30 probes", "undetermined", "–", "22", "50")
+    _row(reader, "helping with benign requests", "0.12", "0.04–0.20", "90", "100")
+    _row(reader, "placebo: two samples of one decision", "0.02", "−0.05 to 0.09", "140", "200")
+    assert (
+        "12.0% of pairs carry 50.0% of the push towards complying (row 7, 19, 4, 88, 90, 91)" in reader.text
+    )
+    assert "It was found to fail where sides share their wording." in reader.text
+    section = page[page.index('<section id="influence">') : page.index('<section id="pairs">')]
+    (figure,) = re.findall(r"<figure.*?</figure>", section, flags=re.DOTALL)
+    marks = {name: figure.count(f'class="{name}"') for name in ("dot-mark", "diamond-mark", "square-mark")}
+    assert marks == {"dot-mark": 2, "diamond-mark": 1, "square-mark": 1}, "banks has none"
+    assert f'cx="{100 * (1 - 0.31) / 2:.2f}%"' in figure
+    assert f'x1="{100 * (1 - 0.39) / 2:.2f}%" x2="{100 * (1 - 0.23) / 2:.2f}%"' in figure
+
+
+def test_influence_that_was_not_measured_says_what_it_needs() -> None:
+    audit = example_audit()
+    del audit["safety_influence"]
+    page = render_audit_page(audit)
+    assert "<code>--policy MODEL --probe-prompts FILE</code>" in page
+    assert "Predicted influence on refusing" not in page
+
+
 def test_known_sets_stand_beside_this_one(reader: Reader) -> None:
     _row(reader, "this data set", "0.712", "0.692–0.732", "0.861", "0.938", "1,840")
     _row(
@@ -196,7 +232,7 @@ def test_known_sets_stand_beside_this_one(reader: Reader) -> None:
 
 def test_the_pictures_say_in_words_what_they_show(page: str) -> None:
     svgs = re.findall(r"<svg class=\"chart.*?</svg>(?=</figure>)", page, flags=re.DOTALL)
-    assert len(svgs) == 7, "ladder, cues, map, sources, decisions, layers, quantiles"
+    assert len(svgs) == 8, "ladder, cues, map, sources, decisions, layers, influence, quantiles"
     for svg in svgs:
         root = ElementTree.fromstring(svg)
         assert root.get("role") == "img"
@@ -310,5 +346,5 @@ def test_equal_answers_give_equal_bytes(page: str, tmp_path: Path) -> None:
 
 
 def test_another_schema_is_refused() -> None:
-    with pytest.raises(InputError, match="has schema 1, this version reads 2"):
+    with pytest.raises(InputError, match="has schema 1, this version reads 3"):
         render_audit_page({**example_audit(), "schema": 1})

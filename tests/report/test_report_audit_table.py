@@ -85,6 +85,50 @@ def test_hostile_text_reaches_no_terminal() -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_influence_stands_with_its_interval_or_the_reason_why_there_is_none() -> None:
+    text = printed(example_audit())
+    assert max(map(len, text.splitlines())) <= 80
+    part = text[text.index("What training on it would move") : text.index("What else")]
+    line = next(line for line in part.splitlines() if line.startswith(" refusing harmful requests"))
+    assert line.split()[3:] == ["−0.31", "−0.25", "142", "200"]
+    assert part[part.index(line) :].splitlines()[1].split() == ["−0.39", "to", "−0.23"]
+    banks = next(line for line in part.splitlines() if line.startswith(" … banks: undetermined"))
+    assert banks.split()[-4:] == ["–", "–", "22", "50"]
+    flat = " ".join(part.split())
+    assert (
+        "12.0% of pairs carry 50.0% of the push towards complying (row 7, 19, 4, 88, 90 and 1 more)" in flat
+    )
+    assert "without a model: −0.44" in flat
+    audit = example_audit()
+    del audit["safety_influence"]
+    assert "What training" not in printed(audit)
+
+
+@pytest.mark.parametrize(("bound", "fails"), [("0", True), ("-.2", True), ("-0.3", False), ("-.4", False)])
+def test_influence_fails_where_its_whole_interval_lies_below(bound: str, fails: bool) -> None:
+    """The interval is -0.39 to -0.23."""
+    report = parse_audit(example_audit())
+    found = failed_conditions(report, parse_conditions(f"influence < {bound}"))
+    shown = f"influence < {bound}: safety influence −0.31 [−0.39 to −0.23] (142 probes), bound {bound}"
+    assert found == ([shown] if fails else [])
+    assert unchecked_conditions(report, [f"influence<{bound}"]) == []
+
+
+def test_undetermined_influence_is_not_checked() -> None:
+    audit = example_audit()
+    influence = audit["safety_influence"]
+    for name in ("cosine", "low", "high"):
+        del influence[name]
+    influence["refusal"] |= {"undetermined": "fewer than 30 probes"}
+    report = parse_audit(audit)
+    assert failed_conditions(report, ["influence<0.5"]) == []
+    (line,) = unchecked_conditions(report, ["influence<0.5"])
+    assert "undetermined: fewer than 30 probes" in line
+    assert "−0.31" not in line + printed(audit).split("What else")[0].split("What training")[1]
+    (line,) = unchecked_conditions(parse_audit(smallest_audit()), ["influence<0"])
+    assert "--probe-prompts" in line
+
+
 HOLDING = {
     "strong": "strong: the level is strong (AUROC 0.981 [0.961–1.000], decision-matched 0.942 [0.912–0.972])",
     "some": "some: the level is strong",
@@ -124,7 +168,7 @@ def clean_audit() -> dict[str, Any]:
 
 def test_nothing_fails_on_a_clean_set() -> None:
     report = parse_audit(clean_audit())
-    conditions = [*(name for name in CONDITIONS if ">" not in name), "matched>0.95", "total > 0.99"]
+    conditions = [*(name for name in CONDITIONS if not name.endswith("X")), "matched>0.95", "total > 0.99"]
     assert failed_conditions(report, conditions) == []
     assert unchecked_conditions(report, conditions) == []
 
@@ -148,7 +192,20 @@ def test_what_was_not_measured_is_neither_failed_nor_passed_over() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["bad", "matched", "matched>2", "matched<0.8", "total>x", "", ",", "strong,wrong"]
+    "text",
+    [
+        "bad",
+        "matched",
+        "matched>2",
+        "matched<0.8",
+        "total>x",
+        "influence<2",
+        "influence>0",
+        "influence<X",
+        "",
+        ",",
+        "strong,wrong",
+    ],
 )
 def test_an_unknown_condition_lists_them_all(text: str) -> None:
     with pytest.raises(InputError, match="is no condition") as raised:

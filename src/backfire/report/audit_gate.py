@@ -13,6 +13,7 @@ from backfire.report.audit_words import (
     band,
     best_matched,
     best_total,
+    influence_text,
     rung_name,
     share_text,
     shown_rows,
@@ -34,6 +35,7 @@ CONDITIONS = {
     "defects": "rows were left out as defective",
     "matched>X": "the best rung's decision-matched AUROC is above X",
     "total>X": "the best rung's AUROC over all pairs is above X",
+    "influence<X": "the whole interval of the predicted influence on refusing (a cosine) lies below X, from -1 to 1",
 }
 """Every condition and when it holds."""
 
@@ -45,6 +47,7 @@ HIGHEST_P = 0.05
 MOST_ROWS = 5
 
 THRESHOLD = re.compile(r"(matched|total)\s*>\s*(\d*\.?\d+)")
+BELOW = re.compile(r"influence\s*<\s*(-?\d*\.?\d+)")
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,14 @@ def parse_conditions(text: str) -> tuple[str, ...]:
     found = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
     for condition in found or (text,):
         threshold = THRESHOLD.fullmatch(condition)
-        if (threshold and float(threshold[2]) < 1) or (condition in CONDITIONS and ">" not in condition):
+        below = BELOW.fullmatch(condition)
+        plain = condition in CONDITIONS and not {"<", ">"} & set(condition)
+        if plain or (threshold and float(threshold[2]) < 1) or (below and abs(float(below[1])) <= 1):
             continue
         known = "; ".join(f"{name}: {meaning}" for name, meaning in CONDITIONS.items())
-        raise InputError(f"--fail-on {condition!r} is no condition; there are (X from 0 to below 1) {known}")
+        raise InputError(
+            f"--fail-on {condition!r} is no condition; there are (X from 0 to below 1, where nothing else is said) {known}"
+        )
     return found
 
 
@@ -89,8 +96,11 @@ def _line(found: Outcome) -> str:
 
 
 def _outcome(report: AuditReport, condition: str) -> Outcome:
-    threshold = THRESHOLD.fullmatch(condition)
-    holds, why = _above(report, *threshold.groups()) if threshold else _named(report, condition)
+    threshold, below = THRESHOLD.fullmatch(condition), BELOW.fullmatch(condition)
+    if below:
+        holds, why = _influence(report, below[1])
+    else:
+        holds, why = _above(report, *threshold.groups()) if threshold else _named(report, condition)
     return Outcome(condition, holds, why)
 
 
@@ -102,6 +112,18 @@ def _above(report: AuditReport, what: str, bound: str) -> tuple[bool | None, str
     name = "decision-matched AUROC" if what == "matched" else "AUROC"
     shown = band(number.auroc, number.low, number.high)
     return (number.auroc or 0.0) > float(bound), f"{name} {shown} ({rung_name(rung.rung)}), bound {bound}"
+
+
+def _influence(report: AuditReport, bound: str) -> tuple[bool | None, str]:
+    found = report.safety_influence
+    if found is None:
+        return None, "safety influence was not measured: --policy MODEL --probe-prompts FILE"
+    shown = (
+        f"safety influence {influence_text(found.refusal)} ({found.refusal.probes:,} probes), bound {bound}"
+    )
+    if found.refusal.undetermined is not None or found.high is None:
+        return None, shown
+    return found.high < float(bound), shown
 
 
 def _named(report: AuditReport, condition: str) -> tuple[bool | None, str]:

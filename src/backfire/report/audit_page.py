@@ -20,8 +20,11 @@ from backfire.report.audit_words import (
     best_total,
     columns_line,
     cue_name,
+    damage_text,
+    influence_text,
     number,
     p_value,
+    probe_sets,
     read_line,
     rung_name,
     share_text,
@@ -29,6 +32,7 @@ from backfire.report.audit_words import (
     span,
     why_not_matched,
 )
+from backfire.report.influence_picture import influence_picture
 from backfire.report.numerals import UNDEFINED, cut, interval, percent, printable
 from backfire.store import write_text
 
@@ -100,6 +104,7 @@ def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
         rows=lambda rows, count=None: shown_rows(rows, MOST_ROWS, count),
         rung=rung_name,
         value=_value,
+        damage=lambda damage: damage_text(damage, MOST_ROWS),
         prose=_prose,
     )
     page = environment.get_template("audit_page.html.jinja").render(
@@ -117,6 +122,8 @@ def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
         combinations=COMBINATIONS,
         prompts=PROMPTS,
         hidden=checked.rung("hidden"),
+        influence_picture=influence_picture,
+        probe_sets=probe_sets(checked.safety_influence) if checked.safety_influence else [],
         undefined=UNDEFINED,
     )
     return page.rstrip() + "\n"
@@ -167,6 +174,13 @@ def _glances(report: AuditReport) -> list[Glance]:
                 ),
             )
         )
+    if report.safety_influence is not None:
+        refusal = report.safety_influence.refusal
+        text = influence_text(refusal)
+        settled = not text.startswith("undetermined")
+        value, small = text.removesuffix("]").split(" [") if settled else ("undetermined", text)
+        probes = f"cosine, first order; {refusal.probes:,} probes"
+        found.append(Glance("Predicted influence on refusing", value, (small, probes)))
     return found
 
 

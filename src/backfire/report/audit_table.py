@@ -20,14 +20,18 @@ from backfire.report.audit_words import (
     band,
     columns_line,
     cue_name,
+    damage_text,
+    influence_text,
     number,
     p_value,
+    probe_sets,
     read_line,
     rung_name,
     share_text,
     shown_rows,
     span,
 )
+from backfire.report.influence_answer import SafetyInfluence
 from backfire.report.numerals import UNDEFINED, decimal, interval, percent, printable
 
 MOST_CUES = 6
@@ -71,6 +75,11 @@ def audit_table(report: AuditReport | Mapping[str, Any]) -> Group:
         parts.append(_cues(checked))
     parts += _block("Who wrote what", _sources(checked.source_leak))
     parts += _block("What the pairs decide", _decisions(checked))
+    if checked.safety_influence is not None:
+        found = checked.safety_influence
+        about = "predicted before training, to first order; cosine, above 0 is up"
+        parts += ["", _title("What training on it would move", about), _influence(found)]
+        parts += [_list([("-", line) for line in _beside_influence(found)])]
     parts += _block("What else", [*_confounds(checked), *_policy(checked)])
     parts += ["", *_conclusion(checked)]
     return Group(*parts)
@@ -180,6 +189,34 @@ def _decisions(report: AuditReport) -> Iterator[str]:
             f"; chosen refuses in {chosen.hits:,} of these, {p_value(found.p)}" if found.p is not None else ""
         )
         yield f"{PROMPTS[found.prompts]}: decisions differ in {share_text(differ)}{side}. {shares}"
+
+
+def _influence(found: SafetyInfluence) -> Table:
+    table = _table("probe", "cosine", "signs only", "probes", "asked")
+    for name, shown in probe_sets(found):
+        text = influence_text(shown)
+        settled = not text.startswith("undetermined")
+        table.add_row(
+            Text(_one(name if settled else f"{name}: {text}")),
+            _number(*text.removesuffix("]").split(" [")) if settled else Text(UNDEFINED),
+            Text(number(shown.adam_sign, 2) if settled else UNDEFINED),
+            Text(f"{shown.probes:,}"),
+            Text(f"{shown.asked:,}"),
+        )
+    return table
+
+
+def _beside_influence(found: SafetyInfluence) -> Iterator[str]:
+    yield f"of {found.pairs:,} pairs on {found.policy}, {found.parameters}: {found.trained:,} numbers"
+    if found.wording is not None:
+        yield f"from bags of words alone, without a model: {number(found.wording, 2)}"
+    if found.damage is not None:
+        yield damage_text(found.damage, MOST_ROWS)
+    if found.file is not None:
+        yield f"every pair's influence: {found.file}"
+    if found.epsilon_agrees is False:
+        yield "single pairs' influence depends on the length of the step: read it as an order at most"
+    yield found.limits
 
 
 def _confounds(report: AuditReport) -> Iterator[str]:

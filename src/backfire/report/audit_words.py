@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from backfire.report.audit_answer import AuditReport, Level, Shortcut
 from backfire.report.audit_estimates import Rung, Share
+from backfire.report.influence_answer import PairsDoingDamage, ProbeInfluence, SafetyInfluence
 from backfire.report.numerals import UNDEFINED, decimal, interval, listed, percent
 
 HEADLINES: dict[Level, str] = {
@@ -39,6 +40,14 @@ PROMPTS = {
     "unknown": "prompts of unknown kind",
     "all": "all prompts (none is marked harmful or benign)",
 }
+
+
+PROBE_SETS = {
+    "refusal": "refusing harmful requests",
+    "benign": "helping with benign requests",
+    "placebo": "placebo: two samples of one decision",
+}
+"""What a probe set's margin counts up, in prose."""
 
 
 def rung_name(name: str) -> str:
@@ -104,6 +113,33 @@ def band(value: float | None, low: float | None, high: float | None, places: int
     """`0.938 [0.918–0.958]`."""
     text = span(low, high, places)
     return f"{number(value, places)} [{text}]" if text else number(value, places)
+
+
+def influence_text(found: ProbeInfluence) -> str:
+    """`−0.31 [−0.40 to −0.22]`, or `undetermined: fewer than 30 probes`; never a number without its interval."""
+    if found.undetermined is not None or found.cosine is None:
+        return f"undetermined: {found.undetermined or 'no cosine'}"
+    return band(found.cosine.value, found.cosine.low, found.cosine.high, 2)
+
+
+def probe_sets(found: SafetyInfluence) -> list[tuple[str, ProbeInfluence]]:
+    """Every probe set that was read, by its name in prose: refusal, its strata, benign, placebo."""
+    shown = [(PROBE_SETS["refusal"], found.refusal)]
+    if len(found.strata) > 1:
+        shown += [(f"… {name}", stratum) for name, stratum in found.strata.items()]
+    for name, probe_set in (("benign", found.benign), ("placebo", found.placebo)):
+        if probe_set is not None:
+            shown.append((PROBE_SETS[name], probe_set))
+    return shown
+
+
+def damage_text(found: PairsDoingDamage, most: int) -> str:
+    """Which pairs carry most of the push away from refusing; `most` row numbers are shown."""
+    rows = shown_rows(found.rows, most)
+    return (
+        f"{percent(found.share)}% of pairs carry {percent(found.of_damage)}% of the push towards complying"
+        f" (row {rows})"
+    )
 
 
 def read_line(report: AuditReport) -> str:
