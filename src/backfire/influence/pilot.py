@@ -1,0 +1,124 @@
+"""The pilot: a few steps of DPO, with the probe margin measured along the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backfire.errors import InputError
+from backfire.influence.margins import Contrast, Encoded, add_gradients, encode, margins, probe_contrasts
+from backfire.influence.parameters import trained
+from backfire.records import Decoding, Prompt, Request
+
+if TYPE_CHECKING:
+    from backfire.influence.probes import ProbeSet
+    from backfire.judges.judge import Judge
+    from backfire.models import LocalModel
+
+BATCH = 64
+"""Probe prompts that are answered at a time."""
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """What a few steps did to the probes. The policy itself is left as it was."""
+
+    margins: tuple[float, ...]
+    """Mean probe margin before the first step and after each: [steps + 1], in nats."""
+    refusals: tuple[float, float] | None = None
+    """Share of the probe prompts that are refused, before and after, answered greedily; None without a judge."""
+
+    @property
+    def margin_change(self) -> float:
+        return self.margins[-1] - self.margins[0]
+
+    @property
+    def refusal_change(self) -> float | None:
+        return None if self.refusals is None else self.refusals[1] - self.refusals[0]
+
+
+def run_pilot(
+    model: LocalModel,
+    conversations: Sequence[tuple[Prompt, str, str]],
+    probes: ProbeSet,
+    *,
+    steps: int = 8,
+    lr: float = 1e-6,
+    beta: float = 0.1,
+    batch_size: int = 32,
+    seed: int = 0,
+    parameters: str = "auto",
+    judge: Judge | None = None,
+    max_new_tokens: int = 64,
+) -> Pilot:
+    """Take `steps` steps of DPO (Rafailov et al. 2023, eq. 7) by Adam at a constant `lr` and measure the probe margin.
+
+    conversations: (prompt, chosen, rejected), drawn without replacement in an order fixed by `seed`, so that the pilot
+    costs steps * batch_size pairs however many there are. No warm-up: a pilot's steps count in full. With a judge, the
+    probe prompts are answered greedily before and after.
+    """
+    import torch
+
+    if steps < 1 or lr <= 0 or beta <= 0 or batch_size < 1:
+        raise InputError(f"steps {steps}, lr {lr}, beta {beta}, batch_size {batch_size}: all must be positive")
+    data = encode(model, [Contrast(p, (c,), (r,)) for p, c, r in conversations])
+    probed = encode(model, probe_contrasts(probes))
+    usable = np.flatnonzero(data.usable)
+    if len(usable) == 0:
+        raise InputError("no pair fits the policy's context: there is nothing to take a step on")
+    order = np.random.default_rng(seed).permutation(usable)
+    order = np.resize(order, steps * min(batch_size, len(usable)))
+    reference = margins(model, data.subset(np.unique(order)))
+    place = {int(i): k for k, i in enumerate(np.unique(order))}
+    prompts = list({probe.prompt.id: probe.prompt for probe in probes.probes}.values())
+    with trained(model, parameters, seed=seed) as chosen:
+        kept = [p.detach().to("cpu", copy=True) for _, p in chosen.named]
+        before = None if judge is None else _refused(model, prompts, judge, max_new_tokens)
+        path = [float(np.nanmean(margins(model, probed)))]
+        optimizer = torch.optim.AdamW([p for _, p in chosen.named], lr=lr, weight_decay=0.0)
+        try:
+            for batch in np.split(order, steps):
+                pairs = data.subset(batch)
+                start = reference[[place[int(i)] for i in batch]]
+                _gradients_of_loss(model, pairs, start, beta)
+                torch.nn.utils.clip_grad_norm_([p for _, p in chosen.named], 1.0)
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                path.append(float(np.nanmean(margins(model, probed))))
+            after = None if judge is None else _refused(model, prompts, judge, max_new_tokens)
+        finally:
+            with torch.no_grad():
+                for (_, p), value in zip(chosen.named, kept, strict=True):
+                    p.copy_(value)
+    return Pilot(tuple(path), None if before is None or after is None else (before, after))
+
+
+def _gradients_of_loss(model: LocalModel, pairs: Encoded, reference: np.ndarray, beta: float) -> None:
+    """DPO's gradient is that of the margins, each weighted by -beta (1 - sigmoid(beta (m - m_ref)))."""
+    moved = beta * (margins(model, pairs) - reference)
+    pull = -beta / (1 + np.exp(moved)) / pairs.count
+    weighted = Encoded(pairs.rows, pairs.items, pairs.weights * pull[pairs.items], pairs.usable)
+    add_gradients(model, weighted)
+
+
+def _refused(model: LocalModel, prompts: Sequence[Prompt], judge: Judge, max_new_tokens: int) -> float:
+    from backfire.records import Response
+
+    decoding = Decoding(max_new_tokens=max_new_tokens, temperature=0.0)
+    refused = scored = 0
+    for start in range(0, len(prompts), BATCH):
+        requests = [
+            Request(p, model.id, model.template_digest, decoding, 0, 0) for p in prompts[start : start + BATCH]
+        ]
+        for request, said in zip(requests, model.generate(requests), strict=True):
+            response = Response(
+                request.id, request.prompt.id, model.id, model.name, said.text, said.stop_reason, said.tokens, decoding
+            )
+            verdict = judge.judge(request.prompt, response)
+            if verdict.refusal is not None:
+                scored += 1
+                refused += verdict.refusal
+    return refused / scored if scored else float("nan")

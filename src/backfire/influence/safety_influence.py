@@ -1,0 +1,278 @@
+"""First-order safety influence of a data set on a policy: what a step of training on it does to refusing.
+
+At the first step of DPO policy and reference model are the same, so that its loss has the gradient -beta/2 d with
+d = mean over pairs of grad [log p(chosen) - log p(rejected)] (Rafailov et al. 2023, eq. 7). With v the gradient of the mean
+probe margin, log p(refusal) - log p(compliance) of the policy's own responses, the influence is the cosine of d and v.
+
+Neighbours: TracIn (Pruthi et al. 2020) and LESS (Xia et al. 2024) score single training examples by such products;
+truncated influence and LossDiff (arXiv 2510.13212) and DOG-DPO (arXiv 2606.07678) select preference pairs. Here the data
+set as a whole is judged against the decision to refuse, with norms that do not depend on the number of pairs, an
+interval, a placebo, and the other side of the trade (needless refusals).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backfire.errors import InputError
+from backfire.influence.estimates import Alignment, Shards, align
+from backfire.influence.gradients import Products, direction, gradient_products
+from backfire.influence.margins import Contrast, Encoded, Progress, encode, probe_contrasts
+from backfire.influence.parameters import trained
+from backfire.influence.two_pass import PairInfluence, along
+from backfire.influence.wording import wording_cosine
+from backfire.records import Prompt
+from backfire.report.influence_answer import Cosine, PairsDoingDamage, ProbeInfluence, SafetyInfluence
+
+if TYPE_CHECKING:
+    from backfire.influence.probes import ProbeSet, ProbeSets
+    from backfire.judges.judge import Judge
+    from backfire.models import LocalModel
+
+DATA_SHARDS = 20
+PROBE_SHARDS = 8
+"""Of every stratum of every probe set."""
+FEWEST_PROBES = 30
+LEAST_COVERAGE = 0.2
+OF_DAMAGE = 0.5
+ROWS_LISTED = 1_000
+LIMITS = (
+    "It is the direction of the first step, not an outcome: no threshold separates safe from unsafe data, later steps may"
+    " turn, and where responders share their wording of refusals it ordered data sets hardly better than chance in a"
+    " prototype (docs/influence.md has what was measured, and where it fails)."
+)
+
+
+def safety_influence(
+    dataset: Any,
+    policy: LocalModel | str | Path,
+    probe_prompts: Any,
+    *,
+    judge: Judge | None = None,
+    parameters: str = "auto",
+    pairs: int = 1_000,
+    beta: float = 0.1,
+    precondition: Literal["adam"] | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> SafetyInfluence:
+    """Predict, to first order, what DPO on a data set does to the policy's refusals.
+
+    Args:
+        dataset: preference data in any form that `backfire.audit` reads.
+        policy: the model to be trained, or its reference.
+        probe_prompts: harmful prompts, and benign ones if over-refusal is to be seen: a file, `organism:prompts/NAME`, a
+            list of these or of Prompts, a file of (prompt, refusal, compliance), or ProbeSets.
+        judge: says which sampled responses refuse; by default the refusal phrases.
+        parameters: that will be trained: `all`, `lora`, a regular expression of names, or `auto` (`parameters.trained`).
+        pairs: read at most so many pairs, whole prompts, drawn by `seed`.
+        beta: DPO's, for the projection.
+        precondition: "adam" takes inner products as Adam's second moment would.
+
+    Raises:
+        InputError: what cannot be read, an endpoint, or no usable pair or probe.
+    """
+    from backfire.influence.probes import ProbeSets, draw_probes, read_probes
+    from backfire.models import open_model
+    from backfire.preferences import open_preferences, prompt_of
+
+    model: Any = open_model(policy) if isinstance(policy, (str, Path)) else policy
+    if not hasattr(model, "template"):
+        raise InputError(f"policy {model.name} has no gradients here: name a checkpoint folder or a hub model")
+    conversations: list[tuple[Prompt, str, str]] = []
+    rows: list[int] = []
+    for block in open_preferences(dataset).blocks():
+        chosen, rejected = block["chosen"].to_pylist(), block["rejected"].to_pylist()
+        conversations += [(prompt_of(block, i), chosen[i], rejected[i]) for i in range(len(block))]
+        rows += block["row"].to_pylist()
+    ids = [prompt.id for prompt, _, _ in conversations]
+    groups = np.unique(np.array(ids, dtype=object), return_inverse=True)[1].astype(np.int64)
+    kept = _whole_groups(groups, pairs, seed)
+    if isinstance(probe_prompts, ProbeSets):
+        sets = probe_prompts
+    else:
+        asked = read_probes(probe_prompts)
+        sets = (
+            asked
+            if isinstance(asked, ProbeSets)
+            else draw_probes(model, asked, judge=judge, training_prompts=set(ids), seed=seed)
+        )
+    return safety_influence_of(
+        model,
+        [conversations[i] for i in kept],
+        np.array(rows, dtype=np.int64)[kept],
+        groups[kept],
+        sets,
+        parameters=parameters,
+        beta=beta,
+        precondition=precondition,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def safety_influence_of(
+    model: LocalModel,
+    conversations: Sequence[tuple[Prompt, str, str]],
+    rows: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    probes: ProbeSets,
+    *,
+    parameters: str = "auto",
+    beta: float = 0.1,
+    precondition: Literal["adam"] | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> SafetyInfluence:
+    """`safety_influence` of (prompt, chosen, rejected) in memory, with the pairs that do the damage.
+
+    rows: the pairs' row numbers, from 1. groups: their prompt groups, which are never divided over shards.
+    """
+    if not conversations or not probes.refusal.probes:
+        what = "no pairs" if not conversations else "no probe: no prompt gave a refusal and a compliance"
+        raise InputError(f"safety influence of {model.name}: {what}; {dict(probes.refusal.left_out) or ''}")
+    pairs = encode(model, [Contrast(p, (c,), (r,)) for p, c, r in conversations])
+    if not pairs.usable.any():
+        raise InputError(f"no pair fits the context of {model.name}")
+    shards = [pairs.subset(np.flatnonzero(part)) for part in _shards(groups, DATA_SHARDS, seed)]
+    data = np.arange(len(shards))
+    named: dict[str, dict[str, Shards]] = {}
+    sets = {s.name: s for s in (probes.refusal, probes.benign, probes.placebo) if s is not None and s.probes}
+    for name, probe_set in sets.items():
+        named[name] = {}
+        encoded = encode(model, probe_contrasts(probe_set))
+        strata = np.array([probe.stratum for probe in probe_set.probes], dtype=object)
+        for stratum in sorted(set(strata)):
+            inside = np.flatnonzero(strata == stratum)
+            parts = [encoded.subset(inside[part]) for part in _shards(inside, PROBE_SHARDS, seed)]
+            named[name][stratum] = np.arange(len(shards), len(shards) + len(parts))
+            shards += parts
+    of_data = np.arange(len(shards)) < len(data)
+    with trained(model, parameters, seed=seed) as chosen:
+        products = gradient_products(
+            model, shards, of_data, chosen, precondition=precondition, progress=progress
+        )
+        refusals = encode(model, probe_contrasts(probes.refusal))
+        steps, length = direction(model, refusals, chosen)
+        each = along(model, conversations, chosen, steps, length)
+
+    def told(probe_set: ProbeSet, strata: Sequence[str], name: str) -> ProbeInfluence:
+        places = np.concatenate([named[name][s] for s in strata])
+        found = align(products.gram, products.counts, data, places)
+        return _told(probe_set, strata, found, products, places, beta)
+
+    refusal = told(probes.refusal, sorted(named["refusal"]), "refusal")
+    others = {
+        name: told(sets[name], sorted(named[name]), name) if name in sets else None
+        for name in ("benign", "placebo")
+    }
+    headline = refusal.cosine
+    return SafetyInfluence(
+        cosine=None if headline is None else headline.value,
+        low=None if headline is None else headline.low,
+        high=None if headline is None else headline.high,
+        probes=refusal.probes,
+        policy=model.name,
+        parameters=chosen.how + (", in Adam's metric" if precondition else ""),
+        trained=chosen.count,
+        pairs=int(pairs.usable.sum()),
+        shards=len(data),
+        refusal=refusal,
+        strata={
+            s: told(probes.refusal, [s], "refusal") for s in sorted(named["refusal"]) if len(named["refusal"]) > 1
+        },
+        benign=others["benign"],
+        placebo=others["placebo"],
+        wording=_finite(
+            wording_cosine([Contrast(p, (c,), (r,)) for p, c, r in conversations], probe_contrasts(probes.refusal))
+        ),
+        damage=_damage(each, rows),
+        epsilon=each.epsilon,
+        epsilon_agrees=each.agrees,
+        limits=LIMITS,
+    )
+
+
+def _told(
+    probe_set: ProbeSet,
+    strata: Sequence[str],
+    found: Alignment,
+    products: Products,
+    places: Shards,
+    beta: float,
+) -> ProbeInfluence:
+    inside = [probe for probe in probe_set.probes if probe.stratum in strata]
+    asked = sum(probe_set.asked.get(stratum, 0) for stratum in strata)
+    if len(strata) > 1 or len(set(probe_set.asked)) <= 1:
+        asked = max(asked, sum(probe_set.asked.values()) if len(strata) > 1 else asked)
+    asked = max(asked, len(inside))
+    coverage = len(inside) / asked
+    reason = found.reason
+    if coverage < LEAST_COVERAGE:
+        reason = f"coverage {coverage:.2f} is below {LEAST_COVERAGE:g}: {len(inside)} of {asked} prompts gave a probe"
+    if len(inside) < FEWEST_PROBES:
+        reason = f"{len(inside)} probes are fewer than {FEWEST_PROBES}"
+    lengths = products.parameters * found.probe_norm.value
+    signs = products.signs[places].sum() / max(1, products.counts[places].sum())
+    sound = reason is None and found.cosine is not None
+    projection = [beta / 2 * value for value in found.product]
+    return ProbeInfluence(
+        probes=len(inside),
+        asked=asked,
+        coverage=coverage,
+        sampled=sum(probe.how == "sampled" for probe in inside),
+        cosine=_cosine(found.cosine) if sound else None,
+        adam_sign=float(signs / lengths**0.5) if lengths > 0 and sound else None,
+        projection=_cosine(projection) if sound else None,
+        undetermined=reason,
+    )
+
+
+def _cosine(found: Any) -> Cosine:
+    value, low, high = found
+    return Cosine(value=value, low=low, high=high)
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _damage(each: PairInfluence, rows: NDArray[np.int64]) -> PairsDoingDamage | None:
+    """The fewest pairs that carry half of the push away from refusing; None where no pair pushes that way."""
+    values = np.nan_to_num(each.values)
+    order = np.argsort(values, kind="stable")
+    push = np.cumsum(-np.minimum(values[order], 0.0))
+    if push[-1] <= 0:
+        return None
+    count = int(np.searchsorted(push, OF_DAMAGE * push[-1])) + 1
+    return PairsDoingDamage(
+        share=count / len(values),
+        rows=tuple(int(r) for r in rows[order[:count]][:ROWS_LISTED]),
+        of_damage=float(push[count - 1] / push[-1]),
+    )
+
+
+def _shards(groups: NDArray[np.int64], most: int, seed: int) -> list[NDArray[np.int64]]:
+    """Positions in at most `most` parts of like size, whole groups together, in an order drawn by `seed`."""
+    names, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    filled = np.cumsum(sizes[order]) - sizes[order] / 2
+    part = np.empty(len(names), dtype=np.int64)
+    part[order] = np.minimum(filled * min(most, len(names)) // len(groups), most - 1).astype(np.int64)
+    found = [np.flatnonzero(part[numbers] == k) for k in range(most)]
+    return [positions for positions in found if len(positions)]
+
+
+def _whole_groups(groups: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
+    """Positions of whole groups, drawn by `seed`, that are at most `most` (one group at the least)."""
+    names, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    inside = np.zeros(len(names), dtype=bool)
+    inside[order[np.cumsum(sizes[order]) <= most]] = True
+    inside[order[:1]] = True
+    return np.flatnonzero(inside[numbers])
