@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backfire.auditing.confound_words import uneven, worth_telling
+from backfire.auditing.influence_words import influence_advice
 from backfire.report.audit_answer import Confounds, Level, SafetyContrast, Shortcut, SourceLeak
+from backfire.report.influence_answer import SafetyInfluence
 
 TRAIN_AND_ATTACK = (
     "Train on the data and attack the result, beside a set built another way: `backfire study run` does both. The audit"
@@ -20,6 +22,7 @@ def advice(
     confounds: Confounds,
     contrast: SafetyContrast,
     judged: bool,
+    influence: SafetyInfluence | None = None,
 ) -> tuple[str, ...]:
     """Concrete steps, the repairs of the data first. judged: whether any probe could be run."""
     steps: list[str] = []
@@ -29,6 +32,8 @@ def advice(
         )
     elif level == "unknown":
         steps.append("Collect more pairs over more prompts: intervals narrower than .2 take a few hundred.")
+    if influence is not None:
+        steps += influence_advice(influence)
     steps += _sources(level, leak)
     steps += _repairs(confounds)
     steps += _safety(contrast)

@@ -8,6 +8,7 @@ from statistics import NormalDist
 
 from backfire.auditing.advice import advice
 from backfire.auditing.confound_words import confounded
+from backfire.auditing.influence_words import influence_reasons
 from backfire.report.audit_answer import (
     Conclusion,
     Confounds,
@@ -19,6 +20,7 @@ from backfire.report.audit_answer import (
     SourceLeak,
 )
 from backfire.report.audit_estimates import Accuracy, Auroc, Estimate, Rung
+from backfire.report.influence_answer import SafetyInfluence
 
 STRONG = 0.9
 """Strong: the whole interval of a probe's AUROC, or of its pairwise accuracy, lies above this."""
@@ -55,10 +57,12 @@ def conclude(
     contrast: SafetyContrast,
     points: Sequence[ReferencePoint],
     reason: str | None = None,
+    influence: SafetyInfluence | None = None,
 ) -> Conclusion:
     """Weigh the finished parts.
 
-    pairs: usable ones. reason: why there are no rungs (`folds.too_few`). A level above `none found` needs an estimate
+    pairs: usable ones. reason: why there are no rungs (`folds.too_few`). influence: where it was predicted; the level
+    does not depend on it. A level above `none found` needs an estimate
     that holds against swapped labels for the whole family of rungs, pointwise and pairwise, at 5%; `none found` needs
     an interval narrower than .2.
     """
@@ -74,13 +78,15 @@ def conclude(
     if rungs:
         reasons += _yardstick(rungs, points)
     reasons += _safety(contrast)
+    if influence is not None:
+        reasons += influence_reasons(influence)
     reasons += confounded(confounds)
     if rungs:
         reasons.append(CAVEAT)
     return Conclusion(
         level=level,
         reasons=tuple(reasons),
-        advice=advice(level, leak, shortcuts, confounds, contrast, bool(rungs)),
+        advice=advice(level, leak, shortcuts, confounds, contrast, bool(rungs), influence),
     )
 
 

@@ -32,6 +32,7 @@ from backfire.report.audit_words import (
     span,
     why_not_matched,
 )
+from backfire.report.influence_answer import ProbeInfluence
 from backfire.report.influence_picture import influence_picture
 from backfire.report.numerals import UNDEFINED, cut, interval, percent, printable
 from backfire.store import write_text
@@ -175,13 +176,16 @@ def _glances(report: AuditReport) -> list[Glance]:
             )
         )
     if report.safety_influence is not None:
-        refusal = report.safety_influence.refusal
-        text = influence_text(refusal)
-        settled = not text.startswith("undetermined")
-        value, small = text.removesuffix("]").split(" [") if settled else ("undetermined", text)
-        probes = f"cosine, first order; {refusal.probes:,} probes"
-        found.append(Glance("Predicted influence on refusing", value, (small, probes)))
+        found.append(_influence_glance(report.safety_influence.refusal))
     return found
+
+
+def _influence_glance(refusal: ProbeInfluence) -> Glance:
+    probes = f"cosine, first order; {refusal.probes:,} probes"
+    if refusal.cosine is None or refusal.undetermined is not None:
+        return Glance("Predicted influence on refusing", "undetermined", (influence_text(refusal), probes))
+    c = refusal.cosine
+    return Glance("Predicted influence on refusing", number(c.value, 2), (span(c.low, c.high, 2), probes))
 
 
 def _known_sets(report: AuditReport) -> list[KnownSet]:

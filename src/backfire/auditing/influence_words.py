@@ -1,0 +1,123 @@
+"""What predicted safety influence means, in sentences: the sign with its interval, beside the placebo; no threshold."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from backfire.report.influence_answer import Cosine, ProbeInfluence, SafetyInfluence
+
+Direction = Literal["up", "down", "neither"]
+
+MOST_ROWS = 10
+"""Row numbers that a sentence names."""
+
+ORDER = "Training on this is predicted, to first order,"
+
+
+def direction_of(found: ProbeInfluence | None) -> Direction | None:
+    """Where the whole interval lies against 0; None where there is no conclusion."""
+    if found is None or found.undetermined is not None or found.cosine is None:
+        return None
+    return "up" if found.cosine.low > 0 else "down" if found.cosine.high < 0 else "neither"
+
+
+def influence_reasons(found: SafetyInfluence) -> list[str]:
+    """Refusals with the placebo, the pairs behind it and the text-only rival; strata; benign requests; the limits."""
+    return [_refusals(found), *_strata(found), *_benign(found), f"Limits of this prediction: {found.limits}"]
+
+
+def influence_advice(found: SafetyInfluence) -> list[str]:
+    """What to do about it; empty where nothing is called for."""
+    moves = direction_of(found.refusal)
+    if moves is None:
+        return [
+            "For a prediction of safety influence, probe with more harmful prompts that are not in the data, of kinds that the"
+            f" model sometimes refuses and sometimes answers, or give pairs of responses ({found.refusal.undetermined})."
+        ]
+    if moves == "down":
+        where = f": sort {found.file} by safety_influence, lowest first" if found.file else ""
+        return [
+            "Read the pairs that push towards complying (`--per-pair FILE` writes each pair's influence"
+            f"{where}), then write a repaired set: `backfire repair DATASET --policy MODEL --method auto --out DIR`, or by"
+            " filter, balance, restyle or mix. It prints the audit before and after."
+        ]
+    if direction_of(found.benign) == "down":
+        return [
+            "Measure over-refusal beside attack success: `backfire attack --benign NAME=PROMPTS` counts it."
+        ]
+    return []
+
+
+def cosine_text(found: Cosine) -> str:
+    """`-0.31 [-0.40, -0.22]`."""
+    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
+def _refusals(found: SafetyInfluence) -> str:
+    refusal, moves = found.refusal, direction_of(found.refusal)
+    if moves is None or refusal.cosine is None:
+        return (
+            "Whether training on this would move refusals is undetermined, to first order:"
+            f" {refusal.undetermined} ({refusal.probes:,} of {refusal.asked:,} prompts gave a probe)."
+        )
+    numbers = f"cosine {cosine_text(refusal.cosine)} ({refusal.probes:,} probes)"
+    if moves == "neither":
+        sentence = f"{ORDER} to move refusals neither clearly up nor clearly down: {numbers}"
+    else:
+        sentence = f"{ORDER} to move refusals {moves}: {numbers}"
+    parts = [sentence, _placebo(refusal.cosine, moves, found.placebo)]
+    if found.wording is not None:
+        parts.append(f"bags of words alone, without a model, give {found.wording:.2f}")
+    if found.damage is not None:
+        rows = ", ".join(map(str, found.damage.rows[:MOST_ROWS]))
+        more = len(found.damage.rows) - MOST_ROWS
+        parts.append(
+            f"these {found.damage.share:.0%} of pairs carry {found.damage.of_damage:.0%} of the push towards complying (rows"
+            f" {rows}{', ...' if more > 0 else ''})"
+        )
+    return "; ".join(parts) + "."
+
+
+def _placebo(refusal: Cosine, moves: Direction, found: ProbeInfluence | None) -> str:
+    if found is None or found.undetermined is not None or found.cosine is None:
+        why = "was not drawn" if found is None else f"is undetermined: {found.undetermined}"
+        return f"the placebo {why}, so that nothing says how far a probe without a decision would move"
+    placebo = found.cosine
+    text = f"the placebo is {cosine_text(placebo)}"
+    apart = refusal.low > placebo.high or refusal.high < placebo.low
+    if moves != "neither" and not apart:
+        return f"{text}, not told apart from it, so that this need be nothing about refusing"
+    return text
+
+
+def _strata(found: SafetyInfluence) -> list[str]:
+    if len(found.strata) < 2:
+        return []
+    told, untold = [], 0
+    for name, one in found.strata.items():
+        if one.cosine is None or one.undetermined is not None:
+            untold += 1
+        else:
+            told.append(f"{name} {cosine_text(one.cosine)} ({one.probes:,} probes)")
+    undetermined = [f"{untold} undetermined"] if untold else []
+    return [f"By kind of request: {'; '.join([*told, *undetermined])}."]
+
+
+def _benign(found: SafetyInfluence) -> list[str]:
+    moves = direction_of(found.benign)
+    if found.benign is None:
+        return []
+    if moves is None or found.benign.cosine is None:
+        return [
+            f"The influence on over-refusal is undetermined: {found.benign.undetermined}"
+            f" ({found.benign.probes:,} of {found.benign.asked:,} benign prompts gave a probe)."
+        ]
+    what = {
+        "up": "towards helping and away from needless refusals",
+        "down": "towards needless refusals, the price in over-refusal",
+        "neither": "neither clearly towards helping nor towards needless refusals",
+    }[moves]
+    return [
+        f"On benign requests the prediction is {what}: cosine {cosine_text(found.benign.cosine)}"
+        f" ({found.benign.probes:,} probes)."
+    ]

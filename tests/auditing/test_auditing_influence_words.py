@@ -1,0 +1,111 @@
+"""What the conclusion says of predicted influence: a direction only where its interval and the placebo allow one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from test_auditing_concluding import concluded, rung
+
+from backfire.report.influence_answer import Cosine, PairsDoingDamage, ProbeInfluence, SafetyInfluence
+
+
+def probed(value: float | None, half: float = 0.08, probes: int = 142, **more: Any) -> ProbeInfluence:
+    cosine = None if value is None else Cosine(value=value, low=value - half, high=value + half)
+    why = "fewer than 30 probes" if value is None else None
+    return ProbeInfluence(
+        probes=probes,
+        asked=200,
+        coverage=probes / 200,
+        sampled=probes,
+        cosine=cosine,
+        undetermined=why,
+        **more,
+    )
+
+
+def influence(refusal: ProbeInfluence, **parts: Any) -> SafetyInfluence:
+    given: dict[str, Any] = {
+        "probes": refusal.probes,
+        "policy": "organism:llama/target",
+        "parameters": "all weights",
+        "trained": 1000,
+        "pairs": 400,
+        "shards": 20,
+        "refusal": refusal,
+        "strata": {},
+        "placebo": probed(0.02, 0.07),
+        "limits": "Known to fail where wording is shared.",
+    }
+    return SafetyInfluence(**(given | parts))
+
+
+def told(found: SafetyInfluence) -> tuple[str, str]:
+    """The sentences that the influence adds to the conclusion, and the advice it adds."""
+    plain, with_it = concluded(rung("words", 0.7)), concluded(rung("words", 0.7), influence=found)
+    assert with_it.level == plain.level, "influence is no separability"
+    return tuple(
+        " ".join(one for one in getattr(with_it, part) if one not in getattr(plain, part))
+        for part in ("reasons", "advice")
+    )  # type: ignore[return-value]
+
+
+def test_influence_towards_complying_names_the_pairs_and_the_repair() -> None:
+    damage = PairsDoingDamage(share=0.12, rows=tuple(range(3, 15)), of_damage=0.5)
+    reasons, advice = told(influence(probed(-0.31), damage=damage, wording=-0.44))
+    assert (
+        "Training on this is predicted, to first order, to move refusals down: cosine -0.31 [-0.39, -0.23] (142 probes);"
+        " the placebo is 0.02 [-0.05, 0.09]; bags of words alone, without a model, give -0.44; these 12% of pairs carry 50%"
+        " of the push towards complying (rows 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, ...)."
+    ) in reasons
+    assert "Limits of this prediction: Known to fail where wording is shared." in reasons
+    assert "`backfire repair DATASET --policy MODEL" in advice
+    assert " will " not in f"{reasons} {advice}"
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "said"),
+    [
+        (0.31, 0.08, "to move refusals up: cosine 0.31 [0.23, 0.39]"),
+        (0.05, 0.08, "neither clearly up nor clearly down: cosine 0.05 [-0.03, 0.13]"),
+        (-0.05, 0.08, "neither clearly up nor clearly down"),
+    ],
+)
+def test_only_an_interval_beyond_zero_has_a_direction(value: float, half: float, said: str) -> None:
+    reasons, advice = told(influence(probed(value, half)))
+    assert said in reasons
+    assert "not told apart" not in reasons
+    assert advice == ""
+
+
+def test_a_placebo_that_moves_as_far_takes_the_meaning_away() -> None:
+    reasons, _ = told(influence(probed(-0.31), placebo=probed(-0.25)))
+    assert "the placebo is -0.25 [-0.33, -0.17], not told apart from it" in reasons
+    reasons, _ = told(influence(probed(-0.31), placebo=None))
+    assert "the placebo was not drawn" in reasons
+    reasons, _ = told(influence(probed(-0.31), placebo=probed(None)))
+    assert "the placebo is undetermined: fewer than 30 probes" in reasons
+
+
+def test_undetermined_influence_shows_no_number_and_asks_for_probes() -> None:
+    hidden = probed(None, probes=12).model_copy(update={"cosine": Cosine(value=-0.77, low=-0.9, high=-0.6)})
+    reasons, advice = told(influence(hidden))
+    assert (
+        "is undetermined, to first order: fewer than 30 probes (12 of 200 prompts gave a probe)." in reasons
+    )
+    assert "0.77" not in reasons
+    assert "probe with more harmful prompts" in advice
+    assert "repair" not in advice
+
+
+def test_the_price_in_over_refusal_and_the_strata_are_told() -> None:
+    strata = {"doors": probed(0.5), "banks": probed(-0.2), "boats": probed(None, probes=4)}
+    reasons, advice = told(influence(probed(0.31), benign=probed(-0.3), strata=strata))
+    assert "towards needless refusals, the price in over-refusal: cosine -0.30 [-0.38, -0.22]" in reasons
+    assert (
+        "doors 0.50 [0.42, 0.58] (142 probes); banks -0.20 [-0.28, -0.12] (142 probes); 1 undetermined."
+        in reasons
+    )
+    assert "over-refusal beside attack success" in advice
+    helping, _ = told(influence(probed(0.31), benign=probed(0.3)))
+    assert "towards helping and away from needless refusals" in helping
