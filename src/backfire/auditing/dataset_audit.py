@@ -17,6 +17,7 @@ from backfire.auditing.concluding import conclude
 from backfire.auditing.estimate import INTERVAL
 from backfire.auditing.evaluation_sets import evaluation_sets
 from backfire.auditing.folds import FEWEST_PAIRS, Split, make_split, too_few
+from backfire.auditing.influence_reading import InfluenceView, read_influence, references
 from backfire.auditing.ladder import Climbed
 from backfire.auditing.pair_bits import check_file, most_informative, per_pair_of, write_column
 from backfire.auditing.policy_reading import PolicyView, open_policy, read_policy
@@ -47,6 +48,8 @@ def audit(
     *,
     policy: LocalModel | str | Path | None = None,
     policy_pairs: int = 1_000,
+    probe_prompts: Any = None,
+    parameters: str = "auto",
     embedder: Embedder | str | Path | None = None,
     config: str | None = None,
     split: str | None = None,
@@ -70,6 +73,9 @@ def audit(
         policy: the model to be trained, or its reference: adds the rung of its hidden states, every layer, and how
             likely it finds either side. An endpoint is refused.
         policy_pairs: read at most so many pairs with it.
+        probe_prompts: adds the predicted safety influence on the policy: harmful prompts, and benign ones if over-refusal
+            is to be seen; one or several of: a file, `organism:prompts/NAME`, a Prompt; or one file of probes.
+        parameters: those that will be trained, for the influence: `all`, `lora`, a regular expression, or `auto`.
         embedder: an encoder of sentences, or its reference: adds the rung of its embeddings.
         config, split, revision: of a hub data set or of a folder with splits.
         columns: which column holds what, as {"prompt": ..., "chosen": ..., "rejected": ...}, where names are unusual.
@@ -77,7 +83,8 @@ def audit(
         overlap_with: another data set (such as the test split) whose prompts should not be among these.
         judge: says which responses refuse; by default the refusal phrases.
         max_pairs: audit a sample of at most so many pairs: whole prompts, drawn by their content.
-        per_pair: a .parquet, .jsonl or .csv file for each pair's V-information.
+        per_pair: a .parquet, .jsonl or .csv file for each pair's V-information, and its influence on refusing where
+            probe prompts are given (every pair whose text is kept, up to 20,000, is then read).
         controls: random swaps that each probe is refitted on; at least 199.
         folds: of the cross-fitting, grouped by prompt.
         seed: of folds and swaps. The order of the rows does not matter, but for rounding.
@@ -93,12 +100,15 @@ def audit(
         )
     if max_pairs is not None and max_pairs < FEWEST_PAIRS:
         raise InputError(f"max_pairs {max_pairs}: at least {FEWEST_PAIRS} are needed for any number")
+    if probe_prompts is not None and policy is None:
+        raise InputError("probe_prompts need the model that is to be trained: name it as policy")
     file = None if per_pair is None else Path(per_pair)
     if file is not None:
         check_file(file)
     model = None if policy is None else open_policy(policy)
     encoder = None if embedder is None else _opened(embedder)
     steps = Steps(progress, total=22 + 4 * (encoder is not None) + 12 * (model is not None))
+    steps.total += 12 * (probe_prompts is not None)
     data = open_preferences(
         dataset, config=config, split=split, revision=revision, columns=columns, source_columns=source_columns
     )
@@ -130,6 +140,21 @@ def audit(
             ladder.append(view.climbed)
         elif view.reason is not None:
             not_run.append(NotRun(rung="hidden", reason=view.reason))
+    influence: InfluenceView | None = None
+    if model is not None and probe_prompts is not None and collected.pairs:
+        with steps.step("influence", 12) as part:
+            influence = read_influence(
+                model,
+                collected,
+                division,
+                policy_pairs,
+                probe_prompts,
+                judge=judge,
+                parameters=parameters,
+                seed=seed,
+                each_pair=file is not None,
+                progress=part,
+            )
     with steps.step("sources"):
         if vocabulary is None:
             words = np.zeros((2 * len(collected.sample), 1))
@@ -144,9 +169,15 @@ def audit(
         contrast = safety_contrast(collected)
         rungs = tuple(climbed.rung for climbed in ladder)
         points = reference_points()
-        conclusion = conclude(collected.pairs, rungs, leak, found, confounds, contrast, points, reason)
         best = most_informative(ladder, collected)
-        written = best is not None and file is not None and write_column(file, best, collected)
+        values = None if influence is None else influence.values
+        written = best is not None and file is not None and write_column(file, best, collected, values)
+        moved = None if influence is None else influence.answer
+        if moved is not None and written and values is not None:
+            moved = moved.model_copy(update={"file": str(file)})
+        conclusion = conclude(
+            collected.pairs, rungs, leak, found, confounds, contrast, points, reason, influence=moved
+        )
     steps.finish()
     settings = {
         "seed": seed,
@@ -158,6 +189,8 @@ def audit(
         "sample": len(collected.sample),
         "policy": None if model is None else model.name,
         "policy_pairs": None if model is None else policy_pairs,
+        "probe_prompts": None if probe_prompts is None else _named(probe_prompts),
+        "parameters": None if probe_prompts is None else parameters,
         "embedder": None if encoder is None else encoder.name,
         "overlap_with": None if confounds.overlap is None else confounds.overlap.other,
     }
@@ -181,6 +214,7 @@ def audit(
         confounds=confounds,
         safety_contrast=contrast,
         on_policyness=view.on_policyness,
+        safety_influence=moved,
         per_pair=None if best is None else per_pair_of(best, division, file if written else None),
         map=None if best is None else side_map(best, collected, division),
         reference_points=tuple(point for point in points if any(point.rung == r.rung for r in rungs)),
@@ -205,6 +239,16 @@ def _opened(embedder: Any) -> Embedder:
         return open_embedder(str(embedder))
     found: Embedder = embedder
     return found
+
+
+def _named(probe_prompts: Any) -> list[str]:
+    """The files and references of probe prompts by name; prompts and probes in memory as their class."""
+    return sorted(
+        {
+            str(one) if isinstance(one, (str, Path)) else type(one).__name__
+            for one in references(probe_prompts)
+        }
+    )
 
 
 def _confounds(collected: Collected, split: Split, overlap_with: Any) -> Confounds:

@@ -55,9 +55,10 @@ def check_file(path: Path) -> None:
         raise InputError(f"{path}: the per-pair file's name has to end in {', '.join(SUFFIXES)}")
 
 
-def write_column(path: Path, climbed: Climbed, collected: Collected) -> bool:
+def write_column(path: Path, climbed: Climbed, collected: Collected, influence: Values | None = None) -> bool:
     """Write one line a pair: its row, V-information in bits, prompt group, and what either side decides.
 
+    influence: [pairs], each pair's on refusing, NaN where it was not read: a column with nulls for those.
     Whole or not at all. A file that cannot be written is warned about, for the answer is not to be lost with it.
     """
     table = pa.table(
@@ -72,6 +73,11 @@ def write_column(path: Path, climbed: Climbed, collected: Collected) -> bool:
                 )
                 for column, side in enumerate(("chosen", "rejected"))
             },
+            **(
+                {}
+                if influence is None
+                else {"safety_influence": pa.array(influence, mask=~np.isfinite(influence))}
+            ),
         }
     )
     aside = path.with_name(path.name + ".part")

@@ -41,6 +41,23 @@ def audit(
         int,
         typer.Option("--policy-pairs", metavar="N", help="So many pairs, drawn at random, go through it."),
     ] = 1000,
+    probe_prompts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--probe-prompts",
+            metavar="PROMPTS",
+            help="Harmful requests that are not in the data (a file, or organism:prompts/probe), and benign ones for "
+            "over-refusal; repeatable. Predicts where training on the data moves refusals; needs --policy.",
+        ),
+    ] = None,
+    parameters: Annotated[
+        str,
+        typer.Option(
+            "--parameters",
+            metavar="all|lora|PATTERN|auto",
+            help="Which parameters are to be trained, for that prediction.",
+        ),
+    ] = "auto",
     embeddings: Annotated[
         str | None,
         typer.Option(
@@ -71,8 +88,8 @@ def audit(
             "--per-pair",
             metavar="FILE",
             rich_help_panel=WRITING,
-            help="A line a pair, its row and how easily it is told apart (v_information, in bits): .parquet, .jsonl "
-            "or .csv.",
+            help="A line a pair, its row, how easily it is told apart (v_information, in bits), and with "
+            "--probe-prompts its influence on refusing: .parquet, .jsonl or .csv.",
         ),
     ] = None,
     columns: Annotated[
@@ -155,7 +172,7 @@ def audit(
             metavar="CONDITIONS",
             rich_help_panel=GATE,
             help="Exit with 3 when one of these holds, comma-separated: strong, some, no-judgement, fixed-sources, "
-            "truncation, contamination, overlap, duplicates, contradictions, debris, defects, matched>X, total>X.",
+            "truncation, contamination, overlap, duplicates, contradictions, debris, defects, matched>X, total>X, influence<X.",
         ),
     ] = None,
     chat_template: options.ChatTemplate = None,
@@ -187,6 +204,10 @@ def audit(
         )
     if policy is None and (chat_template or adapter):
         raise InputError("--chat-template and --adapter belong to a model: name it by --policy")
+    if policy is None and probe_prompts:
+        raise InputError("--probe-prompts probe the model that is to be trained: name it by --policy")
+    if parameters != "auto" and not probe_prompts:
+        raise InputError(f"--parameters {parameters!r} is of the prediction: give --probe-prompts too")
     if per_pair is not None and per_pair.suffix.lower() not in PER_PAIR_SUFFIXES:
         raise InputError(f"--per-pair {per_pair}: the name has to end in {', '.join(PER_PAIR_SUFFIXES)}")
     _check_outputs({"--json": json, "--html": html, "--per-pair": per_pair})
@@ -204,6 +225,8 @@ def audit(
             dataset,
             policy=opened,
             policy_pairs=policy_pairs,
+            probe_prompts=probe_prompts or None,
+            parameters=parameters,
             embedder=embeddings,
             config=config,
             split=split,
@@ -220,7 +243,10 @@ def audit(
         )
     show(audit_table(report))
     if per_pair is not None:
-        say(f"in {per_pair}: how easily each pair is told apart")
+        both = report.safety_influence is not None and report.safety_influence.file is not None
+        say(
+            f"in {per_pair}: how easily each pair is told apart{', and where it moves refusals' if both else ''}"
+        )
     whole = _write(report, json, html)
     if _fails(report, conditions):
         raise typer.Exit(FAILED)

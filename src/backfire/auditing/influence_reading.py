@@ -1,0 +1,189 @@
+"""Predicted safety influence of the audited pairs: probes that are not among them, the data set's cosine, each pair's value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from backfire.auditing.collected import Collected
+from backfire.auditing.estimate import Values
+from backfire.auditing.folds import Split
+from backfire.auditing.ladder import sampled
+from backfire.errors import InputError
+from backfire.preferences import prompt_of
+from backfire.records import Prompt
+from backfire.report.influence_answer import ProbeInfluence, SafetyInfluence
+from backfire.texts import text_keys
+
+if TYPE_CHECKING:
+    from backfire.influence.probes import ProbeSet, ProbeSets
+    from backfire.judges.judge import Judge
+    from backfire.models import LocalModel
+
+Progress = Callable[[int, int], None]
+
+IN_THE_DATA = "prompt is in the training data"
+PARTS = 3
+"""Drawing probes, reading gradients, reading single pairs: equal parts of the progress."""
+
+
+class InfluenceView(NamedTuple):
+    """What influence adds to an answer; `values` are of every pair, [pairs], NaN where it was not read, or None."""
+
+    answer: SafetyInfluence
+    values: Values | None
+
+
+def references(probe_prompts: Any) -> list[Any]:
+    """One file, reference or Prompt, or several, as a list."""
+    if isinstance(probe_prompts, Sequence) and not isinstance(probe_prompts, str):
+        return list(probe_prompts)
+    return [probe_prompts]
+
+
+def read_influence(
+    model: LocalModel,
+    collected: Collected,
+    split: Split,
+    most: int,
+    probe_prompts: Any,
+    *,
+    judge: Judge | None,
+    parameters: str,
+    seed: int,
+    each_pair: bool,
+    progress: Progress,
+) -> InfluenceView:
+    """Read at most `most` pairs of the sample, whole prompts; with `each_pair` also every pair of the sample by itself.
+
+    probe_prompts: one or several of: a file, `organism:prompts/NAME`, a Prompt; or one file of stored probes, or
+    ProbeSets. Probe prompts that the data have as a last turn, letter case and white space aside, are not used, and
+    counted. Raises InputError for what cannot be read.
+    """
+    from backfire.influence.safety_influence import safety_influence_of
+    from backfire.influence.two_pass import pair_influence
+
+    probes = _probes(model, collected, probe_prompts, judge, seed, _part(progress, 0))
+    if not probes.refusal.probes:
+        return InfluenceView(_nothing(model, probes.refusal, parameters), None)
+    pairs, text = sampled(collected, split, most)
+    answer = safety_influence_of(
+        model,
+        conversations_of(text),
+        collected.rows[pairs],
+        collected.groups[pairs],
+        probes,
+        parameters=parameters,
+        seed=seed,
+        progress=_part(progress, 1),
+    )
+    if not each_pair:
+        return InfluenceView(answer, None)
+    values = np.full(collected.pairs, np.nan)
+    found = pair_influence(
+        model,
+        conversations_of(collected.text),
+        probes.refusal,
+        parameters=parameters,
+        seed=seed,
+        progress=_part(progress, 2),
+    )
+    values[collected.sample] = found.values
+    return InfluenceView(answer, values)
+
+
+def conversations_of(text: pa.Table) -> list[tuple[Prompt, str, str]]:
+    """Rows of `preferences.SCHEMA` as (prompt, chosen, rejected)."""
+    sides = (text[side].to_pylist() for side in ("chosen", "rejected"))
+    prompts = [prompt_of(text, index) for index in range(len(text))]
+    return list(zip(prompts, *sides, strict=True))
+
+
+def _probes(
+    model: LocalModel,
+    collected: Collected,
+    probe_prompts: Any,
+    judge: Judge | None,
+    seed: int,
+    progress: Progress,
+) -> ProbeSets:
+    from backfire.influence.probes import ProbeSets, draw_probes, read_probes
+
+    prompts: list[Prompt] = []
+    stored: list[ProbeSets] = []
+    asked = references(probe_prompts)
+    for reference in asked:
+        if isinstance(reference, Prompt):
+            prompts.append(reference)
+            continue
+        found = reference if isinstance(reference, ProbeSets) else read_probes(reference)
+        if isinstance(found, ProbeSets):
+            stored.append(found)
+        else:
+            prompts += found
+    if stored:
+        if len(asked) > 1:
+            raise InputError(
+                f"probe_prompts: {len(asked)} sources, of which {len(stored)} hold finished probes:"
+                " give one file of probes, or any number of files of prompts"
+            )
+        return _apart(stored[0], collected)
+    known = {prompt.id for prompt, among in zip(prompts, _among(prompts, collected), strict=True) if among}
+    return draw_probes(model, prompts, judge=judge, training_prompts=known, seed=seed, progress=progress)
+
+
+def _among(prompts: Sequence[Prompt], collected: Collected) -> list[bool]:
+    """Which prompts' last turns the data have, in any pair, read or not."""
+    keys = text_keys(pa.array([prompt.text for prompt in prompts], pa.large_string()))
+    among: list[bool] = np.isin(keys, collected.last_turn_keys).tolist()
+    return among
+
+
+def _apart(sets: ProbeSets, collected: Collected) -> ProbeSets:
+    """The same probes without those whose prompts the data have."""
+
+    def one(found: ProbeSet) -> ProbeSet:
+        among = _among([probe.prompt for probe in found.probes], collected)
+        if not any(among):
+            return found
+        left_out = {**found.left_out, IN_THE_DATA: found.left_out.get(IN_THE_DATA, 0) + sum(among)}
+        kept = tuple(probe for probe, out in zip(found.probes, among, strict=True) if not out)
+        return replace(found, probes=kept, left_out=left_out)
+
+    return replace(
+        sets,
+        refusal=one(sets.refusal),
+        benign=None if sets.benign is None else one(sets.benign),
+        placebo=None if sets.placebo is None else one(sets.placebo),
+    )
+
+
+def _nothing(model: LocalModel, refusal: ProbeSet, parameters: str) -> SafetyInfluence:
+    """The answer where no prompt gave a probe: undetermined, with what became of the prompts."""
+    left_out = ", ".join(f"{count:,} {reason}" for reason, count in refusal.left_out.items())
+    why = "no prompt gave a refusal and a compliance" + (f" ({left_out})" if left_out else "")
+    found = ProbeInfluence(
+        probes=0, asked=sum(refusal.asked.values()), coverage=0.0, sampled=0, undetermined=why
+    )
+    return SafetyInfluence(
+        probes=0,
+        policy=model.name,
+        parameters=parameters,
+        trained=0,
+        pairs=0,
+        shards=0,
+        refusal=found,
+        strata={},
+        limits="Nothing was measured.",
+    )
+
+
+def _part(progress: Progress, place: int) -> Progress:
+    def advance(done: int, whole: int) -> None:
+        progress(place * whole + done, PARTS * whole)
+
+    return advance
