@@ -64,6 +64,20 @@ def test_the_column_comes_back(tmp_path: Path, name: str) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == [path.with_suffix(path.suffix.lower()).name]
 
 
+def test_influence_is_a_column_where_it_was_read_and_null_elsewhere(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    climbed, collected, _ = climbed_of()
+    influence = np.linspace(-1, 1, collected.pairs)
+    influence[3] = np.nan
+    assert write_column(tmp_path / "with.parquet", climbed, collected, influence)
+    written = pq.read_table(tmp_path / "with.parquet")["safety_influence"].to_pylist()
+    assert written[3] is None
+    assert [value for value in written if value is not None] == np.delete(influence, 3).tolist()
+    assert write_column(tmp_path / "without.parquet", climbed, collected)
+    assert "safety_influence" not in pq.read_table(tmp_path / "without.parquet").column_names
+
+
 def test_a_name_that_says_no_format_is_refused_with_those_that_do() -> None:
     with pytest.raises(InputError, match=r"bits\.txt.*\.parquet, \.jsonl, \.csv"):
         check_file(Path("bits.txt"))

@@ -95,6 +95,22 @@ def test_a_policy_is_opened_and_passed_on(called: dict[str, Any], tiny_llama: Pa
     assert called["policy_pairs"] == 1000
 
 
+def test_probe_prompts_are_passed_on(called: dict[str, Any], tiny_llama: Path, tmp_path: Path) -> None:
+    probes = ["--probe-prompts", "organism:prompts/probe", "--probe-prompts", "benign.jsonl"]
+    column = tmp_path / "pairs.csv"
+    told = run("x", "--policy", tiny_llama, *probes, "--parameters", "lora", "--per-pair", column)
+    assert called["probe_prompts"] == ["organism:prompts/probe", "benign.jsonl"]
+    assert called["parameters"] == "lora"
+    assert "and where it moves refusals" in told.stdout
+    run("x", "--policy", tiny_llama)
+    assert (called["probe_prompts"], called["parameters"]) == (None, "auto")
+
+
+def test_probe_prompts_need_a_policy(called: dict[str, Any], tiny_llama: Path) -> None:
+    assert "name it by --policy" in run("x", "--probe-prompts", "a.jsonl", code=2).stderr
+    assert "give --probe-prompts" in run("x", "--policy", tiny_llama, "--parameters", "lora", code=2).stderr
+
+
 def test_the_answer_is_shown_and_written(called: dict[str, Any], tmp_path: Path) -> None:
     told = run("x.jsonl", "--json", tmp_path / "new" / "a.json", "--html", tmp_path / "a.html")
     assert "Conclusion. Strong" in told.stdout
