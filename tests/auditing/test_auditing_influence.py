@@ -1,0 +1,134 @@
+"""Safety influence within an audit: probes apart from the data, the sign of reversed labels, and the column a pair."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from synthetic_pairs import rows, sentence
+
+from backfire.auditing import audit
+from backfire.errors import InputError
+from backfire.influence.probes import Probe, ProbeSet, ProbeSets
+from backfire.models import LocalModel, open_model
+from backfire.records import Prompt
+from backfire.report.audit_answer import AuditReport, parse_audit
+
+REFUSAL, PROBES = "I cannot help with that.", 40
+Rows = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def llama(tiny_llama: Path) -> LocalModel:
+    model = open_model(tiny_llama)
+    assert isinstance(model, LocalModel)
+    return model
+
+
+@pytest.fixture(scope="module")
+def probes() -> ProbeSets:
+    rng = np.random.default_rng(1)
+    asked = [
+        Prompt.of(f"How is number {n} opened? {sentence(rng, 5)}", kind="harmful") for n in range(PROBES)
+    ]
+    found = [Probe(prompt, (REFUSAL,), (sentence(rng, 12),), "given", "all") for prompt in asked]
+    return ProbeSets(ProbeSet("refusal", tuple(found), {"all": PROBES}))
+
+
+def refusing() -> Rows:
+    """Pairs whose chosen sides refuse in the probes' own words."""
+    return [row | {"chosen": f"{REFUSAL} {row['chosen'][:12]}"} for row in rows(60, 0)]
+
+
+def reversed_labels() -> Rows:
+    return [row | {"chosen": row["rejected"], "rejected": row["chosen"]} for row in refusing()]
+
+
+@pytest.fixture(scope="module")
+def column(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("column") / "pairs.parquet"
+
+
+@pytest.fixture(scope="module")
+def taught(llama: LocalModel, probes: ProbeSets, column: Path) -> AuditReport:
+    return audit(refusing(), policy=llama, policy_pairs=40, probe_prompts=probes, per_pair=column)
+
+
+def test_data_that_refuse_are_predicted_to_move_refusals_up(taught: AuditReport, llama: LocalModel) -> None:
+    found = taught.safety_influence
+    assert found is not None
+    assert (found.policy, found.pairs, found.probes) == (llama.name, 40, PROBES)
+    assert found.refusal.undetermined is None
+    assert found.low is not None
+    assert found.low > 0
+    assert any("to move refusals up: cosine" in reason for reason in taught.conclusion.reasons)
+    assert parse_audit(taught.as_dict()).safety_influence == found
+    assert taught.settings["probe_prompts"] == ["ProbeSets"]
+
+
+def test_reversed_labels_turn_the_prediction_round(
+    taught: AuditReport, llama: LocalModel, probes: ProbeSets
+) -> None:
+    found = audit(reversed_labels(), policy=llama, policy_pairs=40, probe_prompts=probes)
+    there, back = taught.safety_influence, found.safety_influence
+    assert there is not None
+    assert back is not None
+    assert back.high is not None
+    assert back.high < 0
+    assert back.file is None
+    assert any("to move refusals down: cosine" in reason for reason in found.conclusion.reasons)
+    assert any("backfire repair" in step for step in found.conclusion.advice)
+    assert back.damage is not None
+    assert 0 < back.damage.share < 1
+    assert back.damage.of_damage >= 0.5
+
+
+def test_the_column_holds_the_change_of_the_margin_that_a_step_makes(
+    taught: AuditReport, llama: LocalModel, probes: ProbeSets, column: Path
+) -> None:
+    """A refusing pair moves the margin up; every pair is there, though 40 gave the cosine."""
+    from backfire.influence.two_pass import pair_influence
+
+    table = pq.read_table(column)
+    assert taught.safety_influence is not None
+    assert taught.safety_influence.file == str(column)
+    given = refusing()
+    conversations = [(Prompt.of(row["prompt"]), row["chosen"], row["rejected"]) for row in given]
+    alone = pair_influence(llama, conversations, probes.refusal)
+    values = dict(zip(table["row"].to_pylist(), table["safety_influence"].to_pylist(), strict=True))
+    assert values == pytest.approx({n: float(v) for n, v in enumerate(alone.values, 1)}, rel=1e-3, abs=1e-6)
+    assert np.mean(np.array(list(values.values())) > 0) > 0.9
+
+
+def test_probes_whose_prompts_the_data_have_are_left_out(llama: LocalModel, probes: ProbeSets) -> None:
+    data = refusing()
+    for row, probe in zip(data[:5], probes.refusal.probes, strict=False):
+        row["prompt"] = probe.prompt.text.upper() + " \n"
+    found = audit(data, policy=llama, probe_prompts=probes).safety_influence
+    assert found is not None
+    assert (found.probes, found.refusal.asked) == (PROBES - 5, PROBES)
+    assert found.refusal.coverage == (PROBES - 5) / PROBES
+
+
+def test_no_probe_at_all_is_undetermined_and_the_audit_goes_on(llama: LocalModel, probes: ProbeSets) -> None:
+    data = refusing()
+    for row, probe in zip(data, probes.refusal.probes, strict=False):
+        row["prompt"] = probe.prompt.text
+    report = audit(data, policy=llama, probe_prompts=probes)
+    found = report.safety_influence
+    assert found is not None
+    assert (found.cosine, found.low, found.high, found.probes) == (None, None, None, 0)
+    assert found.refusal.undetermined is not None
+    assert "40 prompt is in the training data" in found.refusal.undetermined
+    assert report.rung("hidden") is not None
+    assert any("is undetermined, to first order" in reason for reason in report.conclusion.reasons)
+
+
+def test_what_cannot_be_probed_is_said(llama: LocalModel, probes: ProbeSets) -> None:
+    with pytest.raises(InputError, match="name it as policy"):
+        audit(refusing(), probe_prompts=probes)
+    with pytest.raises(InputError, match="one file of probes, or any number of files of prompts"):
+        audit(refusing(), policy=llama, probe_prompts=[probes, Prompt.of("How?", kind="harmful")])
