@@ -56,7 +56,7 @@ def test_the_page_in_a_browser(browser: Any, page_file: Path, size: str, scheme:
         assert level is not None
         assert level["y"] + level["height"] < SIZES[size][1], "the conclusion is seen without scrolling"
         svgs = page.locator("svg.chart").all()
-        assert len(svgs) == 7
+        assert len(svgs) == 8
         for svg in svgs:
             box = svg.bounding_box()
             assert box is not None
