@@ -193,7 +193,7 @@ def test_every_probe_has_its_interval_or_the_reason_why_there_is_none(reader: Re
     _row(reader, "… doors", "−0.34", "−0.42 to −0.26", "120", "150")
     _row(reader, "… banks", "undetermined: fewer than 30 probes", "undetermined", "–", "22", "50")
     _row(reader, "helping with benign requests", "0.12", "0.04–0.20", "90", "100")
-    _row(reader, "placebo: two samples of one decision", "0.02", "−0.05 to 0.09", "140", "200")
+    _row(reader, "placebo (no decision)", "0.02", "−0.05 to 0.09", "140", "200")
     assert (
         "12.0% of pairs carry 50.0% of the push towards complying (row 7, 19, 4, 88, 90, 91)" in reader.text
     )

@@ -45,7 +45,7 @@ PROMPTS = {
 PROBE_SETS = {
     "refusal": "refusing harmful requests",
     "benign": "helping with benign requests",
-    "placebo": "placebo: two samples of one decision",
+    "placebo": "placebo (no decision)",
 }
 """What a probe set's margin counts up, in prose."""
 
