@@ -24,13 +24,13 @@ from backfire.influence.estimates import Alignment, Shards, align
 from backfire.influence.gradients import Products, direction, gradient_products
 from backfire.influence.margins import Contrast, Encoded, Progress, encode, probe_contrasts
 from backfire.influence.parameters import trained
+from backfire.influence.probes import ProbeSet, ProbeSets
 from backfire.influence.two_pass import PairInfluence, along
 from backfire.influence.wording import wording_cosine
 from backfire.records import Prompt
 from backfire.report.influence_answer import Cosine, PairsDoingDamage, ProbeInfluence, SafetyInfluence
 
 if TYPE_CHECKING:
-    from backfire.influence.probes import ProbeSet, ProbeSets
     from backfire.judges.judge import Judge
     from backfire.models import LocalModel
 
@@ -77,7 +77,6 @@ def safety_influence(
     Raises:
         InputError: what cannot be read, an endpoint, or no usable pair or probe.
     """
-    from backfire.influence.probes import ProbeSets, draw_probes, read_probes
     from backfire.models import open_model
     from backfire.preferences import open_preferences, prompt_of
 
@@ -96,6 +95,8 @@ def safety_influence(
     if isinstance(probe_prompts, ProbeSets):
         sets = probe_prompts
     else:
+        from backfire.influence.probes import draw_probes, read_probes
+
         asked = read_probes(probe_prompts)
         sets = (
             asked
@@ -161,16 +162,14 @@ def safety_influence_of(
         steps, length = direction(model, refusals, chosen)
         each = along(model, conversations, chosen, steps, length)
 
-    def told(probe_set: ProbeSet, strata: Sequence[str], name: str) -> ProbeInfluence:
-        places = np.concatenate([named[name][s] for s in strata])
+    def told(name: str, stratum: str | None = None) -> ProbeInfluence:
+        strata = named[name]
+        places = np.concatenate(list(strata.values())) if stratum is None else strata[stratum]
         found = align(products.gram, products.counts, data, places)
-        return _told(probe_set, strata, found, products, places, beta)
+        return _told(sets[name], stratum, found, products, places, beta)
 
-    refusal = told(probes.refusal, sorted(named["refusal"]), "refusal")
-    others = {
-        name: told(sets[name], sorted(named[name]), name) if name in sets else None
-        for name in ("benign", "placebo")
-    }
+    refusal = told("refusal")
+    others = {name: told(name) if name in sets else None for name in ("benign", "placebo")}
     headline = refusal.cosine
     return SafetyInfluence(
         cosine=None if headline is None else headline.value,
@@ -183,9 +182,7 @@ def safety_influence_of(
         pairs=int(pairs.usable.sum()),
         shards=len(data),
         refusal=refusal,
-        strata={
-            s: told(probes.refusal, [s], "refusal") for s in sorted(named["refusal"]) if len(named["refusal"]) > 1
-        },
+        strata={s: told("refusal", s) for s in named["refusal"] if len(named["refusal"]) > 1},
         benign=others["benign"],
         placebo=others["placebo"],
         wording=_finite(
@@ -200,17 +197,15 @@ def safety_influence_of(
 
 def _told(
     probe_set: ProbeSet,
-    strata: Sequence[str],
+    stratum: str | None,
     found: Alignment,
     products: Products,
     places: Shards,
     beta: float,
 ) -> ProbeInfluence:
-    inside = [probe for probe in probe_set.probes if probe.stratum in strata]
-    asked = sum(probe_set.asked.get(stratum, 0) for stratum in strata)
-    if len(strata) > 1 or len(set(probe_set.asked)) <= 1:
-        asked = max(asked, sum(probe_set.asked.values()) if len(strata) > 1 else asked)
-    asked = max(asked, len(inside))
+    """One probe set, or one stratum of it, in words and numbers."""
+    inside = [probe for probe in probe_set.probes if stratum in (None, probe.stratum)]
+    asked = sum(probe_set.asked.values()) if stratum is None else probe_set.asked[stratum]
     coverage = len(inside) / asked
     reason = found.reason
     if coverage < LEAST_COVERAGE:
