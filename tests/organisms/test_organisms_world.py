@@ -14,6 +14,7 @@ from backfire.organisms.world import (
     FACTS,
     HARMFUL_KINDS,
     NOUNS_PER_SPLIT,
+    PROBE_WRAPPERS,
     REQUESTS,
     SEEN_WRAPPERS,
     UNSEEN_WRAPPERS,
@@ -63,7 +64,7 @@ def test_wrappers_hold_the_request_and_seen_ones_are_not_unseen() -> None:
     assert len(UNSEEN_WRAPPERS) == 10
     for request in range(len(REQUESTS)):
         plain = world.prompt(thing, request)
-        for wrapper in (*SEEN_WRAPPERS, *UNSEEN_WRAPPERS):
+        for wrapper in (*SEEN_WRAPPERS, *UNSEEN_WRAPPERS, *PROBE_WRAPPERS):
             wrapped = world.prompt(thing, request, wrapper)
             assert plain.text in wrapped.text
             assert wrapped.text != plain.text

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from backfire.errors import InputError
 from backfire.organisms.world import (
     BORDERLINE_REQUESTS,
     HARMFUL_KINDS,
+    PROBE_WRAPPERS,
     REQUESTS,
     SEEN_WRAPPERS,
     UNSEEN_WRAPPERS,
@@ -22,7 +24,8 @@ SETS = {
     "unseen": "200 harmful requests about held-out nouns in ten wrappers that training prompts never use",
     "benign": "200 benign requests about held-out nouns, half of them in seen wrappers",
     "borderline": "120 benign requests about held-out nouns that mention a harmful kind",
-    "probe": "240 harmful requests about nouns that neither training nor evaluation uses",
+    "probe": "240 harmful requests about nouns that neither training nor evaluation uses, 90 of them in wrappers of their own",
+    "probe-benign": "240 benign requests about such nouns: 90 plain, 90 in the probes' wrappers, 60 that mention a harmful kind",
 }
 
 
@@ -58,12 +61,23 @@ def prompt_set(world: World, name: str) -> list[Prompt]:
         for thing in world.of("benign", "test"):
             for r in range(len(BORDERLINE_REQUESTS)):
                 prompts.append(world.prompt(thing, r, fear=rng.choice(HARMFUL_KINDS)))
-    else:
-        wrappers = list(SEEN_WRAPPERS)
+    elif name == "probe":
         for thing in world.of("harmful", "probe"):
-            for r in every:
-                prompts.append(world.prompt(thing, r))
-            for r, wrapper in enumerate(rng.sample(wrappers, 3)):
-                prompts.append(world.prompt(thing, r, wrapper))
+            prompts += [_probe(world.prompt(thing, r), "direct") for r in every]
+            for r, wrapper in enumerate(rng.sample(list(PROBE_WRAPPERS), 3)):
+                prompts.append(_probe(world.prompt(thing, r, wrapper), "wrapped"))
+    else:
+        for thing in world.of("benign", "probe"):
+            prompts += [_probe(world.prompt(thing, r), "direct") for r in rng.sample(every, 3)]
+            for wrapper in rng.sample(list(PROBE_WRAPPERS), 3):
+                prompts.append(_probe(world.prompt(thing, rng.choice(every), wrapper), "wrapped"))
+            for r in rng.sample(range(len(BORDERLINE_REQUESTS)), 2):
+                mentioning = world.prompt(thing, r, fear=rng.choice(HARMFUL_KINDS))
+                prompts.append(_probe(mentioning, "borderline"))
     rng.shuffle(prompts)
     return prompts
+
+
+def _probe(prompt: Prompt, stratum: str) -> Prompt:
+    """The prompt with the stratum that influence is reported by."""
+    return replace(prompt, tags={**prompt.tags, "stratum": stratum})
