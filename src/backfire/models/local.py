@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from backfire.errors import InputError, ModelError
 from backfire.models.reading import Pool, Progress, Reader, Reading
-from backfire.models.template import CheckedTemplate, SystemRole
+from backfire.models.template import CheckedTemplate, SystemRole, shared
 from backfire.records import Decoding, Prompt, Request, StopReason, digest
 
 if TYPE_CHECKING:
@@ -86,14 +86,41 @@ class LocalModel:
         Nothing but the Decoding steers it: the checkpoint's own generation defaults (top-k, penalties) are
         off. A repetition penalty counts the prompt's tokens too, as in transformers and vLLM.
         """
-        import torch
-
         if not requests:
             return []
         decoding = requests[0].decoding
         if any(r.decoding != decoding for r in requests):
             raise InputError("a batch has one decoding: cut batches by decoding before generating")
-        ids, mask = self._pad_left(self.template.prompt_ids([r.prompt for r in requests]))
+        rows = self.template.prompt_ids([r.prompt for r in requests])
+        return self._cut(self._generate(rows, decoding, digest("batch", [r.id for r in requests])))
+
+    def continue_texts(
+        self, prompts: Sequence[Prompt], openers: Sequence[str], decoding: Decoding, seed: int = 0
+    ) -> list[Generation]:
+        """Let the model go on from an opener that was put into its mouth, as one left-padded batch: [prompts].
+
+        The text begins with the opener, which `tokens` counts too; max_new_tokens counts what follows. Sampling is
+        seeded from the prompts, the openers, the decoding and the seed. Over-long ones raise InputError, as in
+        `generate`.
+        """
+        if not prompts:
+            return []
+        rows = self.template.opened_ids(list(zip(prompts, openers, strict=True)))
+        drawn = digest("continued", [p.id for p in prompts], list(openers), decoding.as_dict(), seed)
+        news = self._generate([ids for ids, _ in rows], decoding, drawn)
+        opened = [ids[start:] for ids, start in rows]
+        whole = self._cut([old + new for old, new in zip(opened, news, strict=True)])
+        shown = self._texts(opened)
+        return [
+            replace(done, text=opener + done.text.removeprefix(before))
+            for done, before, opener in zip(whole, shown, openers, strict=True)
+        ]
+
+    def _generate(self, rows: list[list[int]], decoding: Decoding, seed: str) -> list[list[int]]:
+        """New tokens after each row, from one batch; `seed` is a digest."""
+        import torch
+
+        ids, mask = self._pad_left(rows)
         bound = self.context
         if bound is not None and ids.shape[1] + decoding.max_new_tokens > bound:
             raise InputError(
@@ -103,15 +130,57 @@ class LocalModel:
         cuda = range(torch.cuda.device_count()) if self.device.type == "cuda" else ()
         try:
             with torch.inference_mode(), torch.random.fork_rng(devices=cuda):
-                torch.manual_seed(int(digest("batch", [r.id for r in requests])[:15], 16))
-                rows = self.model.generate(
+                torch.manual_seed(int(seed[:15], 16))
+                found = self.model.generate(
                     input_ids=ids, attention_mask=mask, generation_config=self._generation_config(decoding)
                 )
         except torch.OutOfMemoryError as error:
             raise ModelError(
-                f"{self.name} ran out of memory on a batch of {len(requests)}: lower the batch size"
+                f"{self.name} ran out of memory on a batch of {len(rows)}: lower the batch size"
             ) from error
-        return self._cut(rows[:, ids.shape[1] :].tolist())
+        new: list[list[int]] = found[:, ids.shape[1] :].tolist()
+        return new
+
+    def continue_texts(
+        self,
+        prompts: Sequence[Prompt],
+        opener: str,
+        decoding: Decoding,
+        *,
+        seed: int = 0,
+        batch_size: int = 64,
+    ) -> list[Generation]:
+        """Let the model go on from the first words of a response; each text begins with `opener`.
+
+        One continuation a prompt, in their order, in left-padded batches seeded from prompts, opener and seed. `tokens`
+        counts the continuation alone. A prompt that does not fit the context with its response gives the opener itself,
+        cut (`length`).
+        """
+        import torch
+
+        rows = self.template.opened_ids(prompts, opener)
+        starts = [shared(a, b) for a, b in zip(self.template.prompt_ids(prompts), rows, strict=True)]
+        bound = self.context
+        fits = [bound is None or len(ids) + decoding.max_new_tokens <= bound for ids in rows]
+        found = [Generation(opener, "length", 0)] * len(prompts)
+        order = sorted((i for i in range(len(rows)) if fits[i]), key=lambda i: (-len(rows[i]), prompts[i].id))
+        cuda = range(torch.cuda.device_count()) if self.device.type == "cuda" else ()
+        for start in range(0, len(order), batch_size):
+            batch = order[start : start + batch_size]
+            ids, mask = self._pad_left([rows[i] for i in batch])
+            drawn = digest("opened", self.id, opener, seed, decoding.as_dict(), [prompts[i].id for i in batch])
+            with torch.inference_mode(), torch.random.fork_rng(devices=cuda):
+                torch.manual_seed(int(drawn[:15], 16))
+                out = self.model.generate(
+                    input_ids=ids, attention_mask=mask, generation_config=self._generation_config(decoding)
+                )
+            opened = [rows[i][starts[i] :] for i in batch]
+            written = out[:, ids.shape[1] :].tolist()
+            whole = self._cut([a + b for a, b in zip(opened, written, strict=True)])
+            for i, first, said in zip(batch, opened, whole, strict=True):
+                tokens = None if said.tokens is None else said.tokens - len(first)
+                found[i] = Generation(said.text, said.stop_reason, tokens)
+        return found
 
     def read(
         self, conversations: Sequence[Conversation], *, batch_size: int = 32, progress: Progress | None = None
@@ -245,11 +314,11 @@ class LocalModel:
         for row in rows:
             end = next((k for k, i in enumerate(row) if i in self.template.eos_ids), None)
             kept.append((row, "length") if end is None else (row[:end], "eos"))
+        texts = self._texts([ids for ids, _ in kept])
+        return [Generation(text, reason, len(ids)) for text, (ids, reason) in zip(texts, kept, strict=True)]
+
+    def _texts(self, rows: list[list[int]]) -> list[str]:
         texts = self.tokenizer.batch_decode(
-            [ids for ids, _ in kept], skip_special_tokens=True, clean_up_tokenization_spaces=False
+            rows, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
-        lead = self.template.lead
-        return [
-            Generation(text.removeprefix(lead), reason, len(ids))
-            for text, (ids, reason) in zip(texts, kept, strict=True)
-        ]
+        return [text.removeprefix(self.template.lead) for text in texts]

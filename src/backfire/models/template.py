@@ -41,6 +41,10 @@ class CheckedTemplate:
         """
         return self._encode([self._prompt_text(p) for p in prompts])
 
+    def opened_ids(self, prompts: Sequence[Prompt], opener: str) -> list[list[int]]:
+        """Token ids of each prompt with the generation prompt and the first words of a response, without its end."""
+        return self._encode([self._prompt_text(p) + self.lead + opener for p in prompts])
+
     def conversation_ids(self, conversations: Sequence[tuple[Prompt, str]]) -> list[tuple[list[int], int]]:
         """Token ids of prompt and response, the closing EOS last, and where the response starts.
 
@@ -56,12 +60,21 @@ class CheckedTemplate:
         )
         found = []
         for before, ids in zip(prompts, whole, strict=True):
-            start = _common_prefix(before, ids)
+            start = shared(before, ids)
             end = len(ids)
             while end > start and ids[end - 1] not in self.eos_ids:
                 end -= 1
             found.append((ids[: end if end > start else len(ids)], start))
         return found
+
+    def opened_ids(self, opened: Sequence[tuple[Prompt, str]]) -> list[tuple[list[int], int]]:
+        """Token ids of each prompt and the opener of a response that is not ended, and where the response starts."""
+        texts = [self._prompt_text(p) for p, _ in opened]
+        prompts = self._encode(texts)
+        whole = self._encode(
+            [text + self.lead + opener for text, (_, opener) in zip(texts, opened, strict=True)]
+        )
+        return [(ids, shared(before, ids)) for before, ids in zip(prompts, whole, strict=True)]
 
     def check_prompts(self, prompts: Iterable[Prompt]) -> None:
         """Raise TemplateError at the first prompt with a turn that the template refuses or drops.
@@ -168,7 +181,8 @@ def _ids(tokenizer: Any, text: str) -> list[int]:
     return ids
 
 
-def _common_prefix(left: list[int], right: list[int]) -> int:
+def shared(left: list[int], right: list[int]) -> int:
+    """How many first tokens two rows have in common."""
     for place, (a, b) in enumerate(zip(left, right, strict=False)):
         if a != b:
             return place
@@ -206,7 +220,7 @@ def _check_bos(tokenizer: Any, turns: Turns) -> None:
 def _check_prefix(tokenizer: Any, turns: Turns, answer: dict[str, str]) -> None:
     before = _ids(tokenizer, _render(tokenizer, turns, True))
     whole = _ids(tokenizer, _render(tokenizer, [*turns, answer], False))
-    place = _common_prefix(before, whole)
+    place = shared(before, whole)
     if place < len(before):
         raise TemplateError(
             "the generation prompt is not a token prefix of the whole conversation (they part at token "
