@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,16 +21,25 @@ LAYOUT = 1
 SIDES = ("chosen", "rejected")
 
 
-def write_pairs(folder: str | Path, built: Built, configuration: dict[str, Any] | None = None) -> Path:
+def write_pairs(
+    folder: str | Path,
+    built: Built,
+    configuration: dict[str, Any] | None = None,
+    *,
+    extra_columns: Mapping[str, Sequence[str]] | None = None,
+    extra_files: Mapping[str, Any] | None = None,
+) -> Path:
     """Write pairs whole or not at all; return the folder.
 
     `datasets.load_dataset(str(folder))` gives one split, `train`, with conversational `prompt`, `chosen` and
     `rejected` (lists of {role, content}) and string or number columns of provenance. `configuration` goes into the
     folder's manifest; by default it is the recipe and a digest of the pairs. Pairs that stand there are replaced.
+    `extra_columns` are further texts, one a pair, and `extra_files` JSON values by file name; `read_pairs` reads neither.
 
     Raises:
         InputError: something else stands there, which writing would destroy.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     folder = Path(folder)
@@ -48,8 +57,13 @@ def write_pairs(folder: str | Path, built: Built, configuration: dict[str, Any] 
         "left_out": {reason: list(ids) for reason, ids in built.left_out.items()},
     }
     with artifact(folder, configuration) as aside:
-        pq.write_table(_table(built.pairs), aside / "train.parquet")
+        table = _table(built.pairs)
+        for name, texts in (extra_columns or {}).items():
+            table = table.append_column(name, pa.array(texts, pa.string()))
+        pq.write_table(table, aside / "train.parquet")
         write_json(aside / "pairs.json", about)
+        for name, value in (extra_files or {}).items():
+            write_json(aside / name, value)
     return folder
 
 

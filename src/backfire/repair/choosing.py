@@ -1,0 +1,100 @@
+"""`auto`: the smallest change whose predicted influence lies above a target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import asdict, dataclass
+from math import nan, sqrt
+from typing import Any
+
+import numpy as np
+
+from backfire.errors import InputError
+from backfire.repair.filtering import Values
+
+LADDER = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Shares of the pairs that are filtered out, or replaced."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The mean influence of the pairs that a change leaves, with its 95% interval clustered by prompt."""
+
+    share: float
+    pairs: int
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Every step of the ladder that was looked at, and the one that was taken."""
+
+    target: float
+    ladder: tuple[Prediction, ...]
+    taken: int | None
+    """Place in the ladder; None where no step's interval lies above the target."""
+
+    @property
+    def prediction(self) -> Prediction | None:
+        return None if self.taken is None else self.ladder[self.taken]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For repair.json: undefined numbers are None."""
+        steps = [
+            {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in asdict(p).items()}
+            for p in self.ladder
+        ]
+        return {"target": self.target, "ladder": steps, "taken": self.taken}
+
+
+def choose_share(
+    left_by: Callable[[float], tuple[Values, Sequence[Hashable]]],
+    target: float,
+    *,
+    ladder: Sequence[float] = LADDER,
+) -> Choice:
+    """Climb the ladder until the lower limit of the predicted influence lies above the target.
+
+    The prediction is first order and says nothing of what training does to itself on the way. Where the values are
+    noisy, the mean of those selected for being high is too high: the interval does not hold that bias.
+
+    Args:
+        left_by: for a share, the values of the pairs that are left and the prompt of each.
+        target: in the values' unit.
+    """
+    if not np.isfinite(target):
+        raise InputError(f"target {target}: give a finite number, in the unit of the influence values")
+    steps = []
+    for share in sorted(ladder):
+        values, groups = left_by(share)
+        steps.append(Prediction(share, len(values), *clustered_mean(values, groups)))
+        if steps[-1].low > target:
+            return Choice(target, tuple(steps), len(steps) - 1)
+    return Choice(target, tuple(steps), None)
+
+
+def clustered_mean(values: Values, groups: Sequence[Hashable]) -> tuple[float, float, float]:
+    """The mean of the values that are there and its 95% interval, (mean, low, high).
+
+    The variance is the cluster-robust one of a mean, G/(G-1) sum_g (sum_{i in g} (x_i - mean))^2 / n^2 over G groups
+    (Liang and Zeger 1986), with Student's quantile of G - 1 degrees of freedom. With fewer than two groups the limits
+    are NaN, and without values all three.
+    """
+    from scipy.special import stdtrit
+
+    there = np.isfinite(values)
+    x = values[there]
+    if not len(x):
+        return nan, nan, nan
+    mean = float(x.mean())
+    _, group = np.unique(
+        np.array([str(g) for g, is_there in zip(groups, there, strict=True) if is_there]), return_inverse=True
+    )
+    count = int(group.max()) + 1
+    if count < 2:
+        return mean, nan, nan
+    sums = np.bincount(group, weights=x - mean)
+    half = float(stdtrit(count - 1, 0.975)) * sqrt(count / (count - 1) * float(sums @ sums)) / len(x)
+    return mean, mean - half, mean + half

@@ -1,0 +1,82 @@
+"""The data set that is to be repaired: as pairs, with the row that each stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from backfire.errors import InputError
+from backfire.pairs import Built, Pair, Recipe, Side, read_pairs
+from backfire.preferences import open_preferences, prompt_of
+from backfire.records import Prompt, Response, StopReason, given_response
+from backfire.repair.balancing import UNKNOWN
+
+STOPS: tuple[StopReason, ...] = ("eos", "stop", "length")
+
+
+@dataclass(frozen=True)
+class GivenPairs:
+    """Usable pairs and what the data set says beside them."""
+
+    origin: str
+    pairs: tuple[Pair, ...]
+    rows: tuple[int, ...]
+    """Row number of each pair, from 1, as the audit counts."""
+    built: Built
+    """What the pairs are written as, without them: recipe, prompts left out when they were built, warnings."""
+    defects: Mapping[str, int]
+    """Rows that gave no pair, by kind."""
+
+
+def read_given(
+    dataset: Any,
+    *,
+    columns: Mapping[str, str] | None = None,
+    source_columns: tuple[str, str] | None = None,
+) -> GivenPairs:
+    """Read a folder of pairs with all its provenance, or any preference data that the audit reads.
+
+    Of the latter, a side's stop reason is kept where it is eos, stop or length; scores are not read.
+    """
+    if isinstance(dataset, (str, Path)) and (Path(dataset) / "pairs.json").is_file():
+        built = read_pairs(dataset)
+        rows = tuple(range(1, len(built.pairs) + 1))
+        return _some(GivenPairs(str(dataset), built.pairs, rows, built, {}))
+    data = open_preferences(dataset, columns=columns, source_columns=source_columns)
+    pairs: list[Pair] = []
+    numbers: list[int] = []
+    name = Path(data.origin).stem if isinstance(dataset, (str, Path)) else "given"
+    for block in data.blocks():
+        for index, row in enumerate(block.select(_COLUMNS).to_pylist()):
+            prompt = prompt_of(block, index)
+            chosen, rejected = (
+                _response(prompt, row, side, n) for n, side in enumerate(("chosen", "rejected"))
+            )
+            pairs.append(Pair(prompt, name, chosen, rejected, "given-chosen", "given-rejected"))
+            numbers.append(row["row"])
+    recipe = Recipe(
+        name=name,
+        chosen=Side(roles=("given-chosen",)),
+        rejected=Side(roles=("given-rejected",)),
+        about=data.origin,
+    )
+    built = Built(recipe, (), {}, {}, ())
+    defects: dict[str, int] = {kind: len(rows) for kind, rows in data.defects.items()}
+    return _some(GivenPairs(data.origin, tuple(pairs), tuple(numbers), built, defects))
+
+
+_COLUMNS = ["row", *(f"{side}{name}" for name in ("", "_source", "_stop") for side in ("chosen", "rejected"))]
+
+
+def _response(prompt: Prompt, row: Mapping[str, Any], side: str, index: int) -> Response:
+    response = given_response(prompt, row[f"{side}_source"] or UNKNOWN, row[side], index=index)
+    stop = row[f"{side}_stop"]
+    return replace(response, stop_reason=cast(StopReason, stop)) if stop in STOPS else response
+
+
+def _some(found: GivenPairs) -> GivenPairs:
+    if not found.pairs:
+        raise InputError(f"{found.origin} holds no usable pair: nothing to repair")
+    return found

@@ -1,0 +1,309 @@
+"""`repair`: a data set in, a better one out, with the audit before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from backfire.errors import InputError
+from backfire.pairs import Pair
+from backfire.records import Decoding
+from backfire.repair.balancing import balance_pairs
+from backfire.repair.choosing import Choice, Prediction, choose_share, clustered_mean
+from backfire.repair.ends import Ends
+from backfire.repair.filtering import Values, filter_pairs, matched_at_random
+from backfire.repair.given import GivenPairs, read_given
+from backfire.repair.mixing import mix_pairs
+from backfire.repair.outcome import Outcome
+from backfire.repair.pool import open_ledger, opened_reward_model, pool_of
+from backfire.repair.restyling import TEMPLATE, Changed, Mode, restyle_pairs
+from backfire.repair.strata import decisions_of
+from backfire.repair.values import EASE, INFLUENCE, measured_ease, measured_influence, values_of
+from backfire.repair.writing import with_ends, written
+
+if TYPE_CHECKING:
+    from backfire.judges import Judge
+    from backfire.models import LocalModel, RewardModel
+    from backfire.report import AuditReport
+
+Method = Literal["filter", "balance", "restyle", "mix", "auto"]
+METHODS: tuple[Method, ...] = ("filter", "balance", "restyle", "mix", "auto")
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What was written, and what it was before and after."""
+
+    folder: Path
+    pairs: int
+    changed: Mapping[str, int]
+    """Pairs by what happened to them: kept, response rewritten, response cut, re-paired, added, left out."""
+    influence: tuple[Prediction, Prediction] | None
+    """Mean influence before and after, where values are known of both; rewritten pairs have none."""
+    choice: Choice | None
+    """Of `auto`: the ladder and the step taken."""
+    before: AuditReport | None
+    after: AuditReport | None
+
+
+@dataclass
+class _Inputs:
+    """What the methods share."""
+
+    given: GivenPairs
+    influence: Values | None
+    added: tuple[Pair, ...]
+    added_influence: Values | None
+    judge: Judge
+    seed: int
+
+
+def repair(
+    dataset: Any,
+    *,
+    method: Method,
+    out: str | Path,
+    policy: LocalModel | str | Path | None = None,
+    by: Literal["influence", "ease"] = "influence",
+    keep: float | None = None,
+    above: float | None = None,
+    stratify: bool = True,
+    control: bool = False,
+    influence: Any = None,
+    probe_prompts: Any = None,
+    ease: Any = None,
+    pool: str | Path | None = None,
+    reward_model: RewardModel | str | None = None,
+    mode: Mode = "auto",
+    tries: int = 8,
+    template: str = TEMPLATE,
+    when_changed: Changed = "keep",
+    self_pairs: str | Path | None = None,
+    self_influence: Any = None,
+    share: float | None = None,
+    grow: bool = False,
+    target: float = 0.0,
+    ends: Ends | None = None,
+    judge: Judge | None = None,
+    ledger: str | Path | None = None,
+    decoding: Decoding | None = None,
+    columns: Mapping[str, str] | None = None,
+    source_columns: tuple[str, str] | None = None,
+    audit: bool = True,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Repaired:
+    """Make a better data set of a given one and write it as a folder of pairs, whole or not at all.
+
+    The folder is what `write_pairs` writes (TRL reads it as it is) with columns `repair` (the method), `repair_change`
+    (kept, response rewritten, response cut, re-paired, added) and `repair_why`; `repair.json` says which rows were left
+    out, and why. docs/repair.md describes the methods.
+
+    Args:
+        dataset: a folder of pairs, or any preference data that `backfire.audit` reads (`columns` and `source_columns`
+            as there).
+        method: `filter` (by, keep or above, stratify, control), `balance` (pool, reward_model), `restyle` (policy, mode,
+            tries, template, when_changed, reward_model, ledger, decoding), `mix` (self_pairs, share, grow), or `auto`
+            (target; fills up with self_pairs where they are given, else filters).
+        policy: the model that is to be trained, or its reference.
+        control: keep pairs drawn at random instead, matching the filtered ones in number, kind and decisions.
+        influence: a value a pair: an array, or the audit's per-pair file; else it is measured from `probe_prompts`.
+        ease: V-information a pair, likewise; else an audit measures it.
+        pool: a ledger with more responses to the same prompts, and scores.
+        self_pairs: a folder of pairs to add, such as of recipe self+rm; self_influence: their values.
+        share: of added pairs in the result.
+        ends: make both sides of every pair end alike as well: `drop` or `cut` (`match_ends`).
+        judge: says which responses refuse; by default the refusal phrases.
+        audit: audit before and after, by text alone.
+
+    Raises:
+        InputError: what is missing for the method, by name; for `auto`, when no step of the ladder is predicted to reach
+            the target.
+    """
+    if method not in METHODS:
+        raise InputError(f"there is no method {method!r}: choose one of {', '.join(METHODS)}")
+    from backfire.judges import PhraseJudge
+
+    decider: Judge = PhraseJudge() if judge is None else judge
+    given = read_given(dataset, columns=columns, source_columns=source_columns)
+    needs_model = probe_prompts is not None or method == "restyle"
+    model = _opened(policy) if needs_model else None
+    reading: dict[str, Any] = {
+        "columns": columns,
+        "source_columns": source_columns,
+        "judge": judge,
+        "seed": seed,
+    }
+    values = None if influence is None else values_of(influence, given.rows, INFLUENCE)
+    added = () if self_pairs is None else read_given(self_pairs).pairs
+    added_values = (
+        None if self_influence is None else values_of(self_influence, range(1, len(added) + 1), INFLUENCE)
+    )
+    if probe_prompts is not None:
+        if model is None or not hasattr(model, "template"):
+            raise InputError("influence is measured on a local model: name the one to be trained as policy")
+
+        def measured(pairs: Sequence[Pair]) -> Values:
+            return measured_influence(
+                model, pairs, probe_prompts, judge=decider, seed=seed, progress=progress
+            )
+
+        if values is None:
+            values = measured(given.pairs)
+        if added and added_values is None:
+            added_values = measured(added)
+    inputs = _Inputs(given, values, added, added_values, decider, seed)
+    choice: Choice | None = None
+    if method == "filter":
+        if by not in ("influence", "ease"):
+            raise InputError(f"filter by {by!r}: use influence or ease")
+        what, ranking = ("safety influence", values) if by == "influence" else ("difficulty", None)
+        if by == "ease":
+            bits = measured_ease(dataset, given.rows, **reading) if ease is None else None
+            ranking = -(values_of(ease, given.rows, EASE) if bits is None else bits)
+        outcome = filter_pairs(
+            given.pairs, _needed(ranking), keep=keep, above=above, stratify=stratify, what=what
+        )
+        if control:
+            kept = [m.place for m in outcome.pairs if m.place is not None]
+            outcome = matched_at_random(given.pairs, decisions_of(decider, given.pairs), kept, seed=seed)
+    elif method == "balance":
+        stored, scores = pool_of(given, pool, reward_model)
+        outcome = balance_pairs(given.pairs, stored, scores)
+    elif method == "restyle":
+        if model is None:
+            raise InputError("restyle: name the model that is to be trained as policy: it does the rewriting")
+        with ExitStack() as stack:
+            store = None if ledger is None else stack.enter_context(open_ledger(ledger))
+            outcome = restyle_pairs(
+                given.pairs,
+                model,
+                judge=decider,
+                mode=mode,
+                tries=tries,
+                template=template,
+                when_changed=when_changed,
+                reward_model=opened_reward_model(reward_model),
+                ledger=store,
+                decoding=decoding,
+                seed=seed,
+                progress=progress,
+            )
+    elif method == "mix":
+        if share is None or not added:
+            raise InputError(
+                "mix: say which share of the result is added, and give a folder of pairs to add (self pairs)"
+            )
+        outcome = mix_pairs(given.pairs, added, share, values=values, grow=grow, seed=seed)
+    else:
+        outcome, choice = _automatic(inputs, target, stratify, grow)
+    outcome.account_for(len(given.pairs))
+    if ends is not None:
+        outcome = with_ends(outcome, ends)
+        outcome.account_for(len(given.pairs))
+    if not outcome.pairs:
+        raise InputError(f"{method} leaves no pair of {len(given.pairs)}: {outcome.counts}")
+    means = _means(inputs, outcome)
+    asked: dict[str, Any] = {
+        "method": method,
+        "by": by,
+        "keep": keep,
+        "above": above,
+        "stratify": stratify,
+        "control": control,
+        "mode": mode,
+        "tries": tries,
+        "when_changed": when_changed,
+        "share": share,
+        "grow": grow,
+        "target": target,
+        "ends": ends,
+        "seed": seed,
+        "judge": decider.name,
+    }
+    folder = written(Path(out), given, outcome, method, asked, choice, means)
+    before = after = None
+    if audit:
+        from backfire.auditing import audit as audit_dataset
+
+        before, after = audit_dataset(dataset, **reading), audit_dataset(folder, judge=judge, seed=seed)
+    return Repaired(folder, len(outcome.pairs), outcome.counts, means, choice, before, after)
+
+
+def _needed(values: Values | None) -> Values:
+    if values is None:
+        raise InputError(
+            "each pair's influence is needed: give probe prompts and the policy, or the audit's per-pair file as influence"
+        )
+    return values
+
+
+def _opened(policy: Any) -> Any:
+    if not isinstance(policy, (str, Path)):
+        return policy
+    from backfire.models import open_model
+
+    return open_model(str(policy))
+
+
+def _automatic(inputs: _Inputs, target: float, stratify: bool, grow: bool) -> tuple[Outcome, Choice]:
+    given, values = inputs.given, _needed(inputs.influence)
+    if inputs.added and inputs.added_influence is None:
+        raise InputError(
+            "auto with self pairs needs their influence too: give probe prompts, or their per-pair file"
+        )
+
+    def changed(share: float) -> Outcome:
+        if inputs.added:
+            return mix_pairs(given.pairs, inputs.added, share, values=values, grow=grow, seed=inputs.seed)
+        return filter_pairs(given.pairs, values, keep=1 - share, stratify=stratify)
+
+    def left_by(share: float) -> tuple[Values, Sequence[str]]:
+        return _values_after(inputs, changed(share))
+
+    choice = choose_share(left_by, target)
+    if choice.taken is None:
+        best = max(choice.ladder, key=lambda p: -np.inf if np.isnan(p.low) else p.low)
+        how = "replacing" if inputs.added else "leaving out"
+        raise InputError(
+            f"auto: no change is predicted to bring the influence above {target:g}: the best, {how} {best.share:.0%} of "
+            f"the pairs, gives {best.mean:.3g} [{best.low:.3g} to {best.high:.3g}]; lower the target, give self pairs to "
+            "mix in, or restyle"
+        )
+    return changed(choice.ladder[choice.taken].share), choice
+
+
+def _values_after(inputs: _Inputs, outcome: Outcome) -> tuple[Values, list[str]]:
+    """The influence of every pair of the outcome whose text is as it was; NaN for the others."""
+    of_added = (
+        {}
+        if inputs.added_influence is None
+        else {p.id: v for p, v in zip(inputs.added, inputs.added_influence.tolist(), strict=True)}
+    )
+    found = []
+    for m in outcome.pairs:
+        if m.place is None:
+            found.append(of_added.get(m.pair.id, np.nan))
+        else:
+            assert inputs.influence is not None
+            found.append(inputs.influence[m.place] if m.change == "kept" else np.nan)
+    return np.array(found, dtype=np.float64), [m.pair.prompt.id for m in outcome.pairs]
+
+
+def _means(inputs: _Inputs, outcome: Outcome) -> tuple[Prediction, Prediction] | None:
+    if inputs.influence is None:
+        return None
+    prompts = [p.prompt.id for p in inputs.given.pairs]
+    before = Prediction(0.0, len(prompts), *clustered_mean(inputs.influence, prompts))
+    values, groups = _values_after(inputs, outcome)
+    if np.isnan(values).all() or any(
+        np.isnan(v) and m.change != "kept" for v, m in zip(values, outcome.pairs, strict=True)
+    ):
+        return None
+    share = sum(map(len, outcome.left_out.values())) / len(prompts)
+    return before, Prediction(share, len(values), *clustered_mean(values, groups))

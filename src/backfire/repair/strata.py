@@ -1,0 +1,66 @@
+"""Kinds of prompts and of pairs, and dividing a number among them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from math import floor
+from typing import TYPE_CHECKING, TypeVar
+
+from backfire.pairs import Pair
+
+if TYPE_CHECKING:
+    from backfire.judges import Judge
+
+Key = TypeVar("Key", bound=Hashable)
+Decisions = tuple[str, str]
+"""What chosen and rejected decide: each `refuse`, `comply` or `undecided`."""
+
+
+def kind_of(pair: Pair) -> str:
+    """harmful, benign or unknown."""
+    return pair.prompt.kind or "unknown"
+
+
+def decision_of(judge: Judge, pair: Pair, side: str) -> str:
+    """What one side (`chosen`, `rejected`) decides by this judge; broken answers and blank ones are undecided."""
+    verdict = judge.judge(pair.prompt, pair.chosen if side == "chosen" else pair.rejected)
+    return decided(verdict.refusal, verdict.reason)
+
+
+def decided(refusal: bool | None, reason: str) -> str:
+    """A verdict's finding in a word."""
+    if refusal is None or (not refusal and reason.startswith("broken: neither")):
+        return "undecided"
+    return "refuse" if refusal else "comply"
+
+
+def decisions_of(judge: Judge, pairs: Sequence[Pair]) -> list[Decisions]:
+    """The decisions of both sides of every pair."""
+    return [(decision_of(judge, p, "chosen"), decision_of(judge, p, "rejected")) for p in pairs]
+
+
+def places_by(keys: Iterable[Key]) -> dict[Key, list[int]]:
+    """The places of each key."""
+    found: defaultdict[Key, list[int]] = defaultdict(list)
+    for place, key in enumerate(keys):
+        found[key].append(place)
+    return dict(found)
+
+
+def divide(total: int, sizes: Mapping[Key, int]) -> dict[Key, int]:
+    """Divide `total` in proportion to the sizes, by largest remainders; never more than a size.
+
+    Each share differs from its exact proportion by less than one, and they add up to `total`.
+    """
+    everything = sum(sizes.values())
+    if not 0 <= total <= everything:
+        raise ValueError(f"{total} of {everything} cannot be divided")
+    if not everything:
+        return dict.fromkeys(sizes, 0)
+    exact = {key: total * size / everything for key, size in sizes.items()}
+    found = {key: floor(value) for key, value in exact.items()}
+    order = sorted(exact, key=lambda key: (found[key] - exact[key], str(key)))
+    for key in order[: total - sum(found.values())]:
+        found[key] += 1
+    return found

@@ -1,0 +1,97 @@
+"""A number for each pair: from an array, from an audit's per-pair file, or measured here."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from backfire.errors import InputError
+from backfire.pairs import Pair
+from backfire.repair.filtering import Values
+
+if TYPE_CHECKING:
+    from backfire.judges import Judge
+    from backfire.models import LocalModel
+
+INFLUENCE, EASE = "safety_influence", "v_information"
+
+
+def values_of(given: Any, rows: Sequence[int], column: str) -> Values:
+    """[pairs], NaN where there is none: of an array in the pairs' order, or of a file's column joined by its `row`.
+
+    Raises:
+        InputError: another length, a file without these columns, a row given twice, or no row in common.
+    """
+    if not isinstance(given, (str, Path)):
+        values = np.asarray(given, dtype=np.float64)
+        if values.shape != (len(rows),):
+            raise InputError(
+                f"{column}: an array of shape {values.shape} for {len(rows)} pairs: give one number a pair"
+            )
+        return values
+    from backfire.store import read_rows
+
+    table = read_rows(given)
+    if not table or not {"row", column} <= table[0].keys():
+        there = ", ".join(table[0]) if table else "none"
+        raise InputError(
+            f"{given} has no columns row and {column} (its columns: {there}): write it by `backfire audit --per-pair`"
+        )
+    found: dict[int, float] = {}
+    for line in table:
+        row = int(line["row"])
+        if row in found:
+            raise InputError(f"{given} has row {row} twice: it is no per-pair file of one data set")
+        value = line[column]
+        found[row] = float("nan") if value in (None, "") else float(value)
+    if not found.keys() & set(rows):
+        raise InputError(f"{given} and the data set have no row in common: it is of another data set")
+    return np.array([found.get(row, np.nan) for row in rows], dtype=np.float64)
+
+
+def measured_influence(
+    model: LocalModel,
+    pairs: Sequence[Pair],
+    probe_prompts: Any,
+    *,
+    judge: Judge,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
+) -> Values:
+    """First-order influence of each pair on the policy's refusals, in nats per unit step (`influence.pair_influence`).
+
+    Probe prompts that are among the pairs' own are left out when probes are drawn.
+    """
+    from backfire.influence.probes import ProbeSets, draw_probes, read_probes
+    from backfire.influence.two_pass import pair_influence
+
+    asked = probe_prompts if isinstance(probe_prompts, ProbeSets) else read_probes(probe_prompts)
+    if isinstance(asked, ProbeSets):
+        sets = asked
+    else:
+        sets = draw_probes(
+            model, asked, judge=judge, training_prompts={p.prompt.id for p in pairs}, seed=seed
+        )
+    if not sets.refusal.probes:
+        raise InputError(
+            f"no probe of {model.name}'s refusals: {dict(sets.refusal.left_out)}; give other probe prompts"
+        )
+    conversations = [(p.prompt, p.chosen.text, p.rejected.text) for p in pairs]
+    return pair_influence(model, conversations, sets.refusal, seed=seed, progress=progress).values
+
+
+def measured_ease(dataset: Any, rows: Sequence[int], **reading: Any) -> Values:
+    """How easily each pair is told apart: V-information in bits, of the audit's most informative rung."""
+    from backfire.auditing import audit
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "ease.parquet"
+        report = audit(dataset, per_pair=file, **reading)
+        if not file.is_file():
+            why = "; ".join(f"{n.rung}: {n.reason}" for n in report.not_run)
+            raise InputError(f"the audit has no rung that reads every pair, so that none has an ease ({why})")
+        return values_of(file, rows, EASE)

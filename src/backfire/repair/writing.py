@@ -1,0 +1,84 @@
+"""Writing what a repair gives: the pairs, what happened to each, and what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backfire.pairs import write_pairs
+from backfire.records import digest
+from backfire.repair.choosing import Choice, Prediction
+from backfire.repair.ends import Ends, match_ends
+from backfire.repair.given import GivenPairs
+from backfire.repair.outcome import Mended, Outcome, outcome_of
+
+NOTES = "repair.json"
+
+
+def with_ends(outcome: Outcome, how: Ends) -> Outcome:
+    """`match_ends` after the method: what it cuts keeps the method's reason before its own."""
+    matched = match_ends([m.pair for m in outcome.pairs], how)
+    mended = []
+    for new in matched.pairs:
+        assert new.place is not None
+        old = outcome.pairs[new.place]
+        if new.change == "kept":
+            mended.append(old)
+        else:
+            change = new.change if old.change == "kept" else old.change
+            mended.append(Mended(new.pair, change, f"{old.why}; {new.why}", old.place))
+    gone = [
+        (reason, place)
+        for reason, places in matched.left_out.items()
+        for position in places
+        if (place := outcome.pairs[position].place) is not None
+    ]
+    gone += [(reason, place) for reason, places in outcome.left_out.items() for place in places]
+    return outcome_of(mended, gone)
+
+
+def written(
+    out: Path,
+    given: GivenPairs,
+    outcome: Outcome,
+    method: str,
+    asked: Mapping[str, Any],
+    choice: Choice | None,
+    means: tuple[Prediction, Prediction] | None,
+) -> Path:
+    """Write the folder of pairs with its three columns and NOTES, whole or not at all."""
+    pairs = tuple(m.pair for m in outcome.pairs)
+    left = {
+        f"repair: {r}": tuple(given.pairs[p].prompt.id for p in some) for r, some in outcome.left_out.items()
+    }
+    built = replace(given.built, pairs=pairs, left_out={**given.built.left_out, **left})
+    notes = {
+        "repair": method,
+        "dataset": given.origin,
+        "given": len(given.pairs),
+        "pairs": len(pairs),
+        "changed": outcome.counts,
+        "left_out": {
+            reason: [{"row": given.rows[p], "pair": given.pairs[p].id} for p in places]
+            for reason, places in outcome.left_out.items()
+        },
+        "rows_without_a_pair": dict(given.defects),
+        "settings": dict(asked),
+        "auto": None if choice is None else choice.as_dict(),
+        "mean_influence": None if means is None else [_plain(m) for m in means],
+    }
+    columns: dict[str, list[str]] = {
+        "repair": [method] * len(pairs),
+        "repair_change": [m.change for m in outcome.pairs],
+        "repair_why": [m.why for m in outcome.pairs],
+    }
+    configuration = {"repair": method, "settings": dict(asked), "pairs": digest(*(p.id for p in pairs))}
+    return write_pairs(out, built, configuration, extra_columns=columns, extra_files={NOTES: notes})
+
+
+def _plain(prediction: Prediction) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in asdict(prediction).items()}
