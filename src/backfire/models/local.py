@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from backfire.errors import InputError, ModelError
 from backfire.models.reading import Pool, Progress, Reader, Reading
-from backfire.models.template import CheckedTemplate, SystemRole, shared
+from backfire.models.template import CheckedTemplate, SystemRole
 from backfire.records import Decoding, Prompt, Request, StopReason, digest
 
 if TYPE_CHECKING:
@@ -140,47 +140,6 @@ class LocalModel:
             ) from error
         new: list[list[int]] = found[:, ids.shape[1] :].tolist()
         return new
-
-    def continue_texts(
-        self,
-        prompts: Sequence[Prompt],
-        opener: str,
-        decoding: Decoding,
-        *,
-        seed: int = 0,
-        batch_size: int = 64,
-    ) -> list[Generation]:
-        """Let the model go on from the first words of a response; each text begins with `opener`.
-
-        One continuation a prompt, in their order, in left-padded batches seeded from prompts, opener and seed. `tokens`
-        counts the continuation alone. A prompt that does not fit the context with its response gives the opener itself,
-        cut (`length`).
-        """
-        import torch
-
-        rows = self.template.opened_ids(prompts, opener)
-        starts = [shared(a, b) for a, b in zip(self.template.prompt_ids(prompts), rows, strict=True)]
-        bound = self.context
-        fits = [bound is None or len(ids) + decoding.max_new_tokens <= bound for ids in rows]
-        found = [Generation(opener, "length", 0)] * len(prompts)
-        order = sorted((i for i in range(len(rows)) if fits[i]), key=lambda i: (-len(rows[i]), prompts[i].id))
-        cuda = range(torch.cuda.device_count()) if self.device.type == "cuda" else ()
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
-            ids, mask = self._pad_left([rows[i] for i in batch])
-            drawn = digest("opened", self.id, opener, seed, decoding.as_dict(), [prompts[i].id for i in batch])
-            with torch.inference_mode(), torch.random.fork_rng(devices=cuda):
-                torch.manual_seed(int(drawn[:15], 16))
-                out = self.model.generate(
-                    input_ids=ids, attention_mask=mask, generation_config=self._generation_config(decoding)
-                )
-            opened = [rows[i][starts[i] :] for i in batch]
-            written = out[:, ids.shape[1] :].tolist()
-            whole = self._cut([a + b for a, b in zip(opened, written, strict=True)])
-            for i, first, said in zip(batch, opened, whole, strict=True):
-                tokens = None if said.tokens is None else said.tokens - len(first)
-                found[i] = Generation(said.text, said.stop_reason, tokens)
-        return found
 
     def read(
         self, conversations: Sequence[Conversation], *, batch_size: int = 32, progress: Progress | None = None

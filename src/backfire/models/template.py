@@ -41,10 +41,6 @@ class CheckedTemplate:
         """
         return self._encode([self._prompt_text(p) for p in prompts])
 
-    def opened_ids(self, prompts: Sequence[Prompt], opener: str) -> list[list[int]]:
-        """Token ids of each prompt with the generation prompt and the first words of a response, without its end."""
-        return self._encode([self._prompt_text(p) + self.lead + opener for p in prompts])
-
     def conversation_ids(self, conversations: Sequence[tuple[Prompt, str]]) -> list[tuple[list[int], int]]:
         """Token ids of prompt and response, the closing EOS last, and where the response starts.
 
