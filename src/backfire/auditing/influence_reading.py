@@ -13,7 +13,6 @@ from backfire.auditing.collected import Collected
 from backfire.auditing.estimate import Values
 from backfire.auditing.folds import Split
 from backfire.auditing.ladder import sampled
-from backfire.errors import InputError
 from backfire.preferences import prompt_of
 from backfire.records import Prompt
 from backfire.report.influence_answer import ProbeInfluence, SafetyInfluence
@@ -113,27 +112,13 @@ def _probes(
 ) -> ProbeSets:
     from backfire.influence.probes import ProbeSets, draw_probes, read_probes
 
-    prompts: list[Prompt] = []
-    stored: list[ProbeSets] = []
-    asked = references(probe_prompts)
-    for reference in asked:
-        if isinstance(reference, Prompt):
-            prompts.append(reference)
-            continue
-        found = reference if isinstance(reference, ProbeSets) else read_probes(reference)
-        if isinstance(found, ProbeSets):
-            stored.append(found)
-        else:
-            prompts += found
-    if stored:
-        if len(asked) > 1:
-            raise InputError(
-                f"probe_prompts: {len(asked)} sources, of which {len(stored)} hold finished probes:"
-                " give one file of probes, or any number of files of prompts"
-            )
-        return _apart(stored[0], collected)
-    known = {prompt.id for prompt, among in zip(prompts, _among(prompts, collected), strict=True) if among}
-    return draw_probes(model, prompts, judge=judge, training_prompts=known, seed=seed, progress=progress)
+    found = probe_prompts
+    if not isinstance(found, ProbeSets):
+        found = read_probes(references(probe_prompts))
+    if isinstance(found, ProbeSets):
+        return _apart(found, collected)
+    known = {prompt.id for prompt, among in zip(found, _among(found, collected), strict=True) if among}
+    return draw_probes(model, found, judge=judge, training_prompts=known, seed=seed, progress=progress)
 
 
 def _among(prompts: Sequence[Prompt], collected: Collected) -> list[bool]:
