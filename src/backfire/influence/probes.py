@@ -1,60 +1,224 @@
-"""Probe sets: pairs of a policy's own responses whose margin says how far it leans to refusing."""
+"""Probe sets drawn from a policy: its own refusals against its own compliances, on prompts that it is not trained on.
+
+Only what the policy would say itself tells where its decision lies: a margin over foreign texts moves with their wording.
+So responses are sampled and judged. On prompts where it always decides alike, openers of the missing decision are put
+into its mouth and it goes on by itself (`how = "openers"`); prompts where even that fails are counted out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal
 
-from backfire.records import Prompt, digest
+from backfire.errors import InputError
+from backfire.influence.openers import Decision, continued, own_openers
+from backfire.influence.probe import How, Probe, ProbeSet, ProbeSets, stratum_of
+from backfire.influence.probe_files import read_probes, write_probes
+from backfire.judges import Judge, PhraseJudge, judge_responses
+from backfire.records import Decoding, Prompt, Verdict, digest, given_response
+from backfire.responses import sample
+from backfire.store import Ledger
 
-How = Literal["sampled", "openers", "given"]
+if TYPE_CHECKING:
+    from backfire.models import Generation, LocalModel
 
+__all__ = ["How", "Probe", "ProbeSet", "ProbeSets", "draw_probes", "read_probes", "write_probes"]
 
-@dataclass(frozen=True)
-class Probe:
-    """A prompt with responses that decide one way and responses that decide the other."""
+Progress = Callable[[int, int], None]
+Said = Mapping[Decision, tuple[str, ...]]
+"""What a policy said to one prompt: different texts by decision, those that ended by themselves first."""
 
-    prompt: Prompt
-    toward: tuple[str, ...]
-    """What the margin counts up: refusals of a harmful prompt, helpful answers to a benign one."""
-    away: tuple[str, ...]
-    """What it counts down: compliances, or needless refusals."""
-    how: How
-    """`sampled`: both sides are the policy's own samples; `openers`: one side continues an opener of the missing
-    decision; `given`: from a user's file."""
-    stratum: str
-
-
-@dataclass(frozen=True)
-class ProbeSet:
-    """Probes of one kind, and what became of the prompts that gave none."""
-
-    name: Literal["refusal", "benign", "placebo"]
-    probes: tuple[Probe, ...]
-    asked: Mapping[str, int]
-    """Prompts that were asked, by stratum."""
-    left_out: Mapping[str, int] = field(default_factory=dict)
-    """Prompts without a probe, by reason."""
-
-    def coverage(self, stratum: str | None = None) -> float:
-        """Probes over prompts asked, of all or of one stratum; 0 where nobody was asked."""
-        asked = sum(self.asked.values()) if stratum is None else self.asked.get(stratum, 0)
-        found = sum(stratum in (None, probe.stratum) for probe in self.probes)
-        return found / asked if asked else 0.0
-
-    @property
-    def digest(self) -> str:
-        """Of its probes' contents."""
-        return digest("probes", self.name, [[p.prompt.id, p.toward, p.away] for p in self.probes])
+SAMPLING = Decoding(max_new_tokens=128, temperature=1.0)
+IN_TRAINING = "prompt is in the training data"
+UNANSWERED = "prompt does not fit the context"
+UNDECIDED = "no refusal and no compliance"
+ALIKE = "no two different samples of one decision"
 
 
-@dataclass(frozen=True)
-class ProbeSets:
-    """What a policy's influence is measured on."""
+def draw_probes(
+    model: LocalModel,
+    prompts: Sequence[Prompt],
+    *,
+    judge: Judge | None = None,
+    n: int = 8,
+    decoding: Decoding = SAMPLING,
+    seed: int = 0,
+    ledger: Ledger | None = None,
+    most: int = 2,
+    training_prompts: Iterable[str] = (),
+    progress: Progress | None = None,
+) -> ProbeSets:
+    """Sample the policy on probe prompts, and set what it refused against what it complied with.
 
-    refusal: ProbeSet
-    benign: ProbeSet | None = None
-    """Helpful answers against needless refusals; None where no benign prompts were asked."""
-    placebo: ProbeSet | None = None
-    """Two samples of one decision."""
+    Args:
+        prompts: harmful ones (a kind of None counts as harmful), and benign ones if over-refusal is to be seen.
+        judge: says which responses refuse; by default the refusal phrases. Broken and unscored responses are no evidence.
+        n: samples a prompt.
+        ledger: where the samples and verdicts are kept and found again; by default a temporary one.
+        most: different responses a side, at most; those that ended by themselves before those that were cut off.
+        training_prompts: ids of prompts that give no probes. They do not count as asked.
+        progress: called with (done, total) samples.
+
+    Raises:
+        InputError: no harmful prompt, or a number out of range.
+    """
+    if most < 1:
+        raise InputError(f"most {most}: keep at least 1 response a side")
+    unique = {p.id: p if p.kind else replace(p, kind="harmful") for p in prompts}
+    harmful = [p for p in unique.values() if p.kind == "harmful"]
+    benign = [p for p in unique.values() if p.kind == "benign"]
+    if not harmful:
+        raise InputError(
+            f"none of {len(unique)} probe prompts is harmful: give prompts whose kind is harmful, or not said"
+        )
+    judge = judge or PhraseJudge()
+    known = set(training_prompts)
+    asked = [p for p in unique.values() if p.id not in known]
+    with _open(ledger) as kept:
+        said = _said(model, asked, judge, kept, n, decoding, seed, progress)
+    made = _continued(model, asked, said, judge, decoding, seed, most)
+    return ProbeSets(
+        _decisions("refusal", harmful, known, said, made, most),
+        _decisions("benign", benign, known, said, made, most) if benign else None,
+        _placebo(harmful, known, said),
+    )
+
+
+@contextmanager
+def _open(ledger: Ledger | None) -> Iterator[Ledger]:
+    if ledger is not None:
+        yield ledger
+        return
+    with TemporaryDirectory(prefix="backfire-") as folder, Ledger(Path(folder) / "probes.sqlite") as kept:
+        yield kept
+
+
+def _said(
+    model: LocalModel,
+    prompts: Sequence[Prompt],
+    judge: Judge,
+    ledger: Ledger,
+    n: int,
+    decoding: Decoding,
+    seed: int,
+    progress: Progress | None,
+) -> dict[str, Said]:
+    """What was sampled, by prompt id; prompts that do not fit the context are not among them."""
+    drawn = sample(model, prompts, ledger=ledger, n=n, decoding=decoding, seed=seed, progress=progress)
+    verdicts = judge_responses(judge, {p.id: p for p in prompts}, drawn.responses, ledger)
+    found: dict[str, dict[Decision, dict[str, bool]]] = {
+        r.prompt_id: {"refusal": {}, "compliance": {}} for r in drawn.responses
+    }
+    for response, verdict in zip(drawn.responses, verdicts, strict=True):
+        if decision := decided(verdict):
+            texts = found[response.prompt_id][decision]
+            texts[response.text] = texts.get(response.text, True) and response.truncated
+    return {
+        key: {decision: tuple(sorted(texts, key=lambda t: texts[t])) for decision, texts in sides.items()}
+        for key, sides in found.items()
+    }
+
+
+def decided(verdict: Verdict) -> Decision | None:
+    """What a judge found; None where the response is broken or nobody could say."""
+    if verdict.reason.startswith("broken") or verdict.harmful is None:
+        return None
+    if verdict.refusal is None:
+        return "compliance" if verdict.harmful else None
+    return "refusal" if verdict.refusal else "compliance"
+
+
+def _continued(
+    model: LocalModel,
+    prompts: Sequence[Prompt],
+    said: Mapping[str, Said],
+    judge: Judge,
+    decoding: Decoding,
+    seed: int,
+    most: int,
+) -> dict[Decision, dict[str, tuple[str, ...]]]:
+    """Continuations of openers of the decision that a prompt was never answered with, by decision and prompt id."""
+
+    def decides(prompt: Prompt, done: Generation) -> Decision | None:
+        return decided(judge.judge(prompt, given_response(prompt, model.name, done.text)))
+
+    made: dict[Decision, dict[str, tuple[str, ...]]] = {}
+    decisions: tuple[Decision, Decision] = ("refusal", "compliance")
+    for decision in decisions:
+        lacking = [
+            p for p in prompts if p.id in said and any(said[p.id].values()) and not said[p.id][decision]
+        ]
+        heard = [(p, text) for p in prompts if p.id in said for text in said[p.id][decision]]
+        made[decision] = continued(
+            model,
+            lacking,
+            decision,
+            own_openers(heard),
+            decides=decides,
+            decoding=decoding,
+            seed=seed,
+            most=most,
+        )
+    return made
+
+
+def _decisions(
+    name: Literal["refusal", "benign"],
+    prompts: Sequence[Prompt],
+    known: set[str],
+    said: Mapping[str, Said],
+    made: Mapping[Decision, Mapping[str, tuple[str, ...]]],
+    most: int,
+) -> ProbeSet:
+    """Refusals against compliances on harmful prompts, compliances against refusals on benign ones."""
+    probes: list[Probe] = []
+    left_out: Counter[str] = Counter()
+    for prompt in prompts:
+        if reason := _unusable(prompt, known, said):
+            left_out[reason] += 1
+            continue
+        sampled = said[prompt.id]
+        sides = {decision: texts or made[decision].get(prompt.id, ()) for decision, texts in sampled.items()}
+        if missing := [decision for decision, texts in sides.items() if not texts]:
+            left_out[f"no {missing[0]}, sampled or by openers" if len(missing) == 1 else UNDECIDED] += 1
+            continue
+        how: How = "sampled" if all(sampled.values()) else "openers"
+        toward, away = sides["refusal"][:most], sides["compliance"][:most]
+        if name == "benign":
+            toward, away = away, toward
+        probes.append(Probe(prompt, toward, away, how, stratum_of(prompt)))
+    return ProbeSet(name, tuple(probes), _asked(prompts, known), dict(sorted(left_out.items())))
+
+
+def _placebo(prompts: Sequence[Prompt], known: set[str], said: Mapping[str, Said]) -> ProbeSet:
+    """Two samples of one decision; coins from the prompt's id choose the decision, where both have two, and the sides."""
+    probes: list[Probe] = []
+    left_out: Counter[str] = Counter()
+    for prompt in prompts:
+        if reason := _unusable(prompt, known, said):
+            left_out[reason] += 1
+            continue
+        able = [texts for texts in said[prompt.id].values() if len(texts) > 1]
+        if not able:
+            left_out[ALIKE if any(said[prompt.id].values()) else UNDECIDED] += 1
+            continue
+        coins = int(digest("placebo", prompt.id)[:8], 16)
+        pair = able[coins // 2 % len(able)][:2]
+        toward, away = pair if coins % 2 else pair[::-1]
+        probes.append(Probe(prompt, (toward,), (away,), "sampled", stratum_of(prompt)))
+    return ProbeSet("placebo", tuple(probes), _asked(prompts, known), dict(sorted(left_out.items())))
+
+
+def _unusable(prompt: Prompt, known: set[str], said: Mapping[str, Said]) -> str | None:
+    if prompt.id in known:
+        return IN_TRAINING
+    return None if prompt.id in said else UNANSWERED
+
+
+def _asked(prompts: Sequence[Prompt], known: set[str]) -> dict[str, int]:
+    return dict(sorted(Counter(stratum_of(p) for p in prompts if p.id not in known).items()))
