@@ -49,7 +49,7 @@ def test_own_recipes_join_the_built_in_ones(tmp_path: Path) -> None:
         ("a: {chosen: {from: [x], pik: best}, rejected: {from: [y]}}", ["'a'", "chosen.pik", "from, pick"]),
         (
             "a: {chosen: {from: [x]}, rejected: {from: [y]}, rank: 1}",
-            ["'a'", "'rank'", "chosen, rejected, about"],
+            ["'a'", "'rank'", "chosen, rejected, labels, about"],
         ),
         (
             "a: {chosen: {from: [x], pick: top}, rejected: {from: [y]}}",

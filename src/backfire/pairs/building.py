@@ -14,6 +14,8 @@ The rules, in the order in which they apply:
    are settled by response id. The input's order never matters.
 6. Where the reward model picks both sides and their scores are equal, there is no preference: left out (`tie`).
    Texts that are equal but for white space: left out (`identical`).
+7. Last, `labels: reversed` makes the picked response of each side the other's; `random` does so for about half of the
+   prompts, by a coin from the prompt's id.
 
 Every prompt that is left out is listed under its reason.
 """
@@ -22,7 +24,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, Literal
 
@@ -30,7 +32,7 @@ from backfire.errors import InputError
 from backfire.pairs.advice import advise
 from backfire.pairs.pair import Pair
 from backfire.pairs.recipe import Recipe, Side
-from backfire.records import Prompt, Response
+from backfire.records import Prompt, Response, digest
 
 Truncated = Literal["keep", "drop"]
 
@@ -210,7 +212,7 @@ def _pair(recipe: Recipe, prompt: Prompt, group: _Group | None, scores: Mapping[
         return "tie"
     if chosen.response.text.split() == rejected.response.text.split():
         return "identical"
-    return Pair(
+    pair = Pair(
         prompt,
         recipe.name,
         chosen.response,
@@ -219,6 +221,26 @@ def _pair(recipe: Recipe, prompt: Prompt, group: _Group | None, scores: Mapping[
         rejected.role,
         chosen_score,
         rejected_score,
+    )
+    return _reversed(pair) if _turns(recipe, prompt) else pair
+
+
+def _turns(recipe: Recipe, prompt: Prompt) -> bool:
+    """Whether the sides of the prompt's pair change places."""
+    if recipe.labels == "random":
+        return int(digest("label", prompt.id)[:8], 16) % 2 == 1
+    return recipe.labels == "reversed"
+
+
+def _reversed(pair: Pair) -> Pair:
+    return replace(
+        pair,
+        chosen=pair.rejected,
+        rejected=pair.chosen,
+        chosen_role=pair.rejected_role,
+        rejected_role=pair.chosen_role,
+        chosen_score=pair.rejected_score,
+        rejected_score=pair.chosen_score,
     )
 
 

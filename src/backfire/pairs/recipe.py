@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from backfire.errors import InputError
 
 Pick = Literal["first", "best", "worst"]
+Labels = Literal["as-picked", "reversed", "random"]
 Role = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/-]*$", strict=True)]
 
 
@@ -40,6 +41,8 @@ class Recipe(BaseModel):
     name: str
     chosen: Side
     rejected: Side
+    labels: Labels = "as-picked"
+    """`reversed`: the two sides change places once both are picked; `random`: where a coin from the prompt's id says so."""
     about: str = ""
 
     @model_validator(mode="after")
@@ -57,6 +60,11 @@ class Recipe(BaseModel):
         return tuple(dict.fromkeys(self.chosen.roles + self.rejected.roles))
 
     @property
+    def meaning(self) -> tuple[Side, Side, Labels]:
+        """What decides its pairs: all but its name and what is said about it."""
+        return self.chosen, self.rejected, self.labels
+
+    @property
     def one_pool(self) -> bool:
         """Whether both sides are picked from the same candidates."""
         return set(self.chosen.roles) == set(self.rejected.roles)
@@ -67,8 +75,11 @@ class Recipe(BaseModel):
         return self.chosen.ranked or self.rejected.ranked
 
     def as_dict(self) -> dict[str, object]:
-        """The recipe as its file states it, with its name."""
-        return self.model_dump(mode="json", by_alias=True)
+        """The recipe as its file states it, with its name; `labels` only where it is not `as-picked`."""
+        stated = self.model_dump(mode="json", by_alias=True)
+        if self.labels == "as-picked":
+            del stated["labels"]
+        return stated
 
 
 @cache
@@ -97,7 +108,7 @@ def load_recipes(path: str | Path | None = None) -> dict[str, Recipe]:
         raise InputError(f"recipes file {path} cannot be read ({error}): name a YAML file") from error
     for name, recipe in _parse(text, str(path)).items():
         known = recipes.get(name)
-        if known is not None and (known.chosen, known.rejected) != (recipe.chosen, recipe.rejected):
+        if known is not None and known.meaning != recipe.meaning:
             raise InputError(
                 f"recipe {name!r} in {path} has the name of a built-in recipe and another meaning: "
                 "give it a name of its own"
@@ -157,7 +168,7 @@ def _recipe(name: str, body: object, origin: str) -> Recipe:
 
 def _mend(kind: str, key: str, message: str, value: object) -> str:
     if kind == "extra_forbidden":
-        allowed = "from, pick" if "." in key else "chosen, rejected, about"
+        allowed = "from, pick" if "." in key else "chosen, rejected, labels, about"
         return f"unknown key: use {allowed}"
     if kind == "missing":
         return "missing: add it, such as " + (
@@ -165,6 +176,8 @@ def _mend(kind: str, key: str, message: str, value: object) -> str:
         )
     if key.endswith("pick"):
         return f"{value!r} is not a way to pick: use one of {', '.join(get_args(Pick))}"
+    if key == "labels":
+        return f"{value!r} is not a way to label: use one of {', '.join(get_args(Labels))}"
     if kind == "value_error":
         return message.removeprefix("Value error, ")
     if ".from" in key:
