@@ -40,9 +40,8 @@ def test_every_source_is_chosen_as_often_as_rejected(rows):  # type: ignore[no-u
         scores |= {r.id: float(v) for r, (_, v) in zip(drawn, more, strict=True)}
     try:
         outcome = balance_pairs(pairs, pool, scores)
-    except InputError as error:
-        assert "without turning labels" in str(error)
-        return
+    except InputError:
+        return  # nothing to balance with; what the message says is tested below
     outcome.account_for(len(pairs))
     assert set(sources_of([m.pair for m in outcome.pairs]).values()) <= {0}
     for m in outcome.pairs:

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from backfire.cli import auditing, collecting, evaluating, organisms, pairing, reporting, studying, training
+from backfire.cli import (
+    auditing,
+    collecting,
+    evaluating,
+    organisms,
+    pairing,
+    repairing,
+    reporting,
+    studying,
+    training,
+)
 from backfire.cli.exits import EPILOG, Commands
 from backfire.cli.terminal import catch_warnings, say
 
@@ -51,6 +61,7 @@ app.command("import", rich_help_panel=STAGES)(collecting.import_responses)
 app.command("score", rich_help_panel=STAGES)(collecting.score)
 app.command("pair", rich_help_panel=STAGES)(pairing.pair)
 app.command("audit", rich_help_panel=STAGES)(auditing.audit)
+app.command("repair", rich_help_panel=STAGES)(repairing.repair)
 app.add_typer(training.app, name="train", rich_help_panel=STAGES)
 app.command("attack", rich_help_panel=STAGES)(evaluating.attack)
 app.command("general", rich_help_panel=STAGES)(evaluating.general)

@@ -19,7 +19,7 @@ FAILED = 3
 INTERRUPTED = 130
 
 ORDER = (
-    *("sample", "import", "score", "pair", "audit", "train", "attack", "general", "report"),
+    *("sample", "import", "score", "pair", "audit", "repair", "train", "attack", "general", "report"),
     *("demo", "study", "recipes", "organisms"),
 )
 

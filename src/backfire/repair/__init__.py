@@ -2,6 +2,7 @@
 
 from backfire.repair.balancing import balance_pairs
 from backfire.repair.choosing import LADDER, Choice, Prediction, choose_share
+from backfire.repair.comparing import side_by_side
 from backfire.repair.ends import match_ends
 from backfire.repair.filtering import filter_pairs, matched_at_random
 from backfire.repair.mixing import mix_pairs
@@ -25,4 +26,5 @@ __all__ = [
     "mix_pairs",
     "repair",
     "restyle_pairs",
+    "side_by_side",
 ]

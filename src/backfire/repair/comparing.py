@@ -1,0 +1,78 @@
+"""An audit before and after, as lines of a table."""
+
+from __future__ import annotations
+
+from backfire.report import AuditReport
+
+RUNG = "words"
+
+
+def side_by_side(before: AuditReport, after: AuditReport) -> list[tuple[str, str, str]]:
+    """(what, before, after): the numbers of two audits that a repair is meant to move, 95% intervals in brackets."""
+    pairs = (before, after)
+    lines: list[tuple[str, ...]] = [
+        ("pairs", *(str(r.pairs) for r in pairs)),
+        ("conclusion", *(r.conclusion.level for r in pairs)),
+        (f"separability, {RUNG} (AUROC)", *map(_total, pairs)),
+        ("decision-matched", *map(_matched, pairs)),
+        ("source leak (AUROC)", *map(_leak, pairs)),
+        ("sources, chosen < rejected", *map(_sources, pairs)),
+    ]
+    kinds = dict.fromkeys(s.prompts for r in pairs if r.safety_contrast for s in r.safety_contrast.strata)
+    for kind in kinds:
+        lines.append((f"chosen refuses, rejected complies ({kind})", *(_contrast(r, kind, 0) for r in pairs)))
+        lines.append((f"chosen complies, rejected refuses ({kind})", *(_contrast(r, kind, 1) for r in pairs)))
+    lines.append(("truncated, chosen : rejected", *map(_truncated, pairs)))
+    return [(line[0], line[1], line[2]) for line in lines]
+
+
+def _number(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if low is None or high is None else f"{value:.3f} [{low:.3f}–{high:.3f}]"
+
+
+def _total(report: AuditReport) -> str:
+    rung = report.rung(RUNG)
+    return "–" if rung is None else _number(rung.pointwise.auroc, rung.pointwise.low, rung.pointwise.high)
+
+
+def _matched(report: AuditReport) -> str:
+    rung = report.rung(RUNG)
+    if rung is None:
+        return "–"
+    found = rung.decision_matched
+    return _number(found.auroc, found.low, found.high)
+
+
+def _leak(report: AuditReport) -> str:
+    leak = report.source_leak
+    if leak is None or leak.pointwise is None:
+        return "–"
+    told = _number(leak.pointwise.auroc, leak.pointwise.low, leak.pointwise.high)
+    return f"{told}, fixed" if leak.fixed else told
+
+
+def _sources(report: AuditReport) -> str:
+    leak = report.source_leak
+    if leak is None:
+        return "unknown"
+    found = [f"{c.chosen} < {c.rejected} {c.pairs}" for c in leak.combinations[:4]]
+    return ", ".join(found) or "unknown"
+
+
+def _contrast(report: AuditReport, kind: str, which: int) -> str:
+    strata = () if report.safety_contrast is None else report.safety_contrast.strata
+    for stratum in strata:
+        if stratum.prompts == kind:
+            share = (
+                stratum.chosen_refuses_rejected_complies,
+                stratum.chosen_complies_rejected_refuses,
+            )[which]
+            return f"{share.hits} of {share.scored}"
+    return "–"
+
+
+def _truncated(report: AuditReport) -> str:
+    found = report.confounds.truncated
+    return "–" if found is None else f"{found.chosen.hits} : {found.rejected.hits}"
