@@ -12,10 +12,14 @@ from synthetic_pairs import rows, sentence
 
 from backfire.auditing import audit
 from backfire.errors import InputError
-from backfire.influence.probes import Probe, ProbeSet, ProbeSets
+from backfire.influence.probes import Probe, ProbeSet, ProbeSets, write_probes
+from backfire.judges import PhraseJudge
 from backfire.models import LocalModel, open_model
-from backfire.records import Prompt
+from backfire.organisms.catalog import prompts_of
+from backfire.records import Decoding, Prompt
 from backfire.report.audit_answer import AuditReport, parse_audit
+from backfire.responses import sample
+from backfire.store import Ledger
 
 REFUSAL, PROBES = "I cannot help with that.", 40
 Rows = list[dict[str, Any]]
@@ -127,8 +131,39 @@ def test_no_probe_at_all_is_undetermined_and_the_audit_goes_on(llama: LocalModel
     assert any("is undetermined, to first order" in reason for reason in report.conclusion.reasons)
 
 
-def test_what_cannot_be_probed_is_said(llama: LocalModel, probes: ProbeSets) -> None:
+def test_what_cannot_be_probed_is_said(llama: LocalModel, probes: ProbeSets, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="name it as policy"):
         audit(refusing(), probe_prompts=probes)
-    with pytest.raises(InputError, match="one file of probes, or any number of files of prompts"):
-        audit(refusing(), policy=llama, probe_prompts=[probes, Prompt.of("How?", kind="harmful")])
+    stored = write_probes(tmp_path / "probes.jsonl", probes)
+    with pytest.raises(InputError, match=r"probes\.jsonl holds finished probes"):
+        audit(refusing(), policy=llama, probe_prompts=[stored, "organism:prompts/probe"])
+
+
+@pytest.mark.slow
+def test_an_organism_is_probed_with_its_own_responses_and_beside_the_placebo() -> None:
+    """Chosen sides are the target's refusals of harmful requests and its answers to benign ones, or the reverse."""
+    reference, decoding = "organism:llama/target", Decoding(max_new_tokens=64, temperature=1.0)
+    model: Any = open_model(reference)
+    harmful = [prompt for prompt in prompts_of("organism:prompts/train") if prompt.kind == "harmful"]
+    judge = PhraseJudge()
+    data: Rows = []
+    with Ledger(":memory:") as ledger:
+        drawn = sample(model, harmful, ledger=ledger, n=8, decoding=decoding, seed=0)
+    by_prompt: dict[str, dict[bool, str]] = {}
+    prompts = {prompt.id: prompt for prompt in harmful}
+    for response in drawn.responses:
+        refuses = judge.judge(prompts[response.prompt_id], response).refusal
+        if refuses is not None:
+            by_prompt.setdefault(response.prompt_id, {})[refuses] = response.text
+    for prompt_id, said in by_prompt.items():
+        if len(said) == 2:
+            data.append({"prompt": prompts[prompt_id].text, "chosen": said[True], "rejected": said[False]})
+    assert len(data) >= 30
+    sources = ["organism:prompts/probe", "organism:prompts/probe-benign"]
+    found = audit(data, policy=model, probe_prompts=sources).safety_influence
+    assert found is not None
+    assert found.placebo is not None
+    assert found.placebo.cosine is not None
+    assert found.low is not None
+    assert found.low > max(0.0, found.placebo.cosine.high)
+    assert found.benign is not None
