@@ -11,7 +11,7 @@ from typing import Any
 from backfire.errors import InputError
 from backfire.influence.probe import Probe, ProbeSet, ProbeSets, stratum_of
 from backfire.organisms.catalog import PREFIX, prompts_of
-from backfire.records import Prompt
+from backfire.records import Kind, Prompt
 from backfire.store import read_prompts, read_rows, write_text
 
 LAYOUT = 1
@@ -47,6 +47,9 @@ def read_probes(source: Any) -> list[Prompt] | ProbeSets:
 
 def write_probes(path: str | Path, sets: ProbeSets) -> Path:
     """Write probe sets as JSONL, whole or not at all; `read_probes` gives the same back."""
+    path = Path(path)
+    if path.suffix != ".jsonl":
+        raise InputError(f"{path}: probes are written as JSON lines; let the name end in .jsonl")
     lines: list[dict[str, Any]] = []
     for one in (sets.refusal, sets.benign, sets.placebo):
         if one is None:
@@ -66,7 +69,6 @@ def write_probes(path: str | Path, sets: ProbeSets) -> Path:
             }
             for probe in one.probes
         ]
-    path = Path(path)
     write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     return path
 
@@ -82,8 +84,13 @@ def _read(reference: str) -> list[Prompt] | ProbeSets:
     rows = read_rows(path)
     if rows and "probe_set" in rows[0]:
         return _own(rows, path)
-    if rows and {"refusal", "compliance"} <= rows[0].keys():
+    sides = [name for name in GIVEN[1:] if rows and name in rows[0]]
+    if len(sides) == 2:
         return _given(rows, path)
+    if sides:
+        raise InputError(
+            f"{path} has a column {sides[0]} alone: give both refusal and compliance, or only prompts to sample answers to"
+        )
     return list(read_prompts(path).prompts)
 
 
@@ -114,35 +121,62 @@ def _own(rows: Sequence[dict[str, Any]], path: Path) -> ProbeSets:
 
 
 def _given(rows: Sequence[dict[str, Any]], path: Path) -> ProbeSets:
-    """A user's own pairs: harmful prompts for the refusal probes, benign ones for the benign probes."""
-    probes: dict[str, list[Probe]] = {"refusal": [], "benign": []}
+    """A user's own pairs: harmful prompts for the refusal probes, benign ones for the benign probes.
+
+    Rows of one prompt make one probe. A prompt's stratum is the column `stratum`.
+    """
+    probes: dict[str, Probe] = {}
     for number, row in enumerate(rows, 1):
-        bad = [
-            name
-            for name in GIVEN
-            if not row.get(name) or (name != "prompt" and not isinstance(row[name], str))
-        ]
-        if bad:
-            raise InputError(
-                f"row {number} of {path} has no {bad[0]}: give prompt, refusal and compliance in each row"
-            )
-        kind = row.get("kind") or "harmful"
-        if kind not in ("harmful", "benign"):
-            raise InputError(f"row {number} of {path}: kind is {kind!r}: use harmful or benign")
+        where = f"row {number} of {path}"
+        if bad := [name for name in GIVEN if not _filled(row.get(name), name == "prompt")]:
+            raise InputError(f"{where} has no {bad[0]}: give prompt, refusal and compliance in each row")
+        kind = _kind(row.get("kind"), where)
         tags = {"stratum": str(row["stratum"])} if row.get("stratum") else {}
-        turns = (
-            row["prompt"] if isinstance(row["prompt"], list) else [{"role": "user", "content": row["prompt"]}]
+        turns = row["prompt"]
+        prompt = (
+            Prompt.of(turns, kind=kind, tags=tags)
+            if isinstance(turns, str)
+            else Prompt.of_messages(turns, kind=kind, tags=tags)
         )
-        prompt = Prompt.of_messages(turns, kind=kind, tags=tags)
-        sides = ((row["refusal"],), (row["compliance"],))
-        toward, away = sides if kind == "harmful" else sides[::-1]
-        name = "refusal" if kind == "harmful" else "benign"
-        probes[name].append(Probe(prompt, toward, away, "given", stratum_of(prompt)))
-    if not probes["refusal"]:
+        toward, away = (row["refusal"],), (row["compliance"],)
+        if kind == "benign":
+            toward, away = away, toward
+        if first := probes.get(prompt.id):
+            if first.prompt.kind != kind:
+                raise InputError(
+                    f"{where}: the prompt is {kind} here and {first.prompt.kind} before: give it one kind"
+                )
+            prompt = first.prompt
+            toward = tuple(dict.fromkeys([*first.toward, *toward]))
+            away = tuple(dict.fromkeys([*first.away, *away]))
+        probes[prompt.id] = Probe(prompt, toward, away, "given", stratum_of(prompt))
+    refusal = [probe for probe in probes.values() if probe.prompt.kind == "harmful"]
+    benign = [probe for probe in probes.values() if probe.prompt.kind == "benign"]
+    if not refusal:
         raise InputError(f"{path} has no harmful prompt: add pairs on which refusing is right")
-    found = {
-        name: ProbeSet(name, tuple(ones), dict(Counter(p.stratum for p in ones)))  # type: ignore[arg-type]
-        for name, ones in probes.items()
-        if ones
-    }
-    return ProbeSets(found["refusal"], found.get("benign"))
+    return ProbeSets(
+        ProbeSet("refusal", tuple(refusal), dict(Counter(p.stratum for p in refusal))),
+        ProbeSet("benign", tuple(benign), dict(Counter(p.stratum for p in benign))) if benign else None,
+    )
+
+
+def _kind(value: Any, where: str) -> Kind:
+    if value in (None, "", "harmful"):
+        return "harmful"
+    if value == "benign":
+        return "benign"
+    raise InputError(f"{where}: kind is {value!r}: use harmful or benign")
+
+
+def _filled(value: Any, turns: bool) -> bool:
+    """Whether a cell holds text, or, of a prompt, turns of role and content."""
+    if isinstance(value, str):
+        return bool(value.strip())
+    return (
+        turns
+        and isinstance(value, list)
+        and bool(value)
+        and all(
+            isinstance(t, dict) and all(isinstance(t.get(k), str) for k in ("role", "content")) for t in value
+        )
+    )
