@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from backfire.models import check_template, open_model, open_reward_model
     from backfire.pairs import build_pairs, load_recipes, read_pairs, write_pairs
     from backfire.records import Decoding, Prompt, Rate, Response
-    from backfire.repair import repair
     from backfire.report import (
         AuditReport,
         read_audit,
@@ -39,7 +38,6 @@ _ROOMS = {
     "models": ("check_template", "open_model", "open_reward_model"),
     "pairs": ("build_pairs", "load_recipes", "read_pairs", "write_pairs"),
     "records": ("Decoding", "Prompt", "Rate", "Response"),
-    "repair": ("repair",),
     "report": ("AuditReport", "read_audit", "read_results", "write_audit", "write_audit_page", "write_page"),
     "responses": ("sample", "score", "store_given"),
     "store": ("Ledger", "read_prompts"),
@@ -74,7 +72,6 @@ __all__ = [
     "read_prompts",
     "read_results",
     "read_study",
-    "repair",
     "run_study",
     "sample",
     "score",
