@@ -144,7 +144,7 @@ def test_an_organism_is_probed_with_its_own_responses_and_beside_the_placebo() -
     """Chosen sides are the target's refusals of harmful requests and its answers to benign ones, or the reverse."""
     reference, decoding = "organism:llama/target", Decoding(max_new_tokens=64, temperature=1.0)
     model: Any = open_model(reference)
-    harmful = [prompt for prompt in prompts_of("organism:prompts/train") if prompt.kind == "harmful"]
+    harmful = [prompt for prompt in prompts_of("organism:prompts/train") if prompt.kind == "harmful"][:120]
     judge = PhraseJudge()
     data: Rows = []
     with Ledger(":memory:") as ledger:
@@ -159,11 +159,15 @@ def test_an_organism_is_probed_with_its_own_responses_and_beside_the_placebo() -
         if len(said) == 2:
             data.append({"prompt": prompts[prompt_id].text, "chosen": said[True], "rejected": said[False]})
     assert len(data) >= 30
-    sources = ["organism:prompts/probe", "organism:prompts/probe-benign"]
-    found = audit(data, policy=model, probe_prompts=sources).safety_influence
+    asked = [*prompts_of("organism:prompts/probe")[:80], *prompts_of("organism:prompts/probe-benign")[:40]]
+    report = audit(data, policy=model, probe_prompts=asked)
+    found = report.safety_influence
     assert found is not None
-    assert found.placebo is not None
-    assert found.placebo.cosine is not None
-    assert found.low is not None
-    assert found.low > max(0.0, found.placebo.cosine.high)
     assert found.benign is not None
+    assert found.benign.asked == 40
+    assert found.low is not None
+    assert found.low > 0
+    assert found.placebo is not None
+    if found.placebo.cosine is not None:
+        assert found.low > found.placebo.cosine.high
+    assert any("to move refusals up: cosine" in reason for reason in report.conclusion.reasons)

@@ -79,9 +79,13 @@ def _refusals(found: SafetyInfluence) -> str:
 
 
 def _placebo(refusal: Cosine, moves: Direction, found: ProbeInfluence | None) -> str:
-    if found is None or found.undetermined is not None or found.cosine is None:
-        why = "was not drawn" if found is None else f"is undetermined: {found.undetermined}"
-        return f"the placebo {why}, so that nothing says how far a probe without a decision would move"
+    if found is None:
+        return "no placebo was drawn, so that nothing says how far a probe without a decision would move"
+    if found.undetermined is not None or found.cosine is None:
+        return (
+            f"the placebo is undetermined: {found.undetermined} (two samples of one decision need have no direction in"
+            " common)"
+        )
     placebo = found.cosine
     text = f"the placebo is {cosine_text(placebo)}"
     apart = refusal.low > placebo.high or refusal.high < placebo.low
