@@ -71,7 +71,9 @@ def align(gram: Values, counts: NDArray[np.int64], data: Shards, probes: Shards)
         jackknife(product, data, probes),
         data_norm,
         probe_norm,
-        reason if sound or reason is not None else "a shard alone carries the norm: more pairs or probes are needed",
+        reason
+        if sound or reason is not None
+        else "a shard alone carries the norm: more pairs or probes are needed",
     )
 
 

@@ -53,9 +53,10 @@ def gradient_products(
 ) -> Products:
     """Inner products of every two shards' gradients, summed in float64.
 
-    `of_data` marks the data's shards. With `precondition` "adam", products are taken in the metric that Adam's second
-    moment would give, estimated as the mean square of the data shards' gradients: sum of g g' / (sqrt(m2) + eps), as
-    LESS (Xia et al. 2024, eq. 2 to 4) does for the update. Raises InputError where one tensor alone needs too much memory.
+    `of_data` marks the data's shards. With `precondition` "adam" these stand for Adam's step instead of the gradient:
+    each is divided by the root of its parameter's second moment, estimated as the mean square of the shards' gradients,
+    and the probes stay plain, as in LESS (Xia et al. 2024, section 3.1). Raises InputError where one tensor alone needs
+    too much memory.
     """
     import torch
 
@@ -85,7 +86,9 @@ def gradient_products(
     return Products(gram, signs, counts, trained.count)
 
 
-def direction(model: LocalModel, probes: Encoded, trained: Trained, *, batch_size: int = 32) -> tuple[list[Any], float]:
+def direction(
+    model: LocalModel, probes: Encoded, trained: Trained, *, batch_size: int = 32
+) -> tuple[list[Any], float]:
     """The gradient of the mean probe margin, of length 1, and the length that it had (nats per unit of parameters)."""
     for _, p in trained.named:
         p.grad = None
@@ -114,7 +117,7 @@ def _gradient(p: Any) -> Any:
 
 
 def _room(model: LocalModel) -> int:
-    return max(GIGABYTE, sum(p.numel() * p.element_size() for p in model.model.parameters()))
+    return max(GIGABYTE, sum(int(p.numel() * p.element_size()) for p in model.model.parameters()))
 
 
 def _blocks(trained: Trained, shards: int, room: int) -> list[list[tuple[str, Any]]]:
@@ -147,6 +150,5 @@ def _accumulate(
         part = sums[:, start : start + COLUMNS].double().numpy()
         signs += part @ np.sign(part[of_data].sum(axis=0))
         if precondition == "adam":
-            second = np.sqrt((part[of_data] ** 2).mean(axis=0))
-            part = part / np.sqrt(second + EPSILON)
+            part[of_data] /= np.sqrt((part[of_data] ** 2).mean(axis=0)) + EPSILON
         gram += part @ part.T

@@ -132,10 +132,12 @@ def margins(
 
 def add_gradients(model: LocalModel, encoded: Encoded, *, batch_size: int = 32) -> None:
     """Add the gradient of the sum of all margins to `.grad` of every parameter that requires one."""
+    import torch
+
     for batch in batches(model, encoded, batch_size):
         logps = _logps(model, [encoded.rows[i] for i in batch])
         weights = logps.new_tensor(encoded.weights[batch])
-        (logps * weights).sum().backward()
+        torch.autograd.backward((logps * weights).sum())
 
 
 def batches(model: LocalModel, encoded: Encoded, batch_size: int) -> Iterator[list[int]]:
@@ -157,13 +159,16 @@ def _logps(model: LocalModel, rows: Sequence[tuple[list[int], int]]) -> torch.Te
     ids, mask, chosen = _padded(model, rows)
     first = min(start for _, start in rows)
     try:
-        logits = model.model(input_ids=ids, attention_mask=mask, use_cache=False, **_kept(model, ids, first)).logits
+        logits = model.model(
+            input_ids=ids, attention_mask=mask, use_cache=False, **_kept(model, ids, first)
+        ).logits
         before = ids.shape[1] - logits.shape[1]
         scores = logits[:, : ids.shape[1] - 1 - before]
         scores = scores if scores.dtype == torch.float64 else scores.float()
         targets = ids[:, before + 1 :, None].to(scores.device)
         each = scores.gather(2, targets)[..., 0] - scores.logsumexp(-1)
-        return (each * chosen[:, before + 1 :].to(each.device)).sum(1)
+        summed: torch.Tensor = (each * chosen[:, before + 1 :].to(each.device)).sum(1)
+        return summed
     except torch.OutOfMemoryError as error:
         raise ModelError(
             f"{model.name} ran out of memory on {len(rows)} conversations of up to {ids.shape[1]} tokens: train fewer "

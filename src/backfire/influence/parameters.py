@@ -52,7 +52,9 @@ def trained(model: LocalModel, parameters: str = "auto", *, seed: int = 0) -> It
             "first (PEFT: merge_and_unload, then save_pretrained)"
         )
     if any(p.device.type == "meta" for p in torch_model.parameters()):
-        raise ModelError(f"{model.name} is partly offloaded: gradients need its weights in memory (device, not disk)")
+        raise ModelError(
+            f"{model.name} is partly offloaded: gradients need its weights in memory (device, not disk)"
+        )
     flags = [(p, p.requires_grad, p.dtype) for p in torch_model.parameters()]
     if parameters == "auto":
         parameters = "all" if sum(p.numel() for p, _, _ in flags) <= LARGE else "lora"

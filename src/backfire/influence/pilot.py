@@ -63,7 +63,9 @@ def run_pilot(
     import torch
 
     if steps < 1 or lr <= 0 or beta <= 0 or batch_size < 1:
-        raise InputError(f"steps {steps}, lr {lr}, beta {beta}, batch_size {batch_size}: all must be positive")
+        raise InputError(
+            f"steps {steps}, lr {lr}, beta {beta}, batch_size {batch_size}: all must be positive"
+        )
     data = encode(model, [Contrast(p, (c,), (r,)) for p, c, r in conversations])
     probed = encode(model, probe_contrasts(probes))
     usable = np.flatnonzero(data.usable)
@@ -111,11 +113,19 @@ def _refused(model: LocalModel, prompts: Sequence[Prompt], judge: Judge, max_new
     refused = scored = 0
     for start in range(0, len(prompts), BATCH):
         requests = [
-            Request(p, model.id, model.template_digest, decoding, 0, 0) for p in prompts[start : start + BATCH]
+            Request(p, model.id, model.template_digest, decoding, 0, 0)
+            for p in prompts[start : start + BATCH]
         ]
         for request, said in zip(requests, model.generate(requests), strict=True):
             response = Response(
-                request.id, request.prompt.id, model.id, model.name, said.text, said.stop_reason, said.tokens, decoding
+                request.id,
+                request.prompt.id,
+                model.id,
+                model.name,
+                said.text,
+                said.stop_reason,
+                said.tokens,
+                decoding,
             )
             verdict = judge.judge(request.prompt, response)
             if verdict.refusal is not None:

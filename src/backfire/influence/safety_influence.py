@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from backfire.errors import InputError
 from backfire.influence.estimates import Alignment, Shards, align
 from backfire.influence.gradients import Products, direction, gradient_products
-from backfire.influence.margins import Contrast, Encoded, Progress, encode, probe_contrasts
+from backfire.influence.margins import Contrast, Progress, encode, probe_contrasts
 from backfire.influence.parameters import trained
 from backfire.influence.probes import ProbeSet, ProbeSets
 from backfire.influence.two_pass import PairInfluence, along
@@ -82,7 +82,9 @@ def safety_influence(
 
     model: Any = open_model(policy) if isinstance(policy, (str, Path)) else policy
     if not hasattr(model, "template"):
-        raise InputError(f"policy {model.name} has no gradients here: name a checkpoint folder or a hub model")
+        raise InputError(
+            f"policy {model.name} has no gradients here: name a checkpoint folder or a hub model"
+        )
     conversations: list[tuple[Prompt, str, str]] = []
     rows: list[int] = []
     for block in open_preferences(dataset).blocks():
@@ -143,7 +145,9 @@ def safety_influence_of(
     shards = [pairs.subset(np.flatnonzero(part)) for part in _shards(groups, DATA_SHARDS, seed)]
     data = np.arange(len(shards))
     named: dict[str, dict[str, Shards]] = {}
-    sets = {s.name: s for s in (probes.refusal, probes.benign, probes.placebo) if s is not None and s.probes}
+    sets: dict[str, ProbeSet] = {
+        s.name: s for s in (probes.refusal, probes.benign, probes.placebo) if s is not None and s.probes
+    }
     for name, probe_set in sets.items():
         named[name] = {}
         encoded = encode(model, probe_contrasts(probe_set))
@@ -177,7 +181,7 @@ def safety_influence_of(
         high=None if headline is None else headline.high,
         probes=refusal.probes,
         policy=model.name,
-        parameters=chosen.how + (", in Adam's metric" if precondition else ""),
+        parameters=chosen.how + (", steps as Adam takes them" if precondition else ""),
         trained=chosen.count,
         pairs=int(pairs.usable.sum()),
         shards=len(data),
@@ -186,7 +190,9 @@ def safety_influence_of(
         benign=others["benign"],
         placebo=others["placebo"],
         wording=_finite(
-            wording_cosine([Contrast(p, (c,), (r,)) for p, c, r in conversations], probe_contrasts(probes.refusal))
+            wording_cosine(
+                [Contrast(p, (c,), (r,)) for p, c, r in conversations], probe_contrasts(probes.refusal)
+            )
         ),
         damage=_damage(each, rows),
         epsilon=each.epsilon,

@@ -95,9 +95,7 @@ def along(
         )
     found = []
     for start in range(0, len(conversations), CHUNK):
-        part = encode(
-            model, [Contrast(p, (c,), (r,)) for p, c, r in conversations[start : start + CHUNK]]
-        )
+        part = encode(model, [Contrast(p, (c,), (r,)) for p, c, r in conversations[start : start + CHUNK]])
         found.append(_differences(model, part, chosen, steps, epsilon, batch_size))
         if progress is not None:
             progress(min(start + CHUNK, len(conversations)), len(conversations))
@@ -116,7 +114,9 @@ def _step(
     tried: list[tuple[float, float]] = []
     for change in STEPS:
         epsilon = change / length
-        whole, half = (_differences(model, pairs, chosen, steps, e, batch_size) for e in (epsilon, epsilon / 2))
+        whole, half = (
+            _differences(model, pairs, chosen, steps, e, batch_size) for e in (epsilon, epsilon / 2)
+        )
         usable = np.isfinite(whole)
         size = float(np.sqrt(np.mean(half[usable] ** 2))) if usable.any() else 0.0
         gap = float(np.sqrt(np.mean((whole - half)[usable] ** 2))) if usable.any() else 0.0

@@ -1,0 +1,157 @@
+"""Margins, gradients and two passes, against what transformers, autograd and finite differences say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backfire.errors import InputError
+from backfire.influence.gradients import direction, gradient_products
+from backfire.influence.margins import Contrast, add_gradients, encode, margins, probe_contrasts
+from backfire.influence.parameters import RANK, SEEDS, trained
+from backfire.influence.two_pass import moved, pair_influence
+from influence.hand_probes import pairs, policy, probe_set
+
+torch = pytest.importorskip("torch")
+
+
+def contrasts(count: int) -> list[Contrast]:
+    return [Contrast(p, (c,), (r,)) for p, c, r in pairs(count)]
+
+
+def flat(model: object, chosen: object, encoded: object) -> np.ndarray:
+    for _, p in chosen.named:  # type: ignore[attr-defined]
+        p.grad = None
+    add_gradients(model, encoded)  # type: ignore[arg-type]
+    return torch.cat([p.grad.reshape(-1) for _, p in chosen.named]).double().numpy()  # type: ignore[attr-defined]
+
+
+def test_margins_are_differences_of_logps() -> None:
+    model = policy()
+    probes = probe_set(6)
+    found = margins(model, encode(model, probe_contrasts(probes)))
+    for probe, margin in zip(probes.probes, found, strict=True):
+        plus = model.logps([(probe.prompt, text) for text in probe.toward]).mean()
+        minus = model.logps([(probe.prompt, text) for text in probe.away]).mean()
+        assert margin == pytest.approx(plus - minus, abs=1e-4)
+
+
+def test_neither_batches_nor_padding_matter() -> None:
+    model = policy()
+    encoded = encode(model, contrasts(12))
+    one = margins(model, encoded, batch_size=1)
+    assert margins(model, encoded, batch_size=7) == pytest.approx(one, abs=1e-4)
+    order = np.random.default_rng(0).permutation(12)
+    assert margins(model, encoded.subset(order))[np.argsort(order)] == pytest.approx(one, abs=1e-4)
+    with trained(model, "all") as chosen:
+        alone = flat(model, chosen, encoded.subset(np.array([3])))
+        rest = flat(model, chosen, encoded.subset(np.delete(np.arange(12), 3)))
+        whole = flat(model, chosen, encoded)
+    assert np.linalg.norm(whole - alone - rest) < 1e-5 * np.linalg.norm(whole)
+
+
+def test_gradient_is_that_of_finite_differences() -> None:
+    model = policy("float64")
+    encoded = encode(model, probe_contrasts(probe_set(4)))
+    with trained(model, "all") as chosen:
+        steps, length = direction(model, encoded, chosen)
+        rng = np.random.default_rng(1)
+        for number in range(3):
+            other = [torch.from_numpy(rng.standard_normal(tuple(p.shape))) for _, p in chosen.named]
+            expected = length * sum(float((a * b).sum()) for a, b in zip(steps, other, strict=True))
+            with moved(chosen, other, 3e-5):
+                up = margins(model, encoded).mean()
+            with moved(chosen, other, -3e-5):
+                down = margins(model, encoded).mean()
+            assert (up - down) / 6e-5 == pytest.approx(expected, rel=1e-3), number
+
+
+def test_two_passes_equal_the_exact_product_in_float64() -> None:
+    model = policy("float64")
+    conversations = pairs(10)
+    probes = probe_set(6)
+    found = pair_influence(model, conversations, probes, parameters="all")
+    with trained(model, "all") as chosen:
+        v = flat(model, chosen, encode(model, probe_contrasts(probes)))
+        v /= np.linalg.norm(v)
+        exact = [
+            flat(model, chosen, encode(model, [Contrast(p, (c,), (r,))])) @ v for p, c, r in conversations
+        ]
+    size = np.sqrt(np.mean(np.square(exact)))
+    assert np.abs(found.values - exact).max() < 0.01 * size
+    assert found.agrees
+
+
+def test_products_are_those_of_the_summed_gradients() -> None:
+    model = policy("float64")
+    shards = [encode(model, contrasts(9)).subset(np.arange(k, 9, 3)) for k in range(3)]
+    shards.append(encode(model, probe_contrasts(probe_set(4))))
+    of_data = np.array([True, True, True, False])
+    with trained(model, "all") as chosen:
+        products = gradient_products(model, shards, of_data, chosen)
+        sums = np.array([flat(model, chosen, shard) for shard in shards])
+    assert products.gram == pytest.approx(sums @ sums.T, rel=1e-9)
+    assert products.signs == pytest.approx(sums @ np.sign(sums[:3].sum(0)), rel=1e-9)
+    assert products.counts.tolist() == [3, 3, 3, 4]
+
+
+def test_blocks_of_parameters_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = policy()
+    shards = [encode(model, contrasts(6)).subset(np.arange(k, 6, 2)) for k in range(2)]
+    of_data = np.array([True, False])
+    with trained(model, "all") as chosen:
+        whole = gradient_products(model, shards, of_data, chosen)
+        monkeypatch.setattr("backfire.influence.gradients._room", lambda _: 2 * 4 * 120_000)
+        parted = gradient_products(model, shards, of_data, chosen)
+        assert all(p.requires_grad for _, p in chosen.named)
+        monkeypatch.setattr("backfire.influence.gradients._room", lambda _: 10)
+        with pytest.raises(InputError, match="lora"):
+            gradient_products(model, shards, of_data, chosen)
+    assert parted.gram == pytest.approx(whole.gram, rel=1e-5)
+
+
+@pytest.mark.parametrize("parameters", ["all", "lora", r"layers\.2\..*proj"])
+def test_the_policy_is_left_as_it_was(parameters: str) -> None:
+    from backfire.models import open_model
+
+    model = open_model("organism:qwen2/target")
+    before = {name: (p.clone(), p.dtype, p.requires_grad) for name, p in model.model.named_parameters()}
+    plain = model.model
+    pair_influence(model, pairs(3), probe_set(3), parameters=parameters)
+    assert model.model is plain
+    after = dict(model.model.named_parameters())
+    assert before.keys() == after.keys()
+    for name, (value, dtype, flag) in before.items():
+        assert torch.equal(value, after[name])
+        assert after[name].dtype == dtype
+        assert after[name].requires_grad == flag
+
+
+def test_lora_sums_the_gradients_of_several_draws_of_a() -> None:
+    model = policy()
+    encoded = encode(model, contrasts(3))
+    with trained(model, "lora") as chosen:
+        assert all("lora_B" in name for name, _ in chosen.named)
+        first = dict(chosen.named)
+        name = next(n for n in first if "layers.0" in n and "q_proj" in n)
+        assert first[name].shape[1] == RANK * SEEDS
+        a = dict(model.model.named_parameters())[name.replace("lora_B", "lora_A")]
+        blocks = a.detach().reshape(SEEDS, RANK, -1)
+        assert not torch.allclose(blocks[0], blocks[1])
+        for _, p in chosen.named:
+            p.grad = None
+        add_gradients(model, encoded)
+        grad_b = first[name].grad.clone()
+        weight = name.split("base_model.model.")[1].split(".lora_B")[0]
+        a = a.detach().clone()
+    with trained(model, "all") as chosen:
+        add_gradients(model, encoded)
+        grad_w = dict(chosen.named)[f"{weight}.weight"].grad
+    assert torch.allclose(grad_b, grad_w @ a.T, rtol=1e-3, atol=1e-5 * float(grad_b.abs().max()))
+
+
+def test_names_that_no_parameter_has_are_refused() -> None:
+    with pytest.raises(InputError, match="no parameter"), trained(policy(), "nothing like it"):
+        pass
+    with pytest.raises(InputError, match="regular expression"), trained(policy(), "("):
+        pass

@@ -1,0 +1,107 @@
+"""Whole answers on the shipped organisms: planted data move the probes the way that they must."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backfire.errors import InputError
+from backfire.influence.margins import Contrast, probe_contrasts
+from backfire.influence.pilot import run_pilot
+from backfire.influence.probes import ProbeSet, ProbeSets
+from backfire.influence.safety_influence import _shards, _whole_groups, safety_influence_of
+from backfire.influence.wording import wording_cosine
+from influence.hand_probes import pairs, placebo, policy, probe_set
+
+
+def answer(conversations: list, count: int = 40, **options: object):  # type: ignore[no-untyped-def]
+    rows = np.arange(1, len(conversations) + 1)
+    sets = ProbeSets(probe_set(count), None, placebo(count))
+    return safety_influence_of(policy(), conversations, rows, rows - 1, sets, **options)  # type: ignore[arg-type]
+
+
+def test_refusals_chosen_and_rejected_are_mirror_images() -> None:
+    towards, away = answer(pairs(30)), answer(pairs(30, chosen="comply", rejected="refuse"))
+    assert towards.refusal.cosine is not None
+    assert away.refusal.cosine is not None
+    assert towards.refusal.cosine.low > 0.1
+    assert away.refusal.cosine.high < -0.1
+    assert towards.cosine == towards.refusal.cosine.value
+    assert towards.probes == 40
+    assert set(towards.strata) == {"direct", "wrapped"}
+    assert towards.epsilon_agrees
+    assert away.damage is not None
+    assert 0 < away.damage.share < 0.5 <= away.damage.of_damage
+    assert towards.wording is not None
+    assert away.wording is not None
+    assert towards.wording > 0 > away.wording
+    assert towards.placebo is not None
+    if towards.placebo.cosine is not None:
+        assert abs(towards.placebo.cosine.value) < towards.refusal.cosine.value
+
+
+def test_few_probes_or_little_coverage_give_no_conclusion() -> None:
+    few = answer(pairs(40), count=12)
+    assert few.cosine is None
+    assert few.refusal.undetermined is not None
+    assert "fewer than 30" in few.refusal.undetermined
+    whole = probe_set(40)
+    sets = ProbeSets(ProbeSet("refusal", whole.probes, {"direct": 200, "wrapped": 100}))
+    rows = np.arange(1, 31)
+    sparse = safety_influence_of(policy(), pairs(30), rows, rows - 1, sets)
+    assert sparse.refusal.undetermined is not None
+    assert "coverage 0.13" in sparse.refusal.undetermined
+    with pytest.raises(InputError, match="no probe"):
+        safety_influence_of(
+            policy(), pairs(30), rows, rows - 1, ProbeSets(ProbeSet("refusal", (), {"all": 9}))
+        )
+
+
+@pytest.mark.parametrize("parameters", ["lora"])
+def test_other_parameters_agree_on_the_sign(parameters: str) -> None:
+    found = answer(pairs(40), parameters=parameters)
+    assert found.refusal.cosine is not None
+    assert found.refusal.cosine.low > 0
+
+
+def test_adams_metric_agrees_on_the_sign() -> None:
+    found = answer(pairs(40), precondition="adam")
+    assert found.refusal.cosine is not None
+    assert found.refusal.cosine.low > 0
+    assert "Adam" in found.parameters
+
+
+def test_a_pilot_moves_the_margin_and_leaves_the_policy() -> None:
+    model = policy()
+    before = [p.detach().clone() for p in model.model.parameters()]
+    up = run_pilot(model, pairs(40), probe_set(20), steps=3, lr=1e-4, batch_size=16)
+    down = run_pilot(
+        model, pairs(40, chosen="comply", rejected="refuse"), probe_set(20), steps=3, lr=1e-4, batch_size=16
+    )
+    assert len(up.margins) == 4
+    assert up.margins[0] == pytest.approx(down.margins[0], abs=1e-4)
+    assert up.margin_change > 0.1
+    assert down.margin_change < -0.1
+    assert all((a == b).all() for a, b in zip(before, model.model.parameters(), strict=True))
+    with pytest.raises(InputError, match="steps 0"):
+        run_pilot(model, pairs(4), probe_set(3), steps=0)
+
+
+def test_wording_is_blind_to_the_policy_and_sees_words() -> None:
+    probes = probe_contrasts(probe_set(10))
+    assert wording_cosine(probes, probes) == pytest.approx(1.0)
+    swapped = [Contrast(c.prompt, c.minus, c.plus) for c in probes]
+    assert wording_cosine(swapped, probes) == pytest.approx(-1.0)
+    same = [Contrast(c.prompt, c.plus[:1], c.plus[:1]) for c in probes]
+    assert np.isnan(wording_cosine(same, probes))
+
+
+def test_shards_keep_groups_whole() -> None:
+    groups = np.repeat(np.arange(30), 3)
+    parts = _shards(groups, 8, seed=0)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(90))
+    assert all(len(set(groups[a]) & set(groups[b])) == 0 for a in parts for b in parts if a is not b)
+    assert max(map(len, parts)) <= 2 * min(map(len, parts))
+    kept = _whole_groups(groups, 31, seed=0)
+    assert len(kept) == 30
+    assert len(set(groups[kept])) == 10
