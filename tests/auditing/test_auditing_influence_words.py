@@ -98,6 +98,12 @@ def test_undetermined_influence_shows_no_number_and_asks_for_probes() -> None:
     assert "repair" not in advice
 
 
+def test_a_zero_has_no_sign() -> None:
+    reasons, _ = told(influence(probed(-0.001, 0.003), wording=-0.004))
+    assert "cosine 0.00 [0.00, 0.00]" in reasons
+    assert "without a model, give 0.00" in reasons
+
+
 def test_the_price_in_over_refusal_and_the_strata_are_told() -> None:
     strata = {"doors": probed(0.5), "banks": probed(-0.2), "boats": probed(None, probes=4)}
     reasons, advice = told(influence(probed(0.31), benign=probed(-0.3), strata=strata))

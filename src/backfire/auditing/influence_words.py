@@ -50,7 +50,12 @@ def influence_advice(found: SafetyInfluence) -> list[str]:
 
 def cosine_text(found: Cosine) -> str:
     """`-0.31 [-0.40, -0.22]`."""
-    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+    return f"{_two(found.value)} [{_two(found.low)}, {_two(found.high)}]"
+
+
+def _two(value: float) -> str:
+    """Two decimals, and no minus before a zero."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _refusals(found: SafetyInfluence) -> str:
@@ -67,7 +72,7 @@ def _refusals(found: SafetyInfluence) -> str:
         sentence = f"{ORDER} to move refusals {moves}: {numbers}"
     parts = [sentence, _placebo(refusal.cosine, moves, found.placebo)]
     if found.wording is not None:
-        parts.append(f"bags of words alone, without a model, give {found.wording:.2f}")
+        parts.append(f"bags of words alone, without a model, give {_two(found.wording)}")
     if found.damage is not None:
         rows = ", ".join(map(str, found.damage.rows[:MOST_ROWS]))
         more = len(found.damage.rows) - MOST_ROWS
