@@ -59,6 +59,7 @@ def test_the_response_is_the_targets_own_and_decides_as_before(stage: dict[str, 
             assert after == before
             continue
         assert after.chosen.model_id == target.id
+        assert after.chosen.source == "target", "the name that the pair knows the policy by"
         assert after.chosen.text != before.chosen.text
         now, then = (read_response(world, p.prompt, p.chosen.text) for p in (after, before))
         assert now.decision == then.decision

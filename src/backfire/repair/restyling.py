@@ -119,7 +119,7 @@ def restyle_pairs(
                 by_prompt.setdefault(response.prompt_id, []).append(response)
             failed = {f.request.prompt.id: f.reason for f in drawn.failures}
             candidates = [
-                [replace(r, prompt_id=pair.prompt.id) for r in by_prompt.get(prompt.id, ())]
+                [_own(r, pair) for r in by_prompt.get(prompt.id, ())]
                 for pair, prompt in zip(asked, prompts, strict=True)
             ]
             judged = _judged(judge, asked, candidates, store)
@@ -144,6 +144,14 @@ def restyle_pairs(
         else:
             left_out.append((why.partition(" (")[0], place))
     return outcome_of(mended, left_out)
+
+
+def _own(drawn: Response, pair: Pair) -> Response:
+    """A drawn response as one to the pair's prompt, under the name that the pair knows its writer by."""
+    same_writer = drawn.model_id == pair.rejected.model_id
+    return replace(
+        drawn, prompt_id=pair.prompt.id, source=pair.rejected.source if same_writer else drawn.source
+    )
 
 
 def _asking(pair: Pair, template: str) -> Prompt:
