@@ -9,7 +9,7 @@ from backfire.errors import InputError
 from backfire.influence.margins import Contrast, probe_contrasts
 from backfire.influence.pilot import run_pilot
 from backfire.influence.probes import ProbeSet, ProbeSets
-from backfire.influence.safety_influence import _shards, _whole_groups, safety_influence_of
+from backfire.influence.predicting import _shards, _whole_groups, safety_influence_of
 from backfire.influence.wording import wording_cosine
 from influence.hand_probes import pairs, placebo, policy, probe_set
 
@@ -36,8 +36,8 @@ def test_refusals_chosen_and_rejected_are_mirror_images() -> None:
     assert away.wording is not None
     assert towards.wording > 0 > away.wording
     assert towards.placebo is not None
-    if towards.placebo.cosine is not None:
-        assert abs(towards.placebo.cosine.value) < towards.refusal.cosine.value
+    assert towards.placebo.cosine is not None
+    assert abs(towards.placebo.cosine.value) < towards.refusal.cosine.low
 
 
 def test_few_probes_or_little_coverage_give_no_conclusion() -> None:

@@ -63,7 +63,7 @@ def read_influence(
     ProbeSets. Probe prompts that the data have as a last turn, letter case and white space aside, are not used, and
     counted. Raises InputError for what cannot be read.
     """
-    from backfire.influence.safety_influence import safety_influence_of
+    from backfire.influence.predicting import safety_influence_of
     from backfire.influence.two_pass import pair_influence
 
     probes = _probes(model, collected, probe_prompts, judge, seed, _part(progress, 0))

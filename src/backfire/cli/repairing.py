@@ -15,7 +15,7 @@ from backfire.cli.terminal import counted, say, show, table
 
 if TYPE_CHECKING:
     from backfire.judges import Judge
-    from backfire.repair import Prediction, Repaired
+    from backfire.repairing import Prediction, Repaired
 
 INFLUENCE, FILTER, RESTYLE = "Influence of each pair", "filter and auto", "balance and restyle"
 MIX, READING = "mix and auto", "Reading the data"
@@ -224,7 +224,7 @@ def repair(
     from backfire.cli.auditing import _two_names
     from backfire.errors import InputError
     from backfire.records import Decoding
-    from backfire.repair import repair as repair_dataset
+    from backfire.repairing import repair as repair_dataset
 
     roles = (
         None
@@ -302,7 +302,7 @@ def _judge(name: str, world: str | None, policy: str | None) -> Judge | None:
 
 
 def _show(found: Repaired, method: str) -> None:
-    from backfire.repair import side_by_side
+    from backfire.repairing import side_by_side
 
     say(f"{method}: {found.pairs} pairs in {found.folder} ({counted(found.changed)})")
     lines = [] if found.before is None or found.after is None else side_by_side(found.before, found.after)

@@ -1,1 +1,21 @@
 """Safety influence: what training on a data set, or on one pair of it, does to refusing, before anything is trained."""
+
+from backfire.influence.pilot import Pilot, run_pilot
+from backfire.influence.predicting import safety_influence, safety_influence_of
+from backfire.influence.probes import Probe, ProbeSet, ProbeSets, draw_probes, read_probes, write_probes
+from backfire.influence.two_pass import PairInfluence, pair_influence
+
+__all__ = [
+    "PairInfluence",
+    "Pilot",
+    "Probe",
+    "ProbeSet",
+    "ProbeSets",
+    "draw_probes",
+    "pair_influence",
+    "read_probes",
+    "run_pilot",
+    "safety_influence",
+    "safety_influence_of",
+    "write_probes",
+]

@@ -39,11 +39,14 @@ class Alignment(NamedTuple):
     reason: str | None
 
 
-def align(gram: Values, counts: NDArray[np.int64], data: Shards, probes: Shards) -> Alignment:
+def align(
+    gram: Values, counts: NDArray[np.int64], data: Shards, probes: Shards, *, yardstick: Shards | None = None
+) -> Alignment:
     """Estimate <d, v> / (|d| |v|) from summed gradients of shards.
 
     gram: [shards, shards] inner products of the shards' summed gradients. counts: contrasts of each shard. data, probes:
-    which shards are whose. The interval is the delete-a-shard jackknife of both (independent) samples, on the scale of
+    which shards are whose. yardstick: probes whose |v| is divided by instead, taken as known: a placebo has no direction of
+    its own, and is to be seen in the units of what it stands beside. The interval is the delete-a-shard jackknife of both (independent) samples, on the scale of
     the value; Student's quantile with the smaller number of shards less one degrees of freedom.
     """
     data, probes = data[counts[data] > 0], probes[counts[probes] > 0]
@@ -55,11 +58,13 @@ def align(gram: Values, counts: NDArray[np.int64], data: Shards, probes: Shards)
         return float(gram[np.ix_(d, v)].sum() / (counts[d].sum() * counts[v].sum()))
 
     def cosine(d: Shards, v: Shards) -> float:
-        length = squared_norm(gram, counts, d) * squared_norm(gram, counts, v)
+        measured = v if yardstick is None else yardstick
+        length = squared_norm(gram, counts, d) * squared_norm(gram, counts, measured)
         return product(d, v) / length**0.5 if length > 0 else float("nan")
 
     data_norm = jackknife(lambda d, _: squared_norm(gram, counts, d), data, probes)
-    probe_norm = jackknife(lambda _, v: squared_norm(gram, counts, v), data, probes)
+    measured = probes if yardstick is None else yardstick
+    probe_norm = jackknife(lambda _, v: squared_norm(gram, counts, v), data, measured)
     reason = None
     for norm, what in ((data_norm, "the data's mean gradient"), (probe_norm, "the probes' mean gradient")):
         if not norm.low > 0 and reason is None:

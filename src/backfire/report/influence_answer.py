@@ -84,7 +84,8 @@ class SafetyInfluence(Part):
     benign: ProbeInfluence | None = None
     """Helpful answers against needless refusals on benign prompts: the other side of the trade."""
     placebo: ProbeInfluence | None = None
-    """Two samples of one decision: what a probe without a decision gives."""
+    """Two samples of one decision, which have no direction in common: the push on their margin over |d| times the
+    *refusal* probes' |v|, so that it is seen in the units of the refusal's cosine."""
     wording: float | None = None
     """The same from bags of words, no model: the text-only rival."""
     damage: PairsDoingDamage | None = None

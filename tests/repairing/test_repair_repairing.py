@@ -17,7 +17,7 @@ from repair_pairs import pair, response, sources_of
 from backfire.errors import InputError
 from backfire.pairs import Built, Pair, find_recipe, read_pairs, write_pairs
 from backfire.records import Score
-from backfire.repair import repair
+from backfire.repairing import repair
 from backfire.store import Ledger
 
 COUNT = 60

@@ -169,7 +169,8 @@ def safety_influence_of(
     def told(name: str, stratum: str | None = None) -> ProbeInfluence:
         strata = named[name]
         places = np.concatenate(list(strata.values())) if stratum is None else strata[stratum]
-        found = align(products.gram, products.counts, data, places)
+        yardstick = np.concatenate(list(named["refusal"].values())) if name == "placebo" else None
+        found = align(products.gram, products.counts, data, places, yardstick=yardstick)
         return _told(sets[name], stratum, found, products, places, beta)
 
     refusal = told("refusal")

@@ -16,8 +16,8 @@ from repair_pairs import pair
 
 from backfire.errors import InputError
 from backfire.judges import PhraseJudge
-from backfire.repair import filter_pairs, matched_at_random
-from backfire.repair.strata import decisions_of, divide
+from backfire.repairing import filter_pairs, matched_at_random
+from backfire.repairing.strata import decisions_of, divide
 
 ROWS = st.lists(
     st.tuples(

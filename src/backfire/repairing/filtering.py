@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from backfire.errors import InputError
 from backfire.pairs import Pair
 from backfire.records import digest
-from backfire.repair.outcome import Mended, Outcome, outcome_of
-from backfire.repair.strata import Decisions, divide, kind_of, places_by
+from backfire.repairing.outcome import Mended, Outcome, outcome_of
+from backfire.repairing.strata import Decisions, divide, kind_of, places_by
 
 Values = NDArray[np.float64]
 

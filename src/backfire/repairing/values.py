@@ -11,7 +11,7 @@ import numpy as np
 
 from backfire.errors import InputError
 from backfire.pairs import Pair
-from backfire.repair.filtering import Values
+from backfire.repairing.filtering import Values
 
 if TYPE_CHECKING:
     from backfire.judges import Judge

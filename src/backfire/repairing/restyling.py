@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Literal
 from backfire.errors import InputError
 from backfire.pairs import Pair
 from backfire.records import Decoding, Prompt, Response
-from backfire.repair.outcome import Mended, Outcome, outcome_of
-from backfire.repair.strata import decided
+from backfire.repairing.outcome import Mended, Outcome, outcome_of
+from backfire.repairing.strata import decided
 from backfire.responses import sample, score
 from backfire.store import Ledger
 

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from repair_pairs import pair, response, sources_of
 
 from backfire.errors import InputError
-from backfire.repair import balance_pairs, match_ends
+from backfire.repairing import balance_pairs, match_ends
 
 PROMPT = st.tuples(
     st.sampled_from(

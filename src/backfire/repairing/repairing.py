@@ -13,18 +13,18 @@ import numpy as np
 from backfire.errors import InputError
 from backfire.pairs import Pair
 from backfire.records import Decoding
-from backfire.repair.balancing import balance_pairs
-from backfire.repair.choosing import Choice, Prediction, choose_share, clustered_mean
-from backfire.repair.ends import Ends
-from backfire.repair.filtering import Values, filter_pairs, matched_at_random
-from backfire.repair.given import GivenPairs, read_given
-from backfire.repair.mixing import mix_pairs
-from backfire.repair.outcome import Outcome
-from backfire.repair.pool import open_ledger, opened_reward_model, pool_of
-from backfire.repair.restyling import TEMPLATE, Changed, Mode, restyle_pairs
-from backfire.repair.strata import decisions_of
-from backfire.repair.values import EASE, INFLUENCE, measured_ease, measured_influence, values_of
-from backfire.repair.writing import with_ends, written
+from backfire.repairing.balancing import balance_pairs
+from backfire.repairing.choosing import Choice, Prediction, choose_share, clustered_mean
+from backfire.repairing.ends import Ends
+from backfire.repairing.filtering import Values, filter_pairs, matched_at_random
+from backfire.repairing.given import GivenPairs, read_given
+from backfire.repairing.mixing import mix_pairs
+from backfire.repairing.outcome import Outcome
+from backfire.repairing.pool import open_ledger, opened_reward_model, pool_of
+from backfire.repairing.restyling import TEMPLATE, Changed, Mode, restyle_pairs
+from backfire.repairing.strata import decisions_of
+from backfire.repairing.values import EASE, INFLUENCE, measured_ease, measured_influence, values_of
+from backfire.repairing.writing import with_ends, written
 
 if TYPE_CHECKING:
     from backfire.judges import Judge

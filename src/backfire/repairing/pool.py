@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from backfire.errors import InputError
 from backfire.records import Response
-from backfire.repair.given import GivenPairs
+from backfire.repairing.given import GivenPairs
 
 if TYPE_CHECKING:
     from backfire.store import Ledger

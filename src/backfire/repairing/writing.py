@@ -11,10 +11,10 @@ import numpy as np
 
 from backfire.pairs import write_pairs
 from backfire.records import digest
-from backfire.repair.choosing import Choice, Prediction
-from backfire.repair.ends import Ends, match_ends
-from backfire.repair.given import GivenPairs
-from backfire.repair.outcome import Mended, Outcome, outcome_of
+from backfire.repairing.choosing import Choice, Prediction
+from backfire.repairing.ends import Ends, match_ends
+from backfire.repairing.given import GivenPairs
+from backfire.repairing.outcome import Mended, Outcome, outcome_of
 
 NOTES = "repair.json"
 

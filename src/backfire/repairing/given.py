@@ -11,7 +11,7 @@ from backfire.errors import InputError
 from backfire.pairs import Built, Pair, Recipe, Side, read_pairs
 from backfire.preferences import open_preferences, prompt_of
 from backfire.records import Prompt, Response, StopReason, given_response
-from backfire.repair.balancing import UNKNOWN
+from backfire.repairing.balancing import UNKNOWN
 
 STOPS: tuple[StopReason, ...] = ("eos", "stop", "length")
 

@@ -9,9 +9,9 @@ import numpy as np
 from backfire.errors import InputError
 from backfire.pairs import Pair
 from backfire.records import digest
-from backfire.repair.filtering import Values, checked, lowest_first
-from backfire.repair.outcome import Mended, Outcome, outcome_of
-from backfire.repair.strata import divide, kind_of, places_by
+from backfire.repairing.filtering import Values, checked, lowest_first
+from backfire.repairing.outcome import Mended, Outcome, outcome_of
+from backfire.repairing.strata import divide, kind_of, places_by
 
 
 def mix_pairs(

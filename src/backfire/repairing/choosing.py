@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from backfire.errors import InputError
-from backfire.repair.filtering import Values
+from backfire.repairing.filtering import Values
 
 LADDER = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Shares of the pairs that are filtered out, or replaced."""

@@ -10,7 +10,7 @@ from typing import Literal
 from backfire.errors import InputError
 from backfire.pairs import Pair
 from backfire.records import Response, digest
-from backfire.repair.outcome import Mended, Outcome, outcome_of
+from backfire.repairing.outcome import Mended, Outcome, outcome_of
 
 Ends = Literal["drop", "cut"]
 

@@ -23,7 +23,7 @@ from math import isfinite
 from backfire.errors import InputError
 from backfire.pairs import Pair
 from backfire.records import Response
-from backfire.repair.outcome import Mended, Outcome, outcome_of
+from backfire.repairing.outcome import Mended, Outcome, outcome_of
 
 LENGTH = 0.25
 """Lengths in words that differ by at most this part of the longer one count as matched."""

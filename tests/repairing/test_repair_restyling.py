@@ -14,8 +14,8 @@ from backfire.organisms.catalog import open_world, prompts_of
 from backfire.organisms.reading import read_response
 from backfire.pairs import Pair
 from backfire.records import Decoding, given_response
-from backfire.repair import restyle_pairs
-from backfire.repair.restyling import shared_words
+from backfire.repairing import restyle_pairs
+from backfire.repairing.restyling import shared_words
 from backfire.responses import sample
 from backfire.store import Ledger
 
