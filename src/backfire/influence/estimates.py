@@ -31,6 +31,8 @@ class Alignment(NamedTuple):
 
     cosine: Estimated | None
     """None where a norm is not clearly positive."""
+    point: float
+    """Its value all the same; NaN where a norm's estimate is not even positive."""
     product: Estimated
     """<d, v>: the change of the probe margin, in nats, per unit step along d."""
     data_norm: Estimated
@@ -52,7 +54,7 @@ def align(
     data, probes = data[counts[data] > 0], probes[counts[probes] > 0]
     if len(data) < 3 or len(probes) < 3:
         nothing = Estimated(float("nan"), float("nan"), float("nan"))
-        return Alignment(None, nothing, nothing, nothing, "fewer than 3 shards of pairs or of probes")
+        return Alignment(None, float("nan"), nothing, nothing, nothing, "fewer than 3 shards of pairs or of probes")
 
     def product(d: Shards, v: Shards) -> float:
         return float(gram[np.ix_(d, v)].sum() / (counts[d].sum() * counts[v].sum()))
@@ -73,6 +75,7 @@ def align(
     sound = reason is None and all(np.isfinite(found))
     return Alignment(
         found if sound else None,
+        found.value,
         jackknife(product, data, probes),
         data_norm,
         probe_norm,

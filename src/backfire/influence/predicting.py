@@ -229,6 +229,7 @@ def _told(
         coverage=coverage,
         sampled=sum(probe.how == "sampled" for probe in inside),
         cosine=_cosine(found.cosine) if sound else None,
+        point=None if sound else _finite(found.point),
         adam_sign=float(signs / lengths**0.5) if lengths > 0 and sound else None,
         projection=_cosine(projection) if sound else None,
         undetermined=reason,

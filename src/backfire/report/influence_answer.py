@@ -41,6 +41,8 @@ class ProbeInfluence(Part):
     """Probes of which the policy sampled both sides itself."""
     cosine: Cosine | None = None
     """Between the data's step (minus the gradient of the DPO loss) and the gradient of the mean probe margin."""
+    point: float | None = None
+    """The cosine's estimate where there is no conclusion, for ranks alone: no number to report."""
     adam_sign: float | None = None
     """The same cosine with the sign of the data's step in its place, as Adam's first steps would go."""
     projection: Cosine | None = None
