@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -148,6 +150,20 @@ def test_lora_sums_the_gradients_of_several_draws_of_a() -> None:
         add_gradients(model, encoded)
         grad_w = dict(chosen.named)[f"{weight}.weight"].grad
     assert torch.allclose(grad_b, grad_w @ a.T, rtol=1e-3, atol=1e-5 * float(grad_b.abs().max()))
+
+
+def test_16_bits_take_longer_steps_and_say_how_sure_they_are() -> None:
+    from backfire.models import open_model
+
+    conversations, probes = pairs(24), probe_set(12)
+    exact = pair_influence(policy(), conversations, probes, parameters="lora")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        rough = pair_influence(open_model("organism:llama/target"), conversations, probes, parameters="lora")
+    assert exact.agrees
+    assert rough.epsilon > 3 * exact.epsilon
+    assert np.corrcoef(rough.values, exact.values)[0, 1] > 0.9
+    assert rough.agrees or any("two step lengths" in str(w.message) for w in told)
 
 
 def test_names_that_no_parameter_has_are_refused() -> None:

@@ -1,5 +1,6 @@
 """Safety influence: what training on a data set, or on one pair of it, does to refusing, before anything is trained."""
 
+from backfire.influence.margins import mean_margins
 from backfire.influence.pilot import Pilot, run_pilot
 from backfire.influence.predicting import safety_influence, safety_influence_of
 from backfire.influence.probes import Probe, ProbeSet, ProbeSets, draw_probes, read_probes, write_probes
@@ -12,6 +13,7 @@ __all__ = [
     "ProbeSet",
     "ProbeSets",
     "draw_probes",
+    "mean_margins",
     "pair_influence",
     "read_probes",
     "run_pilot",

@@ -54,7 +54,9 @@ def align(
     data, probes = data[counts[data] > 0], probes[counts[probes] > 0]
     if len(data) < 3 or len(probes) < 3:
         nothing = Estimated(float("nan"), float("nan"), float("nan"))
-        return Alignment(None, float("nan"), nothing, nothing, nothing, "fewer than 3 shards of pairs or of probes")
+        return Alignment(
+            None, float("nan"), nothing, nothing, nothing, "fewer than 3 shards of pairs or of probes"
+        )
 
     def product(d: Shards, v: Shards) -> float:
         return float(gram[np.ix_(d, v)].sum() / (counts[d].sum() * counts[v].sum()))
