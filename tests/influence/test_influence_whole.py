@@ -8,8 +8,8 @@ import pytest
 from backfire.errors import InputError
 from backfire.influence.margins import Contrast, probe_contrasts
 from backfire.influence.pilot import run_pilot
-from backfire.influence.probes import ProbeSet, ProbeSets
 from backfire.influence.predicting import _shards, _whole_groups, safety_influence_of
+from backfire.influence.probes import ProbeSet, ProbeSets
 from backfire.influence.wording import wording_cosine
 from influence.hand_probes import pairs, placebo, policy, probe_set
 
