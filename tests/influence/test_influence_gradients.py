@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from backfire.errors import InputError
+from backfire.errors import InputError, ModelError
 from backfire.influence.gradients import direction, gradient_products
 from backfire.influence.margins import Contrast, add_gradients, encode, margins, probe_contrasts
 from backfire.influence.parameters import RANK, SEEDS, trained
@@ -170,4 +170,31 @@ def test_names_that_no_parameter_has_are_refused() -> None:
     with pytest.raises(InputError, match="no parameter"), trained(policy(), "nothing like it"):
         pass
     with pytest.raises(InputError, match="regular expression"), trained(policy(), "("):
+        pass
+
+
+def test_a_model_dispatched_by_accelerate_gives_the_same() -> None:
+    accelerate = pytest.importorskip("accelerate")
+    from backfire.models import open_model
+
+    plain, spread = (open_model("organism:mistral/target", dtype="float32") for _ in range(2))
+    places = {name: "cpu" for name, _ in spread.model.model.named_children()}
+    spread.model.model = accelerate.dispatch_model(
+        spread.model.model, places, main_device="cpu", force_hooks=True
+    )
+    assert hasattr(spread.model.model.layers[0].self_attn, "_hf_hook") or hasattr(
+        spread.model.model.norm, "_hf_hook"
+    )
+    conversations, probes = pairs(6), probe_set(4)
+    expected = pair_influence(plain, conversations, probes, parameters="all")
+    found = pair_influence(spread, conversations, probes, parameters="all")
+    assert found.values == pytest.approx(expected.values, rel=1e-3, abs=1e-2)
+
+
+def test_weights_that_are_not_in_memory_are_refused() -> None:
+    from backfire.models import open_model
+
+    model = open_model("organism:mistral/target")
+    model.model.lm_head.to("meta")
+    with pytest.raises(ModelError, match="offloaded"), trained(model, "all"):
         pass
