@@ -67,7 +67,8 @@ def cells(file: File, out: Out = None) -> None:
     marks = {True: "done", False: "to do", None: "–"}
     own = set()
     for cell in listed:
-        names = [f"{kind} {cell.folder_name}" for kind in kinds]
+        shared = ("pair", "audit")
+        names = [f"{kind} {cell.data_name if kind in shared else cell.folder_name}" for kind in kinds]
         own.update(names)
         states = [
             None if cell.recipe == SFT and kind in kinds[:3] else done.get(n)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -45,13 +45,35 @@ class Draw:
 
 @dataclass(frozen=True)
 class Cell:
-    """One recipe applied to one target, in one world, with one seed. Recipe `sft` is the target itself."""
+    """One recipe applied to one target, in one world, with one seed. Recipe `sft` is the target itself.
+
+    Cells that differ only in their training share the data that they are trained on.
+    """
 
     study: StudyFile
     target: TargetSettings
     recipe: str
     seed: int
     world: str | None
+    training_name: str | None = None
+    """Which of the study's `trainings`; None where it lists none."""
+    repair: str | None = None
+    """Which of the study's `repairs` the recipe's pairs went through."""
+
+    @property
+    def name(self) -> str:
+        """Recipe, repair and training: `gpt4o+self~filter@lora`."""
+        repaired = self.recipe if self.repair is None else f"{self.recipe}~{self.repair}"
+        return repaired if self.training_name is None else f"{repaired}@{self.training_name}"
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """Settings of DPO, without the seed."""
+        return self.study.training_of(self.training_name)
+
+    def of_recipe(self, recipe: str) -> Cell:
+        """The cell of this target, world and seed whose pairs another recipe gives, unrepaired."""
+        return replace(self, recipe=recipe, repair=None)
 
     @property
     def policy(self) -> str:
@@ -75,7 +97,7 @@ class Cell:
         parts = [self.target.family]
         if len(self.study.world_names()) > 1:
             parts.append(str(self.world))
-        parts.append(self.recipe)
+        parts.append(self.name)
         if len(self.study.seeds) > 1:
             parts.append(f"s{self.seed}")
         return " ".join(parts)
@@ -111,7 +133,7 @@ class Cell:
         recipe = self.study.recipe_table()[self.recipe]
         asked = [(role, draw, n) for role, draw, n in self.draws() if role in recipe.roles]
         with_human = bool({"human-chosen", "human-rejected"} & set(recipe.roles))
-        return {
+        spec = {
             "policy": self.policy,
             "recipe": recipe.as_dict(),
             "seed": self.seed,
@@ -120,12 +142,27 @@ class Cell:
             "human": self.human if with_human else None,
             "reward_model": self.reward_model if recipe.needs_scores else None,
             "truncated": self.study.truncated,
-            "training": self.study.training,
+            "training": self.training,
         }
+        if self.repair is not None:
+            settings = self.study.repairs[self.repair]
+            spec["repair"] = settings.asked()
+            if settings.self_pairs is not None:
+                spec["added"] = self.of_recipe(settings.self_pairs).data_name
+        return spec
 
     @cached_property
     def folder_name(self) -> str:
-        return f"{self.target.family}-{self.recipe}-s{self.seed}-{digest(self.spec)[:8]}"
+        return f"{self.target.family}-{self.name}-s{self.seed}-{digest(self.spec)[:8]}"
+
+    @cached_property
+    def data_name(self) -> str:
+        """What the cell's pairs, their audit and their influence are called: the same for every training."""
+        if self.training_name is None:
+            return self.folder_name
+        untrained = {key: value for key, value in self.spec.items() if key != "training"}
+        name = replace(self, training_name=None).name
+        return f"{self.target.family}-{name}-s{self.seed}-{digest(untrained)[:8]}"
 
 
 @dataclass(frozen=True)
@@ -151,18 +188,30 @@ class RunFolder:
     def cell(self, cell: Cell) -> Path:
         return self.root / "cells" / cell.folder_name
 
+    def data(self, cell: Cell) -> Path:
+        """Where the cell's pairs and what is measured on them lie: its own folder, or one that its trainings share."""
+        return self.root / ("cells" if cell.training_name is None else "data") / cell.data_name
+
+    def probes(self, cell: Cell) -> Path:
+        spec = {"policy": cell.policy, "seed": cell.seed, "prompts": cell.prompts}
+        return self.root / "probes" / f"{cell.target.family}-s{cell.seed}-{digest(spec)[:8]}"
+
     @property
     def results(self) -> Path:
         return self.root / "results.json"
 
 
 def grid(study: StudyFile) -> list[Cell]:
-    """All cells in the page's order: by world, target and seed, `sft` first, then the recipes as listed."""
+    """All cells in the page's order: by world, target and seed, `sft` first, then the recipes as listed, each with its
+    repairs after it and in each training."""
+    trainings = tuple(study.trainings) or (None,)
     return [
-        Cell(study, target, recipe, seed, world)
+        Cell(study, target, recipe, seed, world, training, repair)
         for world in study.world_names()
         for target in study.targets
         if not target.worlds or world in target.worlds
         for seed in study.seeds
         for recipe in (SFT, *study.recipes)
+        for repair in (None, *(name for name, how in study.repairs.items() if recipe in how.of))
+        for training in ((None,) if recipe == SFT else trainings)
     ]

@@ -26,7 +26,7 @@ def collect(study: StudyFile, run: RunFolder, failed: dict[str, str]) -> Results
         if (folder / "attack" / "attack.json").is_file():
             cells.append(cell_result(cell, run))
         else:
-            missing[cell.label] = _why(folder)
+            missing[cell.label] = _why(run.data(cell))
     return parse_results(
         {
             "schema": SCHEMA,
@@ -46,7 +46,7 @@ def _left_out(study: StudyFile, run: RunFolder) -> dict[str, Any]:
     for reference in {study.prompts, *study.attacks.harmful.values(), *study.attacks.benign.values()}:
         found[f"rows of {reference}"] = prompts_left_out(reference)
     for cell in grid(study):
-        if cell.recipe == SFT:
+        if cell.recipe == SFT or cell.repair is not None:
             continue
         folders = [(draw.role_free_name, run.samples(draw)) for _, draw, _ in cell.draws()]
         if cell.human is not None:
@@ -72,7 +72,7 @@ def _why(folder: Path) -> str:
 
 def cell_result(cell: Cell, run: RunFolder) -> dict[str, Any]:
     """One cell of results.json; docs/results.md documents every field."""
-    folder = run.cell(cell)
+    folder, data = run.cell(cell), run.data(cell)
     attacked = read_json(folder / "attack" / "attack.json")
     general = _maybe(folder / "general" / "general.json") or {"scores": [], "settings": {}}
     world = None
@@ -82,16 +82,17 @@ def cell_result(cell: Cell, run: RunFolder) -> dict[str, Any]:
         "id": cell.folder_name,
         "family": cell.target.family,
         "target": cell.policy,
-        "recipe": cell.recipe,
+        "recipe": cell.name,
         "seed": cell.seed,
         "world": world,
         "provenance": _provenance(cell, run),
-        "pairs": _pairs(folder),
+        "pairs": None if cell.recipe == SFT else _pairs(data),
         "asr": attacked["asr"],
         "over_refusal": attacked["over_refusal"],
         "general": general["scores"],
         "general_settings": general["settings"],
-        "separability": (_maybe(folder / "audit" / "audit.json") or {}).get("separability", []),
+        "separability": (_maybe(data / "audit" / "audit.json") or {}).get("separability", []),
+        "safety_influence": _influence(data),
         "training": _training(folder),
         "examples": attacked["examples"],
         "notes": attacked["notes"],
@@ -106,6 +107,11 @@ def _maybe(path: Path) -> Any:
 def _pairs(folder: Path) -> dict[str, Any] | None:
     about = _maybe(folder / "pairs" / "pairs.json")
     return None if about is None else {**about["counts"], "warnings": about["warnings"]}
+
+
+def _influence(data: Path) -> dict[str, Any] | None:
+    found = _maybe(data / "influence" / "influence.json")
+    return None if found is None else {k: found["influence"][k] for k in ("cosine", "low", "high", "probes")}
 
 
 def _training(folder: Path) -> dict[str, Any] | None:
@@ -126,7 +132,9 @@ def _training(folder: Path) -> dict[str, Any] | None:
         {key: line.get(key) for key in ("step", "loss", "reward_accuracy", "reward_margin")}
         for line in log["log"]
     ]
-    return {**{key: log[key] for key in kept}, "log": lines}
+    margin = _maybe(folder / "margin" / "margin.json")
+    measured = {} if margin is None else {"refusal_margin": margin}
+    return {**{key: log[key] for key in kept}, "log": lines, **measured}
 
 
 def _provenance(cell: Cell, run: RunFolder) -> dict[str, Any]:
@@ -140,14 +148,25 @@ def _provenance(cell: Cell, run: RunFolder) -> dict[str, Any]:
     }
     if cell.recipe == SFT:
         return where
+    data = run.data(cell)
+    place = data.relative_to(run.root).as_posix()
     where |= {
-        "pairs": f"cells/{cell.folder_name}/pairs",
-        "pairs_digest": manifest_digest(folder / "pairs"),
-        "audit": f"cells/{cell.folder_name}/audit/audit.json",
-        "audit_page": f"cells/{cell.folder_name}/audit/index.html",
+        "recipe": cell.recipe,
+        "repair": cell.repair,
+        "training": cell.training_name,
+        "pairs": f"{place}/pairs",
+        "pairs_digest": manifest_digest(data / "pairs"),
+    }
+    if cell.study.audit is not None:
+        where |= {"audit": f"{place}/audit/audit.json", "audit_page": f"{place}/audit/index.html"}
+    if cell.study.influence is not None:
+        where |= {"influence": f"{place}/influence/influence.json"}
+        if cell.study.influence.pilot is not None:
+            where["pilot"] = f"cells/{cell.folder_name}/pilot/pilot.json"
+    where |= {
         "trained_policy": f"cells/{cell.folder_name}/policy",
         "policy_digest": manifest_digest(folder / "policy"),
-        "command": f"backfire train dpo {cell.policy} cells/{cell.folder_name}/pairs --out NEW",
+        "command": f"backfire train dpo {cell.policy} {place}/pairs --out NEW",
         "responders": [
             {"role": role, "responder": draw.role_free_name, "n": n, "decoding": draw.decoding.as_dict()}
             for role, draw, n in cell.draws()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,19 @@ def identity_of(reference: str) -> str:
     from backfire.models.opening import reference_digest
 
     return reference_digest(reference)
+
+
+def open_judge(name: str, world: str | None) -> Any:
+    """A judge by its name; `exact` needs the world whose prompts it reads."""
+    from backfire.judges import ExactJudge, PhraseJudge
+    from backfire.organisms import catalog
+
+    return ExactJudge(catalog.open_world(world or catalog.SHIPPED)) if name == "exact" else PhraseJudge()
+
+
+def judge_of(judges: Sequence[str], world: str | None) -> str:
+    """Which judge reads decisions before training: the exact one where the study uses it on organisms, else phrases."""
+    return "exact" if world is not None and "exact" in judges else "phrases"
 
 
 def tasks_identity(tasks: Path | list[str], data: Path | None) -> str:

@@ -116,8 +116,65 @@ class AuditSettings(_Part):
     """Audit a random sample of so many pairs."""
 
 
+class PilotSettings(_Part):
+    """A few steps of training, with the margin of the refusal probes before and after."""
+
+    steps: int = Field(default=8, ge=1)
+    """Steps of DPO at the cell's own learning rate, without warm-up."""
+
+
+class InfluenceSettings(_Part):
+    """First-order safety influence of every cell's pairs, and the refusal margin before and after training."""
+
+    harmful: str
+    """Prompts that probes are drawn for: a file or `organism:prompts/NAME`, in neither training nor attacks."""
+    benign: str | None = None
+    """Prompts that deserve an answer, for the influence on needless refusals."""
+    parameters: str = "auto"
+    """The parameters whose gradients are compared: `all`, `lora`, `auto` or a regular expression of names."""
+    pairs: int = Field(default=1000, ge=30)
+    """The cosine is measured on a random sample of so many pairs; every pair gets a value of its own in any case."""
+    pilot: PilotSettings | None = None
+    """Left out: no pilot."""
+
+
+class RepairSettings(_Part):
+    """A repaired data set beside each of some recipes: cells named `recipe~repair`. See `backfire.repairing.repair`."""
+
+    of: tuple[str, ...] = Field(min_length=1)
+    """Recipes of the study whose pairs are repaired."""
+    method: Literal["filter", "balance", "restyle", "mix", "auto"]
+    """What is done to them."""
+    by: Literal["influence", "ease"] = "influence"
+    """What `filter` ranks pairs by."""
+    keep: float | None = Field(default=None, gt=0, le=1)
+    """Share of the pairs that `filter` keeps."""
+    above: float | None = None
+    """Or: `filter` keeps pairs above this value."""
+    control: bool = False
+    """`filter`: keep pairs drawn at random instead, matched in number, kind and decisions."""
+    self_pairs: str | None = None
+    """For `mix` and `auto`: the recipe of the study, such as self+rm, whose pairs are added."""
+    share: float | None = Field(default=None, gt=0, lt=1)
+    """Share of added pairs in the result of `mix`."""
+    grow: bool = False
+    """`mix` and `auto`: add pairs and take none away."""
+    target: float = 0.0
+    """Of `auto`: the mean influence that is to be exceeded."""
+    mode: Literal["auto", "rewrite", "resample"] = "auto"
+    """How `restyle` makes responses."""
+    tries: int = Field(default=8, ge=1)
+    """Responses that `restyle` draws for each one."""
+    when_changed: Literal["keep", "drop"] = "keep"
+    """`restyle`: what becomes of a pair of which no rewriting kept its decision."""
+
+    def asked(self) -> dict[str, Any]:
+        """What decides the repaired pairs, beside those that are repaired."""
+        return self.model_dump(mode="json", exclude={"of"})
+
+
 class StudyFile(_Part):
-    """A whole study: targets x recipes x seeds (x worlds, for organisms)."""
+    """A whole study: targets x recipes (and repairs) x trainings x seeds (x worlds, for organisms)."""
 
     name: Name
     """What the page is called."""
@@ -143,9 +200,17 @@ class StudyFile(_Part):
     """For every responder without its own."""
     truncated: Literal["keep", "drop"] = "keep"
     """Whether responses cut at max_new_tokens may enter a pair."""
-    audit: AuditSettings = AuditSettings()
+    audit: AuditSettings | None = AuditSettings()
+    """null: pairs are not audited."""
+    influence: InfluenceSettings | None = None
+    """Left out: influence is not measured."""
+    repairs: dict[Name, RepairSettings] = Field(default_factory=dict)
+    """Repair name -> what is done to which recipes' pairs."""
     training: dict[str, Any] = Field(default_factory=dict)
     """Settings of DPO, see `training.DPOSettings`; `seed` comes from `seeds`."""
+    trainings: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+    """Name -> settings that replace those of `training`: every recipe is trained in each of these ways, on the same
+    pairs, as a cell named `recipe@name`. Left out: once, by `training` alone."""
     attacks: AttackSettings
     general: GeneralSettings | None = None
     workers: int = Field(default=1, ge=1)
@@ -155,14 +220,16 @@ class StudyFile(_Part):
 
     @model_validator(mode="after")
     def _fits(self) -> StudyFile:
-        DPOSettings.of(**self.training)
-        if "seed" in self.training:
-            raise ValueError("training.seed: leave it out and list `seeds`")
+        for changes in (self.training, *self.trainings.values()):
+            DPOSettings.of(**{**self.training, **changes})
+            if "seed" in changes:
+                raise ValueError("training.seed: leave it out and list `seeds`")
         recipes = self.recipe_table()
         for name in self.recipes:
             recipe = find_recipe(name, recipes)
             if recipe.needs_scores and self.reward_model is None:
                 raise ValueError(f"recipe {name} picks by score: name a reward_model")
+        self._repairs_fit()
         for values, what in ((self.recipes, "recipe"), (self.seeds, "seed"), (self.worlds, "world")):
             if len(set(values)) < len(values):
                 raise ValueError(f"a {what} is listed twice: {values}")
@@ -180,6 +247,19 @@ class StudyFile(_Part):
         if "exact" in self.attacks.judges and not self.attacks_organisms():
             raise ValueError("judge exact reads only organisms' prompts: use judges: [phrases]")
         return self
+
+    def _repairs_fit(self) -> None:
+        for name, repair in self.repairs.items():
+            asked = (*repair.of, *([repair.self_pairs] if repair.self_pairs else []))
+            if strange := set(asked) - set(self.recipes):
+                raise ValueError(f"repair {name} names {min(strange)}, which `recipes` does not list")
+            ranked = repair.method == "auto" or (repair.method == "filter" and repair.by == "influence")
+            if ranked and self.influence is None:
+                raise ValueError(f"repair {name} goes by influence: give `influence` its probe prompts")
+
+    def training_of(self, name: str | None) -> dict[str, Any]:
+        """The settings of one of the trainings; None is `training` alone."""
+        return self.training if name is None else {**self.training, **self.trainings[name]}
 
     def recipe_table(self) -> dict[str, Recipe]:
         return load_recipes(self.recipes_file)

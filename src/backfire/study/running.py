@@ -113,7 +113,7 @@ def alone(folder: Path) -> Iterator[None]:
             raise StudyError(
                 f"another run works in {folder}: wait for it, end it, or choose another --out"
             ) from error
-        for aside in [*folder.glob("*/.*.*"), *folder.glob("cells/*/.*.*")]:
+        for aside in [*folder.glob("*/.*.*"), *folder.glob("cells/*/.*.*"), *folder.glob("data/*/.*.*")]:
             if aside.is_dir() and aside.suffix[1:].isdecimal():
                 shutil.rmtree(aside, ignore_errors=True)
         yield

@@ -9,13 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from backfire.errors import StudyError
 from backfire.records import Prompt, Response
-from backfire.report.audit_answer import SCHEMA as AUDIT_SCHEMA
-from backfire.report.audit_answer import PerPair
-from backfire.store import Ledger, read_json, write_json
+from backfire.store import Ledger, write_json
+from backfire.study.artifacts import pairs_built, stored_responses, trained_policy
 from backfire.study.cells import SFT, Cell, Draw, RunFolder
-from backfire.study.inputs import identity_of, open_human, open_prompts, tasks_identity
+from backfire.study.inputs import identity_of, open_human, open_judge, open_prompts, tasks_identity
+from backfire.study.measuring import audit_stage, influence_stage, margin_stage, pilot_stage, probes_stage
+from backfire.study.mending import repair_stage
 from backfire.study.plan import GeneralSettings, in_world
 from backfire.study.stage import Configuration, Stage, manifest_digest, read_stage
 
@@ -101,19 +101,6 @@ def score_stage(run: RunFolder, cell: Cell, draw: Draw | None) -> Stage:
     return Stage(f"score {folder.name}", folder, [before], configuration, make)
 
 
-def stored_responses(ledger: Ledger, folder: Path) -> list[Response]:
-    """The responses that a sample or human artifact lists, in its order."""
-    listed = read_stage(folder)
-    ids = listed.get("responses", [*listed.get("chosen", ()), *listed.get("rejected", ())])
-    found = ledger.responses(ids)
-    if lost := sum(i not in found for i in ids):
-        raise StudyError(
-            f"{ledger.path} lacks {lost} of the {len(ids)} responses that {folder} lists: was the ledger moved or "
-            f"replaced? Put it back, or remove {folder.parent} so that they are drawn again"
-        )
-    return [found[i] for i in ids]
-
-
 def pair_stage(run: RunFolder, cell: Cell) -> Stage:
     """Build the recipe's pairs from stored responses and scores."""
     recipe = cell.study.recipe_table()[cell.recipe]
@@ -162,63 +149,12 @@ def pair_stage(run: RunFolder, cell: Cell) -> Stage:
 
     needs = [f"sample {draw.slug}" for _, draw, _ in draws] + [f"score {f.name}" for f in scored]
     needs += [f"human {run.human(cell).name}"] if with_human else []
-    folder = run.cell(cell) / "pairs"
-    return Stage(f"pair {cell.folder_name}", folder, needs, configuration, make)
-
-
-def pairs_built(run: RunFolder, cell: Cell) -> int:
-    """How many pairs the cell has; a cell without any is neither audited nor trained."""
-    about = run.cell(cell) / "pairs" / "pairs.json"
-    return int(read_json(about)["counts"]["built"]) if about.is_file() else 0
-
-
-def audit_stage(run: RunFolder, cell: Cell) -> Stage:
-    """Say what the label of the cell's pairs encodes, before anything is trained on it."""
-    pairs = run.cell(cell) / "pairs"
-    settings = cell.study.audit
-    exact = cell.world is not None and "exact" in cell.study.attacks.judges
-
-    def make(aside: Path) -> dict[str, Any] | None:
-        if not pairs_built(run, cell):
-            return {"skipped": "no pairs"}
-        from backfire.auditing import audit
-        from backfire.report import write_audit, write_audit_page
-
-        report = audit(
-            pairs,
-            policy=cell.policy if settings.hidden else None,
-            policy_pairs=settings.policy_pairs,
-            judge=open_judge("exact", cell.world) if exact else None,
-            controls=settings.controls,
-            max_pairs=settings.max_pairs,
-            per_pair=aside / "pairs.parquet",
-            seed=cell.seed,
-        )
-        told = {"dataset": f"cells/{cell.folder_name}/pairs", "per_pair": _beside(report.per_pair)}
-        report = report.model_copy(update=told)
-        write_audit(aside / "audit.json", report)
-        write_audit_page(report, aside / "index.html")
-        return None
-
-    def configuration() -> Configuration:
-        inputs = [manifest_digest(pairs), identity_of(cell.policy)]
-        about = {"settings": settings.model_dump(), "exact": exact, "schema": AUDIT_SCHEMA}
-        return {"stage": "audit", "seed": cell.seed, **about, "inputs": inputs}
-
-    folder = run.cell(cell) / "audit"
-    return Stage(f"audit {cell.folder_name}", folder, [f"pair {cell.folder_name}"], configuration, make)
-
-
-def _beside(found: PerPair | None) -> PerPair | None:
-    """The column's file as its reader finds it: beside the answer."""
-    if found is None or found.file is None:
-        return found
-    return found.model_copy(update={"file": Path(found.file).name})
+    return Stage(f"pair {cell.data_name}", run.data(cell) / "pairs", needs, configuration, make)
 
 
 def train_stage(run: RunFolder, cell: Cell) -> Stage:
     """DPO on the cell's pairs, from the target's SFT checkpoint."""
-    pairs = run.cell(cell) / "pairs"
+    pairs = run.data(cell) / "pairs"
 
     def make(aside: Path) -> dict[str, Any]:
         if not pairs_built(run, cell):
@@ -226,24 +162,16 @@ def train_stage(run: RunFolder, cell: Cell) -> Stage:
         from backfire.models.opening import resolve
         from backfire.training import DPOSettings, train_dpo
 
-        settings = DPOSettings.of(seed=cell.seed, **cell.study.training)
+        settings = DPOSettings.of(seed=cell.seed, **cell.training)
         log = train_dpo(resolve(cell.policy), pairs, aside, settings)
         return {"started_from": cell.policy, "steps": log.steps, "final_loss": log.final_loss}
 
     def configuration() -> Configuration:
         inputs = [manifest_digest(pairs), identity_of(cell.policy)]
-        return {"stage": "train", "seed": cell.seed, "settings": cell.study.training, "inputs": inputs}
+        return {"stage": "train", "seed": cell.seed, "settings": cell.training, "inputs": inputs}
 
     folder = run.cell(cell) / "policy"
-    return Stage(f"train {cell.folder_name}", folder, [f"pair {cell.folder_name}"], configuration, make)
-
-
-def trained_policy(run: RunFolder, cell: Cell) -> str | None:
-    """What the cell's tests open: the SFT checkpoint itself, or what was trained; None where nothing was."""
-    if cell.recipe == SFT:
-        return cell.policy
-    policy = run.cell(cell) / "policy"
-    return str(policy) if (policy / "training.json").is_file() else None
+    return Stage(f"train {cell.folder_name}", folder, [f"pair {cell.data_name}"], configuration, make)
 
 
 def attack_stage(run: RunFolder, cell: Cell) -> Stage:
@@ -343,14 +271,6 @@ def _tasks(settings: GeneralSettings, world: str | None) -> tuple[Path | list[st
     return names, None
 
 
-def open_judge(name: str, world: str | None) -> Any:
-    """A judge by its name; `exact` needs the world whose prompts it reads."""
-    from backfire.judges import ExactJudge, PhraseJudge
-    from backfire.organisms import catalog
-
-    return ExactJudge(catalog.open_world(world or catalog.SHIPPED)) if name == "exact" else PhraseJudge()
-
-
 def _after_training(cell: Cell) -> list[str]:
     return [] if cell.recipe == SFT else [f"train {cell.folder_name}"]
 
@@ -369,7 +289,8 @@ def stages_of(run: RunFolder, cells: list[Cell]) -> list[Stage]:
         stages.setdefault(stage.name, stage)
 
     trained = [cell for cell in cells if cell.recipe != SFT]
-    for cell in trained:
+    plain = [cell for cell in trained if cell.repair is None]
+    for cell in plain:
         roles = set(cell.study.recipe_table()[cell.recipe].roles)
         for role, draw, _ in cell.draws():
             if role in roles:
@@ -377,20 +298,42 @@ def stages_of(run: RunFolder, cells: list[Cell]) -> list[Stage]:
         if cell.human is not None:
             add(human_stage(run, cell))
     for cell in trained:
-        recipe = cell.study.recipe_table()[cell.recipe]
-        if recipe.needs_scores:
+        if _scored(cell):
+            recipe = cell.study.recipe_table()[cell.recipe]
             for role, draw, _ in cell.draws():
                 if role in recipe.roles:
                     add(score_stage(run, cell, draw))
             if cell.human is not None and {"human-chosen", "human-rejected"} & set(recipe.roles):
                 add(score_stage(run, cell, None))
-    for cell in trained:
-        add(pair_stage(run, cell))
     for cell in cells:
+        if cell.study.influence is not None:
+            add(probes_stage(run, cell))
+    for cell in plain:
+        add(pair_stage(run, cell))
+        if cell.study.influence is not None:
+            add(influence_stage(run, cell))
+    for cell in cells:
+        if cell.repair is not None:
+            add(repair_stage(run, cell))
+            if cell.study.influence is not None:
+                add(influence_stage(run, cell))
         if cell.recipe != SFT:
-            add(audit_stage(run, cell))
+            if cell.study.audit is not None:
+                add(audit_stage(run, cell))
+            if cell.study.influence is not None and cell.study.influence.pilot is not None:
+                add(pilot_stage(run, cell))
             add(train_stage(run, cell))
         add(attack_stage(run, cell))
+        if cell.study.influence is not None and cell.recipe != SFT:
+            add(margin_stage(run, cell))
         if cell.study.general is not None:
             add(general_stage(run, cell))
     return list(stages.values())
+
+
+def _scored(cell: Cell) -> bool:
+    """Whether the cell's responses are scored: its recipe picks by score, or its repair pairs them anew by score."""
+    if cell.study.reward_model is None:
+        return False
+    repaired = cell.repair is not None and cell.study.repairs[cell.repair].method == "balance"
+    return repaired or cell.study.recipe_table()[cell.recipe].needs_scores
