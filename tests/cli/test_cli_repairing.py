@@ -10,10 +10,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "repair"))
-from repair_pairs import pair
-
 from backfire.cli import app
 from backfire.pairs import Built, find_recipe, read_pairs, write_pairs
+from repairing.repair_pairs import pair
 
 
 def run(*arguments: object, code: int = 0) -> Result:

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from repair_pairs import pair, response, sources_of
-
 from backfire.errors import InputError
 from backfire.repairing import balance_pairs, match_ends
+from repairing.repair_pairs import pair, response, sources_of
 
 PROMPT = st.tuples(
     st.sampled_from(

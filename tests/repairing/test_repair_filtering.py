@@ -12,12 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from repair_pairs import pair
-
 from backfire.errors import InputError
 from backfire.judges import PhraseJudge
 from backfire.repairing import filter_pairs, matched_at_random
 from backfire.repairing.strata import decisions_of, divide
+from repairing.repair_pairs import pair
 
 ROWS = st.lists(
     st.tuples(

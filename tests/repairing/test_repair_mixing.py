@@ -12,11 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from repair_pairs import pair
-
 from backfire.errors import InputError
 from backfire.repairing import choose_share, filter_pairs, mix_pairs
 from backfire.repairing.choosing import clustered_mean
+from repairing.repair_pairs import pair
 
 
 @given(st.integers(1, 40), st.integers(0, 40), st.floats(0, 1), st.integers(0, 2))

@@ -12,13 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from repair_pairs import pair, response, sources_of
-
 from backfire.errors import InputError
 from backfire.pairs import Built, Pair, find_recipe, read_pairs, write_pairs
 from backfire.records import Score
 from backfire.repairing import repair
 from backfire.store import Ledger
+from repairing.repair_pairs import pair, response, sources_of
 
 COUNT = 60
 
