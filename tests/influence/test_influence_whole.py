@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -105,3 +108,30 @@ def test_shards_keep_groups_whole() -> None:
     kept = _whole_groups(groups, 31, seed=0)
     assert len(kept) == 30
     assert len(set(groups[kept])) == 10
+
+
+def test_from_a_file_of_pairs_and_a_file_of_given_probes(tmp_path: Path) -> None:
+    import backfire as bf
+
+    data = tmp_path / "pairs.jsonl"
+    rows = [{"prompt": p.text, "chosen": c, "rejected": r} for p, c, r in pairs(40)]
+    known = rows[0]["prompt"]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    given = tmp_path / "given.jsonl"
+    probes = [
+        {"prompt": p.prompt.text, "refusal": p.toward[0], "compliance": p.away[0], "stratum": p.stratum}
+        for p in probe_set(36).probes
+    ]
+    given.write_text("".join(json.dumps(row) + "\n" for row in probes))
+    found = bf.safety_influence(data, policy(), given, pairs=30)
+    assert found.pairs == 30
+    assert found.refusal.probes == 36
+    assert found.refusal.sampled == 0
+    assert found.low is not None
+    assert found.low > 0
+    assert found.placebo is None
+    drawn = bf.safety_influence(
+        data, policy(), [*[p.prompt for p in probe_set(3).probes], bf.Prompt.of(known)], judge=None, pairs=30
+    )
+    assert drawn.refusal.asked == 3, "a prompt of the training data is no probe"
+    assert drawn.cosine is None
