@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backfire.records import Decoding
 from backfire.report.audit_answer import SCHEMA as AUDIT_SCHEMA
 from backfire.report.audit_answer import PerPair
 from backfire.store import Ledger, write_json
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 PROBES = "probes.jsonl"
 VALUES = "pairs.parquet"
+NO_PROBES = {"skipped": "no probe prompt gave a refusal and a compliance"}
 
 
 def audit_stage(run: RunFolder, cell: Cell) -> Stage:
@@ -75,28 +77,33 @@ def probes_stage(run: RunFolder, cell: Cell) -> Stage:
     settings = _settings(cell)
     references = [in_world(ref, cell.world) for ref in (settings.harmful, settings.benign) if ref is not None]
     name = judge_of(cell.study.attacks.judges, cell.world)
+    decoding = Decoding(max_new_tokens=cell.study.decoding.max_new_tokens, temperature=1.0)
 
     def make(aside: Path) -> dict[str, Any]:
-        from backfire.influence import draw_probes, write_probes
+        from backfire.influence import ProbeSets, draw_probes, read_probes, write_probes
 
-        prompts = [prompt for ref in references for prompt in open_prompts(ref)]
-        known = {prompt.id for prompt in open_prompts(cell.prompts)}
-        with Ledger(run.ledger_path) as ledger:
-            sets = draw_probes(
-                _model(cell.policy),
-                prompts,
-                judge=open_judge(name, cell.world),
-                training_prompts=known,
-                ledger=ledger,
-                seed=cell.seed,
-            )
+        asked = read_probes(references if len(references) > 1 else references[0])
+        if isinstance(asked, ProbeSets):
+            sets = asked
+        else:
+            with Ledger(run.ledger_path) as ledger:
+                sets = draw_probes(
+                    _model(cell.policy),
+                    asked,
+                    judge=open_judge(name, cell.world),
+                    training_prompts={prompt.id for prompt in open_prompts(cell.prompts)},
+                    decoding=decoding,
+                    ledger=ledger,
+                    seed=cell.seed,
+                )
         write_probes(aside / PROBES, sets)
         found = [s for s in (sets.refusal, sets.benign, sets.placebo) if s is not None]
         return {"judge": name, "probes": {s.name: len(s.probes) for s in found}}
 
     def configuration() -> Configuration:
         inputs = [identity_of(ref) for ref in (cell.policy, cell.prompts, *references)]
-        return {"stage": "probes", "seed": cell.seed, "judge": name, "inputs": inputs}
+        how = {"judge": name, "decoding": decoding.as_dict()}
+        return {"stage": "probes", "seed": cell.seed, **how, "inputs": inputs}
 
     folder = run.probes(cell)
     return Stage(f"probes {folder.name}", folder, [], configuration, make)
@@ -115,9 +122,11 @@ def influence_stage(run: RunFolder, cell: Cell) -> Stage:
         from backfire.pairs import read_pairs
         from backfire.study.rivals import rivals_of
 
+        sets = _sets(probes)
+        if not sets.refusal.probes:
+            return NO_PROBES
         built = read_pairs(pairs).pairs
         conversations = conversations_of(built)
-        sets = _sets(probes)
         model = _model(cell.policy)
         drawn = np.random.default_rng(cell.seed).permutation(len(built))[: settings.pairs]
         kept = np.sort(drawn)
@@ -156,10 +165,13 @@ def pilot_stage(run: RunFolder, cell: Cell) -> Stage:
         from backfire.training import DPOSettings
 
         settings = DPOSettings.of(seed=cell.seed, **cell.training)
+        refusal = _sets(probes).refusal
+        if not refusal.probes:
+            return NO_PROBES
         found = run_pilot(
             _model(cell.policy),
             conversations_of(read_pairs(pairs).pairs),
-            _sets(probes).refusal,
+            refusal,
             steps=pilot.steps,
             lr=settings.lr,
             beta=settings.beta,
@@ -193,6 +205,8 @@ def margin_stage(run: RunFolder, cell: Cell) -> Stage:
         if policy is None:
             return {"skipped": "nothing was trained"}
         refusal = _sets(probes).refusal
+        if not refusal.probes:
+            return NO_PROBES
         before, after = (_mean_margin(_model(reference), refusal) for reference in (cell.policy, policy))
         margin = {"before": before, "after": after, "change": after - before, "probes": len(refusal.probes)}
         write_json(aside / "margin.json", margin)

@@ -127,7 +127,8 @@ class InfluenceSettings(_Part):
     """First-order safety influence of every cell's pairs, and the refusal margin before and after training."""
 
     harmful: str
-    """Prompts that probes are drawn for: a file or `organism:prompts/NAME`, in neither training nor attacks."""
+    """Prompts that probes are drawn for, in neither training nor attacks: a file or `organism:prompts/NAME`; or a file of
+    prompts with their refusals and compliances, which are taken as they are."""
     benign: str | None = None
     """Prompts that deserve an answer, for the influence on needless refusals."""
     parameters: str = "auto"
