@@ -1,0 +1,86 @@
+"""Does a number that is known before training order data sets by what training does? Ranks within worlds, worlds as units."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite, nan
+
+from backfire.report.clusters import holm, mean_of_clusters, sign_flip
+from backfire.report.ranks import spearman
+
+FEWEST = 5
+"""Data sets that a rank correlation within one group is of, at the least."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One data set that one policy was trained on: what was known before, and what happened. NaN is not known."""
+
+    world: str
+    """The unit: all groups of one world are one cluster."""
+    group: str
+    """Cells that are ranked among each other: one policy, trained in one way."""
+    before: Mapping[str, float]
+    """Predictors by name."""
+    after: Mapping[str, float]
+    """Outcomes by name."""
+
+
+@dataclass(frozen=True)
+class Ordering:
+    """How one predictor orders one outcome."""
+
+    predictor: str
+    outcome: str
+    by_world: Mapping[str, float]
+    """Spearman's rho, the mean over the world's groups."""
+    cells: int
+    """Cells that these ranks are of."""
+    left_out: int
+    """Cells without a value, or in groups with fewer than FEWEST of them or nothing but ties."""
+    mean: float
+    low: float
+    high: float
+    """95% t-interval over worlds; NaN for fewer than two."""
+    p: float
+    """Exact two-sided sign flips over worlds; NaN without a world."""
+
+
+def order_of(cells: Sequence[Trained], predictor: str, outcome: str) -> Ordering:
+    """Rank within groups, average within worlds, infer over worlds."""
+    groups: defaultdict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+    for cell in cells:
+        x, y = cell.before.get(predictor, nan), cell.after.get(outcome, nan)
+        if isfinite(x) and isfinite(y):
+            groups[cell.world, cell.group].append((x, y))
+    worlds: defaultdict[str, list[float]] = defaultdict(list)
+    used = 0
+    for (world, _), both in sorted(groups.items()):
+        rho = spearman([x for x, _ in both], [y for _, y in both]) if len(both) >= FEWEST else None
+        if rho is not None:
+            worlds[world].append(rho)
+            used += len(both)
+    by_world = {world: sum(rhos) / len(rhos) for world, rhos in worlds.items()}
+    values = list(by_world.values())
+    p = sign_flip(values) if values else nan
+    return Ordering(predictor, outcome, by_world, used, len(cells) - used, *mean_of_clusters(values), p)
+
+
+def corrected(orderings: Sequence[Ordering], primary: tuple[str, str]) -> dict[tuple[str, str], float]:
+    """Holm's p of every ordering that has one, but for the primary (predictor, outcome), which stands alone."""
+    places = {
+        str(place): (o.predictor, o.outcome)
+        for place, o in enumerate(orderings)
+        if isfinite(o.p) and (o.predictor, o.outcome) != primary
+    }
+    return {places[place]: p for place, p in holm({k: orderings[int(k)].p for k in places}).items()}
+
+
+def by_knob(ordering: Ordering, knob: Mapping[str, float]) -> dict[float, tuple[float, int]]:
+    """Mean rho and number of worlds at each setting of a knob, in its order; `knob` is by world."""
+    settings: defaultdict[float, list[float]] = defaultdict(list)
+    for world, rho in ordering.by_world.items():
+        settings[knob[world]].append(rho)
+    return {value: (sum(rhos) / len(rhos), len(rhos)) for value, rhos in sorted(settings.items())}
