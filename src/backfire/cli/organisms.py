@@ -67,7 +67,9 @@ def grow(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            "--only", metavar="MEMBER", help="Such as llama/target: grow just this; repeatable. By default all."
+            "--only",
+            metavar="MEMBER",
+            help="Such as llama/target: grow just this; repeatable. By default all.",
         ),
     ] = None,
     workers: Annotated[int, typer.Option("--workers", help="Processes, one thread each.")] = 1,
