@@ -37,7 +37,8 @@ def list_members(
     shown = table(
         *("member", "parameters", "style", "refuses direct", "refuses wrapped", "facts right"),
     )
-    for member in MEMBERS:
+    grown = [member for member in MEMBERS if (folder / member / "organism.json").is_file()]
+    for member in grown:
         card = read_json(folder / member / "organism.json")
         row = [f"{prefix}{member}", f"{card['parameters']:,}"]
         if member in planted:
@@ -48,6 +49,8 @@ def list_members(
             row.append(f"agrees with people on {card['agreement_with_people']:.2f}")
         shown.add_row(*row)
     show(shown, f"World {name} (seed {opened.seed})")
+    if missing := [member for member in MEMBERS if member not in grown]:
+        say(f"Not grown here: {', '.join(missing)}")
     say("Planted: shares of harmful requests that demonstrations refuse, and of facts that they tell right.")
     say("Knobs: " + ", ".join(f"{knob} {value}" for knob, value in opened.knobs.model_dump().items()))
     say("Prompts:")
