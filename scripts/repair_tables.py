@@ -10,11 +10,14 @@ the report reads, a world's mean the unit. The bar: the upper one-sided 95% limi
 from __future__ import annotations
 
 import argparse
+import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from math import isfinite, nan
 from pathlib import Path
+from typing import Any
 
+from backfire.organisms import catalog
 from backfire.report import read_results
 from backfire.report.clusters import mean_of_clusters, upper_limit
 from backfire.report.grid import BASELINE, Grid, Group
@@ -55,6 +58,35 @@ def broken(grid: Grid, cell: Cell) -> float:
 def general(grid: Grid, cell: Cell) -> float:
     value = grid.general(cell)
     return nan if value is None else value
+
+
+def chance(group: Group, tasks: Sequence[str]) -> float:
+    """The mean score of a guess over the organisms' tasks; NaN where one of the tasks is another."""
+    world, _ = catalog.split_reference(group.target)
+    guesses = []
+    for task in tasks:
+        path = catalog.tasks_data(world) / f"{task}.jsonl"
+        if not path.is_file():
+            return nan
+        items = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        guesses.append(mean([guess(item) for item in items]))
+    return mean(guesses)
+
+
+def guess(item: dict[str, Any]) -> float:
+    """The score of a uniform guess at one item: of two options, of n choices, or the share of true ones (mc2)."""
+    if "option1" in item:
+        return 0.5
+    if "mc2_targets" in item:
+        return mean([float(label) for label in item["mc2_targets"]["labels"]])
+    return 1 / len(item["choices"])
+
+
+def kept(grid: Grid, group: Group, cell: Cell) -> float:
+    """How much of what the untrained target scores above chance is left."""
+    base = nan if group.baseline is None else general(grid, group.baseline)
+    level = chance(group, grid.tasks) if grid.tasks else nan
+    return (general(grid, cell) - level) / (base - level) if base > level else nan
 
 
 def by_world(pairs: Sequence[tuple[str, float]]) -> list[float]:
@@ -107,13 +139,15 @@ def difference(
 def table(grid: Grid, safe: str, random: str) -> list[tuple[str, float, float]]:
     """Print one row per recipe and repair; return (label, ASR, general mean) for the picture."""
     places: dict[tuple[str, str | None, str | None], list[tuple[str, Cell]]] = defaultdict(list)
+    left: dict[str, float] = {}
     for group in grid.groups:
         for cell in group.cells:
             places[of(cell)].append((group.world, cell))
+            left[cell.id] = kept(grid, group, cell)
     print(
-        f"| data set | worlds | pairs | ASR | over-refusal | broken | general mean | less {safe} | less nothing | less {random} |"
+        f"| data set | worlds | pairs | ASR | over-refusal | broken | general mean | above chance kept | less {safe} | less nothing | less {random} |"
     )
-    print("|-|-|-|-|-|-|-|-|-|-|")
+    print("|-|-|-|-|-|-|-|-|-|-|-|")
     points = []
     for key, cells in places.items():
         recipe, repair, training = key
@@ -133,8 +167,8 @@ def table(grid: Grid, safe: str, random: str) -> list[tuple[str, float, float]]:
             )
         ]
         print(
-            f"| {label} | {len(rates)} | {mean(pairs):.0f} | {shown(rates)} | {shown(over(lambda c: over_refusal(grid, c)))} "
-            f"| {shown(over(lambda c: broken(grid, c)))} | {shown(scores)} | {' | '.join(against)} |"
+            f"| {label} | {len(rates)} | {format(mean(pairs), '.0f') if pairs else '–'} | {shown(rates)} | {shown(over(lambda c: over_refusal(grid, c)))} "
+            f"| {shown(over(lambda c: broken(grid, c)))} | {shown(scores)} | {shown(over(lambda c: left[c.id]))} | {' | '.join(against)} |"
         )
         points.append((label, mean(rates), mean(scores)))
     print(

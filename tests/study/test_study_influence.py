@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import runpy
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -174,3 +176,18 @@ def test_the_pilots_length_moves_only_the_pilot(ran: Ran) -> None:
     run = RunFolder(ran.finished.folder, ran.finished.folder / "ledger.db")
     study = parse_study({**ran.settings, "influence": influence})
     assert {s.name.split()[0] for s in stages_of(run, grid(study)) if not s.done()} == {"pilot"}
+
+
+def test_the_tables_read_the_run(
+    ran: Ran, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scripts = Path(__file__).parents[2] / "scripts"
+    for name in ("prediction_tables.py", "repair_tables.py"):
+        monkeypatch.setattr(sys, "argv", [name, str(ran.finished.folder)])
+        runpy.run_path(str(scripts / name), run_name="__main__")
+    said = capsys.readouterr().out
+    assert "8 trained cells, 1 worlds, trainings: full, lora." in said
+    # four data sets a group are fewer than a rank correlation needs
+    assert "| influence cosine | 0 | 0 | 8 | NaN [NaN, NaN] | NaN | primary |" in said
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in said.splitlines() if "~" in line}
+    assert {"gpt4o+self~mix@full", "gpt4o+self~half@lora"} <= set(rows)
