@@ -113,7 +113,7 @@ def measure(run: Path, cell: dict[str, Any], model: Any, probes: Any, judge: Any
         "pilot: refusal change": pilot.refusal_change,
         "bag-of-words cosine": answer.wording,
         "separability, words": None if words is None else words["pointwise"]["auroc"],
-        "separability, words, decision-matched": (matched.get("pointwise") or {}).get("auroc"),
+        "separability, words, decision-matched": matched.get("auroc"),
         "length gap": float(lengths.mean() / lengths.std()) if lengths.std() else 0.0,
         "LossDiff": float(np.nanmean(likely[0] - likely[1])),
         "decision contrast": float(np.nanmean(refuses[:, 0] - refuses[:, 1])) if len(refuses) else None,

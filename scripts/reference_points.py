@@ -2,8 +2,8 @@
 
     python scripts/reference_points.py DATA [NAME=PAIRS ...]
 
-DATA has the layout of the folder that BACKFIRE_DATA names. PAIRS is a folder of pairs that a study or `backfire pairs
-build` wrote, such as "tiny model's own samples, ranked by a reward model=runs/demo/pairs/self+rm".
+DATA has the layout of the folder that BACKFIRE_DATA names. PAIRS is a folder of pairs that a study or `backfire pair`
+wrote, such as "tiny model's own samples, ranked by a reward model=runs/demo/pairs/self+rm".
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from synthetic_pairs import rows, sentence
 
 from backfire.auditing import audit
 from backfire.errors import InputError
+from backfire.influence import PilotSettings
 from backfire.influence.probes import Probe, ProbeSet, ProbeSets, write_probes
 from backfire.judges import PhraseJudge
 from backfire.models import LocalModel, open_model
@@ -58,7 +59,10 @@ def column(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def taught(llama: LocalModel, probes: ProbeSets, column: Path) -> AuditReport:
-    return audit(refusing(), policy=llama, policy_pairs=40, probe_prompts=probes, per_pair=column)
+    pilot = PilotSettings(3, lr=3e-3, batch_size=16)
+    return audit(
+        refusing(), policy=llama, policy_pairs=40, probe_prompts=probes, pilot=pilot, per_pair=column
+    )
 
 
 def test_data_that_refuse_are_predicted_to_move_refusals_up(taught: AuditReport, llama: LocalModel) -> None:
@@ -71,6 +75,19 @@ def test_data_that_refuse_are_predicted_to_move_refusals_up(taught: AuditReport,
     assert any("to move refusals up: cosine" in reason for reason in taught.conclusion.reasons)
     assert parse_audit(taught.as_dict()).safety_influence == found
     assert taught.settings["probe_prompts"] == ["ProbeSets"]
+
+
+def test_a_pilot_on_data_that_refuse_moves_the_margin_up(taught: AuditReport) -> None:
+    assert taught.safety_influence is not None
+    found = taught.safety_influence.pilot
+    assert found is not None
+    assert (found.steps, found.pairs, len(found.margins)) == (3, 40, 4)
+    assert found.margin_change is not None
+    assert found.margin_change.low > 0
+    assert found.margin_change.value == pytest.approx(found.margins[-1] - found.margins[0])
+    assert found.scored + found.unscored == PROBES
+    assert any(reason.startswith("A pilot of 3 steps (40 pairs") for reason in taught.conclusion.reasons)
+    assert taught.settings["pilot"] == {"steps": 3, "lr": 3e-3, "beta": 0.1, "batch_size": 16}
 
 
 def test_reversed_labels_turn_the_prediction_round(
@@ -132,6 +149,10 @@ def test_no_probe_at_all_is_undetermined_and_the_audit_goes_on(llama: LocalModel
 
 
 def test_what_cannot_be_probed_is_said(llama: LocalModel, probes: ProbeSets, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a pilot is seen on probes"):
+        audit(refusing(), policy=llama, pilot=4)
+    with pytest.raises(InputError, match="a pilot of steps 0"):
+        PilotSettings(0)
     with pytest.raises(InputError, match="name it as policy"):
         audit(refusing(), probe_prompts=probes)
     stored = write_probes(tmp_path / "probes.jsonl", probes)

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 import backfire.auditing
 import backfire.report
 from backfire.cli import app
+from backfire.influence import PilotSettings
 from backfire.report import AuditReport, parse_audit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "report"))
@@ -98,7 +99,9 @@ def test_a_policy_is_opened_and_passed_on(called: dict[str, Any], tiny_llama: Pa
 def test_probe_prompts_are_passed_on(called: dict[str, Any], tiny_llama: Path, tmp_path: Path) -> None:
     probes = ["--probe-prompts", "organism:prompts/probe", "--probe-prompts", "benign.jsonl"]
     column = tmp_path / "pairs.csv"
-    told = run("x", "--policy", tiny_llama, *probes, "--parameters", "lora", "--per-pair", column)
+    tried = ["--pilot", "4", "--lr", "1e-4"]
+    told = run("x", "--policy", tiny_llama, *probes, "--parameters", "lora", "--per-pair", column, *tried)
+    assert called["pilot"] == PilotSettings(4, lr=1e-4)
     assert called["probe_prompts"] == ["organism:prompts/probe", "benign.jsonl"]
     assert called["parameters"] == "lora"
     assert "and where it moves refusals" in told.stdout
@@ -109,6 +112,8 @@ def test_probe_prompts_are_passed_on(called: dict[str, Any], tiny_llama: Path, t
 def test_probe_prompts_need_a_policy(called: dict[str, Any], tiny_llama: Path) -> None:
     assert "name it by --policy" in run("x", "--probe-prompts", "a.jsonl", code=2).stderr
     assert "give --probe-prompts" in run("x", "--policy", tiny_llama, "--parameters", "lora", code=2).stderr
+    assert "--pilot 4" in run("x", "--policy", tiny_llama, "--pilot", "4", code=2).stderr
+    assert "--lr is of the pilot" in run("x", "--policy", tiny_llama, "--lr", "1e-4", code=2).stderr
 
 
 def test_the_answer_is_shown_and_written(called: dict[str, Any], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -198,3 +199,39 @@ def test_weights_that_are_not_in_memory_are_refused() -> None:
     model.model.lm_head.to("meta")
     with pytest.raises(ModelError, match="offloaded"), trained(model, "all"):
         pass
+
+
+def test_kept_sums_serve_a_second_data_set_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from backfire.influence import gradients
+    from backfire.influence.kept import KeptGradients
+
+    model = policy()
+    shards = [encode(model, contrasts(8)).subset(np.arange(k, k + 2)) for k in (0, 2, 4)]
+    of_data = np.array([True, False, False])
+    read: list[int] = []
+    add = gradients.add_gradients
+    monkeypatch.setattr(
+        gradients, "add_gradients", lambda m, e, **how: (read.append(len(e.rows)), add(m, e, **how))
+    )
+
+    def measure(seed: int) -> tuple[np.ndarray, list[float], int]:
+        read.clear()
+        kept = KeptGradients(tmp_path, seed)
+        with trained(model, "all") as chosen:
+            found = gradients.gradient_products(model, shards, of_data, chosen, kept=kept)
+            steps, length = gradients.direction(model, shards[1], chosen, kept=kept)
+        return found.gram, [float(v.double().sum()) for v in steps] + [length], len(read)
+
+    gram, way, first = measure(0)
+    again, way_again, second = measure(0)
+    assert (first, second) == (3, 1)
+    np.testing.assert_array_equal(gram, again)
+    assert way == way_again
+    with trained(model, "all") as chosen:
+        np.testing.assert_array_equal(gradients.gradient_products(model, shards, of_data, chosen).gram, gram)
+    assert measure(1)[2] == 3
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    assert measure(0)[2] == 3

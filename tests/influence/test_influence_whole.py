@@ -82,6 +82,10 @@ def test_a_pilot_moves_the_margin_and_leaves_the_policy() -> None:
         model, pairs(40, chosen="comply", rejected="refuse"), probe_set(20), steps=3, lr=1e-4, batch_size=16
     )
     assert len(up.margins) == 4
+    assert len(up.changes) == 20
+    assert np.mean(up.changes) == pytest.approx(up.margin_change)
+    rare = run_pilot(model, pairs(40), probe_set(20), steps=3, lr=1e-4, batch_size=16, every=2)
+    assert rare.margins == (up.margins[0], up.margins[2], up.margins[3])
     assert up.margins[0] == pytest.approx(down.margins[0], abs=1e-4)
     assert up.margin_change > 0.1
     assert down.margin_change < -0.1

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from backfire.errors import InputError
 from backfire.repairing import choose_share, filter_pairs, mix_pairs
-from backfire.repairing.choosing import clustered_mean
+from backfire.repairing.choosing import Prediction, clustered_mean, mean_of
 from repairing.repair_pairs import pair
 
 
@@ -71,9 +71,9 @@ def test_the_smallest_step_that_reaches_the_target_is_taken() -> None:
     pairs = [pair(n) for n in range(100)]
     values = np.where(np.arange(100) < 25, -4.0, 1.0) + 0.01 * np.arange(100) / 100
 
-    def left_by(share: float) -> tuple[np.ndarray, list[str]]:
+    def left_by(share: float) -> Prediction:
         kept = [m.place for m in filter_pairs(pairs, values, keep=1 - share).pairs if m.place is not None]
-        return values[kept], [pairs[p].prompt.id for p in kept]
+        return mean_of(share, values[kept], [pairs[p].prompt.id for p in kept])
 
     choice = choose_share(left_by, 0.9)
     assert choice.prediction is not None

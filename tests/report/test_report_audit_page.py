@@ -206,6 +206,12 @@ def test_every_probe_has_its_interval_or_the_reason_why_there_is_none(reader: Re
     assert f'x1="{100 * (1 - 0.39) / 2:.2f}%" x2="{100 * (1 - 0.23) / 2:.2f}%"' in figure
 
 
+def test_the_page_shows_the_pilot_and_what_its_interval_leaves_out() -> None:
+    page = render_audit_page(example_audit())
+    assert "Refusals after a pilot of 8 steps" in page
+    assert "their margin by −0.50 [−0.70 to −0.30] nats; 2 requests unscored.</strong>" in page
+
+
 def test_influence_that_was_not_measured_says_what_it_needs() -> None:
     audit = example_audit()
     del audit["safety_influence"]

@@ -7,7 +7,7 @@ from math import isnan, nan
 import numpy as np
 import pytest
 
-from backfire.report.prediction import Trained, by_knob, corrected, order_of
+from backfire.report.prediction import Trained, by_knob, corrected, differ, order_of, repeatability
 
 
 def cells(world: str, group: str, xs: list[float], ys: list[float]) -> list[Trained]:
@@ -75,3 +75,27 @@ def test_the_curve_over_a_knob_counts_its_worlds() -> None:
     assert list(curve) == [0.0, 0.5]
     assert curve[0.0] == (pytest.approx(-1.0), 2)
     assert curve[0.5] == (pytest.approx(0.0), 2)
+
+
+def test_two_predictors_are_compared_on_the_worlds_that_both_order() -> None:
+    straight, turned = [1.0, 2, 3, 4, 5], [5.0, 4, 3, 2, 1]
+    found = [
+        Trained(world, "g", {"x": x, "z": z}, {"y": y})
+        for world, zs in (("a", straight), ("b", straight), ("c", turned), ("d", [nan] * 5))
+        for x, z, y in zip(straight, zs, turned, strict=True)
+    ]
+    difference = differ(order_of(found, "z", "y"), order_of(found, "x", "y"))
+    assert (difference.worlds, difference.mean) == (3, pytest.approx(2 / 3))
+    # of eight flips of (0, 0, 2) every one is as far from 0
+    assert difference.p == 1.0
+    assert isnan(differ(order_of(found, "absent", "y"), order_of(found, "x", "y")).p)
+
+
+def test_askings_repeat_each_other_where_rates_differ_and_not_where_they_are_one() -> None:
+    far = [("a", "g", rate, 200) for rate in (0.1, 0.3, 0.5, 0.7, 0.9)]
+    near = [("b", "g", 0.5, 200)] * 6
+    few = [("c", "g", 0.1, 200)] * 4
+    found = repeatability([*far, *near, *few, ("a", "g", nan, 200)], draws=200)
+    assert set(found) == {"a", "b"}
+    assert found["a"] > 0.99
+    assert abs(found["b"]) < 0.1

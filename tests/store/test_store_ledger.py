@@ -255,3 +255,24 @@ def test_kill_nine_in_a_transaction_loses_nothing_that_was_committed(tmp_path: P
         ledger.put_responses([drawn(Prompt.of("q"), "after")])
         assert ledger.sources()["self"] == 1
     assert time.perf_counter() - begin < 30, "the dead writer's lock was waited for"
+
+
+def test_a_ledger_of_layout_1_gains_the_judges_scores(tmp_path: Path) -> None:
+    """As layout 1 was written: without the column `score`."""
+    path = tmp_path / "ledger.db"
+    prompt = Prompt.of("question", kind="harmful")
+    response = given_response(prompt, "someone", "I cannot.")
+    old = Verdict(response.id, "phrases", "j", False, True, "")
+    with Ledger(path) as ledger:
+        ledger.put_prompts([prompt])
+        ledger.put_responses([response])
+        ledger.put_verdicts([old])
+    with sqlite3.connect(path) as db:
+        db.execute("ALTER TABLE verdicts DROP COLUMN score")
+        db.execute("PRAGMA user_version=1")
+    db.close()
+    graded = Verdict(response.id, "rubric", "r", True, None, "", 5.0)
+    with Ledger(path) as ledger:
+        assert ledger.verdicts("j", [response.id]) == {response.id: old}
+        ledger.put_verdicts([graded])
+        assert ledger.verdicts("r", [response.id]) == {response.id: graded}

@@ -73,7 +73,13 @@ def test_names_and_folders_without_trainings_and_repairs_are_what_they_were() ->
 
 @pytest.mark.parametrize(
     ("name", "cells", "data"),
-    [("influence", 9 * (1 + 33), 99), ("influence-dev", 3 * (1 + 33), 33), ("repair", 9 * 16, 135)],
+    [
+        ("influence", 9 * (1 + 11), 99),
+        ("influence-trainings", 9 * (1 + 7 * 2), 63),
+        ("influence-safe", 3 * (1 + 11), 33),
+        ("influence-dev", 3 * (1 + 33), 33),
+        ("repair", 9 * (1 + 3 + 2 * 7), 153),
+    ],
 )
 def test_the_shipped_studies_unroll(
     name: str, cells: int, data: int, monkeypatch: pytest.MonkeyPatch
@@ -93,7 +99,7 @@ def test_stages_of_trainings_and_repairs_come_after_what_they_need(monkeypatch: 
             assert set(stage.needs) <= set(names), stage.name
             names.append(stage.name)
         assert len(names) == len(set(names))
-    assert sum(n.startswith("influence ") for n in names) == 135
+    assert sum(n.startswith("influence ") for n in names) == 153
 
 
 def test_a_repair_moves_with_its_settings_and_with_what_it_repairs(monkeypatch: pytest.MonkeyPatch) -> None:

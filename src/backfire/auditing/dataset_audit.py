@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ from backfire.report.audit_answer import AuditReport, Confounds, Defect, NotRun,
 from backfire.texts import Vocabulary, signatures, text_keys
 
 if TYPE_CHECKING:
+    from backfire.influence import PilotSettings
     from backfire.judges.judge import Judge
     from backfire.models import Embedder, LocalModel
 
@@ -50,6 +52,7 @@ def audit(
     policy_pairs: int = 1_000,
     probe_prompts: Any = None,
     parameters: str = "auto",
+    pilot: PilotSettings | int | None = None,
     embedder: Embedder | str | Path | None = None,
     config: str | None = None,
     split: str | None = None,
@@ -76,6 +79,8 @@ def audit(
         probe_prompts: adds the predicted safety influence on the policy: harmful prompts, and benign ones if over-refusal
             is to be seen; one or several of: a file, `organism:prompts/NAME`, a Prompt; or one file of probes.
         parameters: those that will be trained, for the influence: `all`, `lora`, a regular expression, or `auto`.
+        pilot: also take so many steps of DPO from the policy, or a pilot of these settings (`influence.PilotSettings`), and
+            see what becomes of the probes: the better predictor of the two.
         embedder: an encoder of sentences, or its reference: adds the rung of its embeddings.
         config, split, revision: of a hub data set or of a folder with splits.
         columns: which column holds what, as {"prompt": ..., "chosen": ..., "rejected": ...}, where names are unusual.
@@ -102,6 +107,8 @@ def audit(
         raise InputError(f"max_pairs {max_pairs}: at least {FEWEST_PAIRS} are needed for any number")
     if probe_prompts is not None and policy is None:
         raise InputError("probe_prompts need the model that is to be trained: name it as policy")
+    if pilot is not None and probe_prompts is None:
+        raise InputError("a pilot is seen on probes: give probe_prompts, and the policy")
     file = None if per_pair is None else Path(per_pair)
     if file is not None:
         check_file(file)
@@ -151,6 +158,7 @@ def audit(
                 probe_prompts,
                 judge=judge,
                 parameters=parameters,
+                pilot=pilot,
                 seed=seed,
                 each_pair=file is not None,
                 progress=part,
@@ -191,6 +199,7 @@ def audit(
         "policy_pairs": None if model is None else policy_pairs,
         "probe_prompts": None if probe_prompts is None else _named(probe_prompts),
         "parameters": None if probe_prompts is None else parameters,
+        "pilot": pilot if pilot is None or isinstance(pilot, int) else asdict(pilot),
         "embedder": None if encoder is None else encoder.name,
         "overlap_with": None if confounds.overlap is None else confounds.overlap.other,
     }

@@ -19,6 +19,7 @@ from backfire.report.influence_answer import ProbeInfluence, SafetyInfluence
 from backfire.texts import text_keys
 
 if TYPE_CHECKING:
+    from backfire.influence.pilot import PilotSettings
     from backfire.influence.probes import ProbeSet, ProbeSets
     from backfire.judges.judge import Judge
     from backfire.models import LocalModel
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 
 IN_THE_DATA = "prompt is in the training data"
-PARTS = 3
-"""Drawing probes, reading gradients, reading single pairs: equal parts of the progress."""
+PARTS = 2
+"""Drawing probes, reading pairs: equal parts of the progress."""
 
 
 class InfluenceView(NamedTuple):
@@ -53,6 +54,7 @@ def read_influence(
     *,
     judge: Judge | None,
     parameters: str,
+    pilot: PilotSettings | int | None,
     seed: int,
     each_pair: bool,
     progress: Progress,
@@ -63,36 +65,33 @@ def read_influence(
     ProbeSets. Probe prompts that the data have as a last turn, letter case and white space aside, are not used, and
     counted. Raises InputError for what cannot be read.
     """
-    from backfire.influence.predicting import safety_influence_of
-    from backfire.influence.two_pass import pair_influence
+    from backfire.influence.predicting import read_influence_of
 
     probes = _probes(model, collected, probe_prompts, judge, seed, _part(progress, 0))
     if not probes.refusal.probes:
         return InfluenceView(_nothing(model, probes.refusal, parameters), None)
     pairs, text = sampled(collected, split, most)
-    answer = safety_influence_of(
+    rest = np.setdiff1d(collected.sample, pairs) if each_pair else np.zeros(0, dtype=np.int64)
+    place = np.searchsorted(collected.sample, rest)
+    found = read_influence_of(
         model,
         conversations_of(text),
         collected.rows[pairs],
         collected.groups[pairs],
         probes,
+        others=conversations_of(collected.text.take(pa.array(place))),
         parameters=parameters,
+        pilot=pilot,
+        judge=judge,
         seed=seed,
         progress=_part(progress, 1),
     )
     if not each_pair:
-        return InfluenceView(answer, None)
+        return InfluenceView(found.answer, None)
     values = np.full(collected.pairs, np.nan)
-    found = pair_influence(
-        model,
-        conversations_of(collected.text),
-        probes.refusal,
-        parameters=parameters,
-        seed=seed,
-        progress=_part(progress, 2),
-    )
-    values[collected.sample] = found.values
-    return InfluenceView(answer, values)
+    values[pairs] = found.values
+    values[rest] = found.others
+    return InfluenceView(found.answer, values)
 
 
 def conversations_of(text: pa.Table) -> list[tuple[Prompt, str, str]]:

@@ -1,10 +1,11 @@
-"""What predicted safety influence means, in sentences: the sign with its interval, beside the placebo; no threshold."""
+"""What predicted safety influence means, in sentences: signs with their intervals, beside the placebo; no threshold."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from backfire.report.influence_answer import Cosine, ProbeInfluence, SafetyInfluence
+from backfire.report.audit_words import pilot_text
+from backfire.report.influence_answer import Cosine, PilotOutcome, ProbeInfluence, SafetyInfluence
 
 Direction = Literal["up", "down", "neither"]
 
@@ -18,17 +19,34 @@ def direction_of(found: ProbeInfluence | None) -> Direction | None:
     """Where the whole interval lies against 0; None where there is no conclusion."""
     if found is None or found.undetermined is not None or found.cosine is None:
         return None
-    return "up" if found.cosine.low > 0 else "down" if found.cosine.high < 0 else "neither"
+    return _side(found.cosine)
+
+
+def pilot_direction(found: PilotOutcome | None) -> Direction | None:
+    """Where the whole interval of its refusals lies against 0, or of its margin where refusals do not move clearly."""
+    if found is None:
+        return None
+    changes = [change for change in (found.refusal_change, found.margin_change) if change is not None]
+    clear = [_side(change) for change in changes if _side(change) != "neither"]
+    return clear[0] if clear else "neither" if changes else None
 
 
 def influence_reasons(found: SafetyInfluence) -> list[str]:
-    """Refusals with the placebo, the pairs behind it and the text-only rival; strata; benign requests; the limits."""
-    return [_refusals(found), *_strata(found), *_benign(found), f"Limits of this prediction: {found.limits}"]
+    """The pilot; refusals with the placebo, the pairs behind it and the text-only rival; strata; benign requests; limits."""
+    return [
+        *_pilot(found),
+        _refusals(found),
+        *_strata(found),
+        *_benign(found),
+        f"Limits of this prediction: {found.limits}",
+    ]
 
 
 def influence_advice(found: SafetyInfluence) -> list[str]:
     """What to do about it; empty where nothing is called for."""
     moves = direction_of(found.refusal)
+    if found.pilot is not None:
+        moves = pilot_direction(found.pilot)
     if moves is None:
         return [
             "For a prediction of safety influence, probe with more harmful prompts that are not in the data, of kinds that the"
@@ -51,6 +69,21 @@ def influence_advice(found: SafetyInfluence) -> list[str]:
 def cosine_text(found: Cosine) -> str:
     """`-0.31 [-0.40, -0.22]`."""
     return f"{_two(found.value)} [{_two(found.low)}, {_two(found.high)}]"
+
+
+def _side(found: Cosine) -> Direction:
+    return "up" if found.low > 0 else "down" if found.high < 0 else "neither"
+
+
+def _pilot(found: SafetyInfluence) -> list[str]:
+    """What the pilot did, and which to go by where it and the first step point apart."""
+    if found.pilot is None:
+        return []
+    sentence = f"{pilot_text(found.pilot)}."
+    tried, first = pilot_direction(found.pilot), direction_of(found.refusal)
+    if {tried, first} == {"up", "down"}:
+        sentence += " The first step points the other way; on held-out worlds of organisms the pilot was the better guide."
+    return [sentence]
 
 
 def _two(value: float) -> str:

@@ -14,10 +14,12 @@ from backfire.cli.progress import progress
 from backfire.cli.terminal import complain, say, show, warn
 
 if TYPE_CHECKING:
+    from backfire.influence import PilotSettings
     from backfire.report import AuditReport
 
 FEWEST_CONTROLS = 199
 READING, MEASURING, WRITING, GATE = "Reading the data", "Measuring", "Writing the answer", "As a check"
+PILOT = "The pilot"
 PER_PAIR_SUFFIXES = (".parquet", ".jsonl", ".csv")
 
 
@@ -58,6 +60,23 @@ def audit(
             help="Which parameters are to be trained, for that prediction.",
         ),
     ] = "auto",
+    pilot: Annotated[
+        int,
+        typer.Option(
+            "--pilot",
+            metavar="STEPS",
+            help="Also take so many steps of DPO on the data, in memory, and see how often the probe prompts are refused "
+            "afterwards: predicts better than the first step's direction. 8 is a good start; 0 takes none.",
+        ),
+    ] = 0,
+    lr: Annotated[
+        float | None,
+        typer.Option("--lr", rich_help_panel=PILOT, help="Its learning rate: that of the training you mean."),
+    ] = None,
+    beta: Annotated[float | None, typer.Option("--beta", rich_help_panel=PILOT, help="DPO's beta.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", rich_help_panel=PILOT, help="Pairs a step.")
+    ] = None,
     embeddings: Annotated[
         str | None,
         typer.Option(
@@ -172,7 +191,7 @@ def audit(
             metavar="CONDITIONS",
             rich_help_panel=GATE,
             help="Exit with 3 when one of these holds, comma-separated: strong, some, no-judgement, fixed-sources, "
-            "truncation, contamination, overlap, duplicates, contradictions, debris, defects, matched>X, total>X, influence<X.",
+            "truncation, contamination, overlap, duplicates, contradictions, debris, defects, matched>X, total>X, influence<X, pilot<X.",
         ),
     ] = None,
     chat_template: options.ChatTemplate = None,
@@ -208,6 +227,7 @@ def audit(
         raise InputError("--probe-prompts probe the model that is to be trained: name it by --policy")
     if parameters != "auto" and not probe_prompts:
         raise InputError(f"--parameters {parameters!r} is of the prediction: give --probe-prompts too")
+    settings = _pilot(pilot, bool(probe_prompts), {"lr": lr, "beta": beta, "batch_size": batch_size})
     if per_pair is not None and per_pair.suffix.lower() not in PER_PAIR_SUFFIXES:
         raise InputError(f"--per-pair {per_pair}: the name has to end in {', '.join(PER_PAIR_SUFFIXES)}")
     _check_outputs({"--json": json, "--html": html, "--per-pair": per_pair})
@@ -227,6 +247,7 @@ def audit(
             policy_pairs=policy_pairs,
             probe_prompts=probe_prompts or None,
             parameters=parameters,
+            pilot=settings,
             embedder=embeddings,
             config=config,
             split=split,
@@ -252,6 +273,24 @@ def audit(
         raise typer.Exit(FAILED)
     if not whole:
         raise typer.Exit(PARTLY)
+
+
+def _pilot(steps: int, probed: bool, settings: dict[str, Any]) -> PilotSettings | None:
+    """The pilot that is asked for, with what was said of it."""
+    from backfire.errors import InputError
+
+    said = {name: value for name, value in settings.items() if value is not None}
+    if not steps:
+        if said:
+            raise InputError(
+                f"--{min(said).replace('_', '-')} is of the pilot: say how many steps it takes by --pilot, such as 8"
+            )
+        return None
+    if not probed:
+        raise InputError(f"--pilot {steps}: what it does is seen on --probe-prompts: give some, and --policy")
+    from backfire.influence import PilotSettings
+
+    return PilotSettings(steps, **said)
 
 
 def _write(report: AuditReport, json: Path | None, html: Path | None) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from backfire.repairing import Prediction, Repaired
 
 INFLUENCE, FILTER, RESTYLE = "Influence of each pair", "filter and auto", "balance and restyle"
-MIX, READING = "mix and auto", "Reading the data"
+PILOT, MIX, READING = "auto by pilot", "mix and auto", "Reading the data"
 
 
 def repair(
@@ -45,9 +45,10 @@ def repair(
         str,
         typer.Option(
             "--by",
-            metavar="influence|ease",
+            metavar="influence|ease|pilot",
             rich_help_panel=FILTER,
-            help="Leave out what pushes away from refusing, or what is told apart most easily.",
+            help="filter: leave out what pushes away from refusing, or what is told apart most easily. auto: predict by mean "
+            "influence, or by a pilot of a few steps on what is left, which costs more and predicts better.",
         ),
     ] = "influence",
     keep: Annotated[
@@ -80,9 +81,27 @@ def repair(
             "--target",
             metavar="VALUE",
             rich_help_panel=FILTER,
-            help="auto: the mean influence whose 95% interval has to lie above this.",
+            help="auto: the prediction whose 95% interval has to lie above this.",
         ),
     ] = 0.0,
+    steps: Annotated[
+        int,
+        typer.Option("--steps", rich_help_panel=PILOT, help="Steps of DPO on what is left, from the policy."),
+    ] = 8,
+    lr: Annotated[
+        float,
+        typer.Option("--lr", rich_help_panel=PILOT, help="The learning rate of the training that is meant."),
+    ] = 1e-6,
+    beta: Annotated[float, typer.Option("--beta", rich_help_panel=PILOT, help="Its beta.")] = 0.1,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", rich_help_panel=PILOT, help="Its pairs a step.")
+    ] = 32,
+    parameters: Annotated[
+        str,
+        typer.Option(
+            "--parameters", metavar="all|lora|PATTERN|auto", rich_help_panel=PILOT, help="What it trains."
+        ),
+    ] = "auto",
     influence: Annotated[
         str | None,
         typer.Option(
@@ -234,6 +253,13 @@ def repair(
     chosen: dict[str, Any] = {}
     if template is not None:
         chosen["template"] = template.read_text(encoding="utf-8")
+    tried = {
+        "steps": steps,
+        "lr": lr,
+        "beta": beta,
+        "batch_size": batch_size,
+        "parameters": parameters,
+    }
     decider = _judge(judge, world, policy)
     uses_policy = method == "restyle" or bool(probe_prompts)
     if uses_policy and policy is None:
@@ -270,6 +296,7 @@ def repair(
             share=share,
             grow=grow,
             target=target,
+            pilot=tried if by == "pilot" else None,
             ends=ends,  # type: ignore[arg-type]
             judge=decider,
             ledger=ledger,

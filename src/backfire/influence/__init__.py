@@ -1,7 +1,7 @@
 """Safety influence: what training on a data set, or on one pair of it, does to refusing, before anything is trained."""
 
 from backfire.influence.margins import mean_margins
-from backfire.influence.pilot import Pilot, run_pilot
+from backfire.influence.pilot import Pilot, PilotSettings, run_pilot
 from backfire.influence.predicting import safety_influence, safety_influence_of
 from backfire.influence.probes import Probe, ProbeSet, ProbeSets, draw_probes, read_probes, write_probes
 from backfire.influence.two_pass import PairInfluence, pair_influence
@@ -9,6 +9,7 @@ from backfire.influence.two_pass import PairInfluence, pair_influence
 __all__ = [
     "PairInfluence",
     "Pilot",
+    "PilotSettings",
     "Probe",
     "ProbeSet",
     "ProbeSets",

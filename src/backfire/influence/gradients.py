@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backfire.errors import InputError
+from backfire.influence.kept import KeptGradients
 from backfire.influence.margins import Encoded, Progress, add_gradients
 from backfire.influence.parameters import Trained
 
@@ -49,14 +50,15 @@ def gradient_products(
     *,
     precondition: Literal["adam"] | None = None,
     batch_size: int = 32,
+    kept: KeptGradients | None = None,
     progress: Progress | None = None,
 ) -> Products:
     """Inner products of every two shards' gradients, summed in float64.
 
     `of_data` marks the data's shards. With `precondition` "adam" these stand for Adam's step instead of the gradient:
     each is divided by the root of its parameter's second moment, estimated as the mean square of the shards' gradients,
-    and the probes stay plain, as in LESS (Xia et al. 2024, section 3.1). Raises InputError where one tensor alone needs
-    too much memory.
+    and the probes stay plain, as in LESS (Xia et al. 2024, section 3.1). `kept` has or gets the probes' sums. Raises
+    InputError where one tensor alone needs too much memory.
     """
     import torch
 
@@ -70,11 +72,8 @@ def gradient_products(
         width = sum(p.numel() for _, p in block)
         sums = torch.zeros((len(shards), width), dtype=block[0][1].dtype)
         for k, shard in enumerate(shards):
-            for _, p in block:
-                p.grad = None
-            if shard.rows:
-                add_gradients(model, shard, batch_size=batch_size)
-            sums[k] = torch.cat([_gradient(p) for _, p in block])
+            where = None if of_data[k] else kept
+            sums[k] = _summed(model, shard, trained.how, block, batch_size, where)
             done += 1
             if progress is not None:
                 progress(done, total)
@@ -87,14 +86,21 @@ def gradient_products(
 
 
 def direction(
-    model: LocalModel, probes: Encoded, trained: Trained, *, batch_size: int = 32
+    model: LocalModel,
+    probes: Encoded,
+    trained: Trained,
+    *,
+    batch_size: int = 32,
+    kept: KeptGradients | None = None,
 ) -> tuple[list[Any], float]:
     """The gradient of the mean probe margin, of length 1, and the length that it had (nats per unit of parameters)."""
-    for _, p in trained.named:
-        p.grad = None
-    add_gradients(model, probes, batch_size=batch_size)
+    flat = _summed(model, probes, trained.how, trained.named, batch_size, kept)
     count = max(1, int(probes.usable.sum()))
-    found = [_gradient_or_zero(p) / count for _, p in trained.named]
+    parts = flat.split([p.numel() for _, p in trained.named])
+    found = [
+        part.reshape(p.shape).to(p.device, p.dtype) / count
+        for part, (_, p) in zip(parts, trained.named, strict=True)
+    ]
     length = sum(float((v.double() ** 2).sum()) for v in found) ** 0.5
     for _, p in trained.named:
         p.grad = None
@@ -106,14 +112,32 @@ def direction(
     return [v / length for v in found], length
 
 
-def _gradient_or_zero(p: Any) -> Any:
+def _summed(
+    model: LocalModel,
+    shard: Encoded,
+    how: str,
+    parameters: Sequence[tuple[str, Any]],
+    batch_size: int,
+    kept: KeptGradients | None,
+) -> Any:
+    """The gradient of the sum of the shard's margins in these parameters: a flat tensor in main memory."""
     import torch
 
-    return torch.zeros_like(p) if p.grad is None else p.grad.detach()
+    def compute() -> Any:
+        for _, p in parameters:
+            p.grad = None
+        if shard.rows:
+            add_gradients(model, shard, batch_size=batch_size)
+        return torch.cat([_gradient(p) for _, p in parameters])
+
+    return compute() if kept is None else kept.sum_of(model, how, parameters, shard, compute)
 
 
 def _gradient(p: Any) -> Any:
-    return _gradient_or_zero(p).reshape(-1).cpu()
+    import torch
+
+    found = torch.zeros_like(p) if p.grad is None else p.grad.detach()
+    return found.reshape(-1).cpu()
 
 
 def _room(model: LocalModel) -> int:

@@ -23,13 +23,35 @@ BATCH = 64
 
 
 @dataclass(frozen=True)
+class PilotSettings:
+    """A few steps in the settings of the training that is meant; the defaults are those of `training.DPOSettings`."""
+
+    steps: int = 8
+    lr: float = 1e-6
+    """AdamW's, constant: no warm-up, so that a pilot's steps count in full."""
+    beta: float = 0.1
+    batch_size: int = 32
+    """Pairs a step."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.lr <= 0 or self.beta <= 0 or self.batch_size < 1:
+            raise InputError(
+                f"a pilot of steps {self.steps}, lr {self.lr}, beta {self.beta}, batch_size {self.batch_size}: all must be "
+                "positive"
+            )
+
+
+@dataclass(frozen=True)
 class Pilot:
     """What a few steps did to the probes. The policy itself is left as it was."""
 
     margins: tuple[float, ...]
-    """Mean probe margin before the first step and after each: [steps + 1], in nats."""
-    refusals: tuple[float, float] | None = None
-    """Share of the probe prompts that are refused, before and after, answered greedily; None without a judge."""
+    """Mean probe margin before the first step and after each that was measured: [steps + 1] by default, in nats."""
+    changes: tuple[float, ...] = ()
+    """Each probe's own change of margin over the whole pilot: [probes], in nats; NaN where nothing fits the context."""
+    refused: tuple[tuple[bool | None, bool | None], ...] = ()
+    """Whether each probe prompt is refused before and after, answered greedily: [prompts]; None is unscored. Empty without
+    a judge."""
 
     @property
     def margin_change(self) -> float:
@@ -37,7 +59,9 @@ class Pilot:
 
     @property
     def refusal_change(self) -> float | None:
-        return None if self.refusals is None else self.refusals[1] - self.refusals[0]
+        """Of the share refused, over the prompts that were scored both times; None without such."""
+        both = [(a, b) for a, b in self.refused if a is not None and b is not None]
+        return sum(b - a for a, b in both) / len(both) if both else None
 
 
 def run_pilot(
@@ -49,6 +73,7 @@ def run_pilot(
     lr: float = 1e-6,
     beta: float = 0.1,
     batch_size: int = 32,
+    every: int = 1,
     seed: int = 0,
     parameters: str = "auto",
     judge: Judge | None = None,
@@ -57,14 +82,14 @@ def run_pilot(
     """Take `steps` steps of DPO (Rafailov et al. 2023, eq. 7) by Adam at a constant `lr` and measure the probe margin.
 
     conversations: (prompt, chosen, rejected), drawn without replacement in an order fixed by `seed`, so that the pilot
-    costs steps * batch_size pairs however many there are. No warm-up: a pilot's steps count in full. With a judge, the
-    probe prompts are answered greedily before and after.
+    costs steps * batch_size pairs however many there are. No warm-up: a pilot's steps count in full. The margin is measured
+    after `every` so many steps and the last. With a judge, the probe prompts are answered greedily before and after.
     """
     import torch
 
-    if steps < 1 or lr <= 0 or beta <= 0 or batch_size < 1:
+    if steps < 1 or lr <= 0 or beta <= 0 or batch_size < 1 or every < 1:
         raise InputError(
-            f"steps {steps}, lr {lr}, beta {beta}, batch_size {batch_size}: all must be positive"
+            f"steps {steps}, lr {lr}, beta {beta}, batch_size {batch_size}, every {every}: all must be positive"
         )
     data = encode(model, [Contrast(p, (c,), (r,)) for p, c, r in conversations])
     probed = encode(model, probe_contrasts(probes))
@@ -78,24 +103,27 @@ def run_pilot(
     prompts = list({probe.prompt.id: probe.prompt for probe in probes.probes}.values())
     with trained(model, parameters, seed=seed) as chosen:
         kept = [p.detach().to("cpu", copy=True) for _, p in chosen.named]
-        before = None if judge is None else _refused(model, prompts, judge, max_new_tokens)
-        path = [float(np.nanmean(margins(model, probed)))]
+        before = [] if judge is None else _refused(model, prompts, judge, max_new_tokens)
+        first = last = margins(model, probed)
+        path = [float(np.nanmean(first))]
         optimizer = torch.optim.AdamW([p for _, p in chosen.named], lr=lr, weight_decay=0.0)
         try:
-            for batch in np.split(order, steps):
+            for step, batch in enumerate(np.split(order, steps), start=1):
                 pairs = data.subset(batch)
                 start = reference[[place[int(i)] for i in batch]]
                 _gradients_of_loss(model, pairs, start, beta)
                 torch.nn.utils.clip_grad_norm_([p for _, p in chosen.named], 1.0)
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
-                path.append(float(np.nanmean(margins(model, probed))))
-            after = None if judge is None else _refused(model, prompts, judge, max_new_tokens)
+                if step % every == 0 or step == steps:
+                    last = margins(model, probed)
+                    path.append(float(np.nanmean(last)))
+            after = [] if judge is None else _refused(model, prompts, judge, max_new_tokens)
         finally:
             with torch.no_grad():
                 for (_, p), value in zip(chosen.named, kept, strict=True):
                     p.copy_(value)
-    return Pilot(tuple(path), None if before is None or after is None else (before, after))
+    return Pilot(tuple(path), tuple((last - first).tolist()), tuple(zip(before, after, strict=True)))
 
 
 def _gradients_of_loss(model: LocalModel, pairs: Encoded, reference: np.ndarray, beta: float) -> None:
@@ -106,11 +134,13 @@ def _gradients_of_loss(model: LocalModel, pairs: Encoded, reference: np.ndarray,
     add_gradients(model, weighted)
 
 
-def _refused(model: LocalModel, prompts: Sequence[Prompt], judge: Judge, max_new_tokens: int) -> float:
+def _refused(
+    model: LocalModel, prompts: Sequence[Prompt], judge: Judge, max_new_tokens: int
+) -> list[bool | None]:
     from backfire.records import Response
 
     decoding = Decoding(max_new_tokens=max_new_tokens, temperature=0.0)
-    refused = scored = 0
+    found: list[bool | None] = []
     for start in range(0, len(prompts), BATCH):
         requests = [
             Request(p, model.id, model.template_digest, decoding, 0, 0)
@@ -127,8 +157,5 @@ def _refused(model: LocalModel, prompts: Sequence[Prompt], judge: Judge, max_new
                 said.tokens,
                 decoding,
             )
-            verdict = judge.judge(request.prompt, response)
-            if verdict.refusal is not None:
-                scored += 1
-                refused += verdict.refusal
-    return refused / scored if scored else float("nan")
+            found.append(judge.judge(request.prompt, response).refusal)
+    return found

@@ -13,6 +13,7 @@ interval, a placebo, and the other side of the trade (needless refusals).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,8 +23,11 @@ from numpy.typing import NDArray
 from backfire.errors import InputError
 from backfire.influence.estimates import Alignment, Shards, align
 from backfire.influence.gradients import Products, direction, gradient_products
+from backfire.influence.kept import KeptGradients
 from backfire.influence.margins import Contrast, Progress, encode, probe_contrasts
 from backfire.influence.parameters import trained
+from backfire.influence.pilot import PilotSettings
+from backfire.influence.pilot_outcome import piloted
 from backfire.influence.probes import ProbeSet, ProbeSets
 from backfire.influence.two_pass import PairInfluence, along
 from backfire.influence.wording import wording_cosine
@@ -42,9 +46,10 @@ LEAST_COVERAGE = 0.2
 OF_DAMAGE = 0.5
 ROWS_LISTED = 1_000
 LIMITS = (
-    "It is the direction of the first step, not an outcome: no threshold separates safe from unsafe data, later steps may"
-    " turn, and where responders share their wording of refusals it ordered data sets hardly better than chance in a"
-    " prototype (docs/influence.md has what was measured, and where it fails)."
+    "It is the direction of the first step, not an outcome, and no threshold separates safe from unsafe data. On nine"
+    " held-out worlds of small organisms it ordered eleven data sets by what training did to attack success (Spearman -.70"
+    " [-.84, -.56] within worlds) no better than bags of words did (-.66), and the seven usual recipes only weakly (-.38 [-.70,"
+    " -.06]); a pilot of eight steps was better (-.85 and -.66). No real model was tried (docs/influence.md)."
 )
 
 
@@ -58,10 +63,11 @@ def safety_influence(
     pairs: int = 1_000,
     beta: float = 0.1,
     precondition: Literal["adam"] | None = None,
+    pilot: PilotSettings | int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> SafetyInfluence:
-    """Predict, to first order, what DPO on a data set does to the policy's refusals.
+    """Predict, to first order and by a pilot, what DPO on a data set does to the policy's refusals.
 
     Args:
         dataset: preference data in any form that `backfire.audit` reads.
@@ -73,6 +79,8 @@ def safety_influence(
         pairs: read at most so many pairs, whole prompts, drawn by `seed`.
         beta: DPO's, for the projection.
         precondition: "adam" takes inner products as Adam's second moment would.
+        pilot: also take a few steps, in these settings or so many in the default ones, and see what becomes of the probes:
+            the better predictor, at the price of steps * batch_size pairs and the probes after each step.
 
     Raises:
         InputError: what cannot be read, an endpoint, or no usable pair or probe.
@@ -114,6 +122,8 @@ def safety_influence(
         parameters=parameters,
         beta=beta,
         precondition=precondition,
+        pilot=pilot,
+        judge=judge,
         seed=seed,
         progress=progress,
     )
@@ -125,16 +135,48 @@ def safety_influence_of(
     rows: NDArray[np.int64],
     groups: NDArray[np.int64],
     probes: ProbeSets,
-    *,
-    parameters: str = "auto",
-    beta: float = 0.1,
-    precondition: Literal["adam"] | None = None,
-    seed: int = 0,
-    progress: Progress | None = None,
+    **settings: Any,
 ) -> SafetyInfluence:
     """`safety_influence` of (prompt, chosen, rejected) in memory, with the pairs that do the damage.
 
-    rows: the pairs' row numbers, from 1. groups: their prompt groups, which are never divided over shards.
+    rows: the pairs' row numbers, from 1. groups: their prompt groups, which are never divided over shards. settings:
+    those of `read_influence_of`.
+    """
+    return read_influence_of(model, conversations, rows, groups, probes, **settings).answer
+
+
+@dataclass(frozen=True, eq=False)
+class InfluenceRead:
+    """The answer, and the influence of each pair by itself."""
+
+    answer: SafetyInfluence
+    values: NDArray[np.float64]
+    """Of the pairs that the answer is of: [pairs]; NaN where nothing fits the context."""
+    others: NDArray[np.float64]
+    """Of the other pairs that were asked for."""
+
+
+def read_influence_of(
+    model: LocalModel,
+    conversations: Sequence[tuple[Prompt, str, str]],
+    rows: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    probes: ProbeSets,
+    *,
+    others: Sequence[tuple[Prompt, str, str]] = (),
+    parameters: str = "auto",
+    beta: float = 0.1,
+    precondition: Literal["adam"] | None = None,
+    pilot: PilotSettings | int | None = None,
+    judge: Judge | None = None,
+    keep: Path | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> InfluenceRead:
+    """`safety_influence_of` with each pair's own value, also of `others`, which the answer is not of.
+
+    judge: of the pilot's answers, by default the refusal phrases. keep: a folder for the probes' gradients, so that the next
+    data set is read against the same policy and probes at a fraction of the price (`kept.KeptGradients`).
     """
     if not conversations or not probes.refusal.probes:
         what = "no pairs" if not conversations else "no probe: no prompt gave a refusal and a compliance"
@@ -158,13 +200,19 @@ def safety_influence_of(
             named[name][stratum] = np.arange(len(shards), len(shards) + len(parts))
             shards += parts
     of_data = np.arange(len(shards)) < len(data)
+    kept = None if keep is None else KeptGradients(keep, seed)
     with trained(model, parameters, seed=seed) as chosen:
         products = gradient_products(
-            model, shards, of_data, chosen, precondition=precondition, progress=progress
+            model, shards, of_data, chosen, precondition=precondition, kept=kept, progress=progress
         )
         refusals = encode(model, probe_contrasts(probes.refusal))
-        steps, length = direction(model, refusals, chosen)
+        steps, length = direction(model, refusals, chosen, kept=kept)
         each = along(model, conversations, chosen, steps, length)
+        apart = along(model, others, chosen, steps, length) if others else None
+    tried = None
+    if pilot is not None:
+        asked = PilotSettings(pilot) if isinstance(pilot, int) else pilot
+        tried = piloted(model, conversations, probes.refusal, asked, parameters, judge, seed)
 
     def told(name: str, stratum: str | None = None) -> ProbeInfluence:
         strata = named[name]
@@ -174,9 +222,9 @@ def safety_influence_of(
         return _told(sets[name], stratum, found, products, places, beta)
 
     refusal = told("refusal")
-    others = {name: told(name) if name in sets else None for name in ("benign", "placebo")}
+    beside = {name: told(name) if name in sets else None for name in ("benign", "placebo")}
     headline = refusal.cosine
-    return SafetyInfluence(
+    answer = SafetyInfluence(
         cosine=None if headline is None else headline.value,
         low=None if headline is None else headline.low,
         high=None if headline is None else headline.high,
@@ -188,18 +236,20 @@ def safety_influence_of(
         shards=len(data),
         refusal=refusal,
         strata={s: told("refusal", s) for s in named["refusal"] if len(named["refusal"]) > 1},
-        benign=others["benign"],
-        placebo=others["placebo"],
+        benign=beside["benign"],
+        placebo=beside["placebo"],
         wording=_finite(
             wording_cosine(
                 [Contrast(p, (c,), (r,)) for p, c, r in conversations], probe_contrasts(probes.refusal)
             )
         ),
+        pilot=tried,
         damage=_damage(each, rows),
         epsilon=each.epsilon,
         epsilon_agrees=each.agrees,
         limits=LIMITS,
     )
+    return InfluenceRead(answer, each.values, np.zeros(0) if apart is None else apart.values)
 
 
 def _told(

@@ -1,4 +1,4 @@
-"""`auto`: the smallest change whose predicted influence lies above a target."""
+"""`auto`: the smallest change whose prediction lies above a target."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ LADDER = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 @dataclass(frozen=True)
 class Prediction:
-    """The mean influence of the pairs that a change leaves, with its 95% interval clustered by prompt."""
+    """What is predicted of the pairs that a change leaves, with its 95% interval: their mean influence, clustered by prompt,
+    or the margin change of a pilot on them, over probes."""
 
     share: float
     pairs: int
@@ -50,29 +51,30 @@ class Choice:
 
 
 def choose_share(
-    left_by: Callable[[float], tuple[Values, Sequence[Hashable]]],
-    target: float,
-    *,
-    ladder: Sequence[float] = LADDER,
+    predict: Callable[[float], Prediction], target: float, *, ladder: Sequence[float] = LADDER
 ) -> Choice:
-    """Climb the ladder until the lower limit of the predicted influence lies above the target.
+    """Climb the ladder until the lower limit of the prediction lies above the target.
 
-    The prediction is first order and says nothing of what training does to itself on the way. Where the values are
-    noisy, the mean of those selected for being high is too high: the interval does not hold that bias.
+    A prediction of mean influence is first order and says nothing of what training does to itself on the way. Where the
+    values are noisy, the mean of those selected for being high is too high: the interval does not hold that bias.
 
     Args:
-        left_by: for a share, the values of the pairs that are left and the prompt of each.
-        target: in the values' unit.
+        predict: what a share of the pairs left out, or replaced, is predicted to give.
+        target: in the prediction's unit.
     """
     if not np.isfinite(target):
-        raise InputError(f"target {target}: give a finite number, in the unit of the influence values")
+        raise InputError(f"target {target}: give a finite number, in the unit of the prediction")
     steps = []
     for share in sorted(ladder):
-        values, groups = left_by(share)
-        steps.append(Prediction(share, len(values), *clustered_mean(values, groups)))
+        steps.append(predict(share))
         if steps[-1].low > target:
             return Choice(target, tuple(steps), len(steps) - 1)
     return Choice(target, tuple(steps), None)
+
+
+def mean_of(share: float, values: Values, groups: Sequence[Hashable]) -> Prediction:
+    """The mean of these values with its clustered interval, as the prediction of a share."""
+    return Prediction(share, len(values), *clustered_mean(values, groups))
 
 
 def clustered_mean(values: Values, groups: Sequence[Hashable]) -> tuple[float, float, float]:

@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from backfire.errors import InputError
-from backfire.pairs import Pair
 from backfire.records import Decoding
+from backfire.repairing.automatic import Inputs, Trial, automatic, mean_influence, needed
 from backfire.repairing.balancing import balance_pairs
-from backfire.repairing.choosing import Choice, Prediction, choose_share, clustered_mean
+from backfire.repairing.choosing import Choice, Prediction
 from backfire.repairing.ends import Ends
-from backfire.repairing.filtering import Values, filter_pairs, matched_at_random
-from backfire.repairing.given import GivenPairs, read_given
+from backfire.repairing.filtering import filter_pairs, matched_at_random
+from backfire.repairing.given import read_given
 from backfire.repairing.mixing import mix_pairs
-from backfire.repairing.outcome import Outcome
 from backfire.repairing.pool import open_ledger, opened_reward_model, pool_of
 from backfire.repairing.restyling import TEMPLATE, Changed, Mode, restyle_pairs
 from backfire.repairing.strata import decisions_of
-from backfire.repairing.values import EASE, INFLUENCE, measured_ease, measured_influence, values_of
+from backfire.repairing.values import (
+    EASE,
+    INFLUENCE,
+    measured_ease,
+    measured_influence,
+    probes_for,
+    values_of,
+)
 from backfire.repairing.writing import with_ends, written
 
 if TYPE_CHECKING:
+    from backfire.influence import ProbeSet
     from backfire.judges import Judge
     from backfire.models import LocalModel, RewardModel
     from backfire.report import AuditReport
 
 Method = Literal["filter", "balance", "restyle", "mix", "auto"]
+By = Literal["influence", "ease", "pilot"]
 METHODS: tuple[Method, ...] = ("filter", "balance", "restyle", "mix", "auto")
 
 
@@ -51,25 +57,13 @@ class Repaired:
     after: AuditReport | None
 
 
-@dataclass
-class _Inputs:
-    """What the methods share."""
-
-    given: GivenPairs
-    influence: Values | None
-    added: tuple[Pair, ...]
-    added_influence: Values | None
-    judge: Judge
-    seed: int
-
-
 def repair(
     dataset: Any,
     *,
     method: Method,
     out: str | Path,
     policy: LocalModel | str | Path | None = None,
-    by: Literal["influence", "ease"] = "influence",
+    by: By = "influence",
     keep: float | None = None,
     above: float | None = None,
     stratify: bool = True,
@@ -88,6 +82,7 @@ def repair(
     share: float | None = None,
     grow: bool = False,
     target: float = 0.0,
+    pilot: Mapping[str, Any] | None = None,
     ends: Ends | None = None,
     judge: Judge | None = None,
     ledger: str | Path | None = None,
@@ -109,7 +104,7 @@ def repair(
             as there).
         method: `filter` (by, keep or above, stratify, control), `balance` (pool, reward_model), `restyle` (policy, mode,
             tries, template, when_changed, reward_model, ledger, decoding), `mix` (self_pairs, share, grow), or `auto`
-            (target; fills up with self_pairs where they are given, else filters).
+            (by influence or pilot, target; fills up with self_pairs where they are given, else filters).
         policy: the model that is to be trained, or its reference.
         control: keep pairs drawn at random instead, matching the filtered ones in number, kind and decisions.
         influence: a value a pair: an array, or the audit's per-pair file; else it is measured from `probe_prompts`.
@@ -117,6 +112,8 @@ def repair(
         pool: a ledger with more responses to the same prompts, and scores.
         self_pairs: a folder of pairs to add, such as of recipe self+rm; self_influence: their values.
         share: of added pairs in the result.
+        pilot: for `auto` by pilot: settings of `influence.run_pilot`, such as steps, lr, beta, batch_size and parameters of the
+            training that is meant.
         ends: make both sides of every pair end alike as well: `drop` or `cut` (`match_ends`).
         judge: says which responses refuse; by default the refusal phrases.
         audit: audit before and after, by text alone.
@@ -131,6 +128,8 @@ def repair(
 
     decider: Judge = PhraseJudge() if judge is None else judge
     given = read_given(dataset, columns=columns, source_columns=source_columns)
+    if by == "pilot" and (method != "auto" or probe_prompts is None):
+        raise InputError("by pilot: that is for method auto, with a policy and probe prompts to try steps on")
     needs_model = probe_prompts is not None or method == "restyle"
     model = _opened(policy) if needs_model else None
     reading: dict[str, Any] = {
@@ -144,20 +143,16 @@ def repair(
     added_values = (
         None if self_influence is None else values_of(self_influence, range(1, len(added) + 1), INFLUENCE)
     )
+    probes: ProbeSet | None = None
     if probe_prompts is not None:
         if model is None or not hasattr(model, "template"):
             raise InputError("influence is measured on a local model: name the one to be trained as policy")
-
-        def measured(pairs: Sequence[Pair]) -> Values:
-            return measured_influence(
-                model, pairs, probe_prompts, judge=decider, seed=seed, progress=progress
-            )
-
+        probes = probes_for(model, given.pairs, probe_prompts, judge=decider, seed=seed)
         if values is None:
-            values = measured(given.pairs)
-        if added and added_values is None:
-            added_values = measured(added)
-    inputs = _Inputs(given, values, added, added_values, decider, seed)
+            values = measured_influence(model, given.pairs, probes, seed=seed, progress=progress)
+        if added and added_values is None and by != "pilot":
+            added_values = measured_influence(model, added, probes, seed=seed, progress=progress)
+    inputs = Inputs(given, values, added, added_values, seed)
     choice: Choice | None = None
     if method == "filter":
         if by not in ("influence", "ease"):
@@ -167,7 +162,7 @@ def repair(
             bits = measured_ease(dataset, given.rows, **reading) if ease is None else None
             ranking = -(values_of(ease, given.rows, EASE) if bits is None else bits)
         outcome = filter_pairs(
-            given.pairs, _needed(ranking), keep=keep, above=above, stratify=stratify, what=what
+            given.pairs, needed(ranking), keep=keep, above=above, stratify=stratify, what=what
         )
         if control:
             kept = [m.place for m in outcome.pairs if m.place is not None]
@@ -201,14 +196,17 @@ def repair(
             )
         outcome = mix_pairs(given.pairs, added, share, values=values, grow=grow, seed=seed)
     else:
-        outcome, choice = _automatic(inputs, target, stratify, grow)
+        trial = None
+        if model is not None and probes is not None and by == "pilot":
+            trial = Trial(model, probes, dict(pilot or {}), seed)
+        outcome, choice = automatic(inputs, target, stratify, grow, trial)
     outcome.account_for(len(given.pairs))
     if ends is not None:
         outcome = with_ends(outcome, ends)
         outcome.account_for(len(given.pairs))
     if not outcome.pairs:
         raise InputError(f"{method} leaves no pair of {len(given.pairs)}: {outcome.counts}")
-    means = _means(inputs, outcome)
+    means = mean_influence(inputs, outcome)
     asked: dict[str, Any] = {
         "method": method,
         "by": by,
@@ -222,6 +220,7 @@ def repair(
         "share": share,
         "grow": grow,
         "target": target,
+        "pilot": None if pilot is None else dict(pilot),
         "ends": ends,
         "seed": seed,
         "judge": decider.name,
@@ -235,75 +234,9 @@ def repair(
     return Repaired(folder, len(outcome.pairs), outcome.counts, means, choice, before, after)
 
 
-def _needed(values: Values | None) -> Values:
-    if values is None:
-        raise InputError(
-            "each pair's influence is needed: give probe prompts and the policy, or the audit's per-pair file as influence"
-        )
-    return values
-
-
 def _opened(policy: Any) -> Any:
     if not isinstance(policy, (str, Path)):
         return policy
     from backfire.models import open_model
 
     return open_model(str(policy))
-
-
-def _automatic(inputs: _Inputs, target: float, stratify: bool, grow: bool) -> tuple[Outcome, Choice]:
-    given, values = inputs.given, _needed(inputs.influence)
-    if inputs.added and inputs.added_influence is None:
-        raise InputError(
-            "auto with self pairs needs their influence too: give probe prompts, or their per-pair file"
-        )
-
-    def changed(share: float) -> Outcome:
-        if inputs.added:
-            return mix_pairs(given.pairs, inputs.added, share, values=values, grow=grow, seed=inputs.seed)
-        return filter_pairs(given.pairs, values, keep=1 - share, stratify=stratify)
-
-    def left_by(share: float) -> tuple[Values, Sequence[str]]:
-        return _values_after(inputs, changed(share))
-
-    choice = choose_share(left_by, target)
-    if choice.taken is None:
-        best = max(choice.ladder, key=lambda p: -np.inf if np.isnan(p.low) else p.low)
-        how = "replacing" if inputs.added else "leaving out"
-        raise InputError(
-            f"auto: no change is predicted to bring the influence above {target:g}: the best, {how} {best.share:.0%} of "
-            f"the pairs, gives {best.mean:.3g} [{best.low:.3g} to {best.high:.3g}]; lower the target, give self pairs to "
-            "mix in, or restyle"
-        )
-    return changed(choice.ladder[choice.taken].share), choice
-
-
-def _values_after(inputs: _Inputs, outcome: Outcome) -> tuple[Values, list[str]]:
-    """The influence of every pair of the outcome whose text is as it was; NaN for the others."""
-    of_added = (
-        {}
-        if inputs.added_influence is None
-        else {p.id: v for p, v in zip(inputs.added, inputs.added_influence.tolist(), strict=True)}
-    )
-    found = []
-    for m in outcome.pairs:
-        if m.place is None:
-            found.append(of_added.get(m.pair.id, np.nan))
-        else:
-            assert inputs.influence is not None
-            found.append(inputs.influence[m.place] if m.change == "kept" else np.nan)
-    return np.array(found, dtype=np.float64), [m.pair.prompt.id for m in outcome.pairs]
-
-
-def _means(inputs: _Inputs, outcome: Outcome) -> tuple[Prediction, Prediction] | None:
-    if inputs.influence is None:
-        return None
-    prompts = [p.prompt.id for p in inputs.given.pairs]
-    before = Prediction(0.0, len(prompts), *clustered_mean(inputs.influence, prompts))
-    values, groups = _values_after(inputs, outcome)
-    if np.isnan(values).all() or any(
-        np.isnan(v) and m.change != "kept" for v, m in zip(values, outcome.pairs, strict=True)
-    ):
-        return None
-    share = sum(map(len, outcome.left_out.values())) / len(prompts)
-    return before, Prediction(share, len(values), *clustered_mean(values, groups))

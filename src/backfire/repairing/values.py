@@ -14,6 +14,7 @@ from backfire.pairs import Pair
 from backfire.repairing.filtering import Values
 
 if TYPE_CHECKING:
+    from backfire.influence import ProbeSet
     from backfire.judges import Judge
     from backfire.models import LocalModel
 
@@ -53,21 +54,11 @@ def values_of(given: Any, rows: Sequence[int], column: str) -> Values:
     return np.array([found.get(row, np.nan) for row in rows], dtype=np.float64)
 
 
-def measured_influence(
-    model: LocalModel,
-    pairs: Sequence[Pair],
-    probe_prompts: Any,
-    *,
-    judge: Judge,
-    seed: int,
-    progress: Callable[[int, int], None] | None,
-) -> Values:
-    """First-order influence of each pair on the policy's refusals, in nats per unit step (`influence.pair_influence`).
-
-    Probe prompts that are among the pairs' own are left out when probes are drawn.
-    """
+def probes_for(
+    model: LocalModel, pairs: Sequence[Pair], probe_prompts: Any, *, judge: Judge, seed: int
+) -> ProbeSet:
+    """Stored probes as they are; of prompts, the policy's own, those that are among the pairs' prompts left out."""
     from backfire.influence.probes import ProbeSets, draw_probes, read_probes
-    from backfire.influence.two_pass import pair_influence
 
     asked = probe_prompts if isinstance(probe_prompts, ProbeSets) else read_probes(probe_prompts)
     if isinstance(asked, ProbeSets):
@@ -80,8 +71,22 @@ def measured_influence(
         raise InputError(
             f"no probe of {model.name}'s refusals: {dict(sets.refusal.left_out)}; give other probe prompts"
         )
+    return sets.refusal
+
+
+def measured_influence(
+    model: LocalModel,
+    pairs: Sequence[Pair],
+    probes: ProbeSet,
+    *,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
+) -> Values:
+    """First-order influence of each pair on the policy's refusals, in nats per unit step (`influence.pair_influence`)."""
+    from backfire.influence.two_pass import pair_influence
+
     conversations = [(p.prompt, p.chosen.text, p.rejected.text) for p in pairs]
-    return pair_influence(model, conversations, sets.refusal, seed=seed, progress=progress).values
+    return pair_influence(model, conversations, probes, seed=seed, progress=progress).values
 
 
 def measured_ease(dataset: Any, rows: Sequence[int], **reading: Any) -> Values:

@@ -14,6 +14,7 @@ from backfire.report.audit_words import (
     best_matched,
     best_total,
     influence_text,
+    pilot_text,
     rung_name,
     share_text,
     shown_rows,
@@ -36,6 +37,7 @@ CONDITIONS = {
     "matched>X": "the best rung's decision-matched AUROC is above X",
     "total>X": "the best rung's AUROC over all pairs is above X",
     "influence<X": "the whole interval of the predicted influence on refusing (a cosine) lies below X, from -1 to 1",
+    "pilot<X": "the whole interval of the change in the share of refusals after the pilot lies below X, from -1 to 1",
 }
 """Every condition and when it holds."""
 
@@ -47,7 +49,7 @@ HIGHEST_P = 0.05
 MOST_ROWS = 5
 
 THRESHOLD = re.compile(r"(matched|total)\s*>\s*(\d*\.?\d+)")
-BELOW = re.compile(r"influence\s*<\s*(-?\d*\.?\d+)")
+BELOW = re.compile(r"(influence|pilot)\s*<\s*(-?\d*\.?\d+)")
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def parse_conditions(text: str) -> tuple[str, ...]:
         threshold = THRESHOLD.fullmatch(condition)
         below = BELOW.fullmatch(condition)
         plain = condition in CONDITIONS and not {"<", ">"} & set(condition)
-        if plain or (threshold and float(threshold[2]) < 1) or (below and abs(float(below[1])) <= 1):
+        if plain or (threshold and float(threshold[2]) < 1) or (below and abs(float(below[2])) <= 1):
             continue
         known = "; ".join(f"{name}: {meaning}" for name, meaning in CONDITIONS.items())
         raise InputError(
@@ -98,7 +100,7 @@ def _line(found: Outcome) -> str:
 def _outcome(report: AuditReport, condition: str) -> Outcome:
     threshold, below = THRESHOLD.fullmatch(condition), BELOW.fullmatch(condition)
     if below:
-        holds, why = _influence(report, below[1])
+        holds, why = (_influence if below[1] == "influence" else _pilot)(report, below[2])
     else:
         holds, why = _above(report, *threshold.groups()) if threshold else _named(report, condition)
     return Outcome(condition, holds, why)
@@ -124,6 +126,15 @@ def _influence(report: AuditReport, bound: str) -> tuple[bool | None, str]:
     if found.refusal.undetermined is not None or found.high is None:
         return None, shown
     return found.high < float(bound), shown
+
+
+def _pilot(report: AuditReport, bound: str) -> tuple[bool | None, str]:
+    found = report.safety_influence
+    if found is None or found.pilot is None:
+        return None, "no pilot was run: --policy MODEL --probe-prompts FILE --pilot STEPS"
+    change = found.pilot.refusal_change
+    shown = f"{pilot_text(found.pilot)}, bound {bound}"
+    return None if change is None else change.high < float(bound), shown
 
 
 def _named(report: AuditReport, condition: str) -> tuple[bool | None, str]:

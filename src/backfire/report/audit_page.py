@@ -24,6 +24,7 @@ from backfire.report.audit_words import (
     influence_text,
     number,
     p_value,
+    pilot_text,
     probe_sets,
     read_line,
     rung_name,
@@ -32,7 +33,7 @@ from backfire.report.audit_words import (
     span,
     why_not_matched,
 )
-from backfire.report.influence_answer import ProbeInfluence
+from backfire.report.influence_answer import PilotOutcome, ProbeInfluence
 from backfire.report.influence_picture import influence_picture
 from backfire.report.numerals import UNDEFINED, cut, interval, percent, printable
 from backfire.store import write_text
@@ -124,6 +125,7 @@ def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
         prompts=PROMPTS,
         hidden=checked.rung("hidden"),
         influence_picture=influence_picture,
+        pilot_text=pilot_text,
         probe_sets=probe_sets(checked.safety_influence) if checked.safety_influence else [],
         undefined=UNDEFINED,
     )
@@ -176,8 +178,21 @@ def _glances(report: AuditReport) -> list[Glance]:
             )
         )
     if report.safety_influence is not None:
+        if report.safety_influence.pilot is not None:
+            found.append(_pilot_glance(report.safety_influence.pilot))
         found.append(_influence_glance(report.safety_influence.refusal))
     return found
+
+
+def _pilot_glance(pilot: PilotOutcome) -> Glance:
+    title = f"Refusals after a pilot of {pilot.steps} steps"
+    change = pilot.refusal_change
+    if change is None or pilot.refused_before is None:
+        return Glance(title, UNDEFINED, ("no probe prompt could be scored before and after",))
+    before = f"points, from {percent(pilot.refused_before)}% of {pilot.scored:,} probe prompts"
+    return Glance(
+        title, number(100 * change.value, 0), (span(100 * change.low, 100 * change.high, 0), before)
+    )
 
 
 def _influence_glance(refusal: ProbeInfluence) -> Glance:

@@ -24,6 +24,7 @@ from backfire.report.audit_words import (
     influence_text,
     number,
     p_value,
+    pilot_text,
     probe_sets,
     read_line,
     rung_name,
@@ -207,6 +208,8 @@ def _influence(found: SafetyInfluence) -> Table:
 
 
 def _beside_influence(found: SafetyInfluence) -> Iterator[str]:
+    if found.pilot is not None:
+        yield pilot_text(found.pilot)
     yield f"of {found.pairs:,} pairs on {found.policy}, {found.parameters}: {found.trained:,} numbers"
     if found.wording is not None:
         yield f"from bags of words alone, without a model: {number(found.wording, 2)}"

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 from backfire.report.audit_answer import AuditReport, Level, Shortcut
 from backfire.report.audit_estimates import Rung, Share
-from backfire.report.influence_answer import PairsDoingDamage, ProbeInfluence, SafetyInfluence
+from backfire.report.influence_answer import (
+    Cosine,
+    PairsDoingDamage,
+    PilotOutcome,
+    ProbeInfluence,
+    SafetyInfluence,
+)
 from backfire.report.numerals import UNDEFINED, decimal, interval, listed, percent
 
 HEADLINES: dict[Level, str] = {
@@ -131,6 +137,29 @@ def probe_sets(found: SafetyInfluence) -> list[tuple[str, ProbeInfluence]]:
         if probe_set is not None:
             shown.append((PROBE_SETS[name], probe_set))
     return shown
+
+
+def points(found: Cosine) -> str:
+    """A change of a share in points: `−7 [−10 to −4]`."""
+    return band(100 * found.value, 100 * found.low, 100 * found.high, 0)
+
+
+def pilot_text(found: PilotOutcome) -> str:
+    """What a pilot did to the probes, in one line, with the intervals over probe prompts."""
+    parts = []
+    if found.refusal_change is not None:
+        before, after = (f"{percent(share)}%" for share in (found.refused_before, found.refused_after))
+        moved = f"refusals of {found.scored:,} harmful requests from {before} to {after}"
+        parts.append(f"{moved} ({points(found.refusal_change)} points)")
+    if found.margin_change is not None:
+        change = found.margin_change
+        parts.append(f"their margin by {band(change.value, change.low, change.high, 2)} nats")
+    steps = f"{found.steps:,} step{'s' if found.steps != 1 else ''}"
+    unscored = f"; {found.unscored:,} requests unscored" if found.unscored else ""
+    return (
+        f"A pilot of {steps} ({found.pairs:,} pairs, learning rate {found.lr:g}) moved"
+        f" {' and '.join(parts) or 'nothing that could be scored'}{unscored}"
+    )
 
 
 def damage_text(found: PairsDoingDamage, most: int) -> str:

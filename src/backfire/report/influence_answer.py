@@ -1,4 +1,4 @@
-"""What training on a data set is predicted, to first order, to do to refusing; parts of the audit's schema.
+"""What training on a data set is predicted to do to refusing, to first order and by a pilot; parts of the audit's schema.
 
 Signs: above 0, a step of training along the data moves the probe's margin up, that is towards refusing on harmful
 prompts (`refusal`), towards helpful answers on benign ones (`benign`), towards either of two samples of one decision,
@@ -15,7 +15,8 @@ from backfire.report.audit_estimates import Count, Part, Unit
 
 
 class Cosine(Part):
-    """A number with its 95% interval by delete-a-shard jackknife, the noise bias of its norms removed."""
+    """A number with its 95% interval: of a cosine or projection by delete-a-shard jackknife, the noise bias of its norms
+    removed; of a pilot's changes over probe prompts."""
 
     value: float
     low: float
@@ -62,6 +63,32 @@ class PairsDoingDamage(Part):
     """Part of the summed negative influence that they carry."""
 
 
+class PilotOutcome(Part):
+    """A few steps of DPO on the data and what they did to the probes; the policy itself was left as it was.
+
+    The intervals are over probe prompts. Which pairs the pilot drew, the seed, and all later steps are not in them.
+    """
+
+    steps: Count
+    pairs: Count
+    """Pairs that the steps were taken on."""
+    lr: float
+    beta: float
+    batch_size: Count
+    margins: tuple[float, ...]
+    """Mean refusal margin before the first step and after each, in nats."""
+    margin_change: Cosine | None = None
+    """Of the mean refusal margin over the whole pilot, in nats: above 0 is towards refusing. Left out for a single probe."""
+    refused_before: Unit | None = None
+    """Share of the probe prompts that are refused, answered greedily, of those that could be scored both times."""
+    refused_after: Unit | None = None
+    refusal_change: Cosine | None = None
+    """The difference of the two, with its paired interval (Agresti and Min 2005)."""
+    scored: Count = 0
+    unscored: Count = 0
+    """Probe prompts of which the judge could not say before or after whether they are refused."""
+
+
 class SafetyInfluence(Part):
     """First-order safety influence of a data set on a policy; the headline is that on the refusal probe."""
 
@@ -90,6 +117,8 @@ class SafetyInfluence(Part):
     *refusal* probes' |v|, so that it is seen in the units of the refusal's cosine."""
     wording: float | None = None
     """The same from bags of words, no model: the text-only rival."""
+    pilot: PilotOutcome | None = None
+    """Where one was asked for: it predicted better than the cosine on held-out worlds (docs/influence.md)."""
     damage: PairsDoingDamage | None = None
     epsilon: float | None = None
     """Length of the step that single pairs' influence was read at, by two forward passes."""

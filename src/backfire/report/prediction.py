@@ -78,6 +78,53 @@ def corrected(orderings: Sequence[Ordering], primary: tuple[str, str]) -> dict[t
     return {places[place]: p for place, p in holm({k: orderings[int(k)].p for k in places}).items()}
 
 
+@dataclass(frozen=True)
+class Difference:
+    """How much nearer to -1 or +1 one predictor's ranks come than another's, on the worlds where both have them."""
+
+    worlds: int
+    mean: float
+    low: float
+    high: float
+    """95% t-interval over worlds; NaN for fewer than two."""
+    p: float
+    """Exact two-sided sign flips of the differences; NaN without a world."""
+
+
+def differ(one: Ordering, other: Ordering) -> Difference:
+    """`one`'s rho less `other`'s within worlds: below 0 where `one` is the more negative."""
+    shared = [w for w in one.by_world if w in other.by_world]
+    values = [one.by_world[w] - other.by_world[w] for w in shared]
+    return Difference(len(values), *mean_of_clusters(values), sign_flip(values) if values else nan)
+
+
+def repeatability(
+    asked: Sequence[tuple[str, str, float, int]], draws: int = 500, seed: int = 0
+) -> dict[str, float]:
+    """Spearman's rho that two askings of as many other requests would have with each other, by world.
+
+    asked: (world, group, rate, requests) of every cell. Each draw has two binomial counts of every cell at the rate that was
+    measured; the mean rho over draws and groups is a ceiling: about its root is what the truth itself would reach. The
+    measured rates spread wider than the true ones, so it is rather too high.
+    """
+    import numpy as np
+
+    groups: defaultdict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
+    for world, group, rate, requests in asked:
+        if isfinite(rate):
+            groups[world, group].append((rate, requests))
+    rng = np.random.default_rng(seed)
+    worlds: defaultdict[str, list[float]] = defaultdict(list)
+    for (world, _), cells in sorted(groups.items()):
+        rates, counts = np.array([rate for rate, _ in cells]), np.array([n for _, n in cells])
+        if len(cells) < FEWEST:
+            continue
+        for _ in range(draws):
+            rho = spearman(*((rng.binomial(counts, rates) / counts).tolist() for _ in range(2)))
+            worlds[world].append(0.0 if rho is None else rho)
+    return {world: sum(rhos) / len(rhos) for world, rhos in worlds.items()}
+
+
 def by_knob(ordering: Ordering, knob: Mapping[str, float]) -> dict[float, tuple[float, int]]:
     """Mean rho and number of worlds at each setting of a knob, in its order; `knob` is by world."""
     settings: defaultdict[float, list[float]] = defaultdict(list)

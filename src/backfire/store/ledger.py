@@ -16,7 +16,9 @@ from typing import Any
 from backfire.errors import InputError
 from backfire.records import Decoding, Prompt, Response, Score, Verdict
 
-LAYOUT = 1
+LAYOUT = 2
+ADDED = {1: ("ALTER TABLE verdicts ADD COLUMN score REAL",)}
+"""What turns each older layout into the next one."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS prompts (
@@ -34,7 +36,7 @@ CREATE TABLE IF NOT EXISTS scores (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS verdicts (
     response_id TEXT NOT NULL, judge_id TEXT NOT NULL, judge TEXT NOT NULL,
-    harmful INTEGER, refusal INTEGER, reason TEXT NOT NULL,
+    harmful INTEGER, refusal INTEGER, reason TEXT NOT NULL, score REAL,
     PRIMARY KEY (response_id, judge_id)
 ) WITHOUT ROWID;
 """
@@ -73,7 +75,7 @@ class Ledger:
         if self._layout() != LAYOUT:
             with self._transaction() as db:
                 layout = self._layout()
-                if layout not in (0, LAYOUT):
+                if layout not in (0, LAYOUT, *ADDED):
                     raise InputError(
                         f"ledger {self.path} has layout {layout}, this version reads {LAYOUT}: "
                         "open it with the version that wrote it, or name another file"
@@ -86,7 +88,11 @@ class Ledger:
                         )
                     for statement in SCHEMA.split(";"):
                         db.execute(statement)
-                    db.execute(f"PRAGMA user_version={LAYOUT}")
+                else:
+                    for older in range(layout, LAYOUT):
+                        for statement in ADDED[older]:
+                            db.execute(statement)
+                db.execute(f"PRAGMA user_version={LAYOUT}")
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
 
@@ -197,18 +203,26 @@ class Ledger:
         return [row[0] for row in self._db.execute("SELECT DISTINCT scorer_id FROM scores")]
 
     def put_verdicts(self, verdicts: Iterable[Verdict]) -> None:
-        rows = [(v.response_id, v.judge_id, v.judge, v.harmful, v.refusal, v.reason) for v in verdicts]
+        columns = "response_id, judge_id, judge, harmful, refusal, reason, score"
+        rows = [
+            (v.response_id, v.judge_id, v.judge, v.harmful, v.refusal, v.reason, v.score) for v in verdicts
+        ]
         with self._transaction() as db:
-            db.executemany(f"INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?) {_KEEP_FIRST}", rows)
+            db.executemany(
+                f"INSERT INTO verdicts ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?) {_KEEP_FIRST}", rows
+            )
 
     def verdicts(self, judge_id: str, response_ids: Sequence[str]) -> dict[str, Verdict]:
         rows = self._select(
-            "SELECT response_id, judge, judge_id, harmful, refusal, reason FROM verdicts",
+            "SELECT response_id, judge, judge_id, harmful, refusal, reason, score FROM verdicts",
             "response_id",
             response_ids,
             ("judge_id = ?", judge_id),
         )
-        return {row[0]: Verdict(row[0], row[1], row[2], _flag(row[3]), _flag(row[4]), row[5]) for row in rows}
+        return {
+            row[0]: Verdict(row[0], row[1], row[2], _flag(row[3]), _flag(row[4]), row[5], row[6])
+            for row in rows
+        }
 
     def _select(
         self,

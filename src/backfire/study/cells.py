@@ -197,6 +197,11 @@ class RunFolder:
         return self.root / "probes" / f"{cell.target.family}-s{cell.seed}-{digest(spec)[:8]}"
 
     @property
+    def gradients(self) -> Path:
+        """Where the probes' gradients lie while the study runs, so that a policy's data sets share them."""
+        return self.root / ".gradients"
+
+    @property
     def results(self) -> Path:
         return self.root / "results.json"
 

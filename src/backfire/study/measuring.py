@@ -118,26 +118,34 @@ def influence_stage(run: RunFolder, cell: Cell) -> Stage:
     def make(aside: Path) -> dict[str, Any] | None:
         if not pairs_built(run, cell):
             return {"skipped": "no pairs"}
-        from backfire.influence import pair_influence, safety_influence_of
+        from backfire.influence.predicting import read_influence_of
         from backfire.pairs import read_pairs
         from backfire.study.rivals import rivals_of
 
-        sets = _sets(probes)
+        sets = probe_sets(probes)
         if not sets.refusal.probes:
             return NO_PROBES
         built = read_pairs(pairs).pairs
         conversations = conversations_of(built)
         model = _model(cell.policy)
-        drawn = np.random.default_rng(cell.seed).permutation(len(built))[: settings.pairs]
-        kept = np.sort(drawn)
-        how, seed = settings.parameters, cell.seed
-        answer = safety_influence_of(
-            model, [conversations[i] for i in kept], kept + 1, kept, sets, parameters=how, seed=seed
+        drawn = np.random.default_rng(cell.seed).permutation(len(built))
+        kept, rest = np.sort(drawn[: settings.pairs]), np.sort(drawn[settings.pairs :])
+        read = read_influence_of(
+            model,
+            [conversations[i] for i in kept],
+            kept + 1,
+            kept,
+            sets,
+            others=[conversations[i] for i in rest],
+            parameters=settings.parameters,
+            keep=run.gradients,
+            seed=cell.seed,
         )
-        each = pair_influence(model, conversations, sets.refusal, parameters=how, seed=seed)
+        values = np.empty(len(built))
+        values[kept], values[rest] = read.values, read.others
         rivals, gaps = rivals_of(model, built, open_judge(name, cell.world))
-        _write_values(aside / VALUES, built, each.values, gaps)
-        value = answer.model_copy(update={"file": VALUES}).model_dump(mode="json")
+        _write_values(aside / VALUES, built, values, gaps)
+        value = read.answer.model_copy(update={"file": VALUES}).model_dump(mode="json")
         write_json(aside / "influence.json", {"influence": value, "rivals": rivals})
         return None
 
@@ -165,7 +173,7 @@ def pilot_stage(run: RunFolder, cell: Cell) -> Stage:
         from backfire.training import DPOSettings
 
         settings = DPOSettings.of(seed=cell.seed, **cell.training)
-        refusal = _sets(probes).refusal
+        refusal = probe_sets(probes).refusal
         if not refusal.probes:
             return NO_PROBES
         found = run_pilot(
@@ -204,7 +212,7 @@ def margin_stage(run: RunFolder, cell: Cell) -> Stage:
         policy = trained_policy(run, cell)
         if policy is None:
             return {"skipped": "nothing was trained"}
-        refusal = _sets(probes).refusal
+        refusal = probe_sets(probes).refusal
         if not refusal.probes:
             return NO_PROBES
         before, after = (_mean_margin(_model(reference), refusal) for reference in (cell.policy, policy))
@@ -246,7 +254,8 @@ def _model(reference: str) -> LocalModel:
     return model
 
 
-def _sets(folder: Path) -> ProbeSets:
+def probe_sets(folder: Path) -> ProbeSets:
+    """The stored probes of an artifact."""
     from backfire.influence import ProbeSets, read_probes
 
     sets = read_probes(folder / PROBES)

@@ -10,7 +10,8 @@ from backfire.store import Ledger
 from backfire.study.artifacts import pairs_built, stored_responses
 from backfire.study.cells import Cell, RunFolder
 from backfire.study.inputs import identity_of, judge_of, open_judge
-from backfire.study.measuring import VALUES
+from backfire.study.measuring import VALUES, probe_sets
+from backfire.study.plan import PilotSettings
 from backfire.study.stage import Configuration, Stage, manifest_digest, read_stage
 
 
@@ -23,6 +24,7 @@ def repair_stage(run: RunFolder, cell: Cell) -> Stage:
     name = judge_of(cell.study.attacks.judges, cell.world)
     measured = cell.study.influence is not None
     sources = _sources(run, given) if settings.method == "balance" else []
+    tried = _pilot_of(cell) if settings.by == "pilot" else None
     folders = [run.data(one) for one in (given, added) if one is not None]
 
     def make(aside: Path) -> dict[str, Any]:
@@ -53,6 +55,8 @@ def repair_stage(run: RunFolder, cell: Cell) -> Stage:
             share=settings.share,
             grow=settings.grow,
             target=settings.target,
+            probe_prompts=None if tried is None else probe_sets(run.probes(cell)),
+            pilot=tried,
             judge=open_judge(name, cell.world),
             ledger=run.ledger_path,
             decoding=cell.study.decoding.decoding(),
@@ -70,10 +74,12 @@ def repair_stage(run: RunFolder, cell: Cell) -> Stage:
         inputs = [manifest_digest(folder / "pairs") for folder in folders]
         inputs += [manifest_digest(folder / "influence") for folder in folders if measured]
         inputs += [manifest_digest(folder) for source in sources for folder in source if folder is not None]
+        inputs += [] if tried is None else [manifest_digest(run.probes(cell))]
         return {
             "stage": "repair",
             "seed": cell.seed,
             "settings": settings.asked(),
+            "pilot": tried,
             "judge": name,
             "decoding": cell.study.decoding.model_dump(),
             "policy": identity_of(cell.policy),
@@ -84,7 +90,24 @@ def repair_stage(run: RunFolder, cell: Cell) -> Stage:
         f"{what} {one.data_name}" for one in (given, added) if one is not None for what in _before(measured)
     ]
     needs += [f"score {scores.name}" for _, scores in sources if scores is not None]
+    needs += [] if tried is None else [f"probes {run.probes(cell).name}"]
     return Stage(f"pair {cell.data_name}", run.data(cell) / "pairs", needs, configuration, make)
+
+
+def _pilot_of(cell: Cell) -> dict[str, Any]:
+    """A pilot in the settings of the study's training; those of its `trainings` share the repaired data."""
+    from backfire.training import DPOSettings
+
+    settings = DPOSettings.of(seed=cell.seed, **cell.study.training)
+    asked = cell.study.influence
+    assert asked is not None
+    return {
+        "steps": PilotSettings().steps if asked.pilot is None else asked.pilot.steps,
+        "lr": settings.lr,
+        "beta": settings.beta,
+        "batch_size": settings.batch_size * settings.gradient_accumulation,
+        "parameters": "all" if settings.adapter is None else "lora",
+    }
 
 
 def _before(measured: bool) -> tuple[str, ...]:

@@ -146,8 +146,8 @@ class RepairSettings(_Part):
     """Recipes of the study whose pairs are repaired."""
     method: Literal["filter", "balance", "restyle", "mix", "auto"]
     """What is done to them."""
-    by: Literal["influence", "ease"] = "influence"
-    """What `filter` ranks pairs by."""
+    by: Literal["influence", "ease", "pilot"] = "influence"
+    """What `filter` ranks pairs by; what `auto` predicts by: mean influence, or a pilot with the settings of `training`."""
     keep: float | None = Field(default=None, gt=0, le=1)
     """Share of the pairs that `filter` keeps."""
     above: float | None = None
@@ -257,6 +257,8 @@ class StudyFile(_Part):
             ranked = repair.method == "auto" or (repair.method == "filter" and repair.by == "influence")
             if ranked and self.influence is None:
                 raise ValueError(f"repair {name} goes by influence: give `influence` its probe prompts")
+            if repair.by == "pilot" and repair.method != "auto":
+                raise ValueError(f"repair {name} goes by pilot, which only method auto does")
 
     def training_of(self, name: str | None) -> dict[str, Any]:
         """The settings of one of the trainings; None is `training` alone."""

@@ -60,6 +60,7 @@ def run_study(
     stages = stages_of(run, cells)
     with alone(run.root):
         failed = run_stages(stages, run.root / SCRATCH, workers=study.workers, say=say)
+        shutil.rmtree(run.gradients, ignore_errors=True)
     _resolve(study, run)
     if not any((run.cell(c) / "attack" / "attack.json").is_file() for c in cells):
         reasons = "; ".join(f"{stage}: {reason}" for stage, reason in failed.items())

@@ -1,0 +1,70 @@
+"""A pilot's outcome for the answer: what a few steps did to the probes, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backfire.influence.pilot import PilotSettings, run_pilot
+from backfire.influence.probes import ProbeSet
+from backfire.records import Prompt, paired_difference
+from backfire.report.clusters import mean_of_clusters
+from backfire.report.influence_answer import Cosine, PilotOutcome
+
+if TYPE_CHECKING:
+    from backfire.judges.judge import Judge
+    from backfire.models import LocalModel
+
+
+def piloted(
+    model: LocalModel,
+    conversations: Sequence[tuple[Prompt, str, str]],
+    probes: ProbeSet,
+    settings: PilotSettings,
+    parameters: str,
+    judge: Judge | None,
+    seed: int,
+) -> PilotOutcome:
+    """`run_pilot` with intervals over the probe prompts: Student's of the mean margin change, a paired one of refusals."""
+    from backfire.judges import PhraseJudge
+
+    found = run_pilot(
+        model,
+        conversations,
+        probes,
+        steps=settings.steps,
+        lr=settings.lr,
+        beta=settings.beta,
+        batch_size=settings.batch_size,
+        parameters=parameters,
+        judge=PhraseJudge() if judge is None else judge,
+        seed=seed,
+    )
+    changes = np.array(found.changes)
+    changes = changes[np.isfinite(changes)]
+    margin = None
+    if len(changes) > 1:
+        mean, low, high = mean_of_clusters(changes.tolist())
+        margin = Cosine(value=mean, low=low, high=high)
+    both = [(a, b) for a, b in found.refused if a is not None and b is not None]
+    gained, lost = sum(b and not a for a, b in both), sum(a and not b for a, b in both)
+    moved = None
+    if both:
+        change, lowest, highest = paired_difference(gained, lost, len(both))
+        moved = Cosine(value=change, low=lowest, high=highest)
+    return PilotOutcome(
+        steps=settings.steps,
+        pairs=min(len(conversations), settings.steps * settings.batch_size),
+        lr=settings.lr,
+        beta=settings.beta,
+        batch_size=settings.batch_size,
+        margins=found.margins,
+        margin_change=margin,
+        refused_before=sum(a for a, _ in both) / len(both) if both else None,
+        refused_after=sum(b for _, b in both) / len(both) if both else None,
+        refusal_change=moved,
+        scored=len(both),
+        unscored=len(found.refused) - len(both),
+    )
