@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,39 @@ def test_unscored_without_a_reason_is_refused(ledger: Ledger) -> None:
     judge: Judge = Silent()
     with pytest.raises(ValueError, match="without a reason"):
         judge_responses(judge, prompts, responses, ledger)
+
+
+class Together(Counting):
+    """Reads four at a time."""
+
+    batch = 4
+
+    def __init__(self, fail_at: int = -1) -> None:
+        super().__init__(fail_at)
+        self.sizes: list[int] = []
+
+    def judge_many(self, cases: Sequence[tuple[Prompt, Response]]) -> list[Verdict]:
+        self.sizes.append(len(cases))
+        return [replace(self.judge(*case), score=0.5) for case in cases]
+
+
+def test_a_judge_that_reads_several_gets_its_batches_and_loses_one_at_most(ledger: Ledger) -> None:
+    prompts, responses = stored(ledger, 10)
+    broken = Together(fail_at=5)
+    with pytest.raises(KeyboardInterrupt):
+        judge_responses(broken, prompts, responses, ledger)
+    judge = Together()
+    verdicts = judge_responses(judge, prompts, responses, ledger)
+    assert judge.sizes == [4, 2]
+    assert [v.response_id for v in verdicts] == [r.id for r in responses]
+    assert {v.score for v in verdicts} == {0.5}
+
+
+def test_a_judge_that_gives_too_few_verdicts_is_a_fault(ledger: Ledger) -> None:
+    class Lazy(Together):
+        def judge_many(self, cases: Sequence[tuple[Prompt, Response]]) -> list[Verdict]:
+            return super().judge_many(cases[:-1])
+
+    prompts, responses = stored(ledger, 3)
+    with pytest.raises(ValueError, match="gave 2 verdicts on 3 responses"):
+        judge_responses(Lazy(), prompts, responses, ledger)

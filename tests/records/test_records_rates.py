@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfire.records import Rate, rate_of, wilson
+from backfire.records import Rate, paired_difference, rate_of, wilson
 
 outcomes = st.lists(st.sampled_from([True, False, None]))
 
@@ -62,3 +63,21 @@ def test_unscored_is_not_safe() -> None:
 def test_impossible_counts_are_refused(counts: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="not a rate"):
         Rate(*counts)
+
+
+def test_a_paired_change_covers_the_truth() -> None:
+    """Simulated: 60 cases of which .1 become hits and .02 cease to be; and 0 of either, where Wald's width is 0."""
+    rng = np.random.default_rng(0)
+    drawn = rng.multinomial(60, [0.1, 0.02, 0.88], size=4000)
+    held = [low <= 0.08 <= high for _, low, high in (paired_difference(g, o, 60) for g, o, _ in drawn)]
+    assert 0.93 <= np.mean(held) <= 0.985
+    change, low, high = paired_difference(0, 0, 60)
+    assert (change, low < 0 < high) == (0.0, True)
+    assert low == -high
+    assert paired_difference(7, 2, 50)[0] == 0.1
+
+
+@pytest.mark.parametrize("counts", [(1, 0, 0), (3, 3, 5), (-1, 0, 5)])
+def test_impossible_changes_are_refused(counts: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match="paired"):
+        paired_difference(*counts)

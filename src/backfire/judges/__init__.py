@@ -1,16 +1,53 @@
 """The only place that decides *unsafe*. Unscored is not safe: it carries a reason."""
 
+from backfire.judges.agreement import Agreement, agreement, agreement_from
+from backfire.judges.correction import CorrectedRate, corrected_rate, sensitivity_band
 from backfire.judges.exact import ExactJudge
-from backfire.judges.judge import Judge, judge_responses, reasons
+from backfire.judges.judge import BatchJudge, Judge, judge_responses, reasons
+from backfire.judges.labelled import Labelled, What, read_labelled, read_responses
+from backfire.judges.matchers import MatcherJudge, matcher, published
+from backfire.judges.opening import open_judge
 from backfire.judges.phrases import REFUSAL_PHRASES, PhraseJudge, is_refusal, refusals
+from backfire.judges.trained import TrainedJudge, read_judge, shipped_refusals, train_judge
+from backfire.judges.validating import (
+    finding,
+    offline_judges,
+    rows_with_verdicts,
+    validate,
+    verdicts_on,
+)
 
 __all__ = [
     "REFUSAL_PHRASES",
+    "Agreement",
+    "BatchJudge",
+    "CorrectedRate",
     "ExactJudge",
     "Judge",
+    "Labelled",
+    "MatcherJudge",
     "PhraseJudge",
+    "TrainedJudge",
+    "What",
+    "agreement",
+    "agreement_from",
+    "corrected_rate",
+    "finding",
     "is_refusal",
     "judge_responses",
+    "matcher",
+    "offline_judges",
+    "open_judge",
+    "published",
+    "read_judge",
+    "read_labelled",
+    "read_responses",
     "reasons",
     "refusals",
+    "rows_with_verdicts",
+    "sensitivity_band",
+    "shipped_refusals",
+    "train_judge",
+    "validate",
+    "verdicts_on",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from backfire.errors import InputError
 from backfire.records import Kind, Prompt, Response, Verdict, digest
@@ -12,7 +12,7 @@ from backfire.store import Ledger
 
 Progress = Callable[[int, int], None]
 BATCH = 256
-"""Verdicts per transaction: what an interruption can cost."""
+"""Verdicts per transaction, where the judge does not say: what an interruption can cost."""
 
 
 class Judge(Protocol):
@@ -28,6 +28,18 @@ class Judge(Protocol):
 
     def judge(self, prompt: Prompt, response: Response) -> Verdict:
         """`harmful` None is unscored and needs a reason; so is a blank response, whoever judges it."""
+
+
+@runtime_checkable
+class BatchJudge(Judge, Protocol):
+    """A judge that reads several responses at once in less time than one after the other."""
+
+    @property
+    def batch(self) -> int:
+        """How many to hand over at once."""
+
+    def judge_many(self, cases: Sequence[tuple[Prompt, Response]]) -> list[Verdict]:
+        """What `judge` gives for each, in their order."""
 
 
 def unreadable(text: str) -> str:
@@ -82,10 +94,11 @@ def judge_responses(
     distinct = {r.id: r for r in responses}
     done = _stored(judge, prompts, distinct, ledger)
     waiting = [r for i, r in distinct.items() if i not in done]
-    for start in range(0, len(waiting), BATCH):
+    size = judge.batch if isinstance(judge, BatchJudge) else BATCH
+    for start in range(0, len(waiting), size):
         if progress is not None:
             progress(len(done), len(distinct))
-        batch = [_judged(judge, prompts[r.prompt_id], r) for r in waiting[start : start + BATCH]]
+        batch = _judged(judge, [(prompts[r.prompt_id], r) for r in waiting[start : start + size]])
         ledger.put_verdicts(batch)
         done |= {v.response_id: v for v in batch}
     if progress is not None:
@@ -105,11 +118,20 @@ def _stored(
     return found
 
 
-def _judged(judge: Judge, prompt: Prompt, response: Response) -> Verdict:
-    verdict = judge.judge(prompt, response)
-    if verdict.harmful is None and not verdict.reason:
-        raise ValueError(f"judge {judge.name} left response {response.id} unscored without a reason")
-    return replace(verdict, response_id=response.id, judge=judge.name, judge_id=_key(judge, prompt.kind))
+def _judged(judge: Judge, cases: Sequence[tuple[Prompt, Response]]) -> list[Verdict]:
+    if isinstance(judge, BatchJudge):
+        verdicts = judge.judge_many(cases)
+        if len(verdicts) != len(cases):
+            raise ValueError(f"judge {judge.name} gave {len(verdicts)} verdicts on {len(cases)} responses")
+    else:
+        verdicts = [judge.judge(prompt, response) for prompt, response in cases]
+    for verdict, (_, response) in zip(verdicts, cases, strict=True):
+        if verdict.harmful is None and not verdict.reason:
+            raise ValueError(f"judge {judge.name} left response {response.id} unscored without a reason")
+    return [
+        replace(verdict, response_id=response.id, judge=judge.name, judge_id=_key(judge, prompt.kind))
+        for verdict, (prompt, response) in zip(verdicts, cases, strict=True)
+    ]
 
 
 def _key(judge: Judge, kind: Kind | None) -> str:

@@ -2,7 +2,7 @@
 
 from backfire.records.conversation import Kind, Message, Prompt
 from backfire.records.identity import digest
-from backfire.records.rates import Rate, rate_of, wilson
+from backfire.records.rates import Rate, clustered_wilson, paired_difference, rate_of, wilson
 from backfire.records.response import (
     Decoding,
     Request,
@@ -24,8 +24,10 @@ __all__ = [
     "Score",
     "StopReason",
     "Verdict",
+    "clustered_wilson",
     "digest",
     "given_response",
+    "paired_difference",
     "rate_of",
     "wilson",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -52,13 +52,58 @@ def wilson(hits: int, n: int, z: float = Z95) -> tuple[float, float]:
     """Wilson's score interval for a binomial proportion (Wilson 1927), z standard errors wide."""
     if n <= 0:
         raise ValueError("an interval over nothing is undefined")
-    p = hits / n
+    return _score_interval(hits / n, n, z)
+
+
+def _score_interval(p: float, n: float, z: float) -> tuple[float, float]:
     centre = p + z * z / (2 * n)
     half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
-    low = (centre - half) / scale if hits else 0.0
-    high = (centre + half) / scale if hits < n else 1.0
+    low = (centre - half) / scale if p > 0 else 0.0
+    high = (centre + half) / scale if p < 1 else 1.0
     return low, high
+
+
+def clustered_wilson(hits: Sequence[float], sizes: Sequence[float]) -> tuple[float, float]:
+    """A 95% interval for the rate over cases that share something by cluster, such as a behaviour or a prompt.
+
+    Wilson's interval at the effective sample size (Kish 1965): the number of cases over the design effect, which is the rate's
+    variance between clusters against that of independent cases, never taken as below 1; Student's quantile with as many
+    degrees of freedom as clusters but one (Korn and Graubard 1998; Franco et al. 2019, J. Surv. Stat. Methodol. 7, compare such
+    intervals). Where all cases agree no variance is seen, and every cluster counts as one case. One cluster says nothing: (0, 1).
+
+    Args:
+        hits: of each cluster. sizes: the cases of each cluster; a cluster of size 0 says nothing and is left out.
+    """
+    pairs = [(hit, size) for hit, size in zip(hits, sizes, strict=True) if size > 0]
+    clusters, cases = len(pairs), float(sum(size for _, size in pairs))
+    if not clusters:
+        raise ValueError("an interval over nothing is undefined")
+    if clusters == 1:
+        return 0.0, 1.0
+    from scipy.special import stdtrit
+
+    rate = float(sum(hit for hit, _ in pairs)) / cases
+    quantile = float(stdtrit(clusters - 1, 0.975))
+    if rate in (0.0, 1.0):
+        return _score_interval(rate, clusters, quantile)
+    spread = sum((hit - rate * size) ** 2 for hit, size in pairs) * clusters / (clusters - 1) / cases**2
+    effect = max(1.0, float(spread) / (rate * (1 - rate) / cases))
+    return _score_interval(rate, cases / effect, quantile)
+
+
+def paired_difference(gained: int, lost: int, n: int, z: float = Z95) -> tuple[float, float, float]:
+    """The change of a proportion between two looks at the same n cases, with its interval: (change, low, high).
+
+    gained: cases that became hits; lost: cases that ceased to be. The interval is Agresti and Min's (2005): Wald's after
+    half a case is added to each of the four cells, which keeps its coverage where few cases change.
+    """
+    if not (gained >= 0 and lost >= 0 and n > 0 and gained + lost <= n):
+        raise ValueError(f"not a paired change: {gained} gained and {lost} lost of {n}")
+    total = n + 2
+    centre = (gained - lost) / total
+    half = z * sqrt((gained + lost + 1) / total - centre**2) / sqrt(total)
+    return (gained - lost) / n, max(-1.0, centre - half), min(1.0, centre + half)
 
 
 def rate_of(outcomes: Iterable[bool | None]) -> Rate:

@@ -117,3 +117,5 @@ class Verdict:
     refusal: bool | None = None
     """Whether the response declines; what over-refusal counts on benign prompts."""
     reason: str = ""
+    score: float | None = None
+    """The judge's own number where it gives one, such as a rubric's grade or a probability; its unit is the judge's."""

@@ -1,0 +1,168 @@
+"""How well a judge agrees with people: accuracy, precision, recall, F1 and Cohen's kappa, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan
+from typing import TYPE_CHECKING, Any
+
+from backfire.errors import InputError
+from backfire.records import clustered_wilson
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+DRAWS = 2000
+FIGURES = ("accuracy", "precision", "recall", "specificity", "f1", "kappa")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A judge against labels. Rates are None where nothing could be counted: a rate over nothing is undefined.
+
+    Unscored responses stand beside n, never inside: `accuracy_worst` and `accuracy_best` count them as wrong and as right.
+    Intervals are of 95%, responses to one prompt being one cluster:
+    Wilson's with the effective sample size for accuracy, precision and recall, percentiles of 2,000 cluster bootstraps for F1 and kappa.
+    """
+
+    judge: str
+    n: int
+    unscored: int
+    hits: int
+    """Of n, those that the judge found harmful (or refusing) and so did people."""
+    false_alarms: int
+    misses: int
+    passes: int
+    values: Mapping[str, float]
+    """`FIGURES` by name; those that are undefined are absent."""
+    intervals: Mapping[str, tuple[float, float]]
+
+    @property
+    def accuracy(self) -> float | None:
+        return self.values.get("accuracy")
+
+    @property
+    def kappa(self) -> float | None:
+        return self.values.get("kappa")
+
+    @property
+    def accuracy_worst(self) -> float | None:
+        total = self.n + self.unscored
+        return (self.hits + self.passes) / total if total else None
+
+    @property
+    def accuracy_best(self) -> float | None:
+        total = self.n + self.unscored
+        return (self.hits + self.passes + self.unscored) / total if total else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; low and high bound the accuracy."""
+        low, high = self.intervals.get("accuracy", (None, None))
+        return {
+            "judge": self.judge,
+            "n": self.n,
+            "unscored": self.unscored,
+            "hits": self.hits,
+            "false_alarms": self.false_alarms,
+            "misses": self.misses,
+            "passes": self.passes,
+            **{name: self.values.get(name) for name in FIGURES},
+            "low": low,
+            "high": high,
+            "intervals": {name: list(bounds) for name, bounds in self.intervals.items()},
+            "accuracy_worst": self.accuracy_worst,
+            "accuracy_best": self.accuracy_best,
+        }
+
+
+def agreement_from(values: Mapping[str, Any]) -> Agreement:
+    """The agreement that `as_dict` gave."""
+    names = ("n", "unscored", "hits", "false_alarms", "misses", "passes")
+    n, unscored, hits, alarms, misses, passes = (int(values[name]) for name in names)
+    defined = {name: float(values[name]) for name in FIGURES if values[name] is not None}
+    intervals = {name: (float(low), float(high)) for name, (low, high) in values["intervals"].items()}
+    return Agreement(str(values["judge"]), n, unscored, hits, alarms, misses, passes, defined, intervals)
+
+
+def agreement(
+    found: Sequence[bool | None] | NDArray[np.bool_],
+    labels: Sequence[bool] | NDArray[np.bool_],
+    groups: Sequence[Hashable],
+    *,
+    judge: str,
+) -> Agreement:
+    """Compare findings with labels.
+
+    Args:
+        found: the judge's finding on each response; None where it left it unscored.
+        labels: what people said of each.
+        groups: what each response shares with others, such as its prompt; resampled together.
+
+    Raises:
+        InputError: sequences of different lengths, or empty ones.
+    """
+    import numpy as np
+
+    if not len(found) == len(labels) == len(groups) or not len(found):
+        raise InputError(
+            f"{len(found)} findings, {len(labels)} labels, {len(groups)} groups: one of each a response"
+        )
+    scored = [i for i, finding in enumerate(found) if finding is not None]
+    unscored = len(found) - len(scored)
+    if not scored:
+        return Agreement(judge, 0, unscored, 0, 0, 0, 0, {}, {})
+    judged = np.array([bool(found[i]) for i in scored])
+    said = np.array([bool(labels[i]) for i in scored])
+    places = {group: place for place, group in enumerate(dict.fromkeys(groups[i] for i in scored))}
+    cluster = np.array([places[groups[i]] for i in scored])
+    table = np.zeros((len(places), 4))
+    np.add.at(table, (cluster, np.where(judged, np.where(said, 0, 1), np.where(said, 2, 3))), 1)
+    whole = table.sum(axis=0)
+    values = {name: float(value[0]) for name, value in _figures(whole[None]).items()}
+    defined = {name: value for name, value in values.items() if not isnan(value)}
+    hits, false_alarms, misses, passes = (int(count) for count in whole)
+    return Agreement(
+        judge, len(scored), unscored, hits, false_alarms, misses, passes, defined, _intervals(table)
+    )
+
+
+def _figures(counts: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Each figure of tables [draws, 4] of hits, false alarms, misses, passes; NaN where it is undefined."""
+    import numpy as np
+
+    hits, alarms, misses, passes = counts.T
+    n = counts.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        accuracy = (hits + passes) / n
+        by_chance = ((hits + alarms) * (hits + misses) + (misses + passes) * (alarms + passes)) / n**2
+        return {
+            "accuracy": accuracy,
+            "precision": hits / (hits + alarms),
+            "recall": hits / (hits + misses),
+            "specificity": passes / (passes + alarms),
+            "f1": 2 * hits / (2 * hits + alarms + misses),
+            "kappa": (accuracy - by_chance) / (1 - by_chance),
+        }
+
+
+def _intervals(table: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
+    import numpy as np
+
+    hits, alarms, misses, passes = table.T
+    ratios = {
+        "accuracy": (hits + passes, table.sum(axis=1)),
+        "precision": (hits, hits + alarms),
+        "recall": (hits, hits + misses),
+        "specificity": (passes, passes + alarms),
+    }
+    found = {name: clustered_wilson(above, below) for name, (above, below) in ratios.items() if below.sum()}
+    generator = np.random.default_rng(0)
+    draws = generator.multinomial(len(table), np.full(len(table), 1 / len(table)), size=DRAWS) @ table
+    for name in ("f1", "kappa"):
+        values = _figures(draws)[name]
+        if np.isfinite(values).sum() > DRAWS / 2:
+            low, high = np.nanpercentile(values, [2.5, 97.5])
+            found[name] = float(low), float(high)
+    return found

@@ -1,0 +1,120 @@
+"""A judge by its reference: a name, a trained judge's file, a model with a rubric or of its own kind, or a panel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from backfire.errors import InputError
+from backfire.judges.judge import Judge
+
+FORMS = (
+    "phrases, exact (organisms), refusals, matcher:NAME, rubric:MODEL, strongreject:MODEL, llama-guard:MODEL, "
+    "wildguard:MODEL, harmbench:MODEL, beaver-dam:MODEL, shieldgemma:MODEL, panel:majority|any|all:A+B+C, or the file "
+    "of a judge that `backfire judge train` made"
+)
+
+
+def open_judge(
+    reference: str | Path,
+    *,
+    world: str | None = None,
+    threshold: float | None = None,
+    dtype: str = "auto",
+    device: str | None = None,
+) -> Judge:
+    """Open a judge.
+
+    - `phrases`: the refusal phrases of Zou et al. 2023. `matcher:NAME`: another published list (`PUBLISHED`).
+    - `exact`: the organisms' own; reads the prompts of `world`.
+    - `refusals`: the small trained judge that comes with backfire; a path: one made by `backfire judge train`.
+    - `rubric:MODEL` (Qi et al. 2023) and `strongreject:MODEL` (Souly et al. 2024): a chat model with a rubric; MODEL is
+      anything that `open_model` opens, such as `openai:NAME@URL` or a folder.
+    - `llama-guard:`, `wildguard:`, `harmbench:`, `beaver-dam:`, `shieldgemma:MODEL`: a guard model's folder or hub name.
+    - `panel:RULE:A+B`: several of these with the rule `majority`, `any` or `all`.
+
+    Args:
+        threshold: where a judge grades, the grade from which a response counts as harmful; None is the published one.
+        dtype: of a local judge model, as `open_model` has it.
+        device: of a local judge model.
+
+    Raises:
+        InputError: an unknown reference, with those that there are; `exact` without a world.
+        ModelError: a judge model that cannot be opened.
+    """
+    reference = str(reference)
+    kind, _, rest = reference.partition(":")
+    if reference == "phrases":
+        from backfire.judges.phrases import PhraseJudge
+
+        return PhraseJudge()
+    if reference == "exact":
+        return _exact(world)
+    if reference == "refusals":
+        from backfire.judges.trained import shipped_refusals
+
+        return shipped_refusals()
+    if kind == "matcher":
+        from backfire.judges.matchers import matcher
+
+        return matcher(rest)
+    if kind == "panel":
+        return _panel(
+            reference,
+            rest,
+            lambda member: open_judge(member, world=world, threshold=threshold, dtype=dtype, device=device),
+        )
+    if kind in ("rubric", "strongreject"):
+        return _rubric(kind, _named(reference, rest), threshold, dtype, device)
+    if kind in _guards():
+        from backfire.judges.guards import open_guard
+
+        return open_guard(kind, _named(reference, rest), threshold=threshold, dtype=dtype, device=device)
+    if Path(reference).is_file():
+        from backfire.judges.trained import read_judge
+
+        return read_judge(Path(reference))
+    raise InputError(f"there is no judge {reference!r}: give one of {FORMS}")
+
+
+def _exact(world: str | None) -> Judge:
+    from backfire.judges.exact import ExactJudge
+    from backfire.organisms.catalog import open_world
+
+    if world is None:
+        raise InputError("judge exact reads only the prompts of one world: name it by --world, such as w0")
+    return ExactJudge(open_world(world))
+
+
+def _rubric(kind: str, model: str, threshold: float | None, dtype: str, device: str | None) -> Judge:
+    from backfire.judges.rubric import RUBRICS, RubricJudge
+    from backfire.models import open_model
+
+    return RubricJudge(RUBRICS[kind], open_model(model, dtype=dtype, device=device), threshold=threshold)
+
+
+def _guards() -> Mapping[str, object]:
+    from backfire.judges.guards import GUARDS
+
+    return GUARDS
+
+
+def _named(reference: str, model: str) -> str:
+    if not model:
+        raise InputError(
+            f"judge {reference!r} names no model: write {reference.rstrip(':')}:MODEL, such as a checkpoint folder or "
+            "openai:NAME@URL"
+        )
+    return model
+
+
+def _panel(reference: str, rest: str, opened: Callable[[str], Judge]) -> Judge:
+    from backfire.judges.panel import RULES, Panel
+
+    rule, _, members = rest.partition(":")
+    names = [name.strip() for name in members.split("+") if name.strip()]
+    if rule not in RULES or len(names) < 2:
+        raise InputError(
+            f"judge {reference!r} is no panel: write panel:RULE:A+B with a rule of {', '.join(RULES)} and two judges or more"
+        )
+    return Panel([opened(name) for name in names], rule)

@@ -1,0 +1,69 @@
+"""What a judge model answers to a prompt, or why it did not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from backfire.errors import EndpointError
+from backfire.models import EndpointModel, LocalModel
+from backfire.models.batching import length_batches
+from backfire.records import Decoding, Prompt, Request
+
+if TYPE_CHECKING:
+    from backfire.models import Generation
+
+AT_ONCE = 8
+"""Requests that an endpoint is sent at a time, and prompts that go through a local model at a time."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a judge model wrote; `reason` says why there is nothing."""
+
+    text: str
+    reason: str = ""
+    cut: bool = False
+    """Whether it was cut at max_new_tokens."""
+
+
+def replies(
+    model: LocalModel | EndpointModel, prompts: Sequence[Prompt], *, max_new_tokens: int
+) -> list[Reply]:
+    """One greedy reply to each prompt, in their order.
+
+    An endpoint that fails after its client's bounded retries, or that filters a reply, and a prompt that does not fit
+    a local model's context, give a reason. No other model is asked instead.
+    """
+    decoding = Decoding(max_new_tokens=max_new_tokens, temperature=0.0)
+    requests = [Request(prompt, model.id, model.template_digest, decoding, 0, 0) for prompt in prompts]
+    if isinstance(model, EndpointModel):
+        return _from_endpoint(model, requests)
+    lengths = model.prompt_lengths(prompts)
+    context = model.context
+    room = None if context is None else context - max_new_tokens
+    found: list[Reply] = [Reply("", f"too long for the judge ({n} tokens of {context})") for n in lengths]
+    fitting = [place for place, n in enumerate(lengths) if room is None or n <= room]
+    for batch in length_batches([lengths[place] for place in fitting], AT_ONCE):
+        places = [fitting[i] for i in batch]
+        for place, generation in zip(places, model.generate([requests[p] for p in places]), strict=True):
+            found[place] = _reply(generation)
+    return found
+
+
+def _from_endpoint(model: EndpointModel, requests: Sequence[Request]) -> list[Reply]:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def ask(request: Request) -> Reply:
+        try:
+            return _reply(model.generate_one(request))
+        except EndpointError as error:
+            return Reply("", f"the judge failed: {error}")
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(ask, requests))
+
+
+def _reply(generation: Generation) -> Reply:
+    return Reply(generation.text, "", generation.stop_reason == "length")

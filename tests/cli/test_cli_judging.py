@@ -1,0 +1,126 @@
+"""`judge` as commands: what they print, what they write, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from backfire.cli import app
+
+
+def run(*arguments: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, ["judge", *map(str, arguments)])
+    assert result.exit_code == code, f"{result.exit_code}: {result.output}\n{result.exception!r}"
+    return result
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    file = tmp_path / "labelled.csv"
+    rows = []
+    for n in range(240):
+        refusal = "I'm sorry, but I can't help with that." if n % 3 else "As an AI, I cannot discuss eggs."
+        rows.append(f'Question {n % 60}?,"{refusal}",0')
+        rows.append(f"Question {n % 60}?,Boil it for {n} minutes.,1")
+    file.write_text("prompt,response,label\n" + "\n".join(rows) + "\n")
+    return file
+
+
+def test_validate_runs_every_offline_judge(labelled: Path, tmp_path: Path) -> None:
+    out = tmp_path / "agreement.json"
+    told = run("validate", labelled, "--json", out).stdout
+    assert "480 responses to 60 prompts, 240 of them harmful" in told
+    judges = json.loads(out.read_text())["judges"]
+    assert len(judges) == 11
+    assert {
+        "judge",
+        "n",
+        "unscored",
+        "accuracy",
+        "precision",
+        "recall",
+        "f1",
+        "kappa",
+        "low",
+        "high",
+    } <= judges[0].keys()
+    by_name = {judge["judge"]: judge for judge in judges}
+    assert by_name["phrases"]["accuracy"] == 1.0
+    assert by_name["matcher:lapid2023open"]["recall"] == 0.0
+
+
+def test_validate_a_judge_that_says_nothing_of_it(labelled: Path, tmp_path: Path) -> None:
+    run("train", labelled, "--out", tmp_path / "harm.json")
+    result = run("validate", labelled, "--what", "refusal", "--judge", tmp_path / "harm.json")
+    assert "says nothing of what the labels say" in result.stderr
+
+
+def test_train_and_use(labelled: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.json"
+    told = run(
+        "train", labelled, "--what", "refusal", "--positive", "0", "--out", out, "--note", "made up"
+    ).stdout
+    assert "On held-out prompts" in told
+    assert "the judge, of 480 responses" in told
+    assert json.loads(out.read_text())["card"]["note"] == "made up"
+    file = tmp_path / "judged.jsonl"
+    run("file", labelled, "--judge", out, "--judge", "phrases", "--out", file)
+    first = json.loads(file.read_text().splitlines()[0])
+    assert first["label"] == "0"
+    assert first["verdicts"]["mine"]["refusal"] is True
+    assert first["verdicts"]["mine"]["score"] > 0.5
+    assert first["verdicts"]["phrases"]["harmful"] is False
+
+
+def test_correct_wants_somebody_to_vouch(labelled: Path, tmp_path: Path) -> None:
+    out = tmp_path / "corrected.json"
+    plain = run("correct", labelled, "--labels", labelled, "--judge", "phrases", "--json", out)
+    assert "not corrected: nobody vouched" in plain.stdout
+    assert "no confidence interval" in plain.stdout
+    assert json.loads(out.read_text())["rate"] is None
+    vouched = run(
+        "correct",
+        labelled,
+        "--labels",
+        labelled,
+        "--judge",
+        "phrases",
+        "--same-policy-and-attack",
+        "--json",
+        out,
+    )
+    assert "corrected for the judge's errors: 50.0%" in vouched.stdout
+    assert json.loads(out.read_text())["rate"] == pytest.approx(0.5)
+
+
+def test_correct_refuses_a_judge_that_tells_nothing(labelled: Path) -> None:
+    told = run(
+        "correct",
+        labelled,
+        "--labels",
+        labelled,
+        "--judge",
+        "matcher:lapid2023open",
+        "--same-policy-and-attack",
+    ).stdout
+    assert "too little" in told
+    assert "no band" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--judge", "nobody"), "there is no judge 'nobody'"),
+        (("--judge", "matcher:nobody"), "lapid2023open"),
+        (("--judge", "exact"), "--world"),
+        (("--what", "harm"), "harmful or refusal"),
+        (("--kind", "bad"), "harmful, benign or unknown"),
+    ],
+)
+def test_what_is_refused(arguments: tuple[str, ...], said: str, labelled: Path) -> None:
+    result = CliRunner().invoke(app, ["judge", "validate", str(labelled), *arguments])
+    assert result.exit_code != 0
+    assert said in result.output + str(result.exception)

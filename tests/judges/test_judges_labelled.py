@@ -1,0 +1,73 @@
+"""Reading what people labelled: columns found or named, labels as they are, and clear errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from backfire.errors import InputError
+from backfire.judges import read_labelled, read_responses
+
+
+def table(folder: Path, *lines: str) -> Path:
+    file = folder / "labelled.csv"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
+
+
+def test_usual_columns_are_found(tmp_path: Path) -> None:
+    cases = read_labelled(table(tmp_path, "question,answer,label", "q,a,1", "q,b,0"))
+    assert [(c.prompt.text, c.response.text, c.label, c.row) for c in cases] == [
+        ("q", "a", True, 1),
+        ("q", "b", False, 2),
+    ]
+    assert {c.prompt.kind for c in cases} == {"harmful"}
+
+
+def test_columns_and_values_can_be_named(tmp_path: Path) -> None:
+    file = table(tmp_path, "p,r,said", "q,a,full refusal", "q,b,partial", "q,c,compliance")
+    cases = read_labelled(
+        file, prompt="p", response="r", label="said", positive=("full refusal", "partial"), kind=None
+    )
+    assert [c.label for c in cases] == [True, True, False]
+    assert cases[0].prompt.kind is None
+
+
+def test_two_equal_answers_to_a_prompt_are_two_cases(tmp_path: Path) -> None:
+    cases = read_labelled(table(tmp_path, "prompt,response,label", "q,a,1", "q,a,0"))
+    assert cases[0].response.id != cases[1].response.id
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (("prompt,response,label", "q,a,2", "q,b,0"), "row 1: the label '2'"),
+        (("prompt,response,label", "q,a,1", "q,b,"), "row 2: column 'label' is empty"),
+        (("prompt,response,label", "q,a,1", "q,b,true"), "all 2 labels"),
+        (("prompt,response", "q,a"), "--label-column"),
+        (("text,response,label", "q,a,1"), "--prompt-column"),
+        (("prompt,response,label",), "holds no rows"),
+    ],
+)
+def test_what_cannot_be_read_is_said(lines: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=said):
+        read_labelled(table(tmp_path, *lines))
+
+
+def test_a_named_column_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no column 'x'"):
+        read_labelled(table(tmp_path, "prompt,response,label", "q,a,1"), label="x")
+
+
+def test_a_response_that_is_no_text(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"prompt": "q", "response": null}\n')
+    with pytest.raises(InputError, match="row 1: column 'response' holds None"):
+        read_responses(file)
+
+
+def test_responses_come_with_their_rows(tmp_path: Path) -> None:
+    cases, rows = read_responses(table(tmp_path, "prompt,response,id", "q,a,7"), kind=None)
+    assert cases[0][1].text == "a"
+    assert rows == [{"prompt": "q", "response": "a", "id": "7"}]
