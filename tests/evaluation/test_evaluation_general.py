@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from backfire.errors import InputError, ModelError
-from backfire.evaluation.general import TaskScore, general, organism_tasks
+from backfire.evaluation import TaskScore, general, organism_tasks
 from backfire.models import LocalModel, open_model
 
 WORDS = ["brass", "lamp", "bread", "water and salt", "the long road home", "yeast", "poem", "a soft cloth"]

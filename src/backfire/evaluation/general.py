@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import io
-import logging
+import importlib.metadata
 import math
-import warnings
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backfire.errors import InputError, ModelError
+from backfire.errors import InputError
+from backfire.evaluation.harness import VllmModel, harness_of, no_endpoint, over_long, quiet
+from backfire.evaluation.task_files import Tasks, load_tasks
+from backfire.evaluation.task_results import ResumeFile, TaskKey, TaskRecord
 from backfire.models import EndpointModel, LocalModel
-from backfire.store import read_rows
 
 FEWSHOT_SEED = 1234
 """The harness's own default, so that few-shot examples are those that it would draw."""
+
+Shots = int | Mapping[str, int]
+Progress = Callable[[str, int, int], None]
+"""Called with a task's name, how many were done before it, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -38,189 +42,160 @@ class TaskScore:
 @dataclass(frozen=True)
 class GeneralResult:
     scores: list[TaskScore]
+    """Of tasks, and of groups such as mmlu, which stand for their tasks."""
     settings: dict[str, Any]
-    """`num_fewshot` and `chat_template`, without which no score can be compared; with examples also
-    `always_zero_shot`, the tasks that had none because their own file says 0."""
+    """`num_fewshot` (by task or group where they differ) and `chat_template`, without which no score can be compared;
+    with examples also `always_zero_shot`, the tasks that had none because their own file says 0."""
     cut: dict[str, int] = field(default_factory=dict)
     """By task, requests longer than the context, whose beginning the harness cuts off."""
-
-
-def organism_tasks() -> Path:
-    """The folder of the five counterparts' task files; their data are a world's."""
-    from backfire import organisms
-
-    return Path(str(organisms.__file__)).parent / "tasks"
+    subtasks: list[TaskScore] = field(default_factory=list)
+    """Of the tasks and groups that a group among `scores` stands for."""
+    resumed: list[str] = field(default_factory=list)
+    """Tasks whose numbers came from the resume file."""
 
 
 def general(
-    model: LocalModel | EndpointModel,
+    model: LocalModel | EndpointModel | VllmModel,
     tasks: str | Path | Sequence[str],
     *,
     data: str | Path | None = None,
     limit: int | None = None,
-    num_fewshot: int = 0,
-    apply_chat_template: bool = True,
+    num_fewshot: Shots | None = None,
+    apply_chat_template: bool | None = None,
     batch_size: int = 64,
+    resume: str | Path | None = None,
+    progress: Progress | None = None,
 ) -> GeneralResult:
-    """Score a model on tasks.
+    """Score a model on tasks, one after another; the model is opened already, and stays as it is.
 
     `tasks` is a folder of the harness's task YAML files (or one such file), which is quick and offline, or a
-    list of names of tasks that come with the harness, which it fetches from the hub. In a folder, a task with
+    list of names of tasks that come with the harness, which it fetches from the hub; the name `leaderboard`
+    stands for five (`LEADERBOARD`), each with its shots and metric. In a folder, a task with
     `dataset_path: json` finds its `data_files`, local .jsonl files, under `data`, or beside its YAML. `limit`
-    takes the first so many items of each task. `num_fewshot` does not reach a task whose own file sets it to 0
-    (TruthfulQA: its prompt has its examples), which is the harness's rule.
+    takes the first so many items of each task.
+
+    `num_fewshot` is one number for all tasks, or numbers by task or group; else what the preset or a task's own
+    file says, or 0. It does not reach a task whose own file sets it to 0 (TruthfulQA: its prompt has its
+    examples), which is the harness's rule. `apply_chat_template` is on, unless the preset is among the tasks,
+    which the leaderboard asked without.
+
+    `resume` names a JSON file to which each task's numbers go as it ends, and from which they are taken where
+    model, task, shots, limit, template, dtype, backend and harness version are the same.
 
     A task's `metadata.report` (`metric`, and a `name` to give it) picks the metric that is reported; without
-    it all of a task's metrics are, with the filter in the name (`exact_match,strict-match`) where one has several. Raises InputError for tasks or data that cannot be used, and ModelError for
-    an endpoint, which gives no log-probabilities of given answers.
+    it all of a task's metrics are, with the filter in the name (`exact_match,strict-match`) where one has
+    several. Raises InputError for tasks or data that cannot be used, and ModelError for an endpoint, which
+    gives no log-probabilities of given answers.
     """
-    if isinstance(model, EndpointModel):
-        raise ModelError(
-            f"{model.name} is an endpoint: general tasks need log-probabilities of given answers, so name a "
-            "checkpoint folder, or run lm-eval against the server"
-        )
-    if not isinstance(tasks, str | Path):
-        if data is not None:
-            raise InputError("data goes with a folder of task files: the harness's own tasks bring theirs")
-        if not tasks:
-            raise InputError("tasks is empty: name tasks, or a folder of task files")
     if limit is not None and limit < 1:
         raise InputError(f"limit {limit}: give 1 or more items a task, or none for all")
-    with _quiet():
-        from lm_eval.evaluator import evaluate
-        from lm_eval.models.huggingface import HFLM
-
-        if isinstance(tasks, str | Path):
-            loaded = _load(_configurations(Path(tasks), None if data is None else Path(data)))
+    kept = ResumeFile(None if resume is None else Path(resume))
+    if isinstance(model, EndpointModel):
+        raise no_endpoint(model.name)
+    with quiet():
+        lm = harness_of(model, batch_size)
+        loaded = load_tasks(tasks, data)
+    shots, zero_shot = _shots(loaded, num_fewshot)
+    chat = not loaded.preset if apply_chat_template is None else apply_chat_template
+    records: dict[str, TaskRecord] = {}
+    resumed = []
+    for done, (name, task) in enumerate(loaded.tasks.items()):
+        key = _key(model, name, loaded.digests[name], shots[name], limit, chat)
+        if (record := kept.find(key)) is not None:
+            resumed.append(name)
         else:
-            loaded = _registered(list(tasks))
-        zero_shot = [n for n, task in loaded["tasks"].items() if task.get_config("num_fewshot") == 0]
-        for name, task in loaded["tasks"].items():
-            if name not in zero_shot:
-                task.set_config(key="num_fewshot", value=num_fewshot)
-            task.set_fewshot_seed(seed=FEWSHOT_SEED)
-        harness = HFLM(pretrained=model.model, tokenizer=model.tokenizer, batch_size=batch_size)
-        found = evaluate(
-            harness,
-            loaded,
-            limit=limit,
-            apply_chat_template=apply_chat_template,
-            fewshot_as_multiturn=apply_chat_template,
-            log_samples=True,
-        )
-    settings: dict[str, Any] = {"num_fewshot": num_fewshot, "chat_template": apply_chat_template}
-    if num_fewshot and zero_shot:
+            if progress is not None:
+                progress(name, done, len(loaded.tasks))
+            with quiet():
+                record = _run(lm, name, task, shots[name], limit, chat)
+            kept.keep(key, record)
+        records[name] = record
+    settings: dict[str, Any] = {"num_fewshot": _said(loaded, num_fewshot, shots), "chat_template": chat}
+    if zero_shot:
         settings["always_zero_shot"] = zero_shot
-    scores = [score for name, task in loaded["tasks"].items() for score in _scores(name, task, found)]
-    return GeneralResult(scores, settings, _cut(harness, found["samples"]))
+    cut = {name: record.cut for name, record in records.items() if record.cut}
+    scores, subtasks = _tables(loaded, records)
+    return GeneralResult(scores, settings, cut, subtasks, resumed)
 
 
-def _configurations(path: Path, data: Path | None) -> list[dict[str, Any]]:
-    """The task files' contents, with data in memory where they are local."""
-    from lm_eval.tasks._yaml_loader import load_yaml  # the harness is pinned to one version
-
-    files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
-    if not files or not files[0].is_file():
-        raise InputError(f"tasks {path}: no task file (*.yaml) there; name a folder that holds some")
-    configurations = []
-    for file in files:
-        try:
-            configuration = load_yaml(file)
-        except Exception as error:
-            raise InputError(f"task file {file} cannot be read ({error}): mend it") from error
-        if "task" not in configuration:
-            continue  # a group, or a file that others include
-        if configuration.get("dataset_path") == "json":
-            _attach(configuration, file, data or file.parent)
-        configurations.append(configuration)
-    if not configurations:
-        raise InputError(f"tasks {path}: none of {len(files)} files names a task; add `task: NAME`")
-    return configurations
-
-
-def _attach(configuration: dict[str, Any], file: Path, folder: Path) -> None:
-    """Read `data_files` here: relative to `folder`, and past the hub's cache, which outlives changed files."""
-    named = (configuration.pop("dataset_kwargs", None) or {}).get("data_files")
-    if not isinstance(named, dict) or not all(isinstance(name, str) for name in named.values()):
-        raise InputError(
-            f"task file {file}: dataset_kwargs.data_files needs one file a split, such as test: x.jsonl"
-        )
-    rows = {split: _rows(folder / name, file) for split, name in named.items()}
-
-    def dataset(**_: Any) -> Any:
-        from datasets import Dataset, DatasetDict
-
-        return DatasetDict({split: Dataset.from_list(items) for split, items in rows.items()})
-
-    configuration["custom_dataset"] = dataset
-
-
-def _rows(path: Path, task_file: Path) -> list[dict[str, Any]]:
-    try:
-        rows = read_rows(path)
-    except InputError as error:
-        raise InputError(f"data of task file {task_file.name}: {error}") from error
-    if not rows:
-        raise InputError(f"data {path} of task file {task_file.name} is empty: write one item per line")
-    return rows
-
-
-def _load(configurations: list[dict[str, Any]]) -> dict[str, Any]:
-    from lm_eval.api.task import ConfigurableTask
-
-    loaded = {}
-    for configuration in configurations:
-        name = configuration["task"]
-        if name in loaded:
-            raise InputError(f"two task files are named {name}: rename one")
-        try:
-            loaded[name] = ConfigurableTask(config=configuration)
-        except Exception as error:
+def _shots(loaded: Tasks, wanted: Shots | None) -> tuple[dict[str, int], list[str]]:
+    """Examples by task, and the tasks that have none against what was asked for."""
+    if isinstance(wanted, Mapping):
+        known = loaded.tasks.keys() | loaded.groups.keys()
+        if unknown := [name for name in wanted if name not in known]:
             raise InputError(
-                f"task {name} does not fit its data ({type(error).__name__}: {error}): mend either"
-            ) from error
-    return {"tasks": loaded, "groups": {}, "group_map": {}}
-
-
-def _registered(names: list[str]) -> Any:
-    from lm_eval.tasks import TaskManager
-
-    manager = TaskManager()
-    unknown = [name for name in names if name not in manager.all_tasks]
-    if unknown:
-        raise InputError(
-            f"{', '.join(unknown)}: no such task in lm-evaluation-harness; `lm-eval ls tasks` lists them"
-        )
-    try:
-        return manager.load(names)
-    except Exception as error:
-        raise InputError(
-            f"tasks {', '.join(names)} cannot be loaded ({type(error).__name__}: {error}): their data come from "
-            "the hub, or from its cache when offline; or give a folder of task files with local data"
-        ) from error
-
-
-def _scores(name: str, task: Any, found: dict[str, Any]) -> Iterator[TaskScore]:
-    results = found["results"][name]
-    report = (task.get_config("metadata") or {}).get("report") or {}
-    keys = [key for key in results if "," in key and "_stderr," not in key]
-    filters = Counter(key.split(",")[0] for key in keys)
-    values = {(key.split(",")[0] if filters[key.split(",")[0]] == 1 else key): key for key in keys}
-    wanted = [report["metric"]] if "metric" in report else list(values)
-    for metric in wanted:
-        if metric not in values:
-            raise InputError(
-                f"task {name} reports {metric!r} but computes {'; '.join(values)}: mend its metadata"
+                f"num_fewshot names {unknown[0]}, which is not among the tasks: {', '.join(known)}"
             )
-        key = values[metric]
-        spread = results.get(key.replace(",", "_stderr,", 1))
-        yield TaskScore(
-            task=name,
-            metric=report.get("name", metric),
-            value=_number(results[key]),
-            stderr=_number(spread),
-            n=int(found["n-samples"][name]["effective"]),
-        )
+    numbers = wanted.values() if isinstance(wanted, Mapping) else [] if wanted is None else [wanted]
+    if bad := [number for number in numbers if number < 0]:
+        raise InputError(f"num_fewshot {bad[0]}: give 0 or more examples")
+    shots, zero = {}, []
+    for name, task in loaded.tasks.items():
+        own = task.get_config("num_fewshot")
+        names = [name, *loaded.groups_of(name)]
+        asked = wanted
+        if isinstance(wanted, Mapping):
+            asked = next((wanted[each] for each in names if each in wanted), None)
+        if asked is None:
+            asked = next((loaded.preset[each].shots for each in names if each in loaded.preset), own)
+        assert asked is None or isinstance(asked, int)
+        shots[name] = 0 if own == 0 else asked or 0
+        if own == 0 and asked:
+            zero.append(name)
+    return shots, zero
+
+
+def _said(loaded: Tasks, wanted: Shots | None, shots: dict[str, int]) -> int | dict[str, int]:
+    """One number, or numbers by task, a group standing for its tasks where they agree."""
+    if isinstance(wanted, int):
+        return wanted
+    numbers = set(shots.values())
+    if len(numbers) == 1:
+        return numbers.pop()
+    said: dict[str, int] = {}
+    for task, number in shots.items():
+        alike = [g for g in loaded.groups_of(task) if {shots[m] for m in loaded.members(g)} == {number}]
+        said[max(alike, key=lambda group: len(loaded.members(group)), default=task)] = number
+    return said
+
+
+def _key(
+    model: LocalModel | VllmModel, name: str, definition: str, shots: int, limit: int | None, chat: bool
+) -> TaskKey:
+    if isinstance(model, LocalModel):
+        backend, dtype = "hf", str(model.model.dtype).removeprefix("torch.")
+    else:
+        backend, dtype = f"vllm {importlib.metadata.version('vllm')}", model.dtype
+    return TaskKey(
+        model=model.id,
+        task=name,
+        definition=definition,
+        shots=shots,
+        limit=limit,
+        chat_template=chat,
+        backend=backend,
+        dtype=dtype,
+        harness=importlib.metadata.version("lm_eval"),
+    )
+
+
+def _run(lm: Any, name: str, task: Any, shots: int, limit: int | None, chat: bool) -> TaskRecord:
+    from lm_eval.evaluator import evaluate
+
+    task.set_config(key="num_fewshot", value=shots)
+    task.set_fewshot_seed(seed=FEWSHOT_SEED)
+    start = time.monotonic()
+    found = evaluate(
+        lm,
+        {"tasks": {name: task}, "groups": {}, "group_map": {}},
+        limit=limit,
+        apply_chat_template=chat,
+        fewshot_as_multiturn=chat,
+        log_samples=True,
+    )
+    metrics = {key: _number(value) for key, value in found["results"][name].items() if "," in key}
+    n = int(found["n-samples"][name]["effective"])
+    return TaskRecord(metrics, n, over_long(lm, found["samples"][name]), time.monotonic() - start)
 
 
 def _number(value: object) -> float | None:
@@ -230,27 +205,86 @@ def _number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _cut(harness: Any, samples: dict[str, list[dict[str, Any]]]) -> dict[str, int]:
-    """Requests of more tokens than the context. A text has no more tokens than bytes, plus BOS."""
-    counts = {}
-    for name, items in samples.items():
-        texts = ["".join(map(str, request[:2])) for item in items for request in item["arguments"]]
-        long = [t for t in texts if len(t.encode()) >= harness.max_length]
-        over = sum(len(harness.tok_encode(t)) > harness.max_length for t in long)
-        if over:
-            counts[name] = over
-    return counts
+def _tables(loaded: Tasks, records: dict[str, TaskRecord]) -> tuple[list[TaskScore], list[TaskScore]]:
+    """The scores, and those of what a group among them stands for."""
+    spoken = {name: record for name, group in loaded.groups.items() if (record := _group(group, records))}
+    for name, setting in loaded.preset.items():
+        if name in loaded.groups:
+            spoken[name] = _over_members([records[each] for each in loaded.members(name)], setting.metric)
+    scores: list[TaskScore] = []
+    subtasks: list[TaskScore] = []
+    within = {each.name for name in spoken for each in loaded.groups[name].get_all_groups()}
+    outer = {name: record for name, record in spoken.items() if name not in within}
+    seen: set[str] = set()
+    for name, record in records.items():
+        lines = list(_scores(loaded, name, record))
+        above = [group for group in outer if name in loaded.members(group)]
+        (subtasks if above else scores).extend(lines)
+        for group in above:
+            if group not in seen:
+                seen.add(group)
+                scores.extend(_scores(loaded, group, outer[group]))
+    for name in within & spoken.keys():
+        subtasks.extend(_scores(loaded, name, spoken[name]))
+    return scores, subtasks
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Neither log lines nor progress bars of the harness. Errors pass as exceptions."""
-    logger = logging.getLogger("lm_eval")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+def _group(group: Any, records: dict[str, TaskRecord]) -> TaskRecord | None:
+    """What the harness makes of a group's tasks; None where the group has no number of its own."""
+    if not group.has_aggregation:
+        return None
+    members = [str(task.task_name) for task in group.get_all_tasks()]
+    given = {
+        name: {
+            **{key: "N/A" if value is None else value for key, value in records[name].metrics.items()},
+            "sample_len": records[name].n,
+        }
+        for name in members
+    }
+    found = group.aggregate(given)
+    metrics = {key: _number(value) for key, value in found.items() if "," in key}
+    return TaskRecord(metrics, sum(records[name].n for name in members), 0, 0.0)
+
+
+def _over_members(records: Sequence[TaskRecord], metric: str) -> TaskRecord:
+    """The plain mean over a group's tasks, each of the same weight, however many items it has."""
+    values = [record.metrics[f"{metric},none"] for record in records]
+    errors = [record.metrics.get(f"{metric}_stderr,none") for record in records]
+    known, spread = [v for v in values if v is not None], [e for e in errors if e is not None]
+    mean = sum(known) / len(known) if len(known) == len(values) else None
+    error = math.sqrt(sum(e * e for e in spread)) / len(errors) if len(spread) == len(errors) else None
+    metrics = {f"{metric},none": mean, f"{metric}_stderr,none": error}
+    return TaskRecord(metrics, sum(record.n for record in records), 0, 0.0)
+
+
+def _scores(loaded: Tasks, name: str, record: TaskRecord) -> Iterator[TaskScore]:
+    report = _report(loaded, name)
+    keys = [key for key in record.metrics if "_stderr," not in key]
+    filters = Counter(key.split(",")[0] for key in keys)
+    values = {(key.split(",")[0] if filters[key.split(",")[0]] == 1 else key): key for key in keys}
+    wanted = [report["metric"]] if "metric" in report else list(values)
+    for metric in wanted:
+        if metric not in values:
+            raise InputError(
+                f"task {name} reports {metric!r} but computes {'; '.join(values)}: mend its metadata"
+            )
+        key = values[metric]
+        yield TaskScore(
+            task=name,
+            metric=report.get("name", metric),
+            value=record.metrics[key],
+            stderr=record.metrics.get(key.replace(",", "_stderr,", 1)),
+            n=record.n,
+        )
+
+
+def _report(loaded: Tasks, name: str) -> dict[str, str]:
+    """The metric to report, and its name, where the preset or the task's file says so."""
+    for each in [name, *loaded.groups_of(name)]:
+        if (setting := loaded.preset.get(each)) is not None:
+            return {"metric": setting.metric, "name": setting.name}
+    if name not in loaded.tasks:
+        return {}
+    metadata = loaded.tasks[name].get_config("metadata")
+    report: dict[str, str] = (metadata or {}).get("report") or {}
+    return report

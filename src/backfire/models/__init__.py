@@ -1,5 +1,6 @@
 """Opening models: transformers checkpoints, OpenAI-compatible endpoints, reward models, encoders, chat templates."""
 
+from backfire.models.adapters import open_adapters
 from backfire.models.embedder import Embedder, open_embedder
 from backfire.models.endpoint import EndpointModel
 from backfire.models.local import Conversation, Generation, LocalModel
@@ -19,6 +20,7 @@ __all__ = [
     "RewardModel",
     "SystemRole",
     "check_template",
+    "open_adapters",
     "open_embedder",
     "open_model",
     "open_reward_model",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +50,39 @@ def open_model(
                 "leave out --chat-template and --adapter, or name a checkpoint folder"
             )
         return EndpointModel.of(reference)
+    files = model_files(reference, adapter, chat_template)
+    model = _causal_model(files.folder, files.adapter, dtype, device)
+    return local_model(model, files.tokenizer, name=reference, id=files.id)
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """What a reference to local weights names: the whole model's folder, the adapter's, and what they hold."""
+
+    folder: Path
+    adapter: Path | None
+    tokenizer: Any
+    id: str
+    """The id that a model opened from them has."""
+
+
+def model_files(
+    reference: str, adapter: Path | None, chat_template: Path | None, *, base: str | None = None
+) -> ModelFiles:
+    """Find and digest the files of a reference, without opening the weights; `base` is the folder's digest, if known."""
     folder, adapter = _parts(reference, adapter)
-    weights = _parts_digest(folder, adapter)
+    weights = _parts_digest(folder, adapter, base)
     tokenizer = _tokenizer(folder, adapter, chat_template)
-    model = _causal_model(folder, adapter, dtype, device)
+    return ModelFiles(folder, adapter, tokenizer, digest("model", weights, template_digest(tokenizer)))
+
+
+def local_model(model: Any, tokenizer: Any, *, name: str, id: str) -> LocalModel:
+    """A transformers model with its checked template. Raises TemplateError, which names the model."""
     try:
         template = check_template(tokenizer, eos_ids=_eos_ids(model))
     except TemplateError as error:
-        raise TemplateError(f"{reference}: {error}") from error
-    id = digest("model", weights, template_digest(tokenizer))
-    return LocalModel(model, tokenizer, template, name=reference, id=id)
+        raise TemplateError(f"{name}: {error}") from error
+    return LocalModel(model, tokenizer, template, name=name, id=id)
 
 
 def reference_digest(reference: str | Path) -> str:
@@ -151,22 +175,38 @@ def open_tokenizer(folder: Path) -> Any:
 
 
 def _causal_model(folder: Path, adapter: Path | None, dtype: str, device: str | None) -> Any:
+    model = open_weights(folder, dtype, device)
+    return model if adapter is None else place(put_on(model, adapter, "default", folder), device)
+
+
+def open_weights(folder: Path, dtype: str, device: str | None) -> Any:
+    """A whole model's weights, placed, in evaluation mode."""
     from transformers import AutoModelForCausalLM
 
     spread = {"device_map": "auto"} if device == "auto" else {}
-    model = open_folder(AutoModelForCausalLM, folder, dtype, **spread)
-    if adapter is not None:
-        try:
-            from peft import PeftModel
-        except ImportError as error:
-            raise ModelError(f"{adapter} is a PEFT adapter: pip install 'backfire[train]'") from error
-        ends = model.generation_config
-        try:
-            model = PeftModel.from_pretrained(model, str(adapter), is_trainable=False)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise ModelError(f"adapter {adapter} does not fit {folder}: {_first_line(error)}") from error
-        model.generation_config = ends
-    return place(model, device)
+    return place(open_folder(AutoModelForCausalLM, folder, dtype, **spread), device)
+
+
+def put_on(model: Any, adapter: Path, name: str, folder: Path) -> Any:
+    """Put an adapter on a model (a whole one, or one that has adapters already) and make it the active one.
+
+    The model's generation defaults stay. Raises ModelError where the adapter does not fit.
+    """
+    try:
+        from peft import PeftModel
+    except ImportError as error:
+        raise ModelError(f"{adapter} is a PEFT adapter: pip install 'backfire[train]'") from error
+    ends = model.generation_config
+    try:
+        if isinstance(model, PeftModel):
+            model.load_adapter(str(adapter), adapter_name=name, is_trainable=False)
+            model.set_adapter(name)
+        else:
+            model = PeftModel.from_pretrained(model, str(adapter), adapter_name=name, is_trainable=False)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"adapter {adapter} does not fit {folder}: {_first_line(error)}") from error
+    model.generation_config = ends
+    return model
 
 
 def _tokenizer(folder: Path, adapter: Path | None, chat_template: Path | None) -> Any:
@@ -190,14 +230,14 @@ def _parts(reference: str, adapter: Path | None) -> tuple[Path, Path | None]:
     folder = resolve(reference)
     if adapter is not None:
         return folder, resolve(str(adapter))
-    return (_base_of(folder), folder) if _is_adapter(folder) else (folder, None)
+    return (_base_of(folder), folder) if is_adapter(folder) else (folder, None)
 
 
-def _parts_digest(folder: Path, adapter: Path | None) -> str:
-    return digest("parts", folder_digest(folder), folder_digest(adapter) if adapter else None)
+def _parts_digest(folder: Path, adapter: Path | None, base: str | None = None) -> str:
+    return digest("parts", base or folder_digest(folder), folder_digest(adapter) if adapter else None)
 
 
-def _is_adapter(folder: Path) -> bool:
+def is_adapter(folder: Path) -> bool:
     return (folder / "adapter_config.json").is_file() and not any(folder.glob("model*.safetensors"))
 
 

@@ -1,0 +1,83 @@
+"""What came of each task, kept in a file as it ends, so that an interrupted run goes on where it was."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from backfire.errors import InputError
+from backfire.records import digest
+from backfire.store.artifacts import read_json, write_json
+
+FORMAT = "backfire general tasks 1"
+
+
+@dataclass(frozen=True)
+class TaskKey:
+    """All that a task's numbers depend on, apart from rounding: the batch size is not here."""
+
+    model: str
+    """The model's id."""
+    task: str
+    definition: str
+    """Digest of the task's definition, and of its data where they are local."""
+    shots: int
+    limit: int | None
+    chat_template: bool
+    backend: str
+    dtype: str
+    harness: str
+    """Version of lm-evaluation-harness."""
+
+    @property
+    def id(self) -> str:
+        return digest("general task", asdict(self))
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """One task's numbers as the harness names them (`acc,none`, `acc_stderr,none`); None where undefined."""
+
+    metrics: dict[str, float | None]
+    n: int
+    """Items scored."""
+    cut: int
+    """Requests longer than the context."""
+    seconds: float
+
+
+class ResumeFile:
+    """A JSON file of records by key; `path` None keeps nothing."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._stored: dict[str, dict[str, Any]] = {}
+        if path is not None and path.exists():
+            self._stored = _read(path)
+
+    def find(self, key: TaskKey) -> TaskRecord | None:
+        stored = self._stored.get(key.id)
+        return None if stored is None else TaskRecord(**stored["record"])
+
+    def keep(self, key: TaskKey, record: TaskRecord) -> None:
+        """Add a record and write the file, whole or not at all; what others added meanwhile stays."""
+        if self._path is None:
+            return
+        if self._path.exists():
+            self._stored = _read(self._path)
+        self._stored[key.id] = {"key": asdict(key), "record": asdict(record)}
+        write_json(self._path, {"format": FORMAT, "tasks": self._stored})
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        found = read_json(path)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"--resume {path} cannot be read ({error}): name a new file, or mend this"
+        ) from error
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise InputError(f"--resume {path} is no file of `backfire general --resume`: name another")
+    tasks: dict[str, dict[str, Any]] = found["tasks"]
+    return tasks
