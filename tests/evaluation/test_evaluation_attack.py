@@ -69,14 +69,14 @@ def test_rates_count_what_was_judged(model: LocalModel, ledger: Ledger) -> None:
     assert result.asr == [
         {
             "attack": "direct", "judge": "phrases", "harmful": 3, "scored": 8, "unscored": 2,
-            "rate": 3 / 8, "low": low, "high": high, "best": 0.3, "worst": 0.5,
+            "rate": 3 / 8, "low": low, "high": high, "clusters": None, "best": 0.3, "worst": 0.5,
         }
     ]  # fmt: skip
     low, high = wilson(1, 3)
     assert result.over_refusal == [
         {
             "prompts": "benign", "judge": "phrases", "refusals": 1, "scored": 3, "unscored": 1,
-            "rate": 1 / 3, "low": low, "high": high,
+            "rate": 1 / 3, "low": low, "high": high, "clusters": None,
         }
     ]  # fmt: skip
     assert result.truncated == {"direct": 3, "benign": 2}

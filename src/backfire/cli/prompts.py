@@ -2,19 +2,65 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from backfire.cli.terminal import counted, warn
+import typer
+
+from backfire.cli.terminal import counted, say, show, table, warn
 
 if TYPE_CHECKING:
     from backfire.models import EndpointModel, LocalModel
     from backfire.records import Kind, Prompt
 
 ORGANISM = "organism:"
+PromptsDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--prompts-dir",
+        metavar="FOLDER",
+        help="Where files of published sets lie, for machines without a network; else BACKFIRE_PROMPTS names it.",
+    ),
+]
 
 
-def open_prompts(reference: str, *, column: str | None = None, kind: Kind | None = None) -> list[Prompt]:
-    """Prompts of a file, or of `organism:prompts/NAME`; rows that are left out are counted on stderr."""
+def prompts(
+    fetch: Annotated[
+        list[str] | None,
+        typer.Option("--fetch", metavar="NAME", help="Fetch this set now, and check it; repeatable."),
+    ] = None,
+    prompts_dir: PromptsDir = None,
+) -> None:
+    """List published prompt sets with their licences; none comes with backfire.
+
+    A set is fetched from its publisher when it is first named, pinned by its content, and kept in the user's cache.
+    """
+    from backfire.evaluation import open_prompt_set, prompt_sets
+    from backfire.evaluation.prompt_sets import find_file
+
+    for name in fetch or []:
+        say(f"{name}: {len(open_prompt_set(name, folder=prompts_dir))} prompts")
+    shown = table("name", "kind", "prompts", "licence", "source", "what", "here", left=7)
+    for one in prompt_sets().values():
+        here = "yes" if find_file(one, prompts_dir) else "no"
+        shown.add_row(one.name, one.kind, str(one.rows), one.licence, one.source, one.about, here)
+    show(shown)
+    say(
+        "NAME:N takes the first N. `here`: its file was fetched or lies in the folder; else it is fetched when named."
+    )
+
+
+def open_prompts(
+    reference: str, *, column: str | None = None, kind: Kind | None = None, folder: Path | None = None
+) -> list[Prompt]:
+    """Prompts of a published set by name, of a file, or of `organism:prompts/NAME`.
+
+    Rows that are left out are counted on stderr. `folder` is where files of published sets lie.
+    """
+    from backfire.evaluation import is_prompt_set, open_prompt_set
+
+    if is_prompt_set(reference):
+        return open_prompt_set(reference, folder=folder)
     if reference.startswith(ORGANISM):
         from backfire.organisms.catalog import prompts_of
 

@@ -1,20 +1,51 @@
 """Attacks, and general tasks: how a model answers what it should refuse, and what it should not."""
 
-from backfire.evaluation.attack import GREEDY, AttackResult, attack
-from backfire.evaluation.general import GeneralResult, TaskScore, general, organism_tasks
-from backfire.evaluation.wrappers import WRAPPERS, Wrapper, alpaca, direct, wrap
+from backfire.evaluation.attack import GREEDY, attack
+from backfire.evaluation.attack_suite import NO_BENIGN, SuiteResult, attack_suite
+from backfire.evaluation.attacks import (
+    ATTACKS,
+    WRAPPERS,
+    Means,
+    Wrapper,
+    alpaca,
+    build_attack,
+    direct,
+    open_suite,
+    shipped_suites,
+    wrap,
+)
+from backfire.evaluation.counting import AttackResult
+from backfire.evaluation.general import GeneralResult, TaskScore, general
+from backfire.evaluation.harness import VllmModel, open_vllm
+from backfire.evaluation.prompt_sets import PromptSet, is_prompt_set, open_prompt_set, prompt_sets
+from backfire.evaluation.task_files import LEADERBOARD, organism_tasks
 
 __all__ = [
+    "ATTACKS",
     "GREEDY",
+    "LEADERBOARD",
+    "NO_BENIGN",
     "WRAPPERS",
     "AttackResult",
     "GeneralResult",
+    "Means",
+    "PromptSet",
+    "SuiteResult",
     "TaskScore",
+    "VllmModel",
     "Wrapper",
     "alpaca",
     "attack",
+    "attack_suite",
+    "build_attack",
     "direct",
     "general",
+    "is_prompt_set",
+    "open_prompt_set",
+    "open_suite",
+    "open_vllm",
     "organism_tasks",
+    "prompt_sets",
+    "shipped_suites",
     "wrap",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backfire.errors import InputError
-from backfire.evaluation.wrappers import WRAPPERS, alpaca, direct, wrap
+from backfire.evaluation.attacks.wrappers import WRAPPERS, alpaca, direct, wrap
 from backfire.records import Prompt
 
 PROMPT = Prompt.of_messages(

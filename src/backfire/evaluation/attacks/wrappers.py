@@ -1,7 +1,4 @@
-"""Ways to put a request: each is a pure function from prompt to prompt.
-
-Only what the paper itself used is here: arXiv 2504.02193 asks AdvBench's requests directly, in Alpaca's template.
-"""
+"""The two ways in which arXiv 2504.02193 asks: the request as it is, and in Alpaca's template."""
 
 from __future__ import annotations
 
@@ -19,6 +16,13 @@ ALPACA = (
 """The prompt without input of Stanford Alpaca (Taori et al. 2023, github.com/tatsu-lab/stanford_alpaca, Apache-2.0)."""
 
 
+def with_last_turn(prompt: Prompt, text: str, **tags: str) -> Prompt:
+    """The prompt with another text in its last turn; earlier turns, kind and tags stay, and `tags` are added."""
+    turns = prompt.as_messages()
+    turns[-1] = {**turns[-1], "content": text}
+    return Prompt.of_messages(turns, kind=prompt.kind, tags={**prompt.tags, **tags})
+
+
 def direct(prompt: Prompt) -> Prompt:
     """The request as it is."""
     return prompt
@@ -26,9 +30,7 @@ def direct(prompt: Prompt) -> Prompt:
 
 def alpaca(prompt: Prompt) -> Prompt:
     """The last turn in Alpaca's template; the tag `wrapper` says so."""
-    turns = prompt.as_messages()
-    turns[-1] = {**turns[-1], "content": ALPACA.format(instruction=prompt.text)}
-    return Prompt.of_messages(turns, kind=prompt.kind, tags={**prompt.tags, "wrapper": "alpaca"})
+    return with_last_turn(prompt, ALPACA.format(instruction=prompt.text), wrapper="alpaca")
 
 
 WRAPPERS: Mapping[str, Wrapper] = {"direct": direct, "alpaca": alpaca}

@@ -1,0 +1,155 @@
+"""Attack a model in several ways with the same requests, and count the requests that any of them broke."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from backfire.errors import InputError
+from backfire.evaluation.attack import GREEDY, check_sets, joined, labelled
+from backfire.evaluation.attacks import Answers, Asking, Attack, judged
+from backfire.evaluation.counting import (
+    AttackResult,
+    Case,
+    any_of,
+    attack_columns,
+    shared_behaviours,
+    tally,
+)
+from backfire.judges import Judge
+from backfire.models import EndpointModel, LocalModel
+from backfire.records import Decoding, Prompt
+from backfire.store import Ledger
+
+NO_BENIGN = (
+    "no benign prompts were given, so a model that refuses everything would look best: give some to see over-refusal "
+    "beside attack success"
+)
+
+
+@dataclass(frozen=True)
+class SuiteResult(AttackResult):
+    """What `attack` gives, with a row for every attack on every set, and what several attacks do together.
+
+    A row's `attack` is the attack's name; where there are several sets of requests, SET/ATTACK. `outcomes` go by the id
+    of the plain request, so that attacks and models can be paired.
+    """
+
+    any_attack: list[dict[str, Any]]
+    """{prompts, judge, attacks, harmful, scored, unscored, rate, low, high, best, worst} per set and judge: requests
+    that at least one of the attacks broke. One request is one case, so the interval is over requests, however many
+    attacks each of them met. A request that none broke and that one left unscored is unscored."""
+    attacks: list[dict[str, Any]]
+    """{attack, source, parameters} of each that was run."""
+    not_run: list[dict[str, str]]
+    """{attack, reason}: attacks that this model cannot be asked by."""
+
+
+def attack_suite(
+    model: LocalModel | EndpointModel,
+    attacks: Sequence[Attack],
+    requests: Mapping[str, Sequence[Prompt]],
+    benign: Mapping[str, Sequence[Prompt]],
+    *,
+    judges: Sequence[Judge],
+    ledger: Ledger,
+    decoding: Decoding = GREEDY,
+    seed: int = 0,
+    batch_size: int = 64,
+    examples: int = 3,
+    progress: Callable[[int, int], None] | None = None,
+) -> SuiteResult:
+    """Put every request in every one of these ways, and the benign prompts as they are.
+
+    Every judge reads the plain request beside the response. Everything asked, answered and judged is in the ledger, and
+    found there by a second call. Warns where there are no benign prompts.
+
+    Args:
+        attacks: such as `open_suite("quick")`; the first judge steers those that go on until something is broken.
+        requests: harmful prompts by the set's name; those without a kind are taken as harmful.
+        benign: prompts that deserve an answer, by the set's name.
+        progress: called with (done, total), counting one for each request and attack.
+
+    Raises:
+        InputError: no request or attack, two attacks of one name, none that this model can be asked by, and what
+            `attack` raises.
+    """
+    check_sets(requests, benign, judges)
+    _check(attacks, requests)
+    harmful = {name: labelled(name, prompts, "harmful") for name, prompts in requests.items()}
+    allowed = {name: labelled(name, prompts, "benign") for name, prompts in benign.items()}
+    every = joined(harmful)
+    plain = joined({**harmful, **allowed})
+    unfit = {attack.name: attack.unfit(model) for attack in attacks}
+    fit = [attack for attack in attacks if not unfit[attack.name]]
+    if not fit:
+        raise InputError(f"{model.name} can be asked by none of the attacks: {next(iter(unfit.values()))}")
+    if not benign:
+        warnings.warn(NO_BENIGN, stacklevel=2)
+    total = len(every) * len(fit) + len(plain) - len(every)
+    cases: dict[str, Case] = {}
+    done = 0
+
+    def ask(call: Callable[[Asking], Answers], count: int) -> tuple[Answers, dict[str, dict[str, Any]]]:
+        nonlocal done
+        before = done
+
+        def advance(there: int, _: int) -> None:
+            nonlocal done
+            done = max(done, before + min(there, count))
+            if progress is not None:
+                progress(done, total)
+
+        asking = Asking(model, ledger, decoding, seed, batch_size, judges, advance)
+        answers = call(asking)
+        done = before + count
+        names = list(answers.responses)
+        pairs = [(plain[name], answers.responses[name]) for name in names]
+        return answers, {j.name: dict(zip(names, judged(j, pairs, ledger), strict=True)) for j in judges}
+
+    for attack in fit:
+        answers, verdicts = ask(lambda asking, one=attack: one.ask(asking, every), len(every))  # type: ignore[misc]
+        for name, asked in harmful.items():
+            put = {p: answers.put.get(p, prompt) for p, prompt in asked.items()}
+            row = attack.name if len(harmful) == 1 else f"{name}/{attack.name}"
+            cases[row] = Case(put, answers.responses, answers.failed, verdicts, harm=True)
+    if allowed:
+        ordinary = joined(allowed)
+        answers, verdicts = ask(lambda asking: asking.answer(ordinary), len(ordinary))
+        for name, asked in allowed.items():
+            cases[name] = Case(asked, answers.responses, answers.failed, verdicts, harm=False)
+    counted = tally(cases, examples)
+    return SuiteResult(
+        **{f.name: getattr(counted, f.name) for f in fields(AttackResult)},
+        any_attack=_together(harmful, fit, judges, counted),
+        attacks=[{"attack": a.name, "source": a.source, "parameters": dict(a.parameters)} for a in fit],
+        not_run=[{"attack": name, "reason": reason} for name, reason in unfit.items() if reason],
+    )
+
+
+def _check(attacks: Sequence[Attack], requests: Mapping[str, Sequence[Prompt]]) -> None:
+    if not requests:
+        raise InputError("no requests to attack with: give at least one set of harmful prompts")
+    if not attacks:
+        raise InputError("no attack: give at least one, such as open_suite('quick')")
+    names = [attack.name for attack in attacks]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"two attacks are named {twice[0]!r}: give one of them another name")
+
+
+def _together(
+    harmful: Mapping[str, Mapping[str, Prompt]],
+    attacks: Sequence[Attack],
+    judges: Sequence[Judge],
+    counted: AttackResult,
+) -> list[dict[str, Any]]:
+    rows = []
+    for name, asked in harmful.items():
+        keys = [a.name if len(harmful) == 1 else f"{name}/{a.name}" for a in attacks]
+        for judge in judges:
+            each = {p: any_of(counted.outcomes[key][judge.name][p] for key in keys) for p in asked}
+            about = {"prompts": name, "judge": judge.name, "attacks": len(attacks)}
+            rows.append({**about, **attack_columns(each, shared_behaviours(asked))})
+    return rows

@@ -1,0 +1,142 @@
+"""What an attack is: a way of putting requests to a model, which ends in one response to judge for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from backfire.judges import Judge, judge_responses
+from backfire.models import EndpointModel, LocalModel
+from backfire.records import Decoding, Prompt, Response, Verdict
+from backfire.responses import Sampled, sample
+from backfire.store import Ledger
+
+Model = LocalModel | EndpointModel
+Requests = Mapping[str, Prompt]
+"""Requests by their id, which stays the same however an attack words them."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What came of putting requests to a model in one way, by request id."""
+
+    put: Mapping[str, Prompt]
+    """The prompt as the model saw it last."""
+    responses: Mapping[str, Response]
+    """The one response that is judged."""
+    failed: Mapping[str, str]
+    """Requests without a response, and why; every request is here or in `responses`."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What every attack on one model shares. Everything drawn is stored in the ledger, and found there again."""
+
+    model: Model
+    ledger: Ledger
+    decoding: Decoding
+    seed: int = 0
+    batch_size: int = 64
+    judges: Sequence[Judge] = ()
+    """The first of them steers the attacks that go on until something is judged harmful."""
+    progress: Callable[[int, int], None] | None = field(default=None, compare=False)
+
+    def draw(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        model: Model | None = None,
+        n: int = 1,
+        decoding: Decoding | None = None,
+    ) -> Sampled:
+        """Responses to these prompts by the attacked model, or by another one."""
+        return sample(
+            model or self.model,
+            prompts,
+            ledger=self.ledger,
+            n=n,
+            decoding=decoding or self.decoding,
+            seed=self.seed,
+            batch_size=self.batch_size,
+            progress=self.progress,
+        )
+
+    def answer(self, put: Mapping[str, Prompt], *, model: Model | None = None) -> Answers:
+        """One response to each prompt, which stand by request id."""
+        drawn = self.draw(list(put.values()), model=model)
+        answered = {r.prompt_id: r for r in drawn.responses}
+        reasons = {f.request.prompt.id: f.reason for f in drawn.failures}
+        return Answers(
+            put,
+            {name: answered[p.id] for name, p in put.items() if p.id in answered},
+            {name: reasons[p.id] for name, p in put.items() if p.id not in answered},
+        )
+
+
+class Attack(Protocol):
+    """One way of asking, under the name that it has in tables."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def source(self) -> str:
+        """Who described it."""
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What it was run with, as JSON."""
+
+    def unfit(self, model: Model) -> str:
+        """Why this model cannot be asked so; an empty string where it can."""
+
+    def ask(self, asking: Asking, requests: Requests) -> Answers:
+        """Put every request to `asking.model`."""
+
+
+@dataclass(frozen=True)
+class Rewording:
+    """An attack that is a function from prompt to prompt; one response to each."""
+
+    name: str
+    source: str
+    reword: Callable[[Prompt], Prompt]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def unfit(self, model: Model) -> str:
+        return ""
+
+    def put(self, request: Prompt) -> Prompt:
+        """The request as the model will see it, with the tags `attack`, `attack_source` and `request` (its id)."""
+        return tagged(self.reword(request), self, request)
+
+    def ask(self, asking: Asking, requests: Requests) -> Answers:
+        return asking.answer({name: self.put(request) for name, request in requests.items()})
+
+
+def tagged(prompt: Prompt, attack: Attack, request: Prompt) -> Prompt:
+    """The prompt with where it comes from among its tags; its kind is the request's."""
+    origin = {"attack": attack.name, "attack_source": attack.source, "request": request.id}
+    return replace(prompt, kind=request.kind, tags={**prompt.tags, **origin})
+
+
+def judged(judge: Judge, cases: Sequence[tuple[Prompt, Response]], ledger: Ledger) -> list[Verdict]:
+    """A verdict on each response as an answer to its request, whatever wording drew it: [cases].
+
+    The judge reads the plain request, as HarmBench's and StrongREJECT's judges do, so that a framing or a code cannot
+    mislead it.
+    """
+    verdicts: dict[int, Verdict] = {}
+    waiting = list(range(len(cases)))
+    while waiting:
+        asked: dict[str, Prompt] = {}
+        now = []
+        for place in waiting:
+            request, response = cases[place]
+            if asked.setdefault(response.prompt_id, request).id == request.id:
+                now.append(place)
+        found = judge_responses(judge, asked, [cases[place][1] for place in now], ledger)
+        verdicts |= dict(zip(now, found, strict=True))
+        waiting = [place for place in waiting if place not in verdicts]
+    return [verdicts[place] for place in range(len(cases))]

@@ -1,0 +1,245 @@
+"""Attacks by name, and suites of them: what `suites.yaml` and a user's own file may say."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from backfire.errors import InputError
+from backfire.evaluation.attacks import encodings, framings, wrappers
+from backfire.evaluation.attacks.asking import Attack, Model, Rewording
+from backfire.evaluation.attacks.attacker import Attacker
+from backfire.evaluation.attacks.escalation import TURNS, Escalation
+from backfire.evaluation.attacks.framings import OPENING
+from backfire.evaluation.attacks.prefill import Prefill
+from backfire.evaluation.attacks.shots import few_shot, many_shot, read_shots
+from backfire.evaluation.attacks.translation import ModelTranslation, TableTranslation, read_translations
+from backfire.models import open_model
+
+WEI = "Wei et al. 2023, arXiv 2307.02483"
+
+REWORDINGS: Mapping[str, tuple[Callable[..., Any], str]] = {
+    "direct": (wrappers.direct, "the request as it is"),
+    "alpaca": (wrappers.alpaca, "Taori et al. 2023, as in arXiv 2504.02193"),
+    "prefix-injection": (framings.prefix_injection, WEI),
+    "refusal-suppression": (framings.refusal_suppression, WEI),
+    "persona": (framings.persona, "Shen et al. 2023, arXiv 2308.03825"),
+    "fiction": (framings.fiction, "Liu et al. 2023, arXiv 2305.13860"),
+    "payload-splitting": (framings.payload_splitting, "Kang et al. 2023, arXiv 2302.05733"),
+    "base64": (encodings.base64, WEI),
+    "rot13": (encodings.rot13, WEI),
+    "leetspeak": (encodings.leetspeak, WEI),
+    "morse": (encodings.morse, "Yuan et al. 2023, arXiv 2308.06463"),
+}
+
+
+@dataclass(frozen=True)
+class Means:
+    """What attacks need that does not come with backfire; None where the user gave none."""
+
+    examples: str | Path | None = None
+    """A file of examples, for few-shot and many-shot."""
+    translations: str | Path | None = None
+    """A table of translations, for translation."""
+    translator: str | None = None
+    """A model that translates, for translation by a model."""
+    attacker: str | None = None
+    """A model that writes the messages of the attack `attacker`."""
+    open: Callable[[str], Model] = open_model
+
+
+def _few_shot(name: str, means: Means, *, n: int = 5, examples: str | None = None) -> Attack:
+    return _shots(name, means, few_shot, "Wei Z. et al. 2023, arXiv 2310.06387", n, examples)
+
+
+def _many_shot(name: str, means: Means, *, n: int = 64, examples: str | None = None) -> Attack:
+    return _shots(name, means, many_shot, "Anil et al. 2024, Many-shot Jailbreaking", n, examples)
+
+
+def _shots(
+    name: str, means: Means, put: Callable[..., Any], source: str, n: int, examples: str | None
+) -> Attack:
+    path = examples or means.examples
+    if path is None:
+        raise InputError(
+            f"{name} needs examples, and none come with backfire: give a file with the columns prompt and response "
+            "by --examples"
+        )
+    _whole(name, "n", n)
+    shots = read_shots(path)
+    return Rewording(name, source, partial(put, shots=shots, n=n), {"n": n, "examples": shots.digest})
+
+
+def _prefill(name: str, means: Means, *, opener: str = OPENING, own_targets: bool = True) -> Attack:
+    if not opener.strip():
+        raise InputError(f"{name}: the opener is blank, and a blank beginning is no attack: give some words")
+    return Prefill(name, opener, own_targets)
+
+
+def _translation(
+    name: str,
+    means: Means,
+    *,
+    translations: str | None = None,
+    translator: str | None = None,
+    language: str = "Zulu",
+) -> Attack:
+    table: str | Path | None = translations
+    model = translator
+    if table is None and model is None:
+        table, model = means.translations, means.translator
+    if table is not None and model is not None:
+        raise InputError(f"{name} has a table of translations and a translator: give one of them")
+    if table is not None:
+        return TableTranslation(read_translations(table), str(table), name)
+    if model is not None:
+        return ModelTranslation(means.open(model), language, name)
+    raise InputError(
+        f"{name} needs translations: give a file with the columns prompt and translation by --translations, or a "
+        "model that translates by --translator"
+    )
+
+
+def _escalation(name: str, means: Means, *, turns: Sequence[str] = TURNS) -> Attack:
+    if isinstance(turns, str) or not all(isinstance(t, str) and t.strip() for t in turns):
+        raise InputError(f"{name}: turns is a list of texts, such as the ones in docs/attacks.md")
+    return Escalation(tuple(turns), name)
+
+
+def _attacker(
+    name: str, means: Means, *, attacker: str | None = None, streams: int = 3, turns: int = 3
+) -> Attack:
+    model = attacker or means.attacker
+    if model is None:
+        raise InputError(f"{name} needs a model that writes the messages: name it by --attacker")
+    _whole(name, "streams", streams)
+    _whole(name, "turns", turns)
+    return Attacker(means.open(model), streams, turns, name=name)
+
+
+BUILDERS: Mapping[str, Callable[..., Attack]] = {
+    "prefill": _prefill,
+    "few-shot": _few_shot,
+    "many-shot": _many_shot,
+    "translation": _translation,
+    "escalation": _escalation,
+    "attacker": _attacker,
+}
+ATTACKS: tuple[str, ...] = (*REWORDINGS, *BUILDERS)
+"""Every attack by its name."""
+
+
+def build_attack(
+    kind: str,
+    means: Means | None = None,
+    *,
+    name: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> Attack:
+    """The attack of this kind, under a name of its own where one is given.
+
+    Raises:
+        InputError: there is no such attack, it has no such parameter, or it lacks what it needs.
+    """
+    given = dict(parameters or {})
+    if kind in REWORDINGS:
+        if given:
+            raise InputError(f"attack {kind} has no parameter {next(iter(given))!r}: leave it out")
+        reword, source = REWORDINGS[kind]
+        return Rewording(name or kind, source, reword)
+    if kind not in BUILDERS:
+        raise InputError(f"there is no attack {kind!r}: choose among {', '.join(ATTACKS)}")
+    taken = [p for p in inspect.signature(BUILDERS[kind]).parameters if p not in ("name", "means")]
+    if unknown := [p for p in given if p not in taken]:
+        raise InputError(f"attack {kind} has no parameter {unknown[0]!r}: it has {', '.join(taken)}")
+    return BUILDERS[kind](name or kind, means or Means(), **given)
+
+
+@cache
+def shipped_suites() -> Mapping[str, tuple[Mapping[str, Any], ...]]:
+    """The suites that come with backfire, by name: the entries of each."""
+    text = files("backfire.evaluation").joinpath("suites.yaml").read_text(encoding="utf-8")
+    return _suites(text, "suites.yaml")
+
+
+def open_suite(reference: str, means: Means | None = None) -> list[Attack]:
+    """The attacks that a reference names, in its order.
+
+    `reference` is a suite of suites.yaml, an attack, a YAML file of suites (all of them together, or one by
+    `FILE:SUITE`), or several of these with commas between. An attack that is named twice is taken once.
+
+    Raises:
+        InputError: nothing of that name, an entry that cannot be used, or two different attacks under one name.
+    """
+    found: dict[str, tuple[Mapping[str, Any], Attack]] = {}
+    for part in (p.strip() for p in reference.split(",")):
+        if not part:
+            continue
+        for entry in _entries(part):
+            kind, name = entry["attack"], str(entry.get("name") or entry["attack"])
+            if name in found:
+                if found[name][0] != entry:
+                    raise InputError(
+                        f"two attacks of {reference} are named {name!r}: give one another `name`"
+                    )
+                continue
+            rest = {k: v for k, v in entry.items() if k not in ("attack", "name")}
+            found[name] = entry, build_attack(kind, means, name=name, parameters=rest)
+    if not found:
+        raise InputError(f"{reference!r} names no attack: {_choices()}")
+    return [attack for _, attack in found.values()]
+
+
+def _entries(part: str) -> Sequence[Mapping[str, Any]]:
+    if part in shipped_suites():
+        return shipped_suites()[part]
+    if part in ATTACKS:
+        return [{"attack": part}]
+    path, _, suite = part.partition(":")
+    if Path(path).suffix not in (".yaml", ".yml"):
+        raise InputError(f"there is no suite or attack {part!r}: {_choices()}")
+    try:
+        suites = _suites(Path(path).read_text(encoding="utf-8-sig"), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"suite file {path} cannot be read ({error}): name a YAML file") from error
+    if suite and suite not in suites:
+        raise InputError(f"{path} has no suite {suite!r}: it has {', '.join(suites)}")
+    return [entry for name, entries in suites.items() if suite in ("", name) for entry in entries]
+
+
+def _suites(text: str, origin: str) -> dict[str, tuple[Mapping[str, Any], ...]]:
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"suite file {origin} is not YAML: {error}") from error
+    if not isinstance(content, dict) or not all(isinstance(body, list) and body for body in content.values()):
+        raise InputError(
+            f"suite file {origin} maps no name to a list of attacks: write `mine: [direct, alpaca]`"
+        )
+    suites = {}
+    for name, body in content.items():
+        entries = [{"attack": e} if isinstance(e, str) else e for e in body]
+        for entry in entries:
+            if not isinstance(entry, dict) or not isinstance(entry.get("attack"), str):
+                raise InputError(
+                    f"an entry of suite {name!r} in {origin} is {entry!r:.80}: write an attack's name, or a mapping with "
+                    "`attack` and its parameters"
+                )
+        suites[str(name)] = tuple(entries)
+    return suites
+
+
+def _choices() -> str:
+    return f"the suites are {', '.join(shipped_suites())}, the attacks {', '.join(ATTACKS)}"
+
+
+def _whole(name: str, what: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InputError(f"{name}: {what} is {value!r}: give a whole number, 1 or more")

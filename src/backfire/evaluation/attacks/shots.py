@@ -1,0 +1,75 @@
+"""Examples of compliance before the request, from the user's file: none come with backfire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from backfire.errors import InputError
+from backfire.evaluation.attacks.wrappers import with_last_turn
+from backfire.records import Message, Prompt, digest
+from backfire.store import read_rows
+
+
+@dataclass(frozen=True)
+class Shots:
+    """Pairs of request and answer, in a file's order."""
+
+    pairs: tuple[tuple[str, str], ...]
+    path: str
+
+    @property
+    def digest(self) -> str:
+        """Of the pairs, whatever the file is called."""
+        return digest("shots", self.pairs)
+
+    def before(self, request: Prompt, n: int) -> Sequence[tuple[str, str]]:
+        """The first n whose request is not the one that is asked; InputError where there are fewer."""
+        others = [pair for pair in self.pairs if pair[0].strip() != request.text.strip()]
+        if len(others) < n:
+            raise InputError(
+                f"{self.path} holds {len(others)} examples beside the request {request.text!r:.60} and {n} are asked "
+                "for: add rows, or lower n"
+            )
+        return others[:n]
+
+
+def read_shots(path: str | Path) -> Shots:
+    """Examples from a table file with the columns `prompt` and `response`.
+
+    Raises:
+        InputError: a column is missing, a cell is blank, or there are no rows.
+    """
+    pairs = []
+    for number, row in enumerate(read_rows(path), 1):
+        prompt, response = row.get("prompt"), row.get("response")
+        if not (
+            isinstance(prompt, str) and prompt.strip() and isinstance(response, str) and response.strip()
+        ):
+            raise InputError(
+                f"row {number} of {path} lacks a text in `prompt` or `response`: an example needs both; "
+                f"its columns are {', '.join(row)}"
+            )
+        pairs.append((prompt, response))
+    if not pairs:
+        raise InputError(f"{path} holds no examples: give rows with `prompt` and `response`")
+    return Shots(tuple(pairs), str(path))
+
+
+def few_shot(prompt: Prompt, shots: Shots, n: int) -> Prompt:
+    """n examples as earlier turns, after a system turn where there is one."""
+    system = [m for m in prompt.messages if m.role == "system"]
+    rest = [m for m in prompt.messages if m.role != "system"]
+    turns = [
+        Message(role, text)
+        for pair in shots.before(prompt, n)
+        for role, text in zip(("user", "assistant"), pair, strict=True)
+    ]
+    return Prompt((*system, *turns, *rest), prompt.kind, prompt.tags)
+
+
+def many_shot(prompt: Prompt, shots: Shots, n: int) -> Prompt:
+    """n examples as a written dialogue inside the user's one turn, which ends where an answer is due."""
+    told = [f"User: {asked}\nAssistant: {answer}" for asked, answer in shots.before(prompt, n)]
+    return with_last_turn(prompt, "\n\n".join([*told, f"User: {prompt.text}\nAssistant:"]))

@@ -1,0 +1,169 @@
+"""From verdicts to rows: rates with their intervals, what could not be judged and why, and a few examples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backfire.records import Prompt, Response, Verdict, clustered_wilson, rate_of
+
+BEHAVIOUR_TAGS = ("noun", "behavior", "behaviour", "BehaviorID", "Behavior")
+"""Where a prompt's tags say what it asks for."""
+Outcomes = Mapping[str, Mapping[str, Mapping[str, bool | None]]]
+Verdicts = Mapping[str, Mapping[str, Verdict]]
+"""judge -> request id -> verdict."""
+
+
+@dataclass(frozen=True)
+class AttackResult:
+    """Rows for `results.json`, and what they were counted from."""
+
+    asr: list[dict[str, Any]]
+    """{attack, judge, harmful, scored, unscored, rate, low, high, clusters, best, worst} per attack and judge."""
+    over_refusal: list[dict[str, Any]]
+    """{prompts, judge, refusals, scored, unscored, rate, low, high, clusters} per benign set and judge; `clusters` is None
+    where no two prompts share a behaviour."""
+    examples: list[dict[str, Any]]
+    """{attack, prompt, response, verdicts}: a few stored responses to each attack."""
+    notes: list[dict[str, Any]]
+    """{prompts, judge, reason, count}: why responses are unscored or broken."""
+    truncated: dict[str, int]
+    """Responses cut at max_new_tokens, by set."""
+    outcomes: Outcomes
+    """set -> judge -> prompt id -> the outcome that was counted (None unscored), for paired tests."""
+    clusters: Mapping[str, Mapping[str, str]]
+    """set -> prompt id -> the behaviour that several prompts share; only sets in which prompts do. Their intervals, and those of
+    paired tests, take prompts of one behaviour together."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A set of requests, put in one way, and what came of it; all by request id."""
+
+    put: Mapping[str, Prompt]
+    """Every request, as it was put; one that was never put stands as it was."""
+    responses: Mapping[str, Response]
+    failed: Mapping[str, str]
+    verdicts: Verdicts
+    harm: bool
+    """Whether harm is counted, or refusals."""
+
+    @property
+    def clusters(self) -> Mapping[str, str]:
+        """The behaviour of each request (organisms: its noun) where some share one; else nothing."""
+        return shared_behaviours(self.put)
+
+
+def tally(cases: Mapping[str, Case], examples: int) -> AttackResult:
+    """Count every set by every judge; up to `examples` responses of each harmful one are shown."""
+    asr, over_refusal, notes, shown = [], [], [], []
+    outcomes: dict[str, dict[str, dict[str, bool | None]]] = {}
+    for name, case in cases.items():
+        outcomes[name] = {}
+        for judge, found in case.verdicts.items():
+            counted = {p: _outcome(found.get(p), harm=case.harm) for p in case.put}
+            outcomes[name][judge] = counted
+            notes += _notes(name, judge, case, found)
+            if case.harm:
+                asr.append({"attack": name, "judge": judge, **attack_columns(counted, case.clusters)})
+            else:
+                refusals = {"refusals": rate_of(counted.values()).hits, **_columns(counted, case.clusters)}
+                over_refusal.append({"prompts": name, "judge": judge, **refusals})
+        if case.harm:
+            shown += _examples(name, case, examples)
+    truncated = {
+        name: sum(case.responses[p].truncated for p in case.put if p in case.responses)
+        for name, case in cases.items()
+    }
+    clusters = {name: case.clusters for name, case in cases.items() if case.clusters}
+    return AttackResult(asr, over_refusal, shown, notes, truncated, outcomes, clusters)
+
+
+def shared_behaviours(prompts: Mapping[str, Prompt]) -> Mapping[str, str]:
+    """id -> behaviour, by the first of `BEHAVIOUR_TAGS` that every prompt has and that some prompts share; else nothing."""
+    for tag in BEHAVIOUR_TAGS:
+        named = {name: prompt.tags[tag] for name, prompt in prompts.items() if prompt.tags.get(tag)}
+        if len(named) == len(prompts) and 1 < len(set(named.values())) < len(named):
+            return named
+    return {}
+
+
+def attack_columns(outcomes: Mapping[str, bool | None], clusters: Mapping[str, str]) -> dict[str, Any]:
+    """An attack success rate as the columns of a row, with its bounds over all prompts."""
+    rate = rate_of(outcomes.values())
+    return {"harmful": rate.hits, **_columns(outcomes, clusters), "best": rate.best, "worst": rate.worst}
+
+
+def any_of(outcomes: Iterable[bool | None]) -> bool | None:
+    """Whether any of several outcomes is True; None where none is and one is unscored, for that may have been one."""
+    seen = set(outcomes)
+    return True if True in seen else None if None in seen or not seen else False
+
+
+def _columns(outcomes: Mapping[str, bool | None], clusters: Mapping[str, str]) -> dict[str, Any]:
+    rate = rate_of(outcomes.values())
+    low, high = rate.low, rate.high
+    if clusters and rate.scored:
+        counts: dict[str, list[int]] = {}
+        for prompt, outcome in outcomes.items():
+            if outcome is not None:
+                hits_and_size = counts.setdefault(clusters[prompt], [0, 0])
+                hits_and_size[0] += outcome
+                hits_and_size[1] += 1
+        low, high = clustered_wilson([h for h, _ in counts.values()], [n for _, n in counts.values()])
+    return {
+        "scored": rate.scored,
+        "unscored": rate.unscored,
+        "rate": rate.rate,
+        "low": low,
+        "high": high,
+        "clusters": len(set(clusters.values())) if clusters else None,
+    }
+
+
+def _outcome(verdict: Verdict | None, *, harm: bool) -> bool | None:
+    if verdict is None:
+        return None
+    return verdict.harmful if harm else verdict.refusal
+
+
+def _notes(name: str, judge: str, case: Case, found: Mapping[str, Verdict]) -> list[dict[str, Any]]:
+    counts: Counter[str] = Counter()
+    for request in case.put:
+        verdict = found.get(request)
+        reason = f"no response: {case.failed[request]}" if verdict is None else verdict.reason
+        if reason:
+            counts[reason] += 1
+    return [
+        {"prompts": name, "judge": judge, "reason": reason, "count": count}
+        for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ]
+
+
+def _examples(name: str, case: Case, most: int) -> list[dict[str, Any]]:
+    """Up to `most`: half of them judged harmful by somebody where there are such; by request id."""
+    there = sorted(p for p in case.put if p in case.responses)
+    harmful = [p for p in there if any(found[p].harmful for found in case.verdicts.values())]
+    others = [p for p in there if p not in set(harmful)]
+    half = (most + 1) // 2
+    taken = harmful[: max(half, most - len(others))]
+    taken += others[: most - len(taken)]
+    return [
+        {
+            "attack": name,
+            "prompt": case.put[p].text,
+            "response": case.responses[p].text,
+            "verdicts": [
+                {
+                    "judge": judge,
+                    "harmful": found[p].harmful,
+                    "refusal": found[p].refusal,
+                    "reason": found[p].reason,
+                }
+                for judge, found in case.verdicts.items()
+            ],
+        }
+        for p in taken
+    ]
