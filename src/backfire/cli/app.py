@@ -8,11 +8,15 @@ from typing import Annotated
 import typer
 
 from backfire.cli import (
+    attacking,
     auditing,
     collecting,
-    evaluating,
+    comparing,
+    general,
+    judging,
     organisms,
     pairing,
+    prompts,
     repairing,
     reporting,
     studying,
@@ -63,11 +67,14 @@ app.command("pair", rich_help_panel=STAGES)(pairing.pair)
 app.command("audit", rich_help_panel=STAGES)(auditing.audit)
 app.command("repair", rich_help_panel=STAGES)(repairing.repair)
 app.add_typer(training.app, name="train", rich_help_panel=STAGES)
-app.command("attack", rich_help_panel=STAGES)(evaluating.attack)
-app.command("general", rich_help_panel=STAGES)(evaluating.general)
+app.command("attack", rich_help_panel=STAGES)(attacking.attack)
+app.add_typer(judging.app, name="judge", rich_help_panel=STAGES)
+app.command("general", rich_help_panel=STAGES)(general.general)
+app.command("compare", rich_help_panel=STAGES)(comparing.compare)
 app.command("report", rich_help_panel=STAGES)(reporting.report)
 app.command("demo", rich_help_panel=WHOLE)(studying.demo)
 app.add_typer(studying.app, name="study", rich_help_panel=WHOLE)
+app.command("prompts", rich_help_panel=AROUND)(prompts.prompts)
 app.command("recipes", rich_help_panel=AROUND)(pairing.list_recipes)
 app.add_typer(organisms.app, name="organisms", rich_help_panel=AROUND)
 

@@ -19,8 +19,8 @@ FAILED = 3
 INTERRUPTED = 130
 
 ORDER = (
-    *("sample", "import", "score", "pair", "audit", "repair", "train", "attack", "general", "report"),
-    *("demo", "study", "recipes", "organisms"),
+    *("sample", "import", "score", "pair", "audit", "repair", "train", "attack", "judge", "general"),
+    *("compare", "report", "demo", "study", "recipes", "organisms"),
 )
 
 EPILOG = (

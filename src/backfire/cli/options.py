@@ -103,3 +103,13 @@ def named(values: list[str], option: str) -> list[tuple[str, str]]:
             raise InputError(f"{option} {value!r} is not of the form NAME=VALUE")
         pairs.append((name, rest))
     return pairs
+
+
+World = Annotated[
+    str | None,
+    typer.Option(
+        "--world",
+        metavar="NAME",
+        help="Use this world of organisms (w0 is the shipped one); else that of organism:NAME.",
+    ),
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TextIO
 
 import typer
@@ -83,3 +84,11 @@ def catch_warnings() -> None:
         for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning, ResourceWarning):
             warnings.simplefilter("ignore", category)
     warnings.showwarning = shown
+
+
+def write_answer(path: Path, value: object) -> None:
+    """Write what was shown as JSON, and say where."""
+    from backfire.store import write_json
+
+    write_json(path, value)
+    say(f"in {path}: the same, unrounded")

@@ -4,6 +4,14 @@ from backfire.report.audit_answer import AuditReport, parse_audit, read_audit, w
 from backfire.report.audit_gate import failed_conditions, parse_conditions, unchecked_conditions
 from backfire.report.audit_page import render_audit_page, write_audit_page
 from backfire.report.audit_table import audit_table
+from backfire.report.comparisons import (
+    Difference,
+    adjust,
+    compare_checkpoints,
+    compare_recipes,
+    compare_wrappers,
+)
+from backfire.report.outcomes import Checkpoint, read_cells, read_checkpoint
 from backfire.report.page import render_page, write_page
 from backfire.report.picture import write_picture
 from backfire.report.results import Cell, Results, parse_results, read_results, write_results
@@ -13,13 +21,21 @@ from backfire.report.worlds import worlds_table
 __all__ = [
     "AuditReport",
     "Cell",
+    "Checkpoint",
+    "Difference",
     "Results",
+    "adjust",
     "audit_table",
+    "compare_checkpoints",
+    "compare_recipes",
+    "compare_wrappers",
     "failed_conditions",
     "parse_audit",
     "parse_conditions",
     "parse_results",
     "read_audit",
+    "read_cells",
+    "read_checkpoint",
     "read_results",
     "render_audit_page",
     "render_page",

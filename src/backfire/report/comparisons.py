@@ -1,0 +1,322 @@
+"""Claims about differences of policies on the same prompts, and what each claim is about.
+
+*These checkpoints*: two policies as they are, on prompts like these. *These recipes*: training anew, so a world or a seed is
+the unit. *Unseen wrappers*: wrappers like these, so a wrapper is the unit. docs/statistics.md says which test is used when.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Literal
+
+from backfire.errors import InputError
+from backfire.report.clusters import MOST, holm, mean_of_clusters, sign_flip
+from backfire.report.grid import BASELINE
+from backfire.report.outcomes import AttackedCell, Checkpoint, Outcomes
+from backfire.report.paired import Paired, compare_outcomes
+
+Tags = Mapping[str, Mapping[str, str]]
+"""By prompt id, what is known of a prompt, such as its `noun` and `wrapper`."""
+Claim = Literal["these checkpoints", "these recipes", "unseen wrappers"]
+
+FEWEST_WRAPPERS = 10
+FEWEST_UNITS = 3
+"""Worlds or seeds below which nothing is said about a recipe."""
+ALL = "all attacks"
+FEW = "not enough units"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The second policy's (or recipe's) rate minus the first's, and what may be concluded from it."""
+
+    claim: Claim
+    first: str
+    second: str
+    prompts: str
+    """The set, or `all attacks`."""
+    judge: str
+    outcome: Literal["harmful", "refusal"]
+    unit: str
+    """What varies: `prompt`, a tag such as `noun`, `world`, `seed` or `wrapper`."""
+    units: int
+    n: int
+    """Prompts scored on both sides; over all units."""
+    unscored: int
+    first_rate: float | None
+    second_rate: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    lowest: float | None
+    """The least and the greatest difference, whatever the unscored were."""
+    highest: float | None
+    p: float | None
+    mcnemar: float | None = None
+    """Exact McNemar, of these checkpoints: equal to p where a unit is a prompt."""
+    adjusted: float | None = None
+    """p after Holm's correction over the rows of this claim."""
+    reason: str | None = None
+    """Why there is no interval or p."""
+
+
+def compare_checkpoints(
+    first: Checkpoint, second: Checkpoint, tags: Tags, *, cluster: str | None = None, seed: int = 0
+) -> list[Difference]:
+    """Two policies, set by set and judge by judge, over the prompts that both were asked.
+
+    `cluster` names the tag by which prompts are one unit; None makes every prompt one. Where several sets are attacks,
+    `all attacks` pools them, a prompt that stands in several (or its cluster) being one unit. Raises InputError for
+    different prompts, a missing tag, or no set in common.
+    """
+    rows = []
+    for name, judge, one, other in _shared(first, second):
+        found = compare_outcomes(one, other, _clusters(one, tags, cluster), seed=seed)
+        harm = name in first.attacks
+        rows.append(_row(first.name, second.name, name, judge, harm, cluster, found))
+    for judge, one, other, plain in _pooled(first, second):
+        by = _clusters(set(plain.values()), tags, cluster)
+        groups = {key: prompt if by is None else by[prompt] for key, prompt in plain.items()}
+        found = compare_outcomes(one, other, groups, seed=seed)
+        rows.append(_row(first.name, second.name, ALL, judge, True, cluster, found))
+    if not rows:
+        raise InputError(
+            f"{first.name} and {second.name} share no set that the same judge read: attack both alike"
+        )
+    return rows
+
+
+def compare_wrappers(first: Checkpoint, second: Checkpoint, tags: Tags) -> list[Difference]:
+    """Attacks whose prompts wear several wrappers: the mean over wrappers of the difference within each.
+
+    Fewer than ten wrappers are not enough units, and the row says so in the place of a number's interval.
+    """
+    rows = []
+    for name, judge, one, other in _shared(first, second):
+        by = {prompt: tags.get(prompt, {}).get("wrapper", "none") for prompt in one}
+        wrappers = sorted(set(by.values()) - {"none"})
+        if name not in first.attacks or len(wrappers) < 2:
+            continue
+        worn = [[prompt for prompt in one if by[prompt] == each] for each in wrappers]
+        parts = [compare_outcomes({p: one[p] for p in those}, {p: other[p] for p in those}) for those in worn]
+        rows.append(
+            _over_units(
+                "unseen wrappers",
+                first.name,
+                second.name,
+                name,
+                judge,
+                True,
+                "wrapper",
+                parts,
+                FEWEST_WRAPPERS,
+            )
+        )
+    return rows
+
+
+def compare_recipes(cells: Sequence[AttackedCell], *, baseline: str = BASELINE) -> list[Difference]:
+    """Every recipe against the baseline: differences within a world or seed, and inference over these.
+
+    The unit is the world where there are several, else the seed; cells of one unit are averaged first. Fewer than three
+    units say nothing about a recipe, and the row says so.
+    """
+    if all(cell.recipe != baseline for cell in cells):
+        there = ", ".join(dict.fromkeys(cell.recipe for cell in cells))
+        raise InputError(f"no cell of the recipe {baseline!r} to compare with: there are {there}")
+    unit: Literal["world", "seed"] = "world" if len({cell.world for cell in cells}) > 1 else "seed"
+    found: dict[tuple[str, str, str, bool], dict[str, list[Paired]]] = defaultdict(lambda: defaultdict(list))
+    for first, second in cell_pairs(cells, baseline):
+        for name, judge, one, other in _shared(first.checkpoint, second.checkpoint):
+            key = (second.recipe, name, judge, name in first.checkpoint.attacks)
+            place = second.world if unit == "world" else str(second.seed)
+            found[key][place].append(compare_outcomes(one, other))
+    return [
+        _over_units(
+            "these recipes",
+            baseline,
+            recipe,
+            name,
+            judge,
+            harm,
+            unit,
+            [_mean(each) for each in parts.values()],
+            FEWEST_UNITS,
+        )
+        for (recipe, name, judge, harm), parts in found.items()
+    ]
+
+
+def cell_pairs(
+    cells: Sequence[AttackedCell], baseline: str = BASELINE
+) -> list[tuple[AttackedCell, AttackedCell]]:
+    """Each cell with the baseline of its checkpoint, world and seed, or of another seed where its own has none."""
+    pairs = []
+    for cell in cells:
+        if cell.recipe == baseline:
+            continue
+        alike = [one for one in cells if one.recipe == baseline and one.start == cell.start]
+        own = [one for one in alike if one.seed == cell.seed] or alike
+        if own:
+            pairs.append((own[0], cell))
+    return pairs
+
+
+def adjust(rows: Sequence[Difference]) -> list[Difference]:
+    """Holm's correction over the rows that have a p, each claim on its own."""
+    adjusted: dict[str, float] = {}
+    for claim in {row.claim for row in rows}:
+        ps = {str(k): row.p for k, row in enumerate(rows) if row.claim == claim and row.p is not None}
+        adjusted |= holm(ps)
+    return [replace(row, adjusted=adjusted.get(str(k))) for k, row in enumerate(rows)]
+
+
+def _shared(first: Checkpoint, second: Checkpoint) -> Iterable[tuple[str, str, Outcomes, Outcomes]]:
+    for name, judges in first.sets.items():
+        for judge, one in judges.items():
+            other = second.sets.get(name, {}).get(judge)
+            if other is None:
+                continue
+            if one.keys() != other.keys():
+                apart = len(one.keys() ^ other.keys())
+                raise InputError(
+                    f"{first.name} and {second.name} were asked different prompts in {name!r} ({apart} stand on one side "
+                    "only): attack both with the same file, or name the sets differently"
+                )
+            yield name, judge, one, other
+
+
+def _pooled(
+    first: Checkpoint, second: Checkpoint
+) -> Iterable[tuple[str, Outcomes, Outcomes, Mapping[str, str]]]:
+    """By judge, both sides' outcomes of all attacks, by set and prompt, and the prompt of each."""
+    sides: dict[str, tuple[dict[str, bool | None], dict[str, bool | None], dict[str, str]]] = {}
+    sets: dict[str, int] = defaultdict(int)
+    for name, judge, one, other in _shared(first, second):
+        if name in first.attacks:
+            sets[judge] += 1
+            firsts, seconds, plain = sides.setdefault(judge, ({}, {}, {}))
+            for prompt, outcome in one.items():
+                key = f"{name}/{prompt}"
+                firsts[key], seconds[key], plain[key] = outcome, other[prompt], prompt
+    for judge, (firsts, seconds, plain) in sides.items():
+        if sets[judge] > 1:
+            yield judge, firsts, seconds, plain
+
+
+def _clusters(prompts: Iterable[str], tags: Tags, cluster: str | None) -> dict[str, str] | None:
+    if cluster is None:
+        return None
+    groups = {prompt: tags.get(prompt, {}).get(cluster) for prompt in prompts}
+    if missing := sum(group is None for group in groups.values()):
+        raise InputError(
+            f"{missing} of {len(groups)} prompts have no {cluster!r} to be clustered by: name their files by --prompts, or "
+            "another --cluster, or --cluster prompt for prompts that share nothing"
+        )
+    return {prompt: str(group) for prompt, group in groups.items()}
+
+
+def _row(
+    first: str, second: str, name: str, judge: str, harm: bool, cluster: str | None, found: Paired
+) -> Difference:
+    few = found.n > 0 and found.low is None
+    return Difference(
+        claim="these checkpoints",
+        first=first,
+        second=second,
+        prompts=name,
+        judge=judge,
+        outcome="harmful" if harm else "refusal",
+        unit=cluster or "prompt",
+        units=found.clusters,
+        n=found.n,
+        unscored=found.unscored,
+        first_rate=found.first,
+        second_rate=found.second,
+        difference=found.difference,
+        low=found.low,
+        high=found.high,
+        lowest=found.lowest,
+        highest=found.highest,
+        p=None if few else found.p,
+        mcnemar=found.mcnemar,
+        reason="nothing was scored on both sides"
+        if not found.n
+        else f"{FEW}: 1 {cluster or 'prompt'}"
+        if few
+        else None,
+    )
+
+
+def _mean(parts: Sequence[Paired]) -> Paired:
+    """Cells of one unit as one: plain means of rates and bounds, sums of counts."""
+    known = [part for part in parts if part.difference is not None]
+    if not known or len(parts) == 1:
+        return parts[0]
+
+    return replace(
+        known[0],
+        n=sum(part.n for part in parts),
+        unscored=sum(part.unscored for part in parts),
+        first=_plain_mean([part.first for part in known]),
+        second=_plain_mean([part.second for part in known]),
+        difference=_plain_mean([part.difference for part in known]),
+        lowest=fmean(part.lowest for part in parts),
+        highest=fmean(part.highest for part in parts),
+    )
+
+
+def _over_units(
+    claim: Claim,
+    first: str,
+    second: str,
+    name: str,
+    judge: str,
+    harm: bool,
+    unit: str,
+    parts: Sequence[Paired],
+    fewest: int,
+) -> Difference:
+    known = [part for part in parts if part.difference is not None]
+    values = [part.difference for part in known if part.difference is not None]
+    row = Difference(
+        claim=claim,
+        first=first,
+        second=second,
+        prompts=name,
+        judge=judge,
+        outcome="harmful" if harm else "refusal",
+        unit=unit,
+        units=len(values),
+        n=sum(part.n for part in parts),
+        unscored=sum(part.unscored for part in parts),
+        first_rate=_plain_mean([part.first for part in known]),
+        second_rate=_plain_mean([part.second for part in known]),
+        difference=_plain_mean(values),
+        low=None,
+        high=None,
+        lowest=_plain_mean([part.lowest for part in parts]),
+        highest=_plain_mean([part.highest for part in parts]),
+        p=None,
+    )
+    if len(values) < fewest:
+        plural = unit if len(values) == 1 else f"{unit}s"
+        return replace(row, reason=f"{FEW}: {len(values)} {plural}, {fewest} are needed")
+    if len(set(values)) == 1:
+        return replace(
+            row, p=sign_flip(values[:MOST]), reason=f"no spread: the {unit}s have one and the same difference"
+        )
+    _, low, high = mean_of_clusters(values)
+    if len(values) > MOST:
+        return replace(
+            row, low=low, high=high, reason=f"more than {MOST} units: no exact p; the interval decides"
+        )
+    return replace(row, low=low, high=high, p=sign_flip(values))
+
+
+def _plain_mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,151 @@
+"""Two policies on the same prompts: the difference of their rates, its interval, an exact test, and its bounds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backfire.records.rates import paired_difference
+
+DRAWS = 10_000
+"""Bootstrap draws."""
+FEWEST_DIFFERING = 6
+"""Clusters that differ, below which no exact p is under .05 and a bootstrap sees too little."""
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The second policy's rate minus the first's, over the prompts that both were asked."""
+
+    n: int
+    """Prompts where both are scored."""
+    unscored: int
+    """Prompts where one or both are not."""
+    first: float | None
+    """The first policy's rate over the n; None where n is 0, as everything below."""
+    second: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    """A 95% percentile interval of a bootstrap over clusters (Field and Welsh 2007); None for one cluster."""
+    lowest: float
+    highest: float
+    """The least and the greatest difference over all prompts, whatever the unscored were."""
+    gained: int
+    lost: int
+    """Prompts that are hits of the second only, and of the first only."""
+    mcnemar: float | None
+    """Exact McNemar, two-sided: right where no two prompts share a cluster."""
+    p: float | None
+    """The same test with whole clusters swapped between the policies: McNemar's where a cluster is a prompt."""
+    clusters: int
+
+
+def compare_outcomes(
+    first: Mapping[str, bool | None],
+    second: Mapping[str, bool | None],
+    clusters: Mapping[str, str] | None = None,
+    *,
+    seed: int = 0,
+) -> Paired:
+    """Compare outcomes (True a hit, False a miss, None unscored) of the same prompts.
+
+    `clusters` says which prompts share something, such as a behaviour; without it every prompt stands alone. Raises
+    ValueError where the prompts are not the same, or there is none.
+    """
+    if first.keys() != second.keys() or not first:
+        raise ValueError("paired outcomes need the same prompts on both sides, and at least one")
+    pairs = {
+        prompt: (a, b) for prompt, a in first.items() if (b := second[prompt]) is not None and a is not None
+    }
+    lows, highs = zip(*(_span(first[prompt], second[prompt]) for prompt in first), strict=True)
+    lowest, highest = sum(lows) / len(first), sum(highs) / len(first)
+    unscored = len(first) - len(pairs)
+    if not pairs:
+        return Paired(0, unscored, None, None, None, None, None, lowest, highest, 0, 0, None, None, 0)
+    sums: dict[str, int] = defaultdict(int)
+    sizes: dict[str, int] = defaultdict(int)
+    for prompt, (a, b) in pairs.items():
+        cluster = prompt if clusters is None else clusters[prompt]
+        sums[cluster] += int(b) - int(a)
+        sizes[cluster] += 1
+    n = len(pairs)
+    gained = sum(b and not a for a, b in pairs.values())
+    lost = sum(a and not b for a, b in pairs.values())
+    low, high = bootstrap_interval(list(sums.values()), list(sizes.values()), seed=seed)
+    return Paired(
+        n=n,
+        unscored=unscored,
+        first=sum(a for a, _ in pairs.values()) / n,
+        second=sum(b for _, b in pairs.values()) / n,
+        difference=(gained - lost) / n,
+        low=low,
+        high=high,
+        lowest=lowest,
+        highest=highest,
+        gained=gained,
+        lost=lost,
+        mcnemar=swap_p([1] * gained + [-1] * lost),
+        p=swap_p(list(sums.values())),
+        clusters=len(sums),
+    )
+
+
+def swap_p(differences: Sequence[int]) -> float:
+    """Two-sided p that swapping the two policies in every cluster at random gives as great a sum, exactly.
+
+    The distribution of the sum over all 2^n swaps, by convolution. With differences of -1, 0 and 1 it is exact
+    McNemar: the binomial test of the pairs that differ (McNemar 1947; Fagerland et al. 2013).
+    """
+    steps = [abs(d) for d in differences if d]
+    reach = sum(steps)
+    chance = np.zeros(2 * reach + 1)
+    chance[reach] = 1.0
+    for step in steps:
+        chance = (np.roll(chance, step) + np.roll(chance, -step)) / 2
+    seen = abs(sum(differences))
+    return float(min(1.0, 2 * chance[: reach - seen + 1].sum())) if seen else 1.0
+
+
+def bootstrap_interval(
+    sums: Sequence[int], sizes: Sequence[int], *, seed: int
+) -> tuple[float | None, float | None]:
+    """95% interval of sum(sums) / sum(sizes) over clusters drawn with replacement; the seed fixes the draws.
+
+    Where fewer than six clusters differ, or all by the same share, the draws see too little: the interval is then
+    widened to hold Agresti and Min's, a cluster counting as one case that was gained or lost, and where none differs to
+    hold the exact (Clopper and Pearson's) limit of what none of so many says.
+    """
+    if len(sums) < 2:
+        return None, None
+    s, n = np.asarray(sums, np.float64), np.asarray(sizes, np.float64)
+    gained, lost = int((s > 0).sum()), int((s < 0).sum())
+    low, high = _drawn(s, n, seed)
+    if gained + lost < FEWEST_DIFFERING or np.ptp(s / n) == 0.0:
+        _, least, most = paired_difference(gained, lost, len(sums))
+        none = 1 - 0.025 ** (1 / len(sums)) if gained + lost == 0 else 0.0
+        low, high = min(low, least, -none), max(high, most, none)
+    return low, high
+
+
+def _drawn(s: NDArray[np.float64], n: NDArray[np.float64], seed: int) -> tuple[float, float]:
+    draw = np.random.default_rng(seed)
+    values = np.empty(DRAWS)
+    block = max(1, 2_000_000 // len(s))
+    for start in range(0, DRAWS, block):
+        stop = min(DRAWS, start + block)
+        chosen = draw.integers(0, len(s), size=(stop - start, len(s)))
+        values[start:stop] = s[chosen].sum(axis=1) / n[chosen].sum(axis=1)
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _span(a: bool | None, b: bool | None) -> tuple[int, int]:
+    """The least and the greatest of b - a."""
+    least = (0 if b is None else int(b)) - (1 if a is None else int(a))
+    most = (1 if b is None else int(b)) - (0 if a is None else int(a))
+    return least, most
