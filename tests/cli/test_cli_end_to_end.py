@@ -168,8 +168,8 @@ def test_train_and_test(work: Path, pairs: Path, tiny_llama: Path, ledger: Path)
     sets = ("--attack", f"direct={work / 'harmful.txt'}", "--benign", f"plain={work / 'benign.txt'}")
     attacked = run("attack", policy, *sets, "--ledger", ledger, "--max-new-tokens", 8, "--json", out)
     found = json.loads(out.read_text())
-    (row,) = found["asr"]
-    assert (row["attack"], row["judge"], row["scored"] + row["unscored"]) == ("direct", "phrases", 8)
+    rows = [(row["attack"], row["judge"], row["scored"] + row["unscored"]) for row in found["asr"]]
+    assert rows == [("direct", "phrases", 8), ("direct", "refusals", 8)]
     assert found["decoding"]["temperature"] == 0
     assert found["model_id"] != ""
     assert "Attack success rate" in attacked.stdout

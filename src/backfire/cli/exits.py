@@ -20,7 +20,7 @@ INTERRUPTED = 130
 
 ORDER = (
     *("sample", "import", "score", "pair", "audit", "repair", "train", "attack", "judge", "general"),
-    *("compare", "report", "demo", "study", "recipes", "organisms"),
+    *("compare", "report", "demo", "study", "prompts", "recipes", "organisms"),
 )
 
 EPILOG = (

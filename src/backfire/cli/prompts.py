@@ -53,21 +53,10 @@ def prompts(
 def open_prompts(
     reference: str, *, column: str | None = None, kind: Kind | None = None, folder: Path | None = None
 ) -> list[Prompt]:
-    """Prompts of a published set by name, of a file, or of `organism:prompts/NAME`.
+    """The prompts that `evaluation.open_prompts` finds; rows that are left out are counted on stderr."""
+    from backfire import evaluation
 
-    Rows that are left out are counted on stderr. `folder` is where files of published sets lie.
-    """
-    from backfire.evaluation import is_prompt_set, open_prompt_set
-
-    if is_prompt_set(reference):
-        return open_prompt_set(reference, folder=folder)
-    if reference.startswith(ORGANISM):
-        from backfire.organisms.catalog import prompts_of
-
-        return prompts_of(reference)
-    from backfire.store import read_prompts
-
-    found = read_prompts(reference, column=column, kind=kind)
+    found = evaluation.open_prompts(reference, column=column, kind=kind, folder=folder)
     if found.left_out:
         warn(f"{reference}: rows left out: {counted(found.left_out)}")
     return list(found.prompts)

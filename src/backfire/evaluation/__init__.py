@@ -18,6 +18,7 @@ from backfire.evaluation.counting import AttackResult
 from backfire.evaluation.general import GeneralResult, TaskScore, general
 from backfire.evaluation.harness import VllmModel, open_vllm
 from backfire.evaluation.prompt_sets import PromptSet, is_prompt_set, open_prompt_set, prompt_sets
+from backfire.evaluation.prompts import open_prompts
 from backfire.evaluation.task_files import LEADERBOARD, organism_tasks
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "general",
     "is_prompt_set",
     "open_prompt_set",
+    "open_prompts",
     "open_suite",
     "open_vllm",
     "organism_tasks",

@@ -41,6 +41,7 @@ class _Interval(_Part):
     rate: Share | None
     low: Share | None
     high: Share | None
+    clusters: Count | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> _Interval:

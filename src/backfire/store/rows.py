@@ -8,21 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from backfire.errors import InputError
+from backfire.store.hub import FORM, PREFIX, read_hub
 
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt")
 
 
 def read_rows(path: str | Path) -> list[dict[str, Any]]:
-    """Rows as dictionaries: JSONL and JSON (objects, or plain strings), CSV, TSV, Parquet, or TXT, a line a row.
+    """Rows as dictionaries: JSONL and JSON (objects, or plain strings), CSV, TSV, Parquet, or TXT, a line a row; or of
+    `hub:OWNER/NAME`, as `read_hub` has it.
 
     Plain strings and lines of text become the column `prompt`; blank lines are kept, for their number's sake.
 
     Raises:
         InputError: no such file, an unknown ending, or content that its ending does not describe.
     """
+    if str(path).startswith(PREFIX):
+        return read_hub(str(path))
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"there is no file {path}: name one that ends in {', '.join(FORMATS)}")
+        raise InputError(f"there is no file {path}: name one that ends in {', '.join(FORMATS)}, or {FORM}")
     ending = path.suffix.lower()
     if ending not in FORMATS:
         raise InputError(f"{path} ends in {ending!r}: give a file that ends in {', '.join(FORMATS)}")

@@ -5,27 +5,33 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backfire.errors import InputError
 from backfire.organisms import catalog
 from backfire.records import Kind, Prompt, Response, digest, given_response
-from backfire.store import read_prompts, read_rows
+from backfire.store import read_rows
+from backfire.store.hub import PREFIX as HUB
 from backfire.store.rows import FORMATS
+
+if TYPE_CHECKING:
+    from backfire.judges import Judge
 
 
 def open_prompts(reference: str, *, kind: Kind | None = None) -> list[Prompt]:
-    """Prompts of a file (JSONL, JSON, CSV, Parquet, TXT) or `organism:prompts/NAME`."""
-    if reference.startswith(catalog.PREFIX):
-        return catalog.prompts_of(reference)
-    return list(read_prompts(reference, kind=kind).prompts)
+    """Prompts of a published set, `organism:prompts/NAME`, `hub:OWNER/NAME` or a file, as `attack` has them."""
+    from backfire import evaluation
+
+    return list(evaluation.open_prompts(reference, kind=kind).prompts)
 
 
 def prompts_left_out(reference: str) -> dict[str, int]:
     """Rows of a file of prompts that `open_prompts` leaves out, by reason; none for an organism's set, nor for a file
     that cannot be read, which stops the stages that read it."""
+    from backfire import evaluation
+
     try:
-        return {} if reference.startswith(catalog.PREFIX) else dict(read_prompts(reference).left_out)
+        return dict(evaluation.open_prompts(reference).left_out)
     except InputError:
         return {}
 
@@ -40,6 +46,13 @@ def identity_of(reference: str) -> str:
             return digest("world", _contents(catalog.world_folder(world) / "world.json"), member)
         if member == "human":
             return digest("human", _contents(catalog.world_folder(world) / "human.jsonl"))
+    from backfire.evaluation import is_prompt_set, prompt_sets
+
+    if is_prompt_set(reference):
+        name, _, first = reference.partition(":")
+        return digest("prompt set", prompt_sets()[name].digest, first)
+    if reference.startswith(HUB):
+        return digest("prompts", [prompt.id for prompt in open_prompts(reference)])
     path = Path(reference)
     if path.is_file():
         return _contents(path)
@@ -50,12 +63,22 @@ def identity_of(reference: str) -> str:
     return reference_digest(reference)
 
 
-def open_judge(name: str, world: str | None) -> Any:
-    """A judge by its name; `exact` needs the world whose prompts it reads."""
-    from backfire.judges import ExactJudge, PhraseJudge
-    from backfire.organisms import catalog
+def open_judge(reference: str, world: str | None) -> Judge:
+    """A judge by its reference, as `judges.open_judge` has it; `exact` reads the prompts of this world."""
+    from backfire import judges
 
-    return ExactJudge(catalog.open_world(world or catalog.SHIPPED)) if name == "exact" else PhraseJudge()
+    return judges.open_judge(reference, world=world or catalog.SHIPPED)
+
+
+def judge_identity(reference: str) -> str:
+    """A digest of what a judge's reference names: a file's or a model's contents, else its name."""
+    kind, _, rest = reference.partition(":")
+    if kind == "panel":
+        rule, _, members = rest.partition(":")
+        return digest("panel", rule, [judge_identity(name.strip()) for name in members.split("+")])
+    if Path(reference).is_file():
+        return _contents(Path(reference))
+    return reference if kind == "matcher" or not rest else digest(kind, identity_of(rest))
 
 
 def judge_of(judges: Sequence[str], world: str | None) -> str:

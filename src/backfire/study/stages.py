@@ -13,7 +13,14 @@ from backfire.records import Prompt, Response
 from backfire.store import Ledger, write_json
 from backfire.study.artifacts import pairs_built, stored_responses, trained_policy
 from backfire.study.cells import SFT, Cell, Draw, RunFolder
-from backfire.study.inputs import identity_of, open_human, open_judge, open_prompts, tasks_identity
+from backfire.study.inputs import (
+    identity_of,
+    judge_identity,
+    open_human,
+    open_judge,
+    open_prompts,
+    tasks_identity,
+)
 from backfire.study.measuring import audit_stage, influence_stage, margin_stage, pilot_stage, probes_stage
 from backfire.study.mending import repair_stage
 from backfire.study.plan import GeneralSettings, in_world
@@ -212,6 +219,7 @@ def attack_stage(run: RunFolder, cell: Cell) -> Stage:
             "stage": "attack",
             "settings": settings.model_dump(),
             "sets": sets,
+            "judges": [judge_identity(name) for name in settings.judges],
             "policy": _policy_identity(run, cell),
         }
 

@@ -1,0 +1,34 @@
+"""Prompts from whatever a user names: a published set, an organism's set, a data set on the hub, or a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from backfire.evaluation.prompt_sets import is_prompt_set, open_prompt_set
+from backfire.organisms import catalog
+from backfire.records import Kind
+from backfire.store import PromptFile, read_prompts
+
+
+def open_prompts(
+    reference: str,
+    *,
+    column: str | None = None,
+    kind: Kind | None = None,
+    folder: str | Path | None = None,
+) -> PromptFile:
+    """Prompts of a published set by name (`advbench`, `advbench:100`), `organism:prompts/NAME`, `hub:OWNER/NAME` or a file.
+
+    Args:
+        column: where a file's or a hub data set's prompts are; None finds it, as `read_prompts` does.
+        kind: the kind of every prompt that does not say.
+        folder: where files of published sets lie, as `open_prompt_set` has it.
+
+    Raises:
+        InputError: what each of these raises.
+    """
+    if is_prompt_set(reference):
+        return PromptFile(tuple(open_prompt_set(reference, folder=folder)), "prompt", {})
+    if reference.startswith(catalog.PREFIX):
+        return PromptFile(tuple(catalog.prompts_of(reference)), "prompt", {})
+    return read_prompts(reference, column=column, kind=kind)
