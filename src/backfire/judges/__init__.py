@@ -6,7 +6,7 @@ from backfire.judges.exact import ExactJudge
 from backfire.judges.judge import BatchJudge, Judge, judge_responses, reasons
 from backfire.judges.labelled import Labelled, What, read_labelled, read_responses
 from backfire.judges.matchers import MatcherJudge, matcher, published
-from backfire.judges.opening import open_judge
+from backfire.judges.opening import judge_form, open_judge
 from backfire.judges.phrases import REFUSAL_PHRASES, PhraseJudge, is_refusal, refusals
 from backfire.judges.trained import TrainedJudge, read_judge, shipped_refusals, train_judge
 from backfire.judges.validating import (
@@ -34,6 +34,7 @@ __all__ = [
     "corrected_rate",
     "finding",
     "is_refusal",
+    "judge_form",
     "judge_responses",
     "matcher",
     "offline_judges",

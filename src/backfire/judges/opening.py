@@ -77,6 +77,27 @@ def open_judge(
     raise InputError(f"there is no judge {reference!r}: give one of {FORMS}")
 
 
+def judge_form(reference: str) -> str:
+    """The reference as it is, where a judge can be meant by it. A judge's file need not be there yet.
+
+    Raises:
+        InputError: an unknown reference, with those that there are.
+    """
+    kind, _, rest = reference.partition(":")
+    if kind == "panel":
+        for name in _panel_parts(reference, rest)[1]:
+            judge_form(name)
+    elif kind == "matcher":
+        from backfire.judges.matchers import matcher
+
+        matcher(rest)
+    elif kind in ("rubric", "strongreject") or kind in _guards():
+        _named(reference, rest)
+    elif reference not in ("phrases", "exact", "refusals") and not Path(reference).suffix:
+        raise InputError(f"there is no judge {reference!r}: give one of {FORMS}")
+    return reference
+
+
 def _exact(world: str | None) -> Judge:
     from backfire.judges.exact import ExactJudge
     from backfire.organisms.catalog import open_world
@@ -109,7 +130,14 @@ def _named(reference: str, model: str) -> str:
 
 
 def _panel(reference: str, rest: str, opened: Callable[[str], Judge]) -> Judge:
-    from backfire.judges.panel import RULES, Panel
+    from backfire.judges.panel import Panel
+
+    rule, names = _panel_parts(reference, rest)
+    return Panel([opened(name) for name in names], rule)
+
+
+def _panel_parts(reference: str, rest: str) -> tuple[str, list[str]]:
+    from backfire.judges.panel import RULES
 
     rule, _, members = rest.partition(":")
     names = [name.strip() for name in members.split("+") if name.strip()]
@@ -117,4 +145,4 @@ def _panel(reference: str, rest: str, opened: Callable[[str], Judge]) -> Judge:
         raise InputError(
             f"judge {reference!r} is no panel: write panel:RULE:A+B with a rule of {', '.join(RULES)} and two judges or more"
         )
-    return Panel([opened(name) for name in names], rule)
+    return rule, names

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from backfire.errors import InputError, StudyError
+from backfire.judges import judge_form
 from backfire.organisms.catalog import PREFIX, split_reference
 from backfire.pairs import Recipe, find_recipe, load_recipes
 from backfire.records import Decoding
@@ -17,6 +18,17 @@ from backfire.training import DPOSettings
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9+_.-]*$")]
 """A name that may become part of a folder's name."""
+
+
+def _judge(reference: str) -> str:
+    try:
+        return judge_form(reference)
+    except InputError as error:
+        raise ValueError(str(error)) from error
+
+
+JudgeReference = Annotated[str, AfterValidator(_judge)]
+"""A judge by its reference, as `judges.open_judge` has it."""
 
 
 class _Part(BaseModel):
@@ -82,8 +94,9 @@ class AttackSettings(_Part):
     """Attack name -> prompts (a file or `organism:prompts/NAME`) that should not be complied with."""
     benign: dict[Name, str] = Field(default_factory=dict)
     """Set name -> prompts that deserve an answer: refusing them is over-refusal."""
-    judges: tuple[Literal["exact", "phrases"], ...] = ("phrases",)
-    """`exact` reads organisms' responses exactly; `phrases` looks for published refusal phrases."""
+    judges: tuple[JudgeReference, ...] = ("phrases",)
+    """Any judge of `backfire judge`; the first is reported first. `exact` reads organisms' responses exactly, `phrases` looks
+    for published refusal phrases, and `rubric:MODEL` asks a model with a rubric."""
     decoding: DecodingSettings = DecodingSettings(temperature=0.0)
     """Greedy by default, as in the paper."""
 
@@ -245,7 +258,8 @@ class StudyFile(_Part):
         if not self.worlds and len(self.world_names()) > 1:
             named = ", ".join(str(world) for world in self.world_names())
             raise ValueError(f"references name several worlds ({named}): leave them out and list `worlds`")
-        if "exact" in self.attacks.judges and not self.attacks_organisms():
+        exact = any("exact" in re.split("[:+]", judge) for judge in self.attacks.judges)
+        if exact and not self.attacks_organisms():
             raise ValueError("judge exact reads only organisms' prompts: use judges: [phrases]")
         return self
 
