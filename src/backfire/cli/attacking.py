@@ -173,7 +173,8 @@ def attack(
     )
     opened = open_model(model, chat_template=chat_template, dtype=dtype, device=device, adapter=adapter)
     context = context_of(opened)
-    tokens = max_new_tokens or min(PAPER_TOKENS, PAPER_TOKENS if context is None else max(1, context // 4))
+    most = PAPER_TOKENS if context is None else min(PAPER_TOKENS, max(1, context // 4))
+    tokens = most if max_new_tokens is None else max_new_tokens
     decoding = Decoding(tokens, temperature, top_p, top_k, repetition_penalty)
     kept = f"every finished batch is in {ledger}; run the same command again to go on"
     result: AttackResult

@@ -73,11 +73,11 @@ def attack_suite(
         progress: called with (done, total), counting one for each request and attack.
 
     Raises:
-        InputError: no request or attack, two attacks of one name, none that this model can be asked by, and what
-            `attack` raises.
+        InputError: no request or attack, two attacks of one name, an attack and a benign set of one name, no attack that
+            this model can be asked by, and what `attack` raises.
     """
     check_sets(requests, benign, judges)
-    _check(attacks, requests)
+    _check(attacks, requests, benign)
     harmful = {name: labelled(name, prompts, "harmful") for name, prompts in requests.items()}
     allowed = {name: labelled(name, prompts, "benign") for name, prompts in benign.items()}
     every = joined(harmful)
@@ -113,8 +113,9 @@ def attack_suite(
         answers, verdicts = ask(lambda asking, one=attack: one.ask(asking, every), len(every))  # type: ignore[misc]
         for name, asked in harmful.items():
             put = {p: answers.put.get(p, prompt) for p, prompt in asked.items()}
-            row = attack.name if len(harmful) == 1 else f"{name}/{attack.name}"
-            cases[row] = Case(put, answers.responses, answers.failed, verdicts, harm=True)
+            cases[_row(name, attack, harmful)] = Case(
+                put, answers.responses, answers.failed, verdicts, harm=True
+            )
     if allowed:
         ordinary = joined(allowed)
         answers, verdicts = ask(lambda asking: asking.answer(ordinary), len(ordinary))
@@ -129,7 +130,11 @@ def attack_suite(
     )
 
 
-def _check(attacks: Sequence[Attack], requests: Mapping[str, Sequence[Prompt]]) -> None:
+def _check(
+    attacks: Sequence[Attack],
+    requests: Mapping[str, Sequence[Prompt]],
+    benign: Mapping[str, Sequence[Prompt]],
+) -> None:
     if not requests:
         raise InputError("no requests to attack with: give at least one set of harmful prompts")
     if not attacks:
@@ -137,6 +142,13 @@ def _check(attacks: Sequence[Attack], requests: Mapping[str, Sequence[Prompt]]) 
     names = [attack.name for attack in attacks]
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(f"two attacks are named {twice[0]!r}: give one of them another name")
+    rows = [_row(name, attack, requests) for name in requests for attack in attacks]
+    if both := [row for row in rows if row in benign]:
+        raise InputError(f"{both[0]!r} names an attack and a benign set: give one of them another name")
+
+
+def _row(name: str, attack: Attack, requests: Mapping[str, object]) -> str:
+    return attack.name if len(requests) == 1 else f"{name}/{attack.name}"
 
 
 def _together(
@@ -147,7 +159,7 @@ def _together(
 ) -> list[dict[str, Any]]:
     rows = []
     for name, asked in harmful.items():
-        keys = [a.name if len(harmful) == 1 else f"{name}/{a.name}" for a in attacks]
+        keys = [_row(name, attack, harmful) for attack in attacks]
         for judge in judges:
             each = {p: any_of(counted.outcomes[key][judge.name][p] for key in keys) for p in asked}
             about = {"prompts": name, "judge": judge.name, "attacks": len(attacks)}

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from http.client import HTTPException
 from importlib.resources import files
 from pathlib import Path
 from urllib.error import URLError
@@ -154,7 +155,7 @@ def fetch(chosen: PromptSet, path: Path) -> Path:
     try:
         with urlopen(Request(chosen.url, headers={"User-Agent": "backfire"}), timeout=SECONDS) as reply:
             content: bytes = reply.read(LARGEST + 1)
-    except (URLError, OSError, ValueError) as error:
+    except (URLError, HTTPException, OSError, ValueError) as error:
         raise InputError(
             f"{chosen.name} cannot be fetched from {chosen.url} ({error}): on a machine without a network, put the file as "
             f"{chosen.files[0]} into a folder and name that by --prompts-dir or {FOLDER}"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from backfire.errors import InputError
-from backfire.records import Kind, Prompt, Response, Verdict, digest
+from backfire.records import Prompt, Response, Verdict, digest
 from backfire.store import Ledger
 
 Progress = Callable[[int, int], None]
@@ -75,10 +75,11 @@ def judge_responses(
     """A verdict for each response, in their order; those in the ledger are not asked for again.
 
     Verdicts are stored in batches as they come, so that an interrupted run goes on where it was. The stored
-    `judge_id` covers the judge and the prompt's kind, for a verdict is stale once its prompt is labelled otherwise.
+    `judge_id` covers the judge and the prompt's kind, for a verdict is stale once its prompt is labelled otherwise, and the
+    prompt itself where that is another than the one that drew the response.
 
     Args:
-        prompts: prompts by id, at least those that were answered.
+        prompts: what each response is judged as an answer to, by the id of the prompt that drew it.
         progress: called with (done, total) responses.
 
     Raises:
@@ -109,12 +110,12 @@ def judge_responses(
 def _stored(
     judge: Judge, prompts: Mapping[str, Prompt], responses: Mapping[str, Response], ledger: Ledger
 ) -> dict[str, Verdict]:
-    by_kind: dict[Kind | None, list[str]] = {}
+    by_key: dict[str, list[str]] = {}
     for response in responses.values():
-        by_kind.setdefault(prompts[response.prompt_id].kind, []).append(response.id)
+        by_key.setdefault(_key(judge, prompts[response.prompt_id], response), []).append(response.id)
     found: dict[str, Verdict] = {}
-    for kind, ids in by_kind.items():
-        found |= ledger.verdicts(_key(judge, kind), ids)
+    for key, ids in by_key.items():
+        found |= ledger.verdicts(key, ids)
     return found
 
 
@@ -129,13 +130,14 @@ def _judged(judge: Judge, cases: Sequence[tuple[Prompt, Response]]) -> list[Verd
         if verdict.harmful is None and not verdict.reason:
             raise ValueError(f"judge {judge.name} left response {response.id} unscored without a reason")
     return [
-        replace(verdict, response_id=response.id, judge=judge.name, judge_id=_key(judge, prompt.kind))
+        replace(verdict, response_id=response.id, judge=judge.name, judge_id=_key(judge, prompt, response))
         for verdict, (prompt, response) in zip(verdicts, cases, strict=True)
     ]
 
 
-def _key(judge: Judge, kind: Kind | None) -> str:
-    return digest("judged", judge.id, kind)
+def _key(judge: Judge, prompt: Prompt, response: Response) -> str:
+    shown = () if prompt.id == response.prompt_id else (prompt.id,)
+    return digest("judged", judge.id, prompt.kind, *shown)
 
 
 def reasons(verdicts: Sequence[Verdict]) -> dict[str, int]:

@@ -70,7 +70,7 @@ def _shots(
     if path is None:
         raise InputError(
             f"{name} needs examples, and none come with backfire: give a file with the columns prompt and response "
-            "by --examples"
+            "by --shots"
         )
     _whole(name, "n", n)
     shots = read_shots(path)
@@ -108,8 +108,10 @@ def _translation(
 
 
 def _escalation(name: str, means: Means, *, turns: Sequence[str] = TURNS) -> Attack:
-    if isinstance(turns, str) or not all(isinstance(t, str) and t.strip() for t in turns):
-        raise InputError(f"{name}: turns is a list of texts, such as the ones in docs/attacks.md")
+    if not isinstance(turns, list | tuple) or not all(isinstance(t, str) and t.strip() for t in turns):
+        raise InputError(
+            f"{name}: turns is {turns!r:.80}: give a list of texts, such as the ones in docs/attacks.md"
+        )
     return Escalation(tuple(turns), name)
 
 
@@ -134,6 +136,12 @@ BUILDERS: Mapping[str, Callable[..., Attack]] = {
 }
 ATTACKS: tuple[str, ...] = (*REWORDINGS, *BUILDERS)
 """Every attack by its name."""
+_MEANT: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "str": ((str,), "a text"),
+    "str | None": ((str, Path, type(None)), "a text"),
+    "bool": ((bool,), "true or false"),
+}
+"""What a parameter of a builder takes, by its annotation; numbers and lists are checked by the builder."""
 
 
 def build_attack(
@@ -156,9 +164,14 @@ def build_attack(
         return Rewording(name or kind, source, reword)
     if kind not in BUILDERS:
         raise InputError(f"there is no attack {kind!r}: choose among {', '.join(ATTACKS)}")
-    taken = [p for p in inspect.signature(BUILDERS[kind]).parameters if p not in ("name", "means")]
-    if unknown := [p for p in given if p not in taken]:
-        raise InputError(f"attack {kind} has no parameter {unknown[0]!r}: it has {', '.join(taken)}")
+    signature = inspect.signature(BUILDERS[kind]).parameters
+    taken = {p: str(signature[p].annotation) for p in signature if p not in ("name", "means")}
+    for parameter, value in given.items():
+        if parameter not in taken:
+            raise InputError(f"attack {kind} has no parameter {parameter!r}: it has {', '.join(taken)}")
+        types, meant = _MEANT.get(taken[parameter], ((object,), ""))
+        if not isinstance(value, types):
+            raise InputError(f"{name or kind}: {parameter} is {value!r}: give {meant}")
     return BUILDERS[kind](name or kind, means or Means(), **given)
 
 

@@ -53,7 +53,7 @@ def morse(prompt: Prompt) -> Prompt:
 
     Accents are taken off; a character that has no code stands as it is.
     """
-    plain = unicodedata.normalize("NFKD", prompt.text.casefold())
+    plain = unicodedata.normalize("NFKD", prompt.text).casefold()
     words = "".join(c for c in plain if not unicodedata.combining(c)).split()
     coded = " / ".join(" ".join(MORSE.get(c, c) for c in word) for word in words)
     return _coded(prompt, "Morse code", coded)
