@@ -39,7 +39,8 @@ def test_two_attack_files_are_compared(attacked: tuple[Path, Path, Path], tmp_pa
     done = run("compare", one, two, "--cluster", "behaviour", "--json", out)
     assert done.exit_code == 0, done.output
     assert "These checkpoints" in done.stdout
-    (row,) = json.loads(out.read_text())["differences"]
+    row, learned = json.loads(out.read_text())["differences"]
+    assert (row["judge"], learned["judge"]) == ("phrases", "refusals")
     first, second = (json.loads(file.read_text())["asr"][0] for file in (one, two))
     assert (row["unit"], row["units"], row["n"]) == ("behaviour", 6, 12)
     assert row["first_rate"] == pytest.approx(first["rate"])

@@ -92,7 +92,7 @@ def test_grow_grows(tmp_path: Path) -> None:
         (("organisms", "grow", "--seed", 1, "--knob", "refusal_overlap=2"), "less than or equal to 1"),
         (
             ("attack", "organism:w5:llama/target", "--judge", "exakt", "--ledger", "l.db"),
-            "choose exact or phrases",
+            "there is no judge 'exakt': give one of",
         ),
         (("general", "organism:w5:llama/target", "--tasks", "./none"), "no such folder"),
     ],
