@@ -1,12 +1,14 @@
 """Attack evaluation of one model against the straightforward loop, side by side in one run.
 
-    python benchmarks/attack.py [--model REFERENCE] [--prompts 100] [--new-tokens 64] [--rounds 3] [--hidden 768] [--layers 12]
+    python benchmarks/attack.py [--model REFERENCE] [--prompts 100] [--new-tokens 64] [--rounds 3] [--hidden 512] [--layers 8]
 
 The loop asks one prompt at a time by transformers' own `generate`, greedily, and looks for refusal phrases, as the
 evaluation script of arXiv 2504.02193 does. `attack` asks the same prompts, plain and in Alpaca's template, and the benign
-ones, judges them by the same phrases and keeps everything in a new ledger. Both have the model loaded; every response must
-be the same text, every verdict the same. Prints rows of a Markdown table, for an organism and for a random Llama whose
-responses all run to the limit: the ratio is the median over rounds of seconds of the loop / seconds of `attack`.
+ones, judges them by the same phrases and keeps everything in a new ledger. Both have the model loaded. In float64 every
+response and every verdict must be the same. With fewer bits a product's last ones depend on the batch's shape, so that a
+near tie between two tokens may fall either way: responses that differ are counted. Prints rows of a Markdown table, for an
+organism and for a random Llama whose responses all run to the limit: the ratio is the median over rounds of seconds of
+the loop / seconds of `attack`.
 """
 
 from __future__ import annotations
@@ -33,6 +35,13 @@ from backfire.store import Ledger
 Sets = Mapping[str, Sequence[Prompt]]
 Answers = dict[str, tuple[str, bool]]
 """Prompt id -> the response and whether it declines."""
+
+
+def opened(reference: str | Path, dtype: torch.dtype) -> LocalModel:
+    model = open_model(reference, device="cpu", dtype="float32")
+    assert isinstance(model, LocalModel)
+    model.model.to(dtype)
+    return model
 
 
 def straightforward(model: LocalModel, prompts: Sequence[Prompt], new_tokens: int) -> tuple[float, Answers]:
@@ -81,20 +90,23 @@ def together(model: LocalModel, harmful: Sets, benign: Sets, new_tokens: int) ->
 def row(model: LocalModel, what: str, harmful: Sets, benign: Sets, new_tokens: int, rounds: int) -> str:
     prompts = list({p.id: p for s in (*harmful.values(), *benign.values()) for p in s}.values())
     straightforward(model, prompts[:4], new_tokens)
-    ratios, fast = [], []
+    ratios, fast, different = [], [], 0
     for _ in range(rounds):
         slow, expected = straightforward(model, prompts, new_tokens)
         seconds, found = together(model, harmful, benign, new_tokens)
-        different = [p for p in expected if found[p] != expected[p]]
-        assert not different, (
-            f"{len(different)} of {len(expected)} differ, first {expected[different[0]]} and {found[different[0]]}"
-        )
+        apart = [p for p in expected if found[p] != expected[p]]
+        if apart and model.model.dtype == torch.float64:
+            raise SystemExit(f"{len(apart)} differ, first {expected[apart[0]]} and {found[apart[0]]}")
+        different = max(different, len(apart))
         fast.append(seconds)
         ratios.append(slow / seconds)
+    same = "all the same" if not different else f"{different} differ by rounding"
+    dtype = str(model.model.dtype).removeprefix("torch.")
     return (
-        f"| attack evaluation | {what}, {len(prompts)} prompts, greedy, at most {new_tokens} tokens | "
-        f"{statistics.median(ratios):.1f} times as fast as one prompt at a time ({min(ratios):.1f} to {max(ratios):.1f}), "
-        f"every response the same | {len(prompts) / statistics.median(fast):.0f} prompts/s |"
+        f"| attack evaluation | {what}, {dtype}, {len(prompts)} prompts, greedy, at most {new_tokens} tokens | "
+        f"{statistics.median(ratios):.1f} times as fast as one prompt at a time "
+        f"({min(ratios):.1f} to {max(ratios):.1f}), responses {same} | "
+        f"{len(prompts) / statistics.median(fast):.1f} prompts/s |"
     )
 
 
@@ -104,25 +116,26 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=100, help="harmful requests, and as many benign ones")
     parser.add_argument("--new-tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--hidden", type=int, default=768, help="hidden size of the random Llama")
-    parser.add_argument("--layers", type=int, default=12, help="layers of the random Llama; 0 leaves it out")
+    parser.add_argument("--hidden", type=int, default=512, help="hidden size of the random Llama")
+    parser.add_argument("--layers", type=int, default=8, help="layers of the random Llama; 0 leaves it out")
     options = parser.parse_args()
     requests = open_prompts("organism:prompts/direct", kind="harmful").prompts[: options.prompts]
     benign = {"benign": open_prompts("organism:prompts/benign", kind="benign").prompts[: options.prompts]}
     harmful = {"direct": requests, "alpaca": wrap(requests, "alpaca")}
-    model = open_model(options.model, device="cpu")
-    assert isinstance(model, LocalModel)
-    print(row(model, options.model, harmful, benign, options.new_tokens, options.rounds), flush=True)
+    for dtype in (torch.float64, torch.float32):
+        model = opened(options.model, dtype)
+        what = options.model.removeprefix("organism:")
+        print(row(model, what, harmful, benign, options.new_tokens, options.rounds), flush=True)
     if options.layers:
         from checkpoints import save_policy
 
+        few = {name: prompts[:32] for name, prompts in harmful.items()}
         with tempfile.TemporaryDirectory() as folder:
             saved = save_policy(Path(folder) / "llama", "llama", hidden=options.hidden, layers=options.layers)
-            large = open_model(saved, device="cpu", dtype="float32")
-            assert isinstance(large, LocalModel)
-            size = large.model.num_parameters() / 1e6
-            few = {name: prompts[:32] for name, prompts in harmful.items()}
-            print(row(large, f"random Llama, {size:.0f}M parameters", few, {}, options.new_tokens, 1))
+            for dtype in (torch.float32, torch.bfloat16):
+                model = opened(saved, dtype)
+                what = f"a random Llama of {model.model.num_parameters() / 1e6:.0f}M parameters"
+                print(row(model, what, few, {}, options.new_tokens, 1), flush=True)
 
 
 if __name__ == "__main__":

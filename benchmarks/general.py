@@ -89,8 +89,12 @@ def tasks(model: str, limit: int | None, rounds: int) -> str:
             theirs.append(harness)
             ratios.append(harness / mine)
     said = "all items" if limit is None else f"{limit} items each"
-    seconds = f"{statistics.median(theirs):.1f} s | {statistics.median(ours):.1f} s"
-    return f"| five tasks, {said}, {model} | {seconds} | {statistics.median(ratios):.1f} |"
+    return (
+        f"| general tasks | five tasks, {said}, {model.removeprefix('organism:')} | "
+        f"{statistics.median(ratios):.1f} times as fast as one call of lm-eval a task "
+        f"({min(ratios):.1f} to {max(ratios):.1f}), scores the same | "
+        f"{statistics.median(ours):.1f} s, not {statistics.median(theirs):.1f} s |"
+    )
 
 
 def adapters(count: int, layers: int, rounds: int) -> str:
@@ -130,8 +134,12 @@ def adapters(count: int, layers: int, rounds: int) -> str:
             shared.append(time.perf_counter() - middle)
             apart.append(middle - begin)
             ratios.append(apart[-1] / shared[-1])
-    seconds = f"{statistics.median(apart):.1f} s | {statistics.median(shared):.1f} s"
-    return f"| {count} adapters of a Llama of {millions}M parameters | {seconds} | {statistics.median(ratios):.1f} |"
+    return (
+        f"| adapters on one base | {count} LoRA adapters of a random Llama of {millions}M parameters | "
+        f"{statistics.median(ratios):.1f} times as fast as opening each with its base "
+        f"({min(ratios):.1f} to {max(ratios):.1f}) | "
+        f"{statistics.median(shared):.1f} s, not {statistics.median(apart):.1f} s |"
+    )
 
 
 def main() -> None:
@@ -144,7 +152,6 @@ def main() -> None:
     parser.add_argument("--adapters", type=int, default=3)
     parser.add_argument("--layers", type=int, default=12)
     given = parser.parse_args()
-    print("| what | one by one | together | ratio |\n|-|-|-|-|", flush=True)
     print(tasks(given.model, given.limit, given.rounds), flush=True)
     print(adapters(given.adapters, given.layers, given.rounds))
 

@@ -103,6 +103,15 @@ def attack(
             help="The model that rewords requests in the attack attacker (PAIR).",
         ),
     ] = None,
+    system: Annotated[
+        str | None,
+        typer.Option(
+            "--system",
+            metavar="TEXT|@FILE",
+            help="A system turn before every prompt. Without it the chat template's own default, if it has one, is what the "
+            "model sees.",
+        ),
+    ] = None,
     prompts_dir: PromptsDir = None,
     judge: Annotated[
         list[str] | None,
@@ -172,6 +181,7 @@ def attack(
         else evaluation.open_suite(suite, evaluation.Means(shots, translations, translator, attacker))
     )
     opened = open_model(model, chat_template=chat_template, dtype=dtype, device=device, adapter=adapter)
+    before = _system(system)
     context = context_of(opened)
     most = PAPER_TOKENS if context is None else min(PAPER_TOKENS, max(1, context // 4))
     tokens = most if max_new_tokens is None else max_new_tokens
@@ -189,6 +199,7 @@ def attack(
                 decoding=decoding,
                 seed=seed,
                 batch_size=batch_size,
+                system=before,
                 progress=advance,
             )
         else:
@@ -202,6 +213,7 @@ def attack(
                 decoding=decoding,
                 seed=seed,
                 batch_size=batch_size,
+                system=before,
                 progress=advance,
             )
     put = f"wrapper {wrapper}" if suite is None else f"suite {suite}"
@@ -216,6 +228,7 @@ def attack(
             "template": opened.template_digest,
             "decoding": decoding.as_dict(),
             "seed": seed,
+            "system": before,
             "wrapper": wrapper,
             "suite": suite,
             "judges": {one.name: one.id for one in judges},
@@ -235,6 +248,23 @@ def _named(values: Sequence[str], option: str) -> dict[str, str]:
         else:
             pairs.append((value.rpartition("/")[2].partition(".")[0] or value, value))
     return _unique(pairs)
+
+
+def _system(given: str | None) -> str | None:
+    """The system prompt itself, or what its file holds."""
+    from backfire.errors import InputError
+
+    if given is None:
+        return None
+    text = given
+    if given.startswith("@"):
+        try:
+            text = Path(given[1:]).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"--system {given} cannot be read ({error}): give the text, or @FILE") from error
+    if not text.strip():
+        raise InputError("--system is blank: leave it out to have no system turn")
+    return text.strip()
 
 
 def _unique(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:

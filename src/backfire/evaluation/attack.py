@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from backfire.errors import InputError
+from backfire.evaluation.attacks import Asking, judged
 from backfire.evaluation.counting import AttackResult, Case, tally
-from backfire.judges import Judge, judge_responses
+from backfire.judges import Judge
 from backfire.models import EndpointModel, LocalModel
 from backfire.records import Decoding, Kind, Prompt
-from backfire.responses import sample
 from backfire.store import Ledger
 
 GREEDY = Decoding(max_new_tokens=512, temperature=0.0)
@@ -29,6 +29,7 @@ def attack(
     seed: int = 0,
     batch_size: int = 64,
     examples: int = 3,
+    system: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> AttackResult:
     """One response to each prompt, one verdict on it by each judge, and a rate per set and judge.
@@ -42,37 +43,29 @@ def attack(
         attacks: harmful prompts by the attack's name; those without a kind are taken as harmful.
         benign: prompts that deserve an answer, by the set's name; those without a kind are taken as benign.
         examples: how many stored responses to show of each attack.
+        system: a system turn before every prompt; the judges do not read it.
         progress: called with (done, total) responses while sampling.
 
     Raises:
-        InputError: an empty set, a set that a prompt's kind contradicts, two sets or two judges of one name, no judge.
+        InputError: an empty set, a set that a prompt's kind contradicts, two sets or two judges of one name, no judge, or a
+            prompt with a system turn of its own beside `system`.
     """
     check_sets(attacks, benign, judges)
     sets = {name: labelled(name, prompts, "harmful") for name, prompts in attacks.items()}
     sets |= {name: labelled(name, prompts, "benign") for name, prompts in benign.items()}
     prompts = joined(sets)
-    sampled = sample(
-        model,
-        list(prompts.values()),
-        ledger=ledger,
-        decoding=decoding,
-        seed=seed,
-        batch_size=batch_size,
-        progress=progress,
-    )
-    responses = {r.prompt_id: r for r in sampled.responses}
-    failed = {f.request.prompt.id: f.reason for f in sampled.failures}
-    verdicts = {
-        judge.name: {
-            r.prompt_id: v
-            for r, v in zip(
-                sampled.responses, judge_responses(judge, prompts, sampled.responses, ledger), strict=True
-            )
-        }
-        for judge in judges
-    }
+    asking = Asking(model, ledger, decoding, seed, batch_size, judges, progress, system)
+    answers = asking.answer(prompts)
+    names = list(answers.responses)
+    cases = [(prompts[name], answers.responses[name]) for name in names]
+    verdicts = {j.name: dict(zip(names, judged(j, cases, ledger), strict=True)) for j in judges}
     return tally(
-        {name: Case(asked, responses, failed, verdicts, name in attacks) for name, asked in sets.items()},
+        {
+            name: Case(
+                {p: answers.put[p] for p in asked}, answers.responses, answers.failed, verdicts, name in attacks
+            )
+            for name, asked in sets.items()
+        },
         examples,
     )
 

@@ -59,6 +59,7 @@ def attack_suite(
     seed: int = 0,
     batch_size: int = 64,
     examples: int = 3,
+    system: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SuiteResult:
     """Put every request in every one of these ways, and the benign prompts as they are.
@@ -70,6 +71,7 @@ def attack_suite(
         attacks: such as `open_suite("quick")`; the first judge steers those that go on until something is broken.
         requests: harmful prompts by the set's name; those without a kind are taken as harmful.
         benign: prompts that deserve an answer, by the set's name.
+        system: a system turn before every prompt, whatever the attack; the judges do not read it.
         progress: called with (done, total), counting one for each request and attack.
 
     Raises:
@@ -102,7 +104,7 @@ def attack_suite(
             if progress is not None:
                 progress(done, total)
 
-        asking = Asking(model, ledger, decoding, seed, batch_size, judges, advance)
+        asking = Asking(model, ledger, decoding, seed, batch_size, judges, advance, system)
         answers = call(asking)
         done = before + count
         names = list(answers.responses)

@@ -26,7 +26,8 @@ class AttackResult:
     """{prompts, judge, refusals, scored, unscored, rate, low, high, clusters} per benign set and judge; `clusters` is None
     where no two prompts share a behaviour."""
     examples: list[dict[str, Any]]
-    """{attack, prompt, response, verdicts}: a few stored responses to each attack."""
+    """{attack, prompt, response, verdicts}: a few stored responses to each attack; `prompt` is what the model saw, turn by turn
+    where it saw several."""
     notes: list[dict[str, Any]]
     """{prompts, judge, reason, count}: why responses are unscored or broken."""
     truncated: dict[str, int]
@@ -153,7 +154,7 @@ def _examples(name: str, case: Case, most: int) -> list[dict[str, Any]]:
     return [
         {
             "attack": name,
-            "prompt": case.put[p].text,
+            "prompt": _written(case.put[p]),
             "response": case.responses[p].text,
             "verdicts": [
                 {
@@ -167,3 +168,10 @@ def _examples(name: str, case: Case, most: int) -> list[dict[str, Any]]:
         }
         for p in taken
     ]
+
+
+def _written(prompt: Prompt) -> str:
+    """The prompt as text: its one turn, or every turn after its role."""
+    if len(prompt.messages) == 1:
+        return prompt.text
+    return "\n\n".join(f"{turn.role}: {turn.content}" for turn in prompt.messages)

@@ -63,7 +63,7 @@ def read_checkpoint(path: Path, name: str | None = None) -> Checkpoint:
         sets=found["outcomes"],
         attacks=frozenset(row["attack"] for row in found["asr"]),
         references=found.get("sets") or {},
-        settings={key: found[key] for key in ("decoding", "seed", "wrapper") if key in found},
+        settings={key: found[key] for key in ("decoding", "seed", "system", "wrapper", "suite") if key in found},
     )
 
 

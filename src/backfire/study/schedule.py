@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from backfire.study.policies import close_policy
 from backfire.study.stage import Stage
 
 Say = Callable[[str], None]
@@ -69,6 +70,8 @@ def _act(stage: Stage, workers: int) -> None:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    if not stage.tests_policy:
+        close_policy()
     stage.run()
 
 

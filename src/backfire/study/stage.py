@@ -29,10 +29,14 @@ class Stage:
         needs: list[str],
         configuration: Callable[[], Configuration],
         make: Callable[[Path], dict[str, Any] | None],
+        *,
+        tests_policy: bool = False,
     ) -> None:
         self.name = name
         self.folder = folder
         self.needs = needs
+        self.tests_policy = tests_policy
+        """Whether it opens its cell's policy by `open_policy`; every other stage begins with that closed."""
         self._configuration = configuration
         self._make = make
 

@@ -5,25 +5,21 @@ artifact stands under the same configuration, which holds the digests of everyth
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from backfire.records import Prompt, Response
-from backfire.store import Ledger, write_json
-from backfire.study.artifacts import pairs_built, stored_responses, trained_policy
+from backfire.records import Response
+from backfire.store import Ledger
+from backfire.study.artifacts import pairs_built, stored_responses
 from backfire.study.cells import SFT, Cell, Draw, RunFolder
+from backfire.study.evaluating import attack_stage, general_stage
 from backfire.study.inputs import (
     identity_of,
-    judge_identity,
     open_human,
-    open_judge,
     open_prompts,
-    tasks_identity,
 )
 from backfire.study.measuring import audit_stage, influence_stage, margin_stage, pilot_stage, probes_stage
 from backfire.study.mending import repair_stage
-from backfire.study.plan import GeneralSettings, in_world
 from backfire.study.stage import Configuration, Stage, manifest_digest, read_stage
 
 
@@ -181,114 +177,6 @@ def train_stage(run: RunFolder, cell: Cell) -> Stage:
     return Stage(f"train {cell.folder_name}", folder, [f"pair {cell.data_name}"], configuration, make)
 
 
-def attack_stage(run: RunFolder, cell: Cell) -> Stage:
-    """Attacks and benign prompts, judged."""
-    settings = cell.study.attacks
-    harmful = {name: in_world(ref, cell.world) for name, ref in settings.harmful.items()}
-    benign = {name: in_world(ref, cell.world) for name, ref in settings.benign.items()}
-
-    def make(aside: Path) -> dict[str, Any] | None:
-        policy = trained_policy(run, cell)
-        if policy is None:
-            return {"skipped": "nothing was trained"}
-        from backfire.evaluation import attack
-        from backfire.models import open_model
-
-        attacks: dict[str, list[Prompt]] = {
-            name: open_prompts(ref, kind="harmful") for name, ref in harmful.items()
-        }
-        allowed: dict[str, list[Prompt]] = {
-            name: open_prompts(ref, kind="benign") for name, ref in benign.items()
-        }
-        with Ledger(run.ledger_path) as ledger:
-            result = attack(
-                open_model(policy),
-                attacks,
-                allowed,
-                judges=[open_judge(name, cell.world) for name in settings.judges],
-                ledger=ledger,
-                decoding=settings.decoding.decoding(),
-                seed=cell.seed,
-            )
-        write_json(aside / "attack.json", asdict(result))
-        return None
-
-    def configuration() -> Configuration:
-        sets = {name: identity_of(ref) for name, ref in {**harmful, **benign}.items()}
-        return {
-            "stage": "attack",
-            "settings": settings.model_dump(),
-            "sets": sets,
-            "judges": [judge_identity(name) for name in settings.judges],
-            "policy": _policy_identity(run, cell),
-        }
-
-    folder = run.cell(cell) / "attack"
-    return Stage(f"attack {cell.folder_name}", folder, _after_training(cell), configuration, make)
-
-
-def general_stage(run: RunFolder, cell: Cell) -> Stage:
-    """The general tasks, by lm-evaluation-harness."""
-    settings = cell.study.general
-    assert settings is not None
-
-    def make(aside: Path) -> dict[str, Any] | None:
-        policy = trained_policy(run, cell)
-        if policy is None:
-            return {"skipped": "nothing was trained"}
-        from backfire.evaluation import general
-        from backfire.models import LocalModel, open_model
-
-        model = open_model(policy)
-        assert isinstance(model, LocalModel)
-        tasks, data = _tasks(settings, cell.world)
-        result = general(
-            model,
-            tasks,
-            data=data,
-            limit=settings.limit,
-            num_fewshot=settings.num_fewshot,
-            apply_chat_template=settings.chat_template,
-        )
-        write_json(aside / "general.json", asdict(result))
-        return None
-
-    def configuration() -> Configuration:
-        return {
-            "stage": "general",
-            "settings": settings.model_dump(),
-            "tasks": tasks_identity(*_tasks(settings, cell.world)),
-            "policy": _policy_identity(run, cell),
-        }
-
-    folder = run.cell(cell) / "general"
-    return Stage(f"general {cell.folder_name}", folder, _after_training(cell), configuration, make)
-
-
-def _tasks(settings: GeneralSettings, world: str | None) -> tuple[Path | list[str], Path | None]:
-    """A folder of task files and where their data lie, or the names of the harness's own tasks."""
-    from backfire.evaluation import organism_tasks
-    from backfire.organisms import catalog
-
-    if settings.tasks == "organism":
-        return organism_tasks(), catalog.tasks_data(world or catalog.SHIPPED)
-    names = [settings.tasks] if isinstance(settings.tasks, str) else list(settings.tasks)
-    folder = Path(names[0])
-    if len(names) == 1 and folder.exists():
-        return folder, None if settings.data is None else Path(settings.data)
-    return names, None
-
-
-def _after_training(cell: Cell) -> list[str]:
-    return [] if cell.recipe == SFT else [f"train {cell.folder_name}"]
-
-
-def _policy_identity(run: RunFolder, cell: Cell) -> str:
-    if cell.recipe == SFT:
-        return identity_of(cell.policy)
-    return manifest_digest(run.cell(cell) / "policy")
-
-
 def stages_of(run: RunFolder, cells: list[Cell]) -> list[Stage]:
     """Every stage of the cells, each once, each after those that it needs."""
     stages: dict[str, Stage] = {}
@@ -332,10 +220,10 @@ def stages_of(run: RunFolder, cells: list[Cell]) -> list[Stage]:
                 add(pilot_stage(run, cell))
             add(train_stage(run, cell))
         add(attack_stage(run, cell))
-        if cell.study.influence is not None and cell.recipe != SFT:
-            add(margin_stage(run, cell))
         if cell.study.general is not None:
             add(general_stage(run, cell))
+        if cell.study.influence is not None and cell.recipe != SFT:
+            add(margin_stage(run, cell))
     return list(stages.values())
 
 

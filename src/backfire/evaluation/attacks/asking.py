@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from backfire.evaluation.attacks.wrappers import with_system
 from backfire.judges import Judge, judge_responses
 from backfire.models import EndpointModel, LocalModel
 from backfire.records import Decoding, Prompt, Response, Verdict
@@ -41,6 +42,12 @@ class Asking:
     judges: Sequence[Judge] = ()
     """The first of them steers the attacks that go on until something is judged harmful."""
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
+    system: str | None = None
+    """The system turn that the attacked model is given before every prompt."""
+
+    def seen(self, prompt: Prompt) -> Prompt:
+        """The prompt as the attacked model sees it."""
+        return with_system(prompt, self.system)
 
     def draw(
         self,
@@ -50,7 +57,7 @@ class Asking:
         n: int = 1,
         decoding: Decoding | None = None,
     ) -> Sampled:
-        """Responses to these prompts by the attacked model, or by another one."""
+        """Responses to these prompts, just as they are, by the attacked model or by another one."""
         return sample(
             model or self.model,
             prompts,
@@ -62,9 +69,10 @@ class Asking:
             progress=self.progress,
         )
 
-    def answer(self, put: Mapping[str, Prompt], *, model: Model | None = None) -> Answers:
-        """One response to each prompt, which stand by request id."""
-        drawn = self.draw(list(put.values()), model=model)
+    def answer(self, put: Mapping[str, Prompt]) -> Answers:
+        """The attacked model's response to each prompt, which stand by request id."""
+        put = {name: self.seen(prompt) for name, prompt in put.items()}
+        drawn = self.draw(list(put.values()))
         answered = {r.prompt_id: r for r in drawn.responses}
         reasons = {f.request.prompt.id: f.reason for f in drawn.failures}
         return Answers(

@@ -142,8 +142,8 @@ class Attacker:
     ) -> None:
         """Put the messages to the model, judge, and tell each stream what came of it."""
         put = {
-            (stream.request, stream.index): tagged(
-                with_last_turn(requests[stream.request], message), self, requests[stream.request]
+            (stream.request, stream.index): asking.seen(
+                tagged(with_last_turn(requests[stream.request], message), self, requests[stream.request])
             )
             for stream, message in written
             if message is not None

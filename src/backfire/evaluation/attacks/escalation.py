@@ -44,6 +44,7 @@ class Escalation:
     def ask(self, asking: Asking, requests: Requests) -> Answers:
         """Turn by turn, all requests at once; a conversation that gets no answer ends there, with the reason."""
         put: dict[str, Prompt] = {}
+        seen: dict[str, Prompt] = {}
         failed: dict[str, str] = {}
         responses: Mapping[str, Response] = {}
         for number, turn in enumerate(self.turns, 1):
@@ -58,9 +59,9 @@ class Escalation:
                 )
                 put[name] = tagged(prompt, self, request)
             found = asking.answer({name: p for name, p in put.items() if name not in failed})
-            responses = found.responses
+            responses, seen = found.responses, {**seen, **found.put}
             failed |= {name: f"turn {number}: {reason}" for name, reason in found.failed.items()}
-        return Answers(put, responses, failed)
+        return Answers(seen, responses, failed)
 
 
 def _going_on(prompt: Prompt, answer: str, text: str) -> Prompt:

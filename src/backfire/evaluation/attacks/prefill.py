@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from backfire.evaluation.attacks.asking import Answers, Asking, Model, Requests, tagged
@@ -48,7 +48,7 @@ class Prefill:
     def ask(self, asking: Asking, requests: Requests) -> Answers:
         assert isinstance(asking.model, LocalModel)
         put = {name: self.put(request) for name, request in requests.items()}
-        return asking.answer(put, model=Continuing(asking.model))
+        return replace(asking, model=Continuing(asking.model)).answer(put)
 
 
 class Continuing(LocalModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from backfire.errors import InputError
-from backfire.records import Prompt
+from backfire.records import Message, Prompt
 
 Wrapper = Callable[[Prompt], Prompt]
 
@@ -21,6 +21,22 @@ def with_last_turn(prompt: Prompt, text: str, **tags: str) -> Prompt:
     turns = prompt.as_messages()
     turns[-1] = {**turns[-1], "content": text}
     return Prompt.of_messages(turns, kind=prompt.kind, tags={**prompt.tags, **tags})
+
+
+def with_system(prompt: Prompt, system: str | None) -> Prompt:
+    """The prompt after this system turn; as it is where there is none to add.
+
+    Raises:
+        InputError: the prompt has a system turn of its own.
+    """
+    if system is None:
+        return prompt
+    if prompt.messages[0].role == "system":
+        raise InputError(
+            f"a prompt has a system turn of its own ({prompt.messages[0].content!r:.60}): leave the system prompt out, or "
+            "take its own from the data"
+        )
+    return Prompt((Message("system", system), *prompt.messages), prompt.kind, prompt.tags)
 
 
 def direct(prompt: Prompt) -> Prompt:
