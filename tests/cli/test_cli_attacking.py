@@ -298,3 +298,20 @@ def test_the_first_of_a_published_set_are_asked(real_data: Path, tiny_llama: Pat
     assert [row["scored"] + row["unscored"] for row in (*found["asr"], *found["over_refusal"])] == [2, 1]
     kind = run("attack", tiny_llama, "--benign", "advbench:2", *folder, code=2)
     assert "'advbench:2' is taken as benign and holds a prompt that is labelled harmful" in kind.stderr
+
+
+def test_a_system_prompt_is_given_and_recorded(
+    server: Chat, sets: tuple[object, ...], tmp_path: Path
+) -> None:
+    file = tmp_path / "system.txt"
+    file.write_text("Answer like a smith.\n")
+    for given in (f"@{file}", "Answer like a smith."):
+        run("attack", server.reference("m"), *sets, "--judge", "phrases", "--system", given)
+        assert written(tmp_path)["system"] == "Answer like a smith."
+    assert len(server.asked["m"]) == 5
+    assert all(turns[0]["content"] == "Answer like a smith." for turns in server.asked["m"])
+    run("attack", server.reference("m"), *sets, "--judge", "phrases")
+    assert written(tmp_path)["system"] is None
+    for bad, said in ((f"@{tmp_path / 'none.txt'}", "cannot be read"), (" ", "is blank")):
+        told = run("attack", server.reference("m"), *sets, "--system", bad, code=2)
+        assert said in told.stderr
