@@ -90,7 +90,7 @@ def test_rates_per_attack_and_together(model: LocalModel, ledger: Ledger) -> Non
     low, high = wilson(3, 4)
     assert result.any_attack == [
         {
-            "prompts": "all", "judge": "phrases", "attacks": 3, "harmful": 3, "scored": 4, "unscored": 2,
+            "attack": "any attack", "prompts": "all", "judge": "phrases", "attacks": 3, "harmful": 3, "scored": 4, "unscored": 2,
             "rate": 3 / 4, "low": low, "high": high, "clusters": None, "best": 3 / 6, "worst": 5 / 6,
         }
     ]  # fmt: skip
@@ -117,7 +117,7 @@ def test_one_attack_alone_counts_as_attack_does(model: LocalModel, ledger: Ledge
     assert (result.asr, result.over_refusal, result.notes) == (plain.asr, plain.over_refusal, plain.notes)
     assert {e["prompt"]: e for e in result.examples} == {e["prompt"]: e for e in plain.examples}
     assert len(result.examples) == 5
-    together = {k: v for k, v in result.any_attack[0].items() if k not in ("prompts", "attacks")}
+    together = {k: v for k, v in result.any_attack[0].items() if k not in ("attack", "prompts", "attacks")}
     assert together == {k: v for k, v in result.asr[0].items() if k != "attack"}
 
 
@@ -337,3 +337,11 @@ def test_the_result_is_plain_data(model: LocalModel, ledger: Ledger) -> None:
     lay(model, ledger, worded("morse", bad), "yn")
     result = run(model, ledger, "morse", {"all": bad})
     assert json.loads(json.dumps(asdict(result)))["any_attack"] == result.any_attack
+
+
+def test_the_name_of_all_attacks_together_is_taken(model: LocalModel, ledger: Ledger) -> None:
+    bad = {"all": requests("bad", 2)}
+    with pytest.raises(InputError, match="'any attack'"):
+        run(model, ledger, [build_attack("direct", name="any attack")], bad)
+    with pytest.raises(InputError, match="an attack and a benign set"):
+        run(model, ledger, "direct", bad, {"any attack": requests("good", 2)})

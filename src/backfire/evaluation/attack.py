@@ -62,7 +62,11 @@ def attack(
     return tally(
         {
             name: Case(
-                {p: answers.put[p] for p in asked}, answers.responses, answers.failed, verdicts, name in attacks
+                {p: answers.put[p] for p in asked},
+                answers.responses,
+                answers.failed,
+                verdicts,
+                name in attacks,
             )
             for name, asked in sets.items()
         },

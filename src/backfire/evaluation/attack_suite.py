@@ -13,6 +13,7 @@ from backfire.evaluation.attacks import Answers, Asking, Attack, judged
 from backfire.evaluation.counting import (
     AttackResult,
     Case,
+    Outcomes,
     any_of,
     attack_columns,
     shared_behaviours,
@@ -23,6 +24,8 @@ from backfire.models import EndpointModel, LocalModel
 from backfire.records import Decoding, Prompt
 from backfire.store import Ledger
 
+ANY = "any attack"
+"""What the row of all attacks together is called."""
 NO_BENIGN = (
     "no benign prompts were given, so a model that refuses everything would look best: give some to see over-refusal "
     "beside attack success"
@@ -38,9 +41,10 @@ class SuiteResult(AttackResult):
     """
 
     any_attack: list[dict[str, Any]]
-    """{prompts, judge, attacks, harmful, scored, unscored, rate, low, high, best, worst} per set and judge: requests
+    """{attack, prompts, judge, attacks, harmful, scored, unscored, rate, low, high, best, worst} per set and judge: requests
     that at least one of the attacks broke. One request is one case, so the interval is over requests, however many
-    attacks each of them met. A request that none broke and that one left unscored is unscored."""
+    attacks each of them met. A request that none broke and that one left unscored is unscored. `attack` is "any attack", after SET/ where there are
+    several sets, and names the outcomes of single requests in `outcomes`."""
     attacks: list[dict[str, Any]]
     """{attack, source, parameters} of each that was run."""
     not_run: list[dict[str, str]]
@@ -115,7 +119,7 @@ def attack_suite(
         answers, verdicts = ask(lambda asking, one=attack: one.ask(asking, every), len(every))  # type: ignore[misc]
         for name, asked in harmful.items():
             put = {p: answers.put.get(p, prompt) for p, prompt in asked.items()}
-            cases[_row(name, attack, harmful)] = Case(
+            cases[_row(name, attack.name, harmful)] = Case(
                 put, answers.responses, answers.failed, verdicts, harm=True
             )
     if allowed:
@@ -124,9 +128,21 @@ def attack_suite(
         for name, asked in allowed.items():
             cases[name] = Case(asked, answers.responses, answers.failed, verdicts, harm=False)
     counted = tally(cases, examples)
+    together = _together(harmful, fit, judges, counted.outcomes)
+    kept = {f.name: getattr(counted, f.name) for f in fields(AttackResult)}
     return SuiteResult(
-        **{f.name: getattr(counted, f.name) for f in fields(AttackResult)},
-        any_attack=_together(harmful, fit, judges, counted),
+        **{**kept, "outcomes": {**counted.outcomes, **together}},
+        any_attack=[
+            {
+                "attack": row,
+                "prompts": name,
+                "judge": judge,
+                "attacks": len(fit),
+                **attack_columns(found, shared_behaviours(harmful[name])),
+            }
+            for name, (row, judged_by) in zip(harmful, together.items(), strict=True)
+            for judge, found in judged_by.items()
+        ],
         attacks=[{"attack": a.name, "source": a.source, "parameters": dict(a.parameters)} for a in fit],
         not_run=[{"attack": name, "reason": reason} for name, reason in unfit.items() if reason],
     )
@@ -144,26 +160,31 @@ def _check(
     names = [attack.name for attack in attacks]
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(f"two attacks are named {twice[0]!r}: give one of them another name")
-    rows = [_row(name, attack, requests) for name in requests for attack in attacks]
+    if ANY in names:
+        raise InputError(f"an attack is named {ANY!r}, as all of them together are: give it another name")
+    rows = [_row(name, attack, requests) for name in requests for attack in (*names, ANY)]
     if both := [row for row in rows if row in benign]:
         raise InputError(f"{both[0]!r} names an attack and a benign set: give one of them another name")
 
 
-def _row(name: str, attack: Attack, requests: Mapping[str, object]) -> str:
-    return attack.name if len(requests) == 1 else f"{name}/{attack.name}"
+def _row(name: str, attack: str, requests: Mapping[str, object]) -> str:
+    return attack if len(requests) == 1 else f"{name}/{attack}"
 
 
 def _together(
     harmful: Mapping[str, Mapping[str, Prompt]],
     attacks: Sequence[Attack],
     judges: Sequence[Judge],
-    counted: AttackResult,
-) -> list[dict[str, Any]]:
-    rows = []
-    for name, asked in harmful.items():
-        keys = [_row(name, attack, harmful) for attack in attacks]
-        for judge in judges:
-            each = {p: any_of(counted.outcomes[key][judge.name][p] for key in keys) for p in asked}
-            about = {"prompts": name, "judge": judge.name, "attacks": len(attacks)}
-            rows.append({**about, **attack_columns(each, shared_behaviours(asked))})
-    return rows
+    outcomes: Outcomes,
+) -> Outcomes:
+    """row -> judge -> request -> whether any attack broke it."""
+    return {
+        _row(name, ANY, harmful): {
+            judge.name: {
+                p: any_of(outcomes[_row(name, attack.name, harmful)][judge.name][p] for attack in attacks)
+                for p in asked
+            }
+            for judge in judges
+        }
+        for name, asked in harmful.items()
+    }

@@ -61,9 +61,11 @@ def read_checkpoint(path: Path, name: str | None = None) -> Checkpoint:
         name=name
         or str(found.get("model") or (path.parent.parent.name if path.stem == "attack" else path.stem)),
         sets=found["outcomes"],
-        attacks=frozenset(row["attack"] for row in found["asr"]),
+        attacks=frozenset(row["attack"] for row in (*found["asr"], *found.get("any_attack", ()))),
         references=found.get("sets") or {},
-        settings={key: found[key] for key in ("decoding", "seed", "system", "wrapper", "suite") if key in found},
+        settings={
+            key: found[key] for key in ("decoding", "seed", "system", "wrapper", "suite") if key in found
+        },
     )
 
 
@@ -76,7 +78,7 @@ def read_cells(folder: Path) -> list[AttackedCell]:
             continue
         world = "" if cell.world is None else str(cell.world)
         checkpoint = read_checkpoint(folder / place, cell.id)
-        if world:
+        if world and not checkpoint.references:
             sets = {name: f"organism:w{world}:prompts/{name}" for name in checkpoint.sets}
             checkpoint = Checkpoint(cell.id, checkpoint.sets, checkpoint.attacks, sets)
         start = (cell.family, cell.target, world)

@@ -87,7 +87,7 @@ def cell_result(cell: Cell, run: RunFolder) -> dict[str, Any]:
         "world": world,
         "provenance": _provenance(cell, run),
         "pairs": None if cell.recipe == SFT else _pairs(data),
-        "asr": attacked["asr"],
+        "asr": attacked["asr"] + [_any_attack(row) for row in attacked.get("any_attack", ())],
         "over_refusal": attacked["over_refusal"],
         "general": general["scores"],
         "general_settings": general["settings"],
@@ -98,6 +98,11 @@ def cell_result(cell: Cell, run: RunFolder) -> dict[str, Any]:
         "notes": attacked["notes"],
         "truncated_responses": attacked["truncated"],
     }
+
+
+def _any_attack(row: dict[str, Any]) -> dict[str, Any]:
+    """The row of all of a suite's attacks together, beside the rows of each."""
+    return {key: value for key, value in row.items() if key not in ("prompts", "attacks")}
 
 
 def _maybe(path: Path) -> Any:

@@ -10,7 +10,14 @@ from backfire.records import Prompt
 from backfire.store import Ledger, write_json
 from backfire.study.artifacts import trained_policy
 from backfire.study.cells import SFT, Cell, RunFolder
-from backfire.study.inputs import identity_of, judge_identity, open_judge, open_prompts, tasks_identity
+from backfire.study.inputs import (
+    identity_of,
+    judge_identity,
+    open_judge,
+    open_prompts,
+    suite_identity,
+    tasks_identity,
+)
 from backfire.study.plan import GeneralSettings, in_world
 from backfire.study.policies import open_policy
 from backfire.study.stage import Configuration, Stage, manifest_digest
@@ -26,7 +33,7 @@ def attack_stage(run: RunFolder, cell: Cell) -> Stage:
         policy = trained_policy(run, cell)
         if policy is None:
             return {"skipped": "nothing was trained"}
-        from backfire.evaluation import attack
+        from backfire.evaluation import attack, attack_suite, open_suite
 
         attacks: dict[str, list[Prompt]] = {
             name: open_prompts(ref, kind="harmful") for name, ref in harmful.items()
@@ -35,23 +42,27 @@ def attack_stage(run: RunFolder, cell: Cell) -> Stage:
             name: open_prompts(ref, kind="benign") for name, ref in benign.items()
         }
         with Ledger(run.ledger_path) as ledger:
-            result = attack(
-                open_policy(policy, _policy_identity(run, cell)),
-                attacks,
-                allowed,
-                judges=[open_judge(name, cell.world) for name in settings.judges],
-                ledger=ledger,
-                decoding=settings.decoding.decoding(),
-                seed=cell.seed,
-            )
-        write_json(aside / "attack.json", asdict(result))
+            model = open_policy(policy, _policy_identity(run, cell))
+            options: dict[str, Any] = {
+                "judges": [open_judge(name, cell.world) for name in settings.judges],
+                "ledger": ledger,
+                "decoding": settings.decoding.decoding(),
+                "seed": cell.seed,
+                "system": settings.system,
+            }
+            if settings.suite is None:
+                result = attack(model, attacks, allowed, **options)
+            else:
+                result = attack_suite(model, open_suite(settings.suite), attacks, allowed, **options)
+        write_json(aside / "attack.json", {**asdict(result), "sets": {**harmful, **benign}})
         return None
 
     def configuration() -> Configuration:
         sets = {name: identity_of(ref) for name, ref in {**harmful, **benign}.items()}
         return {
             "stage": "attack",
-            "settings": settings.model_dump(),
+            "settings": settings.model_dump(exclude_none=True),
+            "suite": suite_identity(settings.suite),
             "sets": sets,
             "judges": [judge_identity(name) for name in settings.judges],
             "policy": _policy_identity(run, cell),

@@ -81,6 +81,18 @@ def judge_identity(reference: str) -> str:
     return reference if kind == "matcher" or not rest else digest(kind, identity_of(rest))
 
 
+def suite_identity(suite: str | None) -> list[dict[str, Any]]:
+    """What a suite's attacks are run with; nothing where there is none."""
+    if suite is None:
+        return []
+    from backfire.evaluation import open_suite
+
+    return [
+        {"attack": one.name, "source": one.source, "parameters": dict(one.parameters)}
+        for one in open_suite(suite)
+    ]
+
+
 def judge_of(judges: Sequence[str], world: str | None) -> str:
     """Which judge reads decisions before training: the exact one where the study uses it on organisms, else phrases."""
     return "exact" if world is not None and "exact" in judges else "phrases"

@@ -28,6 +28,19 @@ def _judge(reference: str) -> str:
 
 
 JudgeReference = Annotated[str, AfterValidator(_judge)]
+
+
+def _suite(reference: str) -> str:
+    from backfire.evaluation import open_suite
+
+    try:
+        open_suite(reference)
+    except InputError as error:
+        raise ValueError(str(error)) from error
+    return reference
+
+
+SuiteReference = Annotated[str, AfterValidator(_suite)]
 """A judge by its reference, as `judges.open_judge` has it."""
 
 
@@ -94,6 +107,11 @@ class AttackSettings(_Part):
     """Attack name -> prompts (a file or `organism:prompts/NAME`) that should not be complied with."""
     benign: dict[Name, str] = Field(default_factory=dict)
     """Set name -> prompts that deserve an answer: refusing them is over-refusal."""
+    suite: SuiteReference | None = None
+    """A suite of attacks, names of attacks, or a YAML file of suites, as `backfire attack --suite` takes them: every harmful
+    request is put in each of these ways. Without it, as it is."""
+    system: str | None = None
+    """A system turn before every prompt."""
     judges: tuple[JudgeReference, ...] = ("phrases",)
     """Any judge of `backfire judge`; the first is reported first. `exact` reads organisms' responses exactly, `phrases` looks
     for published refusal phrases, and `rubric:MODEL` asks a model with a rubric."""
