@@ -4,12 +4,14 @@ from backfire.evaluation.attacks.asking import Answers, Asking, Attack, Rewordin
 from backfire.evaluation.attacks.attacker import Attacker
 from backfire.evaluation.attacks.building import ATTACKS, Means, build_attack, open_suite, shipped_suites
 from backfire.evaluation.attacks.escalation import Escalation
+from backfire.evaluation.attacks.gcg import GCG
 from backfire.evaluation.attacks.prefill import Prefill
 from backfire.evaluation.attacks.translation import ModelTranslation, TableTranslation
 from backfire.evaluation.attacks.wrappers import WRAPPERS, Wrapper, alpaca, direct, wrap
 
 __all__ = [
     "ATTACKS",
+    "GCG",
     "WRAPPERS",
     "Answers",
     "Asking",

@@ -18,6 +18,7 @@ from backfire.evaluation.attacks.asking import Attack, Model, Rewording
 from backfire.evaluation.attacks.attacker import Attacker
 from backfire.evaluation.attacks.escalation import TURNS, Escalation
 from backfire.evaluation.attacks.framings import OPENING
+from backfire.evaluation.attacks.gcg import GCG, START, library_version
 from backfire.evaluation.attacks.prefill import Prefill
 from backfire.evaluation.attacks.shots import few_shot, many_shot, read_shots
 from backfire.evaluation.attacks.translation import ModelTranslation, TableTranslation, read_translations
@@ -126,6 +127,25 @@ def _attacker(
     return Attacker(means.open(model), streams, turns, name=name)
 
 
+def _gcg(
+    name: str,
+    means: Means,
+    *,
+    steps: int = 250,
+    width: int = 512,
+    topk: int = 256,
+    start: str = START,
+    target: str = OPENING,
+    own_targets: bool = True,
+) -> Attack:
+    for what, value in (("steps", steps), ("width", width), ("topk", topk)):
+        _whole(name, what, value)
+    if not start.strip() or not target.strip():
+        raise InputError(f"{name}: a blank start or target: give some words")
+    library_version()
+    return GCG(name, steps, width, topk, start, target, own_targets)
+
+
 BUILDERS: Mapping[str, Callable[..., Attack]] = {
     "prefill": _prefill,
     "few-shot": _few_shot,
@@ -133,6 +153,7 @@ BUILDERS: Mapping[str, Callable[..., Attack]] = {
     "translation": _translation,
     "escalation": _escalation,
     "attacker": _attacker,
+    "gcg": _gcg,
 }
 ATTACKS: tuple[str, ...] = (*REWORDINGS, *BUILDERS)
 """Every attack by its name."""

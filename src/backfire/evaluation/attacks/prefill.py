@@ -58,14 +58,14 @@ class Continuing(LocalModel):
         super().__init__(model.model, model.tokenizer, model.template, name=model.name, id=model.id)
 
     def prompt_lengths(self, prompts: Sequence[Prompt]) -> list[int]:
-        return [len(ids) for ids, _ in self.template.opened_ids([_apart(p) for p in prompts])]
+        return [len(ids) for ids, _ in self.template.opened_ids([apart(p) for p in prompts])]
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """The text that goes on from each opener, with the opener; blank where nothing was added."""
         if not requests:
             return []
         decoding, seed = requests[0].decoding, requests[0].seed
-        apart = [_apart(r.prompt) for r in requests]
+        apart = [apart(r.prompt) for r in requests]
         whole = self.continue_texts([p for p, _ in apart], [opener for _, opener in apart], decoding, seed)
         return [
             done if done.text.removeprefix(opener).strip() else Generation("", done.stop_reason, done.tokens)
@@ -73,6 +73,6 @@ class Continuing(LocalModel):
         ]
 
 
-def _apart(prompt: Prompt) -> tuple[Prompt, str]:
+def apart(prompt: Prompt) -> tuple[Prompt, str]:
     """The turns before the begun one, and how it begins."""
     return Prompt(prompt.messages[:-1]), prompt.text

@@ -1,0 +1,131 @@
+"""GCG: a suffix found by the model's own gradients, through the library nanogcg (the extra `gcg`)."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from backfire.errors import InputError, ModelError
+from backfire.evaluation.attacks.asking import Answers, Asking, Model, Requests, tagged
+from backfire.evaluation.attacks.framings import OPENING
+from backfire.evaluation.attacks.prefill import Continuing, Prefill, apart
+from backfire.evaluation.attacks.wrappers import with_last_turn
+from backfire.models import EndpointModel, Generation, LocalModel
+from backfire.records import Decoding, Request, digest
+
+START = " ".join("x" * 20)
+MOST_TOKENS = 64
+"""Tokens that a suffix is given room for."""
+
+
+@dataclass(frozen=True)
+class GCG:
+    """The request and a suffix under which `target` is likely (Zou et al. 2023, arXiv 2307.15043), one for each request.
+
+    `steps` times, `width` replacements of one token are tried, each among the `topk` best by the gradient. The target is the
+    data set's own where the request has one and `own_targets` holds. Suffixes are stored one by one, so that an
+    interrupted search goes on with the next request. Costs `steps` * `width` forward passes a request.
+    """
+
+    name: str = "gcg"
+    steps: int = 250
+    width: int = 512
+    topk: int = 256
+    start: str = START
+    target: str = OPENING
+    own_targets: bool = True
+    source: str = field(default="Zou et al. 2023, arXiv 2307.15043", init=False)
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        names = ("steps", "width", "topk", "start", "target", "own_targets")
+        return {**{name: getattr(self, name) for name in names}, "library": library_version()}
+
+    def unfit(self, model: Model) -> str:
+        if isinstance(model, EndpointModel):
+            return "an OpenAI-compatible endpoint gives no gradients"
+        return ""
+
+    def ask(self, asking: Asking, requests: Requests) -> Answers:
+        assert isinstance(asking.model, LocalModel)
+        aimed = Prefill(self.name, self.target, self.own_targets)
+        sought = {name: asking.seen(aimed.put(request)) for name, request in requests.items()}
+        drawn = replace(asking, batch_size=1).draw(
+            list(sought.values()),
+            model=Searching(asking.model, self),
+            decoding=Decoding(MOST_TOKENS, temperature=0.0),
+        )
+        suffixes = {r.prompt_id: r.text for r in drawn.responses}
+        reasons = {f.request.prompt.id: f.reason for f in drawn.failures}
+        put, failed = {}, {}
+        for name, request in requests.items():
+            suffix = suffixes.get(sought[name].id)
+            if suffix is None:
+                failed[name] = f"no suffix: {reasons[sought[name].id]}"
+            else:
+                put[name] = tagged(with_last_turn(request, f"{request.text} {suffix}"), self, request)
+        found = asking.answer(put)
+        return Answers(found.put, found.responses, {**found.failed, **failed})
+
+
+class Searching(Continuing):
+    """Answers a prompt, whose last turn is the target, with the suffix that was found for it."""
+
+    def __init__(self, model: LocalModel, gcg: GCG) -> None:
+        super().__init__(model)
+        self.gcg = gcg
+        self.name = f"{model.name} (gcg)"
+        self.id = digest("gcg", model.id, dict(gcg.parameters))
+
+    def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        return [Generation(self._suffix(request), "eos", None) for request in requests]
+
+    def _suffix(self, request: Request) -> str:
+        import torch
+
+        prompt, target = apart(request.prompt)
+        turns = prompt.as_messages()
+        turns[-1] = {**turns[-1], "content": turns[-1]["content"] + " {optim_str}"}
+        nanogcg = _library()
+        logging.getLogger("nanogcg").setLevel(logging.ERROR)
+        settings = nanogcg.GCGConfig(
+            num_steps=self.gcg.steps,
+            search_width=self.gcg.width,
+            topk=min(self.gcg.topk, self.model.get_input_embeddings().num_embeddings),
+            optim_str_init=self.gcg.start,
+            early_stop=True,
+            # Its cache takes the tuples of older transformers; the caches of today are changed by every pass.
+            use_prefix_cache=False,
+            verbosity="ERROR",
+        )
+        cuda = range(torch.cuda.device_count()) if self.device.type == "cuda" else ()
+        with torch.random.fork_rng(devices=cuda), redirect_stderr(io.StringIO()):
+            torch.manual_seed(int(request.id[:15], 16))
+            try:
+                found = nanogcg.run(self.model, self.tokenizer, turns, self.template.lead + target, settings)
+            except RuntimeError as error:
+                raise ModelError(
+                    f"{self.name} found no suffix for {prompt.text!r:.60} ({error}): another `start`, a smaller `width` or "
+                    "another model may do"
+                ) from error
+        return str(found.best_string)
+
+
+def _library() -> Any:
+    try:
+        import nanogcg
+    except ImportError as error:
+        raise InputError("the attack gcg needs nanogcg: pip install 'backfire[gcg]'") from error
+    return nanogcg
+
+
+def library_version() -> str:
+    """Which nanogcg searches; raises InputError where there is none."""
+    from importlib.metadata import version
+
+    _library()
+    return f"nanogcg {version('nanogcg')}"
