@@ -65,11 +65,11 @@ class Continuing(LocalModel):
         if not requests:
             return []
         decoding, seed = requests[0].decoding, requests[0].seed
-        apart = [apart(r.prompt) for r in requests]
-        whole = self.continue_texts([p for p, _ in apart], [opener for _, opener in apart], decoding, seed)
+        begun = [apart(r.prompt) for r in requests]
+        whole = self.continue_texts([p for p, _ in begun], [opener for _, opener in begun], decoding, seed)
         return [
             done if done.text.removeprefix(opener).strip() else Generation("", done.stop_reason, done.tokens)
-            for done, (_, opener) in zip(whole, apart, strict=True)
+            for done, (_, opener) in zip(whole, begun, strict=True)
         ]
 
 
