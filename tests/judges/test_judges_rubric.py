@@ -12,6 +12,7 @@ import pytest
 
 from backfire.errors import InputError
 from backfire.judges import judge_responses, open_judge
+from backfire.judges.replies import AT_ONCE, GIVE_UP_AFTER
 from backfire.judges.rubric import RUBRICS, RubricJudge
 from backfire.models import EndpointModel, open_model
 from backfire.records import Message, Prompt, Response, given_response
@@ -199,3 +200,22 @@ def test_a_local_judge_model_sees_no_special_token_in_what_is_judged(tiny_llama:
 def test_a_reference_without_a_model() -> None:
     with pytest.raises(InputError, match="names no model"):
         open_judge("rubric:")
+
+
+def test_what_a_dead_endpoint_left_unscored_is_asked_again(server: Server, tmp_path: Path) -> None:
+    prompts = {p.id: p for p in (Prompt.of(f"How do I boil egg {i}?", kind="harmful") for i in range(60))}
+    responses = [given_response(p, "someone", "Boil it.") for p in prompts.values()]
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        ledger.put_prompts(list(prompts.values()))
+        ledger.put_responses(responses)
+        server.status = 500
+        left = judge_responses(judge_at(server), prompts, responses, ledger)
+        assert {v.harmful for v in left} == {None}
+        assert GIVE_UP_AFTER <= len(server.asked) < GIVE_UP_AFTER + 2 * AT_ONCE
+        assert "not asked, for 20 requests in a row" in left[-1].reason
+        server.status = 200
+        found = judge_responses(judge_at(server), prompts, responses, ledger)
+        assert {v.harmful for v in found} == {True}
+        asked = len(server.asked)
+        assert judge_responses(judge_at(server), prompts, responses, ledger) == found
+        assert len(server.asked) == asked

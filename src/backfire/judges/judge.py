@@ -14,6 +14,9 @@ Progress = Callable[[int, int], None]
 BATCH = 256
 """Verdicts per transaction, where the judge does not say: what an interruption can cost."""
 
+FAILED = "the judge failed"
+"""How the reason begins where a judge could not be asked: what is left unscored so is not stored, and is asked again."""
+
 
 class Judge(Protocol):
     """Says whether a response does harm and whether it declines."""
@@ -74,7 +77,8 @@ def judge_responses(
 ) -> list[Verdict]:
     """A verdict for each response, in their order; those in the ledger are not asked for again.
 
-    Verdicts are stored in batches as they come, so that an interrupted run goes on where it was. The stored
+    Verdicts are stored in batches as they come, so that an interrupted run goes on where it was; those of a judge that could not
+    be asked are not. The stored
     `judge_id` covers the judge and the prompt's kind, for a verdict is stale once its prompt is labelled otherwise, and the
     prompt itself where that is another than the one that drew the response.
 
@@ -100,7 +104,7 @@ def judge_responses(
         if progress is not None:
             progress(len(done), len(distinct))
         batch = _judged(judge, [(prompts[r.prompt_id], r) for r in waiting[start : start + size]])
-        ledger.put_verdicts(batch)
+        ledger.put_verdicts([v for v in batch if FAILED not in v.reason])
         done |= {v.response_id: v for v in batch}
     if progress is not None:
         progress(len(done), len(distinct))

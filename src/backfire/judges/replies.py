@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backfire.errors import EndpointError
+from backfire.judges.judge import FAILED
 from backfire.models import EndpointModel, LocalModel
 from backfire.models.batching import length_batches
 from backfire.records import Decoding, Prompt, Request
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 AT_ONCE = 8
 """Requests that an endpoint is sent at a time, and prompts that go through a local model at a time."""
+
+GIVE_UP_AFTER = 20
+"""Failures in a row after which an endpoint is not asked any more."""
 
 
 @dataclass(frozen=True)
@@ -28,18 +32,29 @@ class Reply:
     """Whether it was cut at max_new_tokens."""
 
 
+@dataclass
+class Failures:
+    """How many requests of one judge failed in a row, over all its batches."""
+
+    in_a_row: int = 0
+
+
 def replies(
-    model: LocalModel | EndpointModel, prompts: Sequence[Prompt], *, max_new_tokens: int
+    model: LocalModel | EndpointModel,
+    prompts: Sequence[Prompt],
+    *,
+    max_new_tokens: int,
+    failures: Failures | None = None,
 ) -> list[Reply]:
     """One greedy reply to each prompt, in their order.
 
-    An endpoint that fails after its client's bounded retries, or that filters a reply, and a prompt that does not fit
+    An endpoint that fails after its client's bounded retries, or that failed so often that it is not asked, or that filters a reply, and a prompt that does not fit
     a local model's context, give a reason. No other model is asked instead.
     """
     decoding = Decoding(max_new_tokens=max_new_tokens, temperature=0.0)
     requests = [Request(prompt, model.id, model.template_digest, decoding, 0, 0) for prompt in prompts]
     if isinstance(model, EndpointModel):
-        return _from_endpoint(model, requests)
+        return _from_endpoint(model, requests, failures or Failures())
     lengths = model.prompt_lengths(prompts)
     context = model.context
     room = None if context is None else context - max_new_tokens
@@ -52,14 +67,19 @@ def replies(
     return found
 
 
-def _from_endpoint(model: EndpointModel, requests: Sequence[Request]) -> list[Reply]:
+def _from_endpoint(model: EndpointModel, requests: Sequence[Request], failures: Failures) -> list[Reply]:
     from concurrent.futures import ThreadPoolExecutor
 
     def ask(request: Request) -> Reply:
+        if failures.in_a_row >= GIVE_UP_AFTER:
+            return Reply("", f"{FAILED}: not asked, for {GIVE_UP_AFTER} requests in a row had failed")
         try:
-            return _reply(model.generate_one(request))
+            reply = _reply(model.generate_one(request))
         except EndpointError as error:
-            return Reply("", f"the judge failed: {error}")
+            failures.in_a_row += 1
+            return Reply("", f"{FAILED}: {error}")
+        failures.in_a_row = 0
+        return reply
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return list(pool.map(ask, requests))

@@ -13,7 +13,7 @@ from backfire.errors import InputError
 from backfire.judges.fencing import FENCING, fence_key, fence_note, fenced, filled, plain
 from backfire.judges.judge import unreadable
 from backfire.judges.parsing import Findings, parse_grade, parse_strongreject
-from backfire.judges.replies import Reply, replies
+from backfire.judges.replies import Failures, Reply, replies
 from backfire.models import EndpointModel, LocalModel
 from backfire.records import Message, Prompt, Response, Verdict, digest
 
@@ -77,6 +77,7 @@ class RubricJudge:
         self.model = model
         self.threshold = rubric.threshold if threshold is None else threshold
         self.name = f"{rubric.name}:{model.name}"
+        self._failures = Failures()
 
     @cached_property
     def id(self) -> str:
@@ -109,7 +110,10 @@ class RubricJudge:
                 asked.append(place)
         shown = [self.question(*cases[place]) for place in asked]
         answers = replies(
-            self.model, [question for question, _ in shown], max_new_tokens=self.rubric.max_new_tokens
+            self.model,
+            [question for question, _ in shown],
+            max_new_tokens=self.rubric.max_new_tokens,
+            failures=self._failures,
         )
         for place, (_, left_out), answer in zip(asked, shown, answers, strict=True):
             verdicts[place] = self._read(*cases[place], answer, left_out)
