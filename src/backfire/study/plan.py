@@ -16,6 +16,7 @@ from backfire.pairs import Recipe, find_recipe, load_recipes
 from backfire.records import Decoding
 from backfire.training import DPOSettings
 
+Shots = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9+_.-]*$")]
 """A name that may become part of a folder's name."""
 
@@ -123,13 +124,15 @@ class GeneralSettings(_Part):
     """Which general tasks are scored, by lm-evaluation-harness."""
 
     tasks: str | tuple[str, ...]
-    """`organism` for the world's five counterparts, a folder of task files, or names of the harness's tasks."""
+    """`organism` for the world's five counterparts, a folder of task files, or names of the harness's tasks; `leaderboard` is the
+    five of the paper with the leaderboard's shots and metrics."""
     data: str | None = None
     """Where a folder's tasks find their data files; by default beside them."""
-    num_fewshot: int = Field(default=0, ge=0)
-    """Worked examples before each item."""
-    chat_template: bool = True
-    """Whether items are put through the chat template."""
+    num_fewshot: Shots | dict[str, Shots] | None = None
+    """Worked examples before each item, for all tasks or by task; by default what `leaderboard` or a task's own file says, else
+    none."""
+    chat_template: bool | None = None
+    """Whether items are put through the chat template; by default they are, but for `leaderboard`'s."""
     limit: int | None = Field(default=None, ge=1)
     """Only the first so many items of each task."""
 
