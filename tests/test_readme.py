@@ -47,7 +47,7 @@ def test_the_study_file_reads(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(blocks("yaml")[0])
     study = read_study(tmp_path / "study.yaml")
     assert len(study.recipes) == 7
-    assert study.attacks.judges == ("phrases",)
+    assert study.attacks.judges == ("phrases", "refusals")
 
 
 def test_the_python_runs(
