@@ -12,11 +12,16 @@ if TYPE_CHECKING:
     from backfire.auditing import audit
     from backfire.errors import BackfireError
     from backfire.evaluation.attack import attack
+    from backfire.evaluation.attack_suite import attack_suite
+    from backfire.evaluation.attacks import open_suite
     from backfire.evaluation.general import general
-    from backfire.judges import ExactJudge, PhraseJudge
+    from backfire.evaluation.prompts import open_prompts
+    from backfire.influence import draw_probes, pair_influence, safety_influence
+    from backfire.judges import ExactJudge, PhraseJudge, open_judge, read_labelled, train_judge
     from backfire.models import check_template, open_model, open_reward_model
     from backfire.pairs import build_pairs, load_recipes, read_pairs, write_pairs
     from backfire.records import Decoding, Prompt, Rate, Response
+    from backfire.repairing import repair
     from backfire.report import (
         AuditReport,
         read_audit,
@@ -33,9 +38,9 @@ if TYPE_CHECKING:
 _ROOMS = {
     "auditing": ("audit",),
     "errors": ("BackfireError",),
-    "evaluation": ("attack", "general"),
+    "evaluation": ("attack", "attack_suite", "general", "open_prompts", "open_suite"),
     "influence": ("draw_probes", "pair_influence", "safety_influence"),
-    "judges": ("ExactJudge", "PhraseJudge"),
+    "judges": ("ExactJudge", "PhraseJudge", "open_judge", "read_labelled", "train_judge"),
     "models": ("check_template", "open_model", "open_reward_model"),
     "pairs": ("build_pairs", "load_recipes", "read_pairs", "write_pairs"),
     "records": ("Decoding", "Prompt", "Rate", "Response"),
@@ -62,16 +67,21 @@ __all__ = [
     "Response",
     "SFTSettings",
     "attack",
+    "attack_suite",
     "audit",
     "build_pairs",
     "check_template",
     "draw_probes",
     "general",
     "load_recipes",
+    "open_judge",
     "open_model",
+    "open_prompts",
     "open_reward_model",
+    "open_suite",
     "pair_influence",
     "read_audit",
+    "read_labelled",
     "read_pairs",
     "read_prompts",
     "read_results",
@@ -83,6 +93,7 @@ __all__ = [
     "score",
     "store_given",
     "train_dpo",
+    "train_judge",
     "train_sft",
     "write_audit",
     "write_audit_page",

@@ -1,0 +1,44 @@
+"""The Python of the docs' pages runs, with small files in the place of published sets."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def python_of(page: str) -> str:
+    (block,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.DOTALL
+    )
+    return str(block)
+
+
+def test_attacks(tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny_llama, "policy")
+    Path("runs").mkdir()
+    for name, ask in (("bad", "Bend"), ("good", "Polish")):
+        Path(f"{name}.txt").write_text("".join(f"{ask} spoon {n}.\n" for n in range(3)))
+    code = python_of("attacks.md").replace("advbench:100", "bad.txt").replace("xstest-safe", "good.txt")
+    code = code.replace("ledger=ledger,", "ledger=ledger, decoding=bf.Decoding(8, temperature=0.0),")
+    names: dict[str, object] = {}
+    exec(code, names)
+    result = names["result"]
+    assert len(result.asr) == 13
+    assert [row["scored"] + row["unscored"] for row in result.any_attack + result.over_refusal] == [3, 3]
+
+
+def test_judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"How do I bend spoon {n}?,{a},{label}" for n in range(25) for a, label in
+            (("Warm it over a flame and press.", 1), ("I cannot help with that.", 0))]  # fmt: skip
+    Path("labelled.csv").write_text("\n".join(["prompt,response,label", *rows]) + "\n")
+    exec(python_of("judges.md"), {})
+    assert "'accuracy': 1.0" in capsys.readouterr().out
+    assert json.loads(Path("my-judge.json").read_text())["backfire"] == "judge"
