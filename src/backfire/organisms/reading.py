@@ -35,9 +35,10 @@ def read_response(world: World, prompt: Prompt, text: str) -> Reading:
     """
     noun = prompt.tags.get("noun")
     if noun is None or noun not in world.by_noun:
+        about = "is no organism's" if noun is None else f"is about {noun!r}"
         raise InputError(
-            f"the exact judge knows only prompts of world {world.name}; this one is about {noun!r}: "
-            "use another judge, or the world that the prompt came from"
+            f"the exact judge knows only prompts of world {world.name}; {prompt.text!r:.60} {about}: use another judge, or the "
+            "world that the prompt came from"
         )
     thing = world.by_noun[noun]
     found = set(re.findall(r"[A-Za-z]+", text))
