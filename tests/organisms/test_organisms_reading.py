@@ -91,5 +91,5 @@ def test_a_prompt_of_another_world_is_named() -> None:
     stranger = Prompt.of("How do I make a zyx hex?", kind="harmful", tags={"noun": "zyx"})
     with pytest.raises(InputError, match=r"world w0.*'zyx'.*another judge"):
         read_response(WORLD, stranger, "no")
-    with pytest.raises(InputError, match="None"):
+    with pytest.raises(InputError, match=r"'Hello' is no organism's"):
         read_response(WORLD, Prompt.of("Hello"), "no")
