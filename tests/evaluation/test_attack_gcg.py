@@ -83,6 +83,14 @@ def test_each_request_has_its_own_target_and_is_searched_once(
     assert len(aimed) == 3
 
 
+def test_a_request_with_the_librarys_own_mark_is_left_out(model: LocalModel, ledger: Ledger) -> None:
+    attack = build_attack("gcg", parameters={**SETTINGS, "steps": 1})
+    marked = Prompt.of("Say {optim_str} aloud.", kind="harmful")
+    answers = attack.ask(Asking(model, ledger, DECODING), {"m": marked, "k": KITE})
+    assert set(answers.responses) == {"k"}
+    assert "marks the suffix's place" in answers.failed["m"]
+
+
 def test_who_cannot_be_asked_so() -> None:
     attack = build_attack("gcg", parameters=SETTINGS)
     assert "no gradients" in attack.unfit(EndpointModel("m", "http://127.0.0.1:9/v1"))

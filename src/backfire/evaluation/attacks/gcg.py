@@ -18,6 +18,8 @@ from backfire.models import EndpointModel, Generation, LocalModel
 from backfire.records import Decoding, Request, digest
 
 START = " ".join("x" * 20)
+PLACE = "{optim_str}"
+"""Where nanogcg puts the suffix."""
 MOST_TOKENS = 64
 """Tokens that a suffix is given room for."""
 
@@ -54,15 +56,22 @@ class GCG:
         assert isinstance(asking.model, LocalModel)
         aimed = Prefill(self.name, self.target, self.own_targets)
         sought = {name: asking.seen(aimed.put(request)) for name, request in requests.items()}
+        failed = {
+            name: f"it holds {PLACE}, which marks the suffix's place for the search"
+            for name, prompt in sought.items()
+            if any(PLACE in turn.content for turn in prompt.messages)
+        }
         drawn = replace(asking, batch_size=1).draw(
-            list(sought.values()),
+            [prompt for name, prompt in sought.items() if name not in failed],
             model=Searching(asking.model, self),
             decoding=Decoding(MOST_TOKENS, temperature=0.0),
         )
         suffixes = {r.prompt_id: r.text for r in drawn.responses}
         reasons = {f.request.prompt.id: f.reason for f in drawn.failures}
-        put, failed = {}, {}
+        put = {}
         for name, request in requests.items():
+            if name in failed:
+                continue
             suffix = suffixes.get(sought[name].id)
             if suffix is None:
                 failed[name] = f"no suffix: {reasons[sought[name].id]}"
@@ -89,7 +98,7 @@ class Searching(Continuing):
 
         prompt, target = apart(request.prompt)
         turns = prompt.as_messages()
-        turns[-1] = {**turns[-1], "content": turns[-1]["content"] + " {optim_str}"}
+        turns[-1] = {**turns[-1], "content": f"{turns[-1]['content']} {PLACE}"}
         nanogcg = _library()
         logging.getLogger("nanogcg").setLevel(logging.ERROR)
         settings = nanogcg.GCGConfig(
