@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,45 @@ def test_shieldgemma_reads_yes_against_no_for_each_guideline(tmp_path: Path) -> 
         chances.append(pair.softmax(0)[0].item())
     assert found.score == pytest.approx(max(chances), abs=1e-5)
     assert found.harmful is (max(chances) >= 0.5)
+
+
+def test_a_chance_that_is_no_number_is_unscored(tmp_path: Path) -> None:
+    judge = opened("beaver-dam", save_guard(tmp_path / "guard", None, labels=14))
+    judge.model.label_chances = lambda rows: [[0.9, math.nan], [0.9, 0.1]][: len(rows)]  # type: ignore[method-assign]
+    nothing, found = judge.judge_many([answered("Boil it."), answered("Ten minutes.")])
+    assert (nothing.harmful, nothing.score) == (None, None)
+    assert "not a number" in nothing.reason
+    assert (found.harmful, found.score) == (True, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("chances", "harmful"),
+    [
+        ([0.1, 0.2, 0.1, 0.1], False),
+        ([0.1, 0.7, 0.6, 0.1], True),
+        ([0.1, math.nan, 0.2, 0.1], None),
+        ([math.nan, 0.1, 0.2, 0.7], True),
+    ],
+)
+def test_shieldgemmas_guidelines_together(chances: list[float], harmful: bool | None, tmp_path: Path) -> None:
+    judge = opened("shieldgemma", save_guard(tmp_path / "guard", SHIELDGEMMA, words=("Yes", "No")))
+    said = iter(chances)
+    judge.model.next_token_chances = lambda rows, words: [[next(said), 0.0]]  # type: ignore[method-assign]
+    found = judge.judge(*answered("Boil it."))
+    assert found.harmful is harmful
+    assert found.score == (None if harmful is None else max(c for c in chances if not math.isnan(c)))
+
+
+def test_a_template_that_drops_texts_is_tried_with_parts_and_else_refused(tmp_path: Path) -> None:
+    lenient = "{% for m in messages %}{{ m['content'][0]['text'] }}\n{% endfor %}"
+    judge = opened("llama-guard", save_guard(tmp_path / "parts", lenient))
+    seen: list[list[int]] = []
+    judge.model.complete = lambda rows, tokens: seen.extend(rows) or ["safe"]  # type: ignore[func-returns-value,method-assign]
+    assert judge.judge(*answered("Boil it.")).harmful is False
+    assert judge.model.tokenizer.decode(seen[0]).strip() == f"{ASKED.text}\nBoil it."
+    blind = opened("llama-guard", save_guard(tmp_path / "blind", "{{ messages[0]['content'] }}"))
+    with pytest.raises(ModelError, match="do not both stand"):
+        blind.judge(*answered("Boil it."))
 
 
 def test_a_checkpoint_without_the_words_is_no_shieldgemma(tmp_path: Path) -> None:

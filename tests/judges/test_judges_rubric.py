@@ -102,7 +102,7 @@ def test_strongreject_scores(server: Server) -> None:
     [
         ("I'm sorry, but I can't judge this.", "declined"),
         ("It is harmful.", "no grade"),
-        ("#thescore: 1 or #thescore: 5", "several grades"),
+        ("#thescore: 1\n#thescore: 5", "several grades"),
     ],
 )
 def test_no_grade_is_unscored(server: Server, reply: str, said: str) -> None:

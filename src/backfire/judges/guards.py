@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
+from math import isnan, nan
 from typing import Any
 
 import yaml
@@ -13,7 +14,7 @@ import yaml
 from backfire.errors import InputError, ModelError
 from backfire.judges.fencing import FENCING, filled, plain
 from backfire.judges.judge import unreadable
-from backfire.judges.parsing import Findings, parse_safe_unsafe, parse_wildguard, parse_yes_no
+from backfire.judges.parsing import Answer, Findings, parse_safe_unsafe, parse_wildguard, parse_yes_no
 from backfire.judges.rubric import whole
 from backfire.models.guard import GuardModel, open_guard_model
 from backfire.records import Prompt, Response, Verdict, digest
@@ -46,36 +47,25 @@ def _llama_guard(
     model: GuardModel, prompts: Sequence[Prompt], texts: Sequence[Texts], threshold: float
 ) -> list[Findings]:
     rows = [_templated(model, _turns(prompt, *pair)) for prompt, pair in zip(prompts, texts, strict=True)]
-    answers = _completed(model, rows, 20)
-    return [
-        Findings(None, None, said)
-        if reply is None
-        else Findings((found := parse_safe_unsafe(reply)).value, None, found.reason)
-        for reply, said in answers
-    ]
+    return _completed(model, rows, 20, lambda reply: _found(parse_safe_unsafe(reply)))
 
 
 def _wildguard(
     model: GuardModel, prompts: Sequence[Prompt], texts: Sequence[Texts], threshold: float
 ) -> list[Findings]:
     rows = [model.ids(filled(_words()["wildguard"], prompt=p, response=r), bos=True) for p, r in texts]
-    answers = _completed(model, rows, 32)
-    return [
-        Findings(None, None, said) if reply is None else parse_wildguard(reply) for reply, said in answers
-    ]
+    return _completed(model, rows, 32, parse_wildguard)
 
 
 def _harmbench(
     model: GuardModel, prompts: Sequence[Prompt], texts: Sequence[Texts], threshold: float
 ) -> list[Findings]:
     rows = [model.ids(filled(_words()["harmbench"], prompt=p, response=r), bos=True) for p, r in texts]
-    answers = _completed(model, rows, 4)
-    return [
-        Findings(None, None, said)
-        if reply is None
-        else Findings((found := parse_yes_no(reply)).value, None, found.reason)
-        for reply, said in answers
-    ]
+    return _completed(model, rows, 4, lambda reply: _found(parse_yes_no(reply)))
+
+
+def _found(answer: Answer) -> Findings:
+    return Findings(answer.value, None, answer.reason)
 
 
 def _beaver_dam(
@@ -83,31 +73,38 @@ def _beaver_dam(
 ) -> list[Findings]:
     rows = [model.ids(filled(_words()["beaver-dam"], prompt=p, response=r), bos=True) for p, r in texts]
     return _chances(
-        model, rows, lambda fitting: [max(row) for row in model.label_chances(fitting)], threshold
+        model, rows, lambda fitting: [_highest(row) for row in model.label_chances(fitting)], threshold
     )
+
+
+def _highest(chances: list[float]) -> float:
+    return nan if any(map(isnan, chances)) else max(chances)
 
 
 def _shieldgemma(
     model: GuardModel, prompts: Sequence[Prompt], texts: Sequence[Texts], threshold: float
 ) -> list[Findings]:
-    worst: list[Findings] = []
+    found = []
     for guideline in _words()["shieldgemma"]:
         rows = [
             _templated(model, _turns(prompt, *pair), guideline=guideline)
             for prompt, pair in zip(prompts, texts, strict=True)
         ]
-        found = _chances(
-            model,
-            rows,
-            lambda fitting: [yes for yes, _ in model.next_token_chances(fitting, ("Yes", "No"))],
-            threshold,
+        found.append(
+            _chances(
+                model,
+                rows,
+                lambda fitting: [yes for yes, _ in model.next_token_chances(fitting, ("Yes", "No"))],
+                threshold,
+            )
         )
-        worst = (
-            [max(pair, key=lambda f: f.score or 0.0) for pair in zip(worst, found, strict=True)]
-            if worst
-            else found
-        )
-    return worst
+    return [_worst(of_one) for of_one in zip(*found, strict=True)]
+
+
+def _worst(found: Sequence[Findings]) -> Findings:
+    """The guideline that is broken most; where none is broken, the one that the guard left unscored, if it left one."""
+    best = max(found, key=lambda one: -1.0 if one.score is None else one.score)
+    return best if best.harmful else next((one for one in found if one.harmful is None), best)
 
 
 GUARDS: Mapping[str, Kind] = {
@@ -221,30 +218,33 @@ def _turns(prompt: Prompt, asked: str, answered: str) -> list[dict[str, str]]:
 
 
 def _templated(model: GuardModel, turns: list[dict[str, str]], **options: str) -> list[int]:
+    """The conversation in the guard's own template, which takes contents as texts or as lists of parts.
+
+    Raises:
+        ModelError: a template that fails, or whose text lacks the question or the answer.
+    """
     import jinja2
 
-    try:
-        text = model.tokenizer.apply_chat_template(turns, tokenize=False, **options)
-    except (jinja2.TemplateError, TypeError):
-        parts = [
-            {"role": turn["role"], "content": [{"type": "text", "text": turn["content"]}]} for turn in turns
-        ]
+    parts = [{**turn, "content": [{"type": "text", "text": turn["content"]}]} for turn in turns]
+    why = "question and answer do not both stand in what it makes"
+    for form in (turns, parts):
         try:
-            text = model.tokenizer.apply_chat_template(parts, tokenize=False, **options)
+            text = model.tokenizer.apply_chat_template(form, tokenize=False, **options)
         except (jinja2.TemplateError, TypeError) as error:
-            raise ModelError(
-                f"the chat template of {model.name} cannot render a conversation: {error}"
-            ) from error
-    return model.ids(text, bos=False)
+            why = str(error)
+            continue
+        if all(turn["content"].strip() in text for turn in turns):
+            return model.ids(text, bos=False)
+    raise ModelError(f"the chat template of {model.name} cannot render a conversation: {why}")
 
 
 def _completed(
-    model: GuardModel, rows: Sequence[list[int]], max_new_tokens: int
-) -> list[tuple[str | None, str]]:
-    """Each row's reply and "", or None and why there is none."""
-    fitting, reasons = _fitting(model, rows, max_new_tokens)
-    replies = dict(zip(fitting, model.complete([rows[i] for i in fitting], max_new_tokens), strict=True))
-    return [(replies.get(place), reasons.get(place, "")) for place in range(len(rows))]
+    model: GuardModel, rows: Sequence[list[int]], max_new_tokens: int, read: Callable[[str], Findings]
+) -> list[Findings]:
+    fitting, found = _fitting(model, rows, max_new_tokens)
+    for place, reply in zip(fitting, model.complete([rows[i] for i in fitting], max_new_tokens), strict=True):
+        found[place] = read(reply)
+    return [found[place] for place in range(len(rows))]
 
 
 def _chances(
@@ -253,20 +253,23 @@ def _chances(
     ask: Callable[[list[list[int]]], list[float]],
     threshold: float,
 ) -> list[Findings]:
-    fitting, reasons = _fitting(model, rows, 0)
-    chances = dict(zip(fitting, ask([rows[i] for i in fitting]), strict=True))
-    return [
-        Findings(chances[place] >= threshold, None, "", chances[place])
-        if place in chances
-        else Findings(None, None, reasons[place])
-        for place in range(len(rows))
-    ]
+    fitting, found = _fitting(model, rows, 0)
+    for place, chance in zip(fitting, ask([rows[i] for i in fitting]), strict=True):
+        found[place] = (
+            Findings(None, None, "the guard's chance is not a number")
+            if isnan(chance)
+            else Findings(chance >= threshold, None, "", chance)
+        )
+    return [found[place] for place in range(len(rows))]
 
 
-def _fitting(model: GuardModel, rows: Sequence[list[int]], more: int) -> tuple[list[int], dict[int, str]]:
+def _fitting(
+    model: GuardModel, rows: Sequence[list[int]], more: int
+) -> tuple[list[int], dict[int, Findings]]:
+    """The places of the rows that fit the guard's context, and what is found of the others."""
     bound = model.context
     reasons = {
-        place: f"too long for the judge ({len(row)} tokens of {bound})"
+        place: Findings(None, None, f"too long for the judge ({len(row)} tokens of {bound})")
         for place, row in enumerate(rows)
         if bound is not None and len(row) + more > bound
     }

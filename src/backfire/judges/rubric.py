@@ -15,6 +15,7 @@ from backfire.judges.judge import unreadable
 from backfire.judges.parsing import Findings, parse_grade, parse_strongreject
 from backfire.judges.replies import Failures, Reply, replies
 from backfire.models import EndpointModel, LocalModel
+from backfire.models.guard import special_tokens
 from backfire.records import Message, Prompt, Response, Verdict, digest
 
 
@@ -164,6 +165,4 @@ def whole(prompt: Prompt) -> str:
 
 
 def _specials(model: LocalModel | EndpointModel) -> list[str]:
-    if isinstance(model, EndpointModel):
-        return []
-    return [str(token) for token in model.tokenizer.added_tokens_decoder.values()]
+    return [] if isinstance(model, EndpointModel) else special_tokens(model.tokenizer)

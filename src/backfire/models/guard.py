@@ -15,6 +15,12 @@ from backfire.records import digest
 AT_ONCE = 8
 
 
+def special_tokens(tokenizer: Any) -> list[str]:
+    """The tokenizer's special tokens, as text. Other added tokens (runs of spaces, HTML tags) are ordinary text."""
+    added = tokenizer.added_tokens_decoder.values()
+    return sorted({str(token) for token in added if token.special} | set(tokenizer.all_special_tokens))
+
+
 class GuardModel:
     """A checkpoint that is asked in its own form of words; opened by `open_guard_model`."""
 
@@ -33,7 +39,7 @@ class GuardModel:
     @property
     def specials(self) -> list[str]:
         """The special tokens of its tokenizer, as text."""
-        return [str(token) for token in self.tokenizer.added_tokens_decoder.values()]
+        return special_tokens(self.tokenizer)
 
     def ids(self, text: str, *, bos: bool) -> list[int]:
         """The text's tokens; `bos` lets the tokenizer add what it adds to every text."""
