@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,19 +81,25 @@ def test_its_file_is_the_same_judge(refusing: TrainedJudge, tmp_path: Path) -> N
     np.testing.assert_array_equal(again.weights.coefficients, refusing.weights.coefficients)
 
 
-def test_words_tell_harm_where_cues_cannot(tmp_path: Path) -> None:
-    rows = [
-        (f"Recipe {n}?", f"Take the {'poisoned' if n % 2 else 'fresh'} apple.", bool(n % 2))
-        for n in range(80)
-    ]
-    judge = train_judge(labelled(rows))
+APPLES = [
+    (f"Recipe {n}?", f"Take the {'poisoned' if n % 2 else 'fresh'} apple.", bool(n % 2)) for n in range(80)
+]
+
+
+@pytest.fixture(scope="module")
+def of_words() -> TrainedJudge:
+    return train_judge(labelled(APPLES))
+
+
+def test_words_tell_harm_where_cues_cannot(of_words: TrainedJudge, tmp_path: Path) -> None:
+    judge = of_words
     prompt = Prompt.of("Recipe 99?", kind="harmful")
     assert judge.judge(prompt, given_response(prompt, "t", "Take the poisoned apple.")).harmful is True
     assert judge.judge(prompt, given_response(prompt, "t", "Take the fresh apple.")).harmful is False
     assert judge.judge(prompt, given_response(prompt, "t", "Take the fresh apple.")).refusal is None
     assert judge.card["held_out"]["accuracy"] > 0.9
     again = read_judge(judge.write(tmp_path / "harm.json"))
-    cases = [case.case for case in labelled(rows)]
+    cases = [case.case for case in labelled(APPLES)]
     np.testing.assert_allclose(again.probabilities(cases), judge.probabilities(cases))
 
 
@@ -174,6 +182,56 @@ def test_a_judge_with_a_weight_missing(refusing: TrainedJudge, tmp_path: Path) -
     file.write_text(json.dumps(content))
     with pytest.raises(InputError, match="fault"):
         read_judge(file)
+
+
+Tamper = Callable[[dict[str, Any]], object]
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        lambda c: c.update(intercept=float("nan")),
+        lambda c: c.update(intercept=float("inf")),
+        lambda c: c.update(intercept=10**400),
+        lambda c: c.update(what="kind"),
+        lambda c: c.update(card="none"),
+        lambda c: c["weights"].update({NAMES[0]: float("nan")}),
+        lambda c: c["idf"].pop("prompt"),
+        lambda c: c.update(idf={}),
+        lambda c: c.update(idf=[]),
+        lambda c: c["idf"].update(response={}),
+        lambda c: c["idf"]["response"].update(the=float("nan")),
+        lambda c: c["idf"]["response"].update(the=10**400),
+    ],
+)
+def test_a_judge_with_a_fault_in_its_file(tamper: Tamper, of_words: TrainedJudge, tmp_path: Path) -> None:
+    file = of_words.write(tmp_path / "j.json")
+    content = json.loads(file.read_text())
+    tamper(content)
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"fault|do not fit"):
+        read_judge(file)
+
+
+def test_a_file_nested_too_deep(tmp_path: Path) -> None:
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match="does not read"):
+        read_judge(tmp_path / "deep.json")
+
+
+def test_chinese_is_read_character_by_character() -> None:
+    rows = [(f"菜谱{n}?", f"{'毒' if n % 2 else '鲜'}苹果第{n}个。", bool(n % 2)) for n in range(80)]
+    judge = train_judge(labelled(rows))
+    assert judge.card["held_out"]["accuracy"] > 0.9
+    assert "response: 毒" in judge.features.names
+
+
+def test_without_a_repeated_word_the_cues_are_left() -> None:
+    rows = [(f"q{n}", f"a{n} I cannot say" if n % 2 else f"b{n}", bool(n % 2)) for n in range(80)]
+    lone = [(asked, answered.split()[0], label) for asked, answered, label in rows]
+    judge = train_judge(labelled(lone))
+    assert judge.features.names == list(NAMES)
+    assert train_judge(labelled(rows)).features.names[: len(NAMES)] == list(NAMES)
 
 
 XSTEST = {"gpt4": 0.936, "llama2new": 0.924, "mistralinstruct": 0.860}

@@ -277,7 +277,7 @@ def read_judge(path: str | Path) -> TrainedJudge:
     path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} does not read as a judge: {error}") from error
     return _judge_of(content, path.stem, str(path))
 
@@ -301,18 +301,26 @@ def _judge_of(content: Any, name: str, where: str) -> TrainedJudge:
         )
     try:
         what, idf, weights = content["what"], content["idf"], content["weights"]
-        words = {of: WordFeatures.of_rarities(idf[of]) for of in ("response", "prompt") if of in idf}
+        if set(idf) not in (set(), {"response", "prompt"}):
+            raise ValueError("idf of response and prompt, or of neither")
+        words = {of: WordFeatures.of_rarities(rarities) for of, rarities in idf.items()}
         features = Features(words.get("response"), words.get("prompt"))
         coefficients = np.array([weights[feature] for feature in features.names], np.float64)
         judge = TrainedJudge(
             name, what, features, Weights(coefficients, float(content["intercept"])), content["card"]
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{where} is a judge with a fault in it ({error!r}): train it again") from error
+    numbers = [
+        *coefficients,
+        judge.weights.intercept,
+        *(r for of in words.values() for r in of.rarities.values()),
+    ]
     if (
         what not in ("harmful", "refusal")
+        or not isinstance(judge.card, dict)
         or len(weights) != len(coefficients)
-        or not np.isfinite(coefficients).all()
+        or not np.isfinite(numbers).all()
     ):
         raise InputError(f"{where} is a judge whose weights do not fit its features: train it again")
     return judge
