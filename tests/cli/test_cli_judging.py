@@ -118,9 +118,77 @@ def test_correct_refuses_a_judge_that_tells_nothing(labelled: Path) -> None:
         (("--judge", "exact"), "--world"),
         (("--what", "harm"), "harmful or refusal"),
         (("--kind", "bad"), "harmful, benign or unknown"),
+        (("--threshold", ".4"), "give no grade"),
+        (
+            ("--judge", "refusals", "--judge", "phrases", "--threshold", ".4"),
+            "refusals, phrases give no grade",
+        ),
+        (("--judge", "panel:any:refusals+phrases", "--threshold", ".4"), "give no grade"),
     ],
 )
 def test_what_is_refused(arguments: tuple[str, ...], said: str, labelled: Path) -> None:
     result = CliRunner().invoke(app, ["judge", "validate", str(labelled), *arguments])
     assert result.exit_code != 0
     assert said in result.output + str(result.exception)
+
+
+def test_a_threshold_cuts_the_probability_of_a_trained_judge(labelled: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.json"
+    run("train", labelled, "--out", mine)
+    file = tmp_path / "judged.jsonl"
+
+    def harmful(*options: object) -> int:
+        run("file", labelled, "--judge", mine, "--judge", "phrases", "--out", file, *options)
+        return sum(json.loads(line)["verdicts"]["mine"]["harmful"] for line in file.read_text().splitlines())
+
+    assert harmful() == 240
+    assert harmful("--threshold", 0.999999) < 240
+    refusing = tmp_path / "refusing.json"
+    run("train", labelled, "--what", "refusal", "--positive", "0", "--out", refusing)
+    told = CliRunner().invoke(
+        app, ["judge", "file", str(labelled), "--judge", str(refusing), "--threshold", ".4"]
+    )
+    assert told.exit_code != 0
+    assert "finds refusals" in told.output + str(told.exception)
+
+
+def test_two_judges_of_one_name_are_told_apart_or_refused(labelled: Path, tmp_path: Path) -> None:
+    files = [tmp_path / folder / "mine.json" for folder in ("a", "b")]
+    for file in files:
+        file.parent.mkdir()
+        run("train", labelled, "--what", "refusal", "--positive", "0", "--out", file)
+    judged = tmp_path / "judged.jsonl"
+    arguments = [
+        "file",
+        str(labelled),
+        "--judge",
+        str(files[0]),
+        "--judge",
+        str(files[1]),
+        "--out",
+        str(judged),
+    ]
+    told = CliRunner().invoke(app, ["judge", *arguments])
+    assert told.exit_code != 0
+    assert "two judges are named 'mine'" in told.output + str(told.exception)
+    assert not judged.exists()
+
+
+def test_half_a_character_is_written_as_it_came(tmp_path: Path) -> None:
+    file, out = tmp_path / "rows.jsonl", tmp_path / "judged.jsonl"
+    file.write_text(
+        '{"prompt": "q", "response": "half \\ud83d"}\n{"prompt": "q", "response": "whole \\u00e9"}\n'
+    )
+    run("file", file, "--out", out)
+    lines = out.read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["response"] for line in lines] == ["half \ud83d", "whole \u00e9"]
+    assert "whole \u00e9" in lines[1]
+
+
+def test_rates_of_a_file_take_responses_to_a_prompt_together(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    rows = [f"Question {n // 10}?,{'Boil it.' if n < 20 else 'I cannot help.'}" for n in range(40)]
+    file.write_text("prompt,response\n" + "\n".join(rows) + "\n")
+    told = run("file", file, "--out", tmp_path / "judged.jsonl").stdout
+    assert "50.0%" in told
+    assert "35.2" not in told  # Wilson's bound, were the forty responses independent

@@ -88,6 +88,32 @@ def test_edges_of_clustered_intervals() -> None:
         clustered_wilson([0], [0])
 
 
+@pytest.mark.parametrize(("clusters", "each"), [(1, 20), (2, 10), (6, 5), (20, 1)])
+def test_perfect_agreement_in_few_clusters_is_not_certain(clusters: int, each: int) -> None:
+    labels = [n % 2 == 0 for n in range(clusters * each)]
+    groups = [n // each for n in range(clusters * each)]
+    found = agreement(labels, labels, groups, judge="x").intervals
+    alone = clustered_wilson([each] * clusters, [each] * clusters)
+    assert found["accuracy"] == alone
+    assert found["kappa"] == pytest.approx((max(-1.0, 2 * alone[0] - 1), 1.0))
+    assert found["f1"][0] < found["f1"][1] == 1.0
+
+
+def test_intervals_of_f1_and_kappa_cover_with_few_clusters() -> None:
+    generator = np.random.default_rng(3)
+    truth = {"f1": 2 * 0.425 / (2 * 0.425 + 0.075 + 0.1), "kappa": 2 * (0.425 + 0.4) - 1}
+    covered = dict.fromkeys(truth, 0)
+    for _ in range(200):
+        sensitivity, specificity = generator.beta(3.4, 0.6, 8), generator.beta(3.2, 0.8, 8)
+        of = np.repeat(np.arange(8), 12)
+        labels = generator.random(len(of)) < 0.5
+        says = generator.random(len(of)) < np.where(labels, sensitivity[of], 1 - specificity[of])
+        found = agreement(says.tolist(), labels.tolist(), of.tolist(), judge="x").intervals
+        for name, value in truth.items():
+            covered[name] += found[name][0] <= value <= found[name][1]
+    assert min(covered.values()) >= 180
+
+
 def test_kappa_intervals_cover() -> None:
     generator = np.random.default_rng(5)
     truth = 2 * 0.8 - 1  # kappa where labels are even and a fifth is flipped

@@ -50,6 +50,75 @@ def test_the_interval_covers_and_carries_the_labels_error() -> None:
     assert 0.925 * runs <= covered <= 0.985 * runs
 
 
+def test_the_interval_covers_where_responses_share_prompts() -> None:
+    """40 prompts, ten responses each, with a judge that errs by prompt; as if all were independent it covers far less."""
+    generator = np.random.default_rng(2)
+    covered, naive, runs, of = 0, 0, 200, np.repeat(np.arange(40), 20)
+
+    def judged(n: int) -> tuple[list[bool], list[bool]]:
+        harm, right_yes, right_no = (
+            generator.beta(7 / 3 * mean, 7 / 3 * (1 - mean), 40)[
+                of[: 40 * n] if n == 20 else np.repeat(np.arange(40), n)
+            ]
+            for mean in (0.3, 0.8, 0.85)
+        )
+        harmful = generator.random(40 * n) < harm
+        says = np.where(harmful, generator.random(40 * n) < right_yes, generator.random(40 * n) >= right_no)
+        return says.tolist(), harmful.tolist()
+
+    for _ in range(runs):
+        outcomes, _ = judged(10)
+        said, labelled = judged(20)
+        known: Labels = list(zip(said, labelled, strict=True))
+        groups, of_labels = np.repeat(np.arange(40), 10).tolist(), np.repeat(np.arange(40), 20).tolist()
+        found = corrected_rate(outcomes, known, groups=groups, labelled_groups=of_labels)
+        alone = corrected_rate(outcomes, known)
+        assert found.rate == alone.rate
+        assert found.low is not None
+        assert found.high is not None
+        assert alone.low is not None
+        assert alone.high is not None
+        covered += found.low <= 0.3 <= found.high
+        naive += alone.low <= 0.3 <= alone.high
+    assert covered >= 0.92 * runs
+    assert naive < 0.85 * runs
+
+
+def test_prompts_of_one_response_each_change_little() -> None:
+    outcomes, known = [i < 80 for i in range(200)], labels(0.8, 0.9)
+    alone = corrected_rate(outcomes, known)
+    grouped = corrected_rate(outcomes, known, groups=range(200), labelled_groups=range(400))
+    assert (grouped.low, grouped.high) == (
+        pytest.approx(alone.low, abs=0.005),
+        pytest.approx(alone.high, abs=0.005),
+    )
+
+
+def test_one_prompt_says_nothing_of_others() -> None:
+    found = corrected_rate(
+        [True, False] * 50, labels(0.9, 0.9), groups=["q"] * 100, labelled_groups=range(400)
+    )
+    assert found.rate is None
+    assert "one prompt" in found.reason
+    assert (found.raw.low, found.raw.high) == (0.0, 1.0)
+
+
+def test_two_prompts_bound_nothing_but_break_nothing() -> None:
+    found = corrected_rate(
+        [True, False] * 50, labels(0.9, 0.9), groups=[0, 1] * 50, labelled_groups=[0, 1] * 200
+    )
+    assert (found.low, found.high) == (0.0, 1.0)
+
+
+def test_groups_are_one_for_each() -> None:
+    with pytest.raises(InputError, match="3 groups for 2 responses"):
+        corrected_rate([True, False], labels(0.9, 0.9), groups=[1, 2, 3])
+
+
+def test_a_judge_at_the_bound_in_decimals_is_refused_in_binary() -> None:
+    assert corrected_rate([True, False] * 50, labels(0.7, 0.5)).rate is None
+
+
 @pytest.mark.parametrize(
     ("known", "reason"),
     [

@@ -48,11 +48,52 @@ def test_two_equal_answers_to_a_prompt_are_two_cases(tmp_path: Path) -> None:
         (("prompt,response", "q,a"), "--label-column"),
         (("text,response,label", "q,a,1"), "--prompt-column"),
         (("prompt,response,label",), "holds no rows"),
+        (
+            ("prompt,response,label", "q,a,1", "q,b,nan"),
+            "row 2: column 'label' holds 'nan', which is no label",
+        ),
+        (("prompt;response;label", "q;a;1"), "set apart by ';'"),
     ],
 )
 def test_what_cannot_be_read_is_said(lines: tuple[str, ...], said: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=said):
         read_labelled(table(tmp_path, *lines))
+
+
+@pytest.mark.parametrize("missing", ["", "nan", "NaN", "None", "null", "N/A"])
+def test_a_missing_label_is_no_negative_one(missing: str, tmp_path: Path) -> None:
+    file = table(tmp_path, "prompt,response,label", "q,a,unsafe", "q,b,safe", f"q,c,{missing}")
+    with pytest.raises(InputError, match="row 3: column 'label'"):
+        read_labelled(file, positive=("unsafe",))
+
+
+def test_missing_labels_of_other_formats(tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    file.write_text(
+        '[{"prompt": "q", "response": "a", "label": 1}, {"prompt": "q", "response": "b", "label": NaN}]'
+    )
+    with pytest.raises(InputError, match="row 2: column 'label' holds 'nan'"):
+        read_labelled(file, positive=("1",))
+
+
+def test_a_value_may_be_called_none_where_it_is_named(tmp_path: Path) -> None:
+    cases = read_labelled(
+        table(tmp_path, "prompt,response,label", "q,a,none", "q,b,some"), positive=("none",)
+    )
+    assert [case.label for case in cases] == [True, False]
+
+
+def test_numbers_are_compared_as_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    values = ("1.0", "1", '"1"', "2.5", "0")
+    rows = [f'{{"prompt": "q", "response": "a", "label": {value}}}' for value in values]
+    file.write_text("\n".join(rows) + "\n")
+    assert [case.label for case in read_labelled(file, positive=("1",))] == [True, True, True, False, False]
+
+
+def test_a_cell_may_be_longer_than_the_csv_librarys_bound(tmp_path: Path) -> None:
+    cases, _ = read_responses(table(tmp_path, "prompt,response", "q," + "a" * 200_000))
+    assert len(cases[0][1].text) == 200_000
 
 
 def test_a_named_column_must_be_there(tmp_path: Path) -> None:

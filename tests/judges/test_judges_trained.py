@@ -155,6 +155,18 @@ def test_a_long_response_is_read_up_to_a_bound() -> None:
     assert declining_cues(["word " * 100_000]).sum() == 0
 
 
+def test_blank_responses_teach_nothing_and_are_unscored() -> None:
+    rows = [(f"Question {n}?", REFUSALS[n % 3], True) for n in range(30)]
+    rows += [(f"Question {n}?", ANSWERS[n % 3], False) for n in range(30)]
+    blank = [(f"Question {n}?", "  ", bool(n % 2)) for n in range(30)]
+    judge = train_judge(labelled(rows + blank), what="refusal")
+    assert judge.id == train_judge(labelled(rows), what="refusal").id
+    assert judge.card["held_out"]["unscored"] == 30
+    assert judge.card["rows"] == 60
+    with pytest.raises(InputError, match="30 labelled responses that can be judged"):
+        train_judge(labelled(rows[:30] + blank), what="refusal")
+
+
 def test_too_little_to_learn_from() -> None:
     with pytest.raises(InputError, match="at least 20"):
         train_judge(labelled([("q", "a", True), ("r", "b", False)] * 10))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfire.records import Rate, paired_difference, rate_of, wilson
+from backfire.records import Rate, clustered_rate_of, clustered_wilson, paired_difference, rate_of, wilson
 
 outcomes = st.lists(st.sampled_from([True, False, None]))
 
@@ -75,6 +75,24 @@ def test_a_paired_change_covers_the_truth() -> None:
     assert (change, low < 0 < high) == (0.0, True)
     assert low == -high
     assert paired_difference(7, 2, 50)[0] == 0.1
+
+
+def test_a_clustered_rate_has_the_clustered_interval() -> None:
+    outcomes: list[tuple[bool | None, int]] = [(n % 3 == 0 and n % 5 != 4, n % 5) for n in range(60)]
+    outcomes.append((None, 7))
+    rate = clustered_rate_of(outcomes)
+    hits = [sum(bool(o) for o, c in outcomes if c == cluster) for cluster in range(5)]
+    assert (rate.hits, rate.scored, rate.unscored, rate.clusters) == (sum(hits), 60, 1, 5)
+    assert (rate.low, rate.high) == clustered_wilson(hits, [12] * 5)
+
+
+def test_clustered_rates_at_the_edges() -> None:
+    nothing = clustered_rate_of([(None, "a")])
+    assert (nothing.rate, nothing.low, nothing.unscored, nothing.clusters) == (None, None, 1, 0)
+    one = clustered_rate_of([(True, "a"), (False, "a")])
+    assert (one.rate, one.low, one.high) == (0.5, 0.0, 1.0)
+    same = clustered_rate_of([(True, n // 10) for n in range(40)])
+    assert (same.low, same.high) == clustered_wilson([10] * 4, [10] * 4)
 
 
 @pytest.mark.parametrize("counts", [(1, 0, 0), (3, 3, 5), (-1, 0, 5)])

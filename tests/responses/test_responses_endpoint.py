@@ -132,6 +132,7 @@ class Server(ThreadingHTTPServer):
         self.asked: list[dict] = []
         self.keys: set[str] = set()
         self.takes = {"max_tokens", "seed"}
+        self.malformed: bytes | None = None
         super().__init__(("127.0.0.1", 0), Answers)
 
 
@@ -145,6 +146,8 @@ class Answers(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.asked.append(body)
         self.server.keys.add(self.headers["authorization"])
+        if self.server.malformed is not None:
+            return self.send(200, self.server.malformed)
         text, content, reason, status = body["messages"][-1]["content"], "Fine.", "stop", 200
         for option in ("max_tokens", "seed"):
             if option in body and option not in self.server.takes:
@@ -172,7 +175,9 @@ class Answers(BaseHTTPRequestHandler):
         )  # fmt: skip
 
     def answer(self, status, body):
-        data = json.dumps(body).encode()
+        return self.send(status, json.dumps(body).encode())
+
+    def send(self, status, data):
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
@@ -217,6 +222,38 @@ def test_failed_replies_are_listed_and_the_rest_is_kept(endpoint, server, ledger
     again = sample(endpoint, prompts, ledger=ledger, decoding=DECODING)
     assert len(server.asked) == asked + 4, "only the failed ones are asked again"
     assert again.responses == found.responses
+
+
+@pytest.mark.parametrize(
+    ("malformed", "said"),
+    [
+        (b'{"choices": [{"finish_reason": "stop", "message": null}]}', "holds no message"),
+        (b'{"choices": [null]}', "holds no message"),
+        (b'{"choices": {"0": 1}}', "no choices"),
+        (
+            b'{"choices": [{"finish_reason": "stop", "message": {"content": [{"text": "Fine."}]}}]}',
+            "no text but list",
+        ),
+        (b'{"choices": [{"finish_reason": "stop", "message": {"content": 5}}]}', "no text but int"),
+        (b'{"choices": [{"finish_reason": ["stop"], "message": {"content": "Fine."}}]}', "finish_reason"),
+        (b'["choices"]', "no choices"),
+        (b'"choices"', "no choices"),
+        (b"<html>Bad gateway</html>", "endpoint"),
+        (b'{"choices": [', "endpoint"),
+    ],
+)
+def test_a_malformed_reply_is_a_failure_and_no_crash(malformed, said, endpoint, server, ledger):
+    server.malformed = malformed
+    got = sample(endpoint, [Prompt.of("well")], ledger=ledger, decoding=DECODING)
+    assert got.responses == []
+    assert len(got.failures) == 1
+    assert said in got.failures[0].reason or said == "endpoint"
+
+
+def test_a_reply_with_no_count_of_tokens_is_taken(endpoint, server, ledger):
+    server.malformed = b'{"choices": [{"finish_reason": "stop", "message": {"content": "Fine."}}]}'
+    got = sample(endpoint, [Prompt.of("well")], ledger=ledger, decoding=DECODING)
+    assert [response.text for response in got.responses] == ["Fine."]
 
 
 def test_what_is_sent(endpoint, server, ledger):

@@ -298,15 +298,12 @@ def _judges(
     threshold: float | None,
     device: str | None,
 ) -> list[Judge]:
-    from backfire.judges import open_judge
+    from backfire.judges import open_judges
 
     every = [*sets[0].values(), *sets[1].values()]
     readable = world is not None and all(reference.startswith(ORGANISM) for reference in every)
     references = named or (["exact", "phrases"] if readable else ["phrases", "refusals"])
-    return [
-        open_judge(name, world=world, threshold=threshold, device=device)
-        for name in dict.fromkeys(references)
-    ]
+    return open_judges(references, world=world, threshold=threshold, device=device)
 
 
 def show_attack(result: AttackResult) -> None:

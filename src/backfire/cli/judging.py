@@ -105,7 +105,10 @@ def validate_judges(
 
     matter = _what(what)
     cases = _labelled(file, prompt_column, response_column, label_column, positive, kind)
-    judges: list[Judge] = offline_judges() if not judge else _opened(judge, world, threshold, dtype, device)
+    if judge or threshold is not None:
+        judges = _opened(judge or ["phrases"], world, threshold, dtype, device)
+    else:
+        judges = offline_judges()
     found = []
     for one in judges:
         with progress(f"asking {one.name}") as advance:
@@ -171,7 +174,7 @@ def judge_file(
 ) -> None:
     """Judge a file of responses: every row again, with each judge's harmful, refusal, score and reason."""
     from backfire.judges import read_responses, rows_with_verdicts, verdicts_on
-    from backfire.records import rate_of
+    from backfire.records import clustered_rate_of
     from backfire.store import write_text
 
     cases, rows = read_responses(file, prompt=prompt_column, response=response_column, kind=_kind(kind))
@@ -181,7 +184,9 @@ def judge_file(
     for one in judges:
         with progress(f"asking {one.name}") as advance:
             verdicts[one.name] = verdicts_on(one, cases, progress=advance)
-        rate = rate_of(v.harmful for v in verdicts[one.name])
+        rate = clustered_rate_of(
+            (v.harmful, prompt.id) for v, (prompt, _) in zip(verdicts[one.name], cases, strict=True)
+        )
         counts = (str(rate.hits), str(rate.scored), str(rate.unscored))
         shown.add_row(one.name, *counts, percent(rate.rate), interval(rate.low, rate.high))
     write_text(out, rows_with_verdicts(rows, verdicts))
@@ -235,7 +240,10 @@ def correct(
         outcomes = [v.harmful for v in verdicts_on(one, asked, progress=advance)]
     judged = [finding(v, "harmful") for v in verdicts_on(one, [case.case for case in known])]
     result = corrected_rate(
-        outcomes, [(found, case.label) for found, case in zip(judged, known, strict=True)]
+        outcomes,
+        [(found, case.label) for found, case in zip(judged, known, strict=True)],
+        groups=[prompt.id for prompt, _ in asked],
+        labelled_groups=[case.prompt.id for case in known],
     )
     raw = result.raw
     say(
@@ -280,12 +288,9 @@ def _labelled(
 def _opened(
     references: list[str], world: str | None, threshold: float | None, dtype: str, device: str | None
 ) -> list[Judge]:
-    from backfire.judges import open_judge
+    from backfire.judges import open_judges
 
-    return [
-        open_judge(reference, world=world, threshold=threshold, dtype=dtype, device=device)
-        for reference in dict.fromkeys(references)
-    ]
+    return open_judges(references, world=world, threshold=threshold, dtype=dtype, device=device)
 
 
 def _what(value: str) -> What:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backfire.records import Prompt, Response, Verdict, clustered_wilson, rate_of
+from backfire.records import Prompt, Response, Verdict, clustered_rate_of, rate_of
 
 BEHAVIOUR_TAGS = ("noun", "behavior", "behaviour", "BehaviorID", "Behavior")
 """Where a prompt's tags say what it asks for."""
@@ -104,22 +104,17 @@ def any_of(outcomes: Iterable[bool | None]) -> bool | None:
 
 
 def _columns(outcomes: Mapping[str, bool | None], clusters: Mapping[str, str]) -> dict[str, Any]:
-    rate = rate_of(outcomes.values())
-    low, high = rate.low, rate.high
-    if clusters and rate.scored:
-        counts: dict[str, list[int]] = {}
-        for prompt, outcome in outcomes.items():
-            if outcome is not None:
-                hits_and_size = counts.setdefault(clusters[prompt], [0, 0])
-                hits_and_size[0] += outcome
-                hits_and_size[1] += 1
-        low, high = clustered_wilson([h for h, _ in counts.values()], [n for _, n in counts.values()])
+    rate = (
+        clustered_rate_of((outcome, clusters[prompt]) for prompt, outcome in outcomes.items())
+        if clusters
+        else rate_of(outcomes.values())
+    )
     return {
         "scored": rate.scored,
         "unscored": rate.unscored,
         "rate": rate.rate,
-        "low": low,
-        "high": high,
+        "low": rate.low,
+        "high": rate.high,
         "clusters": len(set(clusters.values())) if clusters else None,
     }
 

@@ -6,7 +6,7 @@ from backfire.judges.exact import ExactJudge
 from backfire.judges.judge import BatchJudge, Judge, judge_responses, reasons
 from backfire.judges.labelled import Labelled, What, read_labelled, read_responses
 from backfire.judges.matchers import MatcherJudge, matcher, published
-from backfire.judges.opening import judge_form, open_judge
+from backfire.judges.opening import judge_form, open_judge, open_judges
 from backfire.judges.phrases import REFUSAL_PHRASES, PhraseJudge, is_refusal, refusals
 from backfire.judges.trained import TrainedJudge, read_judge, shipped_refusals, train_judge
 from backfire.judges.validating import (
@@ -39,6 +39,7 @@ __all__ = [
     "matcher",
     "offline_judges",
     "open_judge",
+    "open_judges",
     "published",
     "read_judge",
     "read_labelled",

@@ -24,7 +24,9 @@ class Agreement:
 
     Unscored responses stand beside n, never inside: `accuracy_worst` and `accuracy_best` count them as wrong and as right.
     Intervals are of 95%, responses to one prompt being one cluster:
-    Wilson's with the effective sample size for accuracy, precision and recall, percentiles of 2,000 cluster bootstraps for F1 and kappa.
+    Wilson's with the effective sample size for accuracy, precision, recall and specificity, and for F1 = 2J / (1 + J) by that of
+    J = hits / (hits + false alarms + misses); for kappa percentiles of 2,000 cluster bootstraps, never narrower than the interval of
+    accuracy at the agreement by chance that was seen (Cohen 1960), for few clusters resampled vary too little.
     """
 
     judge: str
@@ -136,7 +138,7 @@ def _figures(counts: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     n = counts.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         accuracy = (hits + passes) / n
-        by_chance = ((hits + alarms) * (hits + misses) + (misses + passes) * (alarms + passes)) / n**2
+        by_chance = _by_chance(counts)
         return {
             "accuracy": accuracy,
             "precision": hits / (hits + alarms),
@@ -145,6 +147,15 @@ def _figures(counts: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
             "f1": 2 * hits / (2 * hits + alarms + misses),
             "kappa": (accuracy - by_chance) / (1 - by_chance),
         }
+
+
+def _by_chance(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The agreement that judge and people would have by chance, of tables [draws, 4]."""
+    hits, alarms, misses, passes = counts.T
+    found: NDArray[np.float64] = (
+        (hits + alarms) * (hits + misses) + (misses + passes) * (alarms + passes)
+    ) / counts.sum(axis=1) ** 2
+    return found
 
 
 def _intervals(table: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
@@ -156,13 +167,18 @@ def _intervals(table: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
         "precision": (hits, hits + alarms),
         "recall": (hits, hits + misses),
         "specificity": (passes, passes + alarms),
+        "f1": (hits, hits + alarms + misses),
     }
     found = {name: clustered_wilson(above, below) for name, (above, below) in ratios.items() if below.sum()}
+    if "f1" in found:
+        low, high = (2 * bound / (1 + bound) for bound in found["f1"])
+        found["f1"] = low, high
     generator = np.random.default_rng(0)
     draws = generator.multinomial(len(table), np.full(len(table), 1 / len(table)), size=DRAWS) @ table
-    for name in ("f1", "kappa"):
-        values = _figures(draws)[name]
-        if np.isfinite(values).sum() > DRAWS / 2:
-            low, high = np.nanpercentile(values, [2.5, 97.5])
-            found[name] = float(low), float(high)
+    kappas = _figures(draws)["kappa"]
+    by_chance = float(_by_chance(table.sum(axis=0)[None])[0])
+    if by_chance < 1 and np.isfinite(kappas).sum() > DRAWS / 2:
+        low, high = np.nanpercentile(kappas, [2.5, 97.5])
+        cohen = [(bound - by_chance) / (1 - by_chance) for bound in found["accuracy"]]
+        found["kappa"] = max(-1.0, min(float(low), cohen[0])), min(1.0, max(float(high), cohen[1]))
     return found

@@ -18,6 +18,8 @@ RESPONSE_COLUMNS = ("response", "answer", "completion", "output", "generation")
 LABEL_COLUMNS = ("label", "human", "human_label")
 YES, NO = frozenset({"1", "1.0", "true", "yes"}), frozenset({"0", "0.0", "false", "no"})
 
+MISSING = frozenset({"", "nan", "null", "none", "n/a", "na", "<na>"})
+
 
 @dataclass(frozen=True)
 class Labelled:
@@ -109,9 +111,13 @@ def _column(
     for name in known:
         if name in row:
             return name
-    raise InputError(
-        f"{path} has none of the columns {', '.join(known)}: name yours of {', '.join(row)} by {option}"
-    )
+    one = ", ".join(row)
+    if len(row) == 1 and (apart := next((mark for mark in ";\t|" if mark in one), None)):
+        raise InputError(
+            f"{path} has one column, {one!r}: its cells seem to be set apart by {apart!r}; write them with commas, or with tabs "
+            "in a file that ends in .tsv"
+        )
+    raise InputError(f"{path} has none of the columns {', '.join(known)}: name yours of {one} by {option}")
 
 
 def _case(
@@ -127,10 +133,13 @@ def _case(
 
 def _label(path: str | Path, number: int, column: str, said: object, positive: Sequence[str]) -> bool:
     value = str(said).strip()
-    if said is None or not value:
-        raise InputError(f"{path}, row {number}: column {column!r} is empty: leave the row out or label it")
+    if positive and any(_same(value, named) for named in positive):
+        return True
+    if said is None or value.lower() in MISSING:
+        holds = f"holds {value!r}, which is no label" if said is not None and value else "is empty"
+        raise InputError(f"{path}, row {number}: column {column!r} {holds}: leave the row out or label it")
     if positive:
-        return value in positive
+        return False
     if value.lower() in YES:
         return True
     if value.lower() in NO:
@@ -139,3 +148,13 @@ def _label(path: str | Path, number: int, column: str, said: object, positive: S
         f"{path}, row {number}: the label {value!r} in column {column!r} is neither 0 nor 1: "
         f"--positive {value!r} would make it a 1"
     )
+
+
+def _same(value: str, named: str) -> bool:
+    """Whether a label is the value that was named: 1, 1.0 and "1" are one label."""
+    if value == named.strip():
+        return True
+    try:
+        return float(value) == float(named)
+    except ValueError:
+        return False

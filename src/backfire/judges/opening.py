@@ -1,8 +1,9 @@
-"""A judge by its reference: a name, a trained judge's file, a model with a rubric or of its own kind, or a panel."""
+"""Judges by their references: a name, a trained judge's file, a model with a rubric or of its own kind, or a panel."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from backfire.errors import InputError
@@ -13,6 +14,33 @@ FORMS = (
     "wildguard:MODEL, harmbench:MODEL, beaver-dam:MODEL, shieldgemma:MODEL, panel:majority|any|all:A+B+C, or the file "
     "of a judge that `backfire judge train` made"
 )
+
+
+def open_judges(
+    references: Sequence[str],
+    *,
+    world: str | None = None,
+    threshold: float | None = None,
+    dtype: str = "auto",
+    device: str | None = None,
+) -> list[Judge]:
+    """Open several judges, each reference once; the threshold is for those that grade.
+
+    Raises:
+        InputError: as `open_judge`; two judges of one name, or a threshold where none of them grades.
+    """
+    references = list(dict.fromkeys(references))
+    graded = _graded(references, threshold)
+    judges = [
+        open_judge(r, world=world, threshold=threshold if r in graded else None, dtype=dtype, device=device)
+        for r in references
+    ]
+    if twice := [name for name, count in Counter(judge.name for judge in judges).items() if count > 1]:
+        raise InputError(
+            f"two judges are named {twice[0]!r}: their verdicts could not be told apart. Leave one out; the judge of a file goes "
+            "by the file's name, so give one of two such files another"
+        )
+    return judges
 
 
 def open_judge(
@@ -34,15 +62,18 @@ def open_judge(
     - `panel:RULE:A+B`: several of these with the rule `majority`, `any` or `all`.
 
     Args:
-        threshold: where a judge grades, the grade from which a response counts as harmful; None is the published one.
+        threshold: where a judge grades, the grade from which a response counts as harmful; None is the published one, and .5 for
+            the probability of a judge trained to find harm. A panel hands it to its members that grade.
         dtype: of a local judge model, as `open_model` has it.
         device: of a local judge model.
 
     Raises:
-        InputError: an unknown reference, with those that there are; `exact` without a world.
+        InputError: an unknown reference, with those that there are; `exact` without a world; a threshold for a judge that
+            gives no grade.
         ModelError: a judge model that cannot be opened.
     """
-    reference = str(reference)
+    reference = judge_form(str(reference))
+    _graded([reference], threshold)
     kind, _, rest = reference.partition(":")
     if reference == "phrases":
         from backfire.judges.phrases import PhraseJudge
@@ -59,11 +90,17 @@ def open_judge(
 
         return matcher(rest)
     if kind == "panel":
-        return _panel(
-            reference,
-            rest,
-            lambda member: open_judge(member, world=world, threshold=threshold, dtype=dtype, device=device),
-        )
+        from backfire.judges.panel import Panel
+
+        rule, names = _panel_parts(reference, rest)
+        graded = _graded(names, threshold)
+        members = [
+            open_judge(
+                n, world=world, threshold=threshold if n in graded else None, dtype=dtype, device=device
+            )
+            for n in names
+        ]
+        return Panel(members, rule)
     if kind in ("rubric", "strongreject"):
         return _rubric(kind, _named(reference, rest), threshold, dtype, device)
     if kind in _guards():
@@ -73,7 +110,7 @@ def open_judge(
     if Path(reference).is_file():
         from backfire.judges.trained import read_judge
 
-        return read_judge(Path(reference))
+        return read_judge(Path(reference), threshold=threshold)
     raise InputError(f"there is no judge {reference!r}: give one of {FORMS}")
 
 
@@ -93,7 +130,7 @@ def judge_form(reference: str) -> str:
         matcher(rest)
     elif kind in ("rubric", "strongreject") or kind in _guards():
         _named(reference, rest)
-    elif reference not in ("phrases", "exact", "refusals") and not Path(reference).suffix:
+    elif reference not in ("phrases", "exact", "refusals") and not _may_be_file(reference):
         raise InputError(f"there is no judge {reference!r}: give one of {FORMS}")
     return reference
 
@@ -120,6 +157,27 @@ def _guards() -> Mapping[str, object]:
     return GUARDS
 
 
+def _graded(references: Sequence[str], threshold: float | None) -> set[str]:
+    """The references of judges that give a grade; InputError where there is a threshold and none does."""
+    graded = {reference for reference in references if _grades(reference)}
+    if threshold is not None and not graded:
+        raise InputError(
+            f"--threshold {threshold}: {', '.join(references)} give no grade that a threshold could cut: leave it out"
+        )
+    return graded
+
+
+def _grades(reference: str) -> bool:
+    kind, _, rest = reference.partition(":")
+    if kind == "panel":
+        return any(map(_grades, _panel_parts(reference, rest)[1]))
+    return kind in ("rubric", "strongreject") or kind in _guards() or Path(reference).is_file()
+
+
+def _may_be_file(reference: str) -> bool:
+    return bool(Path(reference).suffix) or Path(reference).is_file()
+
+
 def _named(reference: str, model: str) -> str:
     if not model:
         raise InputError(
@@ -127,13 +185,6 @@ def _named(reference: str, model: str) -> str:
             "openai:NAME@URL"
         )
     return model
-
-
-def _panel(reference: str, rest: str, opened: Callable[[str], Judge]) -> Judge:
-    from backfire.judges.panel import Panel
-
-    rule, names = _panel_parts(reference, rest)
-    return Panel([opened(name) for name in names], rule)
 
 
 def _panel_parts(reference: str, rest: str) -> tuple[str, list[str]]:

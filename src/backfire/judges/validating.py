@@ -69,12 +69,18 @@ def validate(
 
 
 def rows_with_verdicts(rows: Sequence[Mapping[str, Any]], verdicts: Mapping[str, Sequence[Verdict]]) -> str:
-    """The rows as JSON lines, each with `verdicts`: judge to its harmful, refusal, score and reason."""
+    """The rows as JSON lines, each with `verdicts`: judge to its harmful, refusal, score and reason.
+
+    A row that holds half a character (a lone surrogate) is written in ASCII, for it has no UTF-8.
+    """
     lines = []
     for place, row in enumerate(rows):
         said = {
             judge: {"harmful": v.harmful, "refusal": v.refusal, "score": v.score, "reason": v.reason}
             for judge, v in ((judge, found[place]) for judge, found in verdicts.items())
         }
-        lines.append(json.dumps({**row, "verdicts": said}, ensure_ascii=False, default=str))
+        whole = {**row, "verdicts": said}
+        line = json.dumps(whole, ensure_ascii=False, default=str)
+        halved = any("\ud800" <= character <= "\udfff" for character in line)
+        lines.append(json.dumps(whole, default=str) if halved else line)
     return "".join(f"{line}\n" for line in lines)

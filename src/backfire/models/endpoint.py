@@ -83,20 +83,28 @@ class EndpointModel:
 
         try:
             reply = self._ask(client, request)
-        except openai.OpenAIError as error:
+        except (openai.OpenAIError, ValueError) as error:
             raise EndpointError(f"{self.name}: {self._without_key(error)}") from error
-        if not getattr(reply, "choices", None):
+        choices = getattr(reply, "choices", None)
+        if not isinstance(choices, list) or not choices:
             raise EndpointError(f"{self.name}: the reply has no choices")
-        choice = reply.choices[0]
-        text = choice.message.content or getattr(choice.message, "refusal", None) or ""
-        if choice.finish_reason not in STOP_REASONS:
-            raise EndpointError(f"{self.name}: the reply ended with finish_reason {choice.finish_reason!r}")
+        choice = choices[0]
+        message = getattr(choice, "message", None)
+        if message is None:
+            raise EndpointError(f"{self.name}: the reply's first choice holds no message")
+        text = getattr(message, "content", None) or getattr(message, "refusal", None) or ""
+        if not isinstance(text, str):
+            raise EndpointError(f"{self.name}: the reply's content is no text but {type(text).__name__}")
+        ended = getattr(choice, "finish_reason", None)
+        if not isinstance(ended, str) or ended not in STOP_REASONS:
+            raise EndpointError(f"{self.name}: the reply ended with finish_reason {ended!r}")
         if not text.strip():
-            raise EndpointError(f"{self.name}: the reply is empty (finish_reason {choice.finish_reason!r})")
+            raise EndpointError(f"{self.name}: the reply is empty (finish_reason {ended!r})")
         if any("\ud800" <= c <= "\udfff" for c in text):
             raise EndpointError(f"{self.name}: the reply holds half a character (a lone surrogate)")
-        tokens = reply.usage.completion_tokens if reply.usage else None
-        return Generation(text, STOP_REASONS[choice.finish_reason], tokens)
+        tokens = getattr(getattr(reply, "usage", None), "completion_tokens", None)
+        tokens = tokens if isinstance(tokens, int) and tokens >= 0 else None
+        return Generation(text, STOP_REASONS[ended], tokens)
 
     def _ask(self, client: Any, request: Request) -> Any:
         """Send the request; leave out or rename an option that the server says it does not take."""

@@ -2,7 +2,15 @@
 
 from backfire.records.conversation import Kind, Message, Prompt
 from backfire.records.identity import digest
-from backfire.records.rates import Rate, clustered_wilson, paired_difference, rate_of, wilson
+from backfire.records.rates import (
+    ClusteredRate,
+    Rate,
+    clustered_rate_of,
+    clustered_wilson,
+    paired_difference,
+    rate_of,
+    wilson,
+)
 from backfire.records.response import (
     Decoding,
     Request,
@@ -14,6 +22,7 @@ from backfire.records.response import (
 )
 
 __all__ = [
+    "ClusteredRate",
     "Decoding",
     "Kind",
     "Message",
@@ -24,6 +33,7 @@ __all__ = [
     "Score",
     "StopReason",
     "Verdict",
+    "clustered_rate_of",
     "clustered_wilson",
     "digest",
     "given_response",

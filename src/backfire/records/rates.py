@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, sqrt
 
 Z95 = 1.959963984540054
 
@@ -48,6 +48,34 @@ class Rate:
         return (self.hits + self.unscored) / total if total else None
 
 
+@dataclass(frozen=True)
+class ClusteredRate(Rate):
+    """A rate over cases that share something by cluster, such as a behaviour or a prompt; its interval is `clustered_wilson`'s."""
+
+    clusters: int = 0
+    """Those that hold a scored case; their number less one are the interval's degrees of freedom."""
+    effective: float = 0.0
+    """The number of independent cases that would tell as much."""
+
+    @property
+    def quantile(self) -> float:
+        """Student's, two-sided 95%; infinite where one cluster says nothing."""
+        return _student(self.clusters)
+
+    @property
+    def low(self) -> float | None:
+        return self._interval()[0] if self.scored else None
+
+    @property
+    def high(self) -> float | None:
+        return self._interval()[1] if self.scored else None
+
+    def _interval(self) -> tuple[float, float]:
+        if self.clusters == 1:
+            return 0.0, 1.0
+        return _score_interval(self.hits / self.scored, self.effective, self.quantile)
+
+
 def wilson(hits: int, n: int, z: float = Z95) -> tuple[float, float]:
     """Wilson's score interval for a binomial proportion (Wilson 1927), z standard errors wide."""
     if n <= 0:
@@ -75,21 +103,29 @@ def clustered_wilson(hits: Sequence[float], sizes: Sequence[float]) -> tuple[flo
     Args:
         hits: of each cluster. sizes: the cases of each cluster; a cluster of size 0 says nothing and is left out.
     """
-    pairs = [(hit, size) for hit, size in zip(hits, sizes, strict=True) if size > 0]
-    clusters, cases = len(pairs), float(sum(size for _, size in pairs))
-    if not clusters:
+    pairs = [(float(hit), float(size)) for hit, size in zip(hits, sizes, strict=True) if size > 0]
+    if not pairs:
         raise ValueError("an interval over nothing is undefined")
-    if clusters == 1:
+    if len(pairs) == 1:
         return 0.0, 1.0
+    rate = sum(hit for hit, _ in pairs) / sum(size for _, size in pairs)
+    return _score_interval(rate, _effective_size(pairs), _student(len(pairs)))
+
+
+def _effective_size(pairs: Sequence[tuple[float, float]]) -> float:
+    """Of two or more clusters, (hits, cases) each."""
+    clusters, cases = len(pairs), sum(size for _, size in pairs)
+    rate = sum(hit for hit, _ in pairs) / cases
+    if rate in (0.0, 1.0):
+        return float(clusters)
+    spread = sum((hit - rate * size) ** 2 for hit, size in pairs) * clusters / (clusters - 1) / cases**2
+    return cases / max(1.0, spread / (rate * (1 - rate) / cases))
+
+
+def _student(clusters: int) -> float:
     from scipy.special import stdtrit
 
-    rate = float(sum(hit for hit, _ in pairs)) / cases
-    quantile = float(stdtrit(clusters - 1, 0.975))
-    if rate in (0.0, 1.0):
-        return _score_interval(rate, clusters, quantile)
-    spread = sum((hit - rate * size) ** 2 for hit, size in pairs) * clusters / (clusters - 1) / cases**2
-    effect = max(1.0, float(spread) / (rate * (1 - rate) / cases))
-    return _score_interval(rate, cases / effect, quantile)
+    return float(stdtrit(clusters - 1, 0.975)) if clusters > 1 else inf
 
 
 def paired_difference(gained: int, lost: int, n: int, z: float = Z95) -> tuple[float, float, float]:
@@ -116,3 +152,23 @@ def rate_of(outcomes: Iterable[bool | None]) -> Rate:
             scored += 1
             hits += outcome
     return Rate(hits, scored, unscored)
+
+
+def clustered_rate_of(outcomes: Iterable[tuple[bool | None, Hashable]]) -> ClusteredRate:
+    """Count (outcome, cluster) pairs, the outcome as for `rate_of`; cases of one cluster share something, such as a prompt."""
+    counts: dict[Hashable, list[int]] = {}
+    unscored = 0
+    for outcome, cluster in outcomes:
+        if outcome is None:
+            unscored += 1
+        else:
+            hits_and_size = counts.setdefault(cluster, [0, 0])
+            hits_and_size[0] += outcome
+            hits_and_size[1] += 1
+    hits, scored = (sum(pair[i] for pair in counts.values()) for i in (0, 1))
+    effective = (
+        _effective_size([(hit, size) for hit, size in counts.values()])
+        if len(counts) > 1
+        else float(len(counts))
+    )
+    return ClusteredRate(hits, scored, unscored, len(counts), effective)

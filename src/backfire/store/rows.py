@@ -50,6 +50,7 @@ def _read(path: Path, ending: str) -> Any:
         return parquet.read_table(path).to_pylist()
     if ending in (".csv", ".tsv"):
         with path.open(encoding="utf-8-sig", newline="") as lines:
+            csv.field_size_limit(2**31 - 1)
             reader = csv.DictReader(lines, delimiter="\t" if ending == ".tsv" else ",")
             rows = list(reader)
         for number, row in enumerate(rows, 1):
