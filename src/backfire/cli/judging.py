@@ -76,7 +76,7 @@ KindOf = Annotated[
 ]
 Threshold = Annotated[
     float | None,
-    typer.Option("--threshold", help="Where a judge grades: harmful from this grade on; else its own."),
+    typer.Option("--threshold", help="For judges that grade: harmful from this grade on; else their own."),
 ]
 
 
@@ -99,7 +99,8 @@ def validate_judges(
     """Compare judges with people: accuracy, precision, recall, F1 and kappa on labelled responses.
 
     Without --judge, every judge runs that needs no model: phrases, the published matchers, and refusals. Intervals are of
-    95%, all responses to a prompt being one cluster. Unscored responses are counted beside n.
+    95%, all responses to a prompt being one cluster. Unscored responses are counted beside n. Phrases, the matchers and
+    refusals read English only.
     """
     from backfire.judges import offline_judges, validate
 
@@ -142,8 +143,8 @@ def train(
 ) -> None:
     """Train a small judge on labelled responses: no download, no key, seconds on a laptop.
 
-    It reads cues of declining and, for harm, words; what it is good for is said in docs/judges.md. The agreement shown is that on
-    held-out prompts. Use it by --judge FILE.
+    It reads cues of declining, which are English, and, for harm, words of any language; what it is good for is said in
+    docs/judges.md. The agreement shown is that on held-out prompts. Use it by --judge FILE.
     """
     from backfire.judges import agreement_from, train_judge
 
@@ -154,7 +155,7 @@ def train(
     ]
     judge = train_judge(cases, what=_what(what), name=out.stem, note=note or "")
     _show([agreement_from(judge.card["held_out"])], "On held-out prompts, five folds")
-    say(f"in {judge.write(out)}: the judge, of {len(cases)} responses; use it by --judge {out}")
+    say(f"in {judge.write(out)}: the judge, of {judge.card['rows']} responses; use it by --judge {out}")
 
 
 @app.command("file")
