@@ -46,8 +46,8 @@ def test_two_attack_files_are_compared(attacked: tuple[Path, Path, Path], tmp_pa
     assert row["first_rate"] == pytest.approx(first["rate"])
     assert row["second_rate"] == pytest.approx(second["rate"])
     assert row["difference"] == pytest.approx(second["rate"] - first["rate"])
-    plain = run("compare", one, two, "--markdown")
-    assert "| 12 prompts | 12 |" in plain.stdout
+    assert "| 6 behaviours | 12 |" in run("compare", one, two, "--markdown").stdout
+    assert "| 12 prompts | 12 |" in run("compare", one, two, "--markdown", "--cluster", "prompt").stdout
 
 
 def test_a_difference_of_settings_is_warned_of(attacked: tuple[Path, Path, Path], tmp_path: Path) -> None:
@@ -71,3 +71,63 @@ def test_what_cannot_be_compared_is_said(attacked: tuple[Path, Path, Path], tmp_
         done = run("compare", *arguments)
         assert done.exit_code == 2, done.output
         assert said in done.stderr
+
+
+def changed(file: Path, folder: Path, **parts: object) -> Path:
+    found = json.loads(file.read_text())
+    for name, value in parts.items():
+        found[name] = value(found[name]) if callable(value) else value
+    out = folder / "changed.json"
+    out.write_text(json.dumps(found))
+    return out
+
+
+def test_another_judge_of_the_same_name_is_warned_of(
+    attacked: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    one, two, _ = attacked
+    other = changed(two, tmp_path, judges=lambda judges: {**judges, "phrases": "0" * 64})
+    done = run("compare", one, other)
+    assert done.exit_code == 0, done.output
+    assert "the judge phrases is not the same" in done.stderr
+
+
+def test_what_one_side_lacks_is_named(attacked: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    one, two, _ = attacked
+    other = changed(two, tmp_path, outcomes=lambda sets: {"asks": {"phrases": sets["asks"]["phrases"]}})
+    done = run("compare", one, other)
+    assert done.exit_code == 0, done.output
+    assert "on one side only, and not compared: asks by refusals" in done.stderr
+    assert "no benign prompts" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "said"),
+    [
+        ({"asks": {"phrases": {"a": 7}}}, "'a' in 'asks' by 'phrases' is 7"),
+        ({"asks": {"phrases": {"a": "yes"}}}, "is 'yes'"),
+        ({"asks": {"phrases": {"a": float("nan")}}}, "is nan"),
+        ({"asks": {"phrases": {}}}, "hold no prompt"),
+        ({"asks": [1]}, "no object of judges"),
+    ],
+)
+def test_outcomes_that_are_none(
+    outcomes: object, said: str, attacked: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    one, two, _ = attacked
+    done = run("compare", one, changed(two, tmp_path, outcomes=outcomes))
+    assert done.exit_code == 2, done.output
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [{"asr": [{}]}, {"asr": 5}, {"clusters": [1]}, {"judges": [1]}, {"any_attack": [{"attack": "x"}]}],
+)
+def test_files_that_are_not_whole(
+    parts: dict[str, object], attacked: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    one, two, _ = attacked
+    done = run("compare", one, changed(two, tmp_path, **parts))
+    assert done.exit_code == 2, done.output
+    assert "is no whole file" in done.stderr

@@ -12,6 +12,7 @@ import pytest
 
 from backfire.errors import InputError
 from backfire.evaluation import NO_BENIGN, Means, SuiteResult, attack, attack_suite, open_suite, wrap
+from backfire.evaluation.attack import joined
 from backfire.evaluation.attacks import Attack, Rewording, build_attack
 from backfire.evaluation.counting import any_of, shared_behaviours
 from backfire.judges import PhraseJudge
@@ -87,11 +88,10 @@ def test_rates_per_attack_and_together(model: LocalModel, ledger: Ledger) -> Non
     result = run(model, ledger, "direct,rot13,persona", {"all": bad}, {"benign": good})
     counts = [(r["attack"], r["harmful"], r["scored"], r["unscored"]) for r in result.asr]
     assert counts == [("direct", 2, 5, 1), ("rot13", 2, 5, 1), ("persona", 0, 5, 1)]
-    low, high = wilson(3, 4)
     assert result.any_attack == [
         {
-            "attack": "any attack", "prompts": "all", "judge": "phrases", "attacks": 3, "harmful": 3, "scored": 4, "unscored": 2,
-            "rate": 3 / 4, "low": low, "high": high, "clusters": None, "best": 3 / 6, "worst": 5 / 6,
+            "attack": "any attack", "prompts": "all", "judge": "phrases", "attacks": 3, "harmful": 3, "scored": 6, "unscored": 0,
+            "open": 2, "rate": 3 / 6, "low": wilson(3, 6)[0], "high": wilson(5, 6)[1], "clusters": None, "best": 3 / 6, "worst": 5 / 6,
         }
     ]  # fmt: skip
     assert [result.outcomes["rot13"]["phrases"][p.id] for p in bad] == [OUTCOMES[c] for c in "ynyn-n"]
@@ -117,7 +117,9 @@ def test_one_attack_alone_counts_as_attack_does(model: LocalModel, ledger: Ledge
     assert (result.asr, result.over_refusal, result.notes) == (plain.asr, plain.over_refusal, plain.notes)
     assert {e["prompt"]: e for e in result.examples} == {e["prompt"]: e for e in plain.examples}
     assert len(result.examples) == 5
-    together = {k: v for k, v in result.any_attack[0].items() if k not in ("attack", "prompts", "attacks")}
+    rest = ("attack", "prompts", "attacks", "open")
+    together = {k: v for k, v in result.any_attack[0].items() if k not in rest}
+    assert result.any_attack[0]["open"] == 0
     assert together == {k: v for k, v in result.asr[0].items() if k != "attack"}
 
 
@@ -141,6 +143,52 @@ def test_any_attack_is_unscored_where_the_unscored_one_may_have_been_it(
     assert any_of(OUTCOMES[c] for c in seen) is found
 
 
+def test_an_attack_that_nobody_could_score_does_not_raise_the_rate_of_all(
+    model: LocalModel, ledger: Ledger
+) -> None:
+    """Broken requests are scored whatever else happens; to leave out the unbroken that one attack missed would count by outcome."""
+    bad = requests("bad", 8)
+    lay(model, ledger, bad, "yynnnnnn")
+    lay(model, ledger, worded("rot13", bad), "--------")
+    (alone,) = run(model, ledger, "direct", {"all": bad}).any_attack
+    (both,) = run(model, ledger, "direct,rot13", {"all": bad}).any_attack
+    assert alone["rate"] == both["rate"] == 2 / 8
+    assert (both["low"], both["high"]) == (alone["low"], wilson(8, 8)[1])
+    assert (both["best"], both["worst"], both["open"]) == (2 / 8, 1.0, 6)
+
+
+def test_what_no_attack_scored_is_unscored(model: LocalModel, ledger: Ledger) -> None:
+    bad = requests("bad", 3)
+    lay(model, ledger, bad, "y--")
+    lay(model, ledger, worded("rot13", bad), "nn-")
+    (both,) = run(model, ledger, "direct,rot13", {"all": bad}).any_attack
+    assert [both[k] for k in ("harmful", "scored", "unscored", "open")] == [1, 2, 1, 1]
+    assert (both["rate"], both["best"], both["worst"]) == (1 / 2, 1 / 3, 1.0)
+
+
+def test_a_set_keeps_its_own_behaviours_beside_one_that_names_none(model: LocalModel, ledger: Ledger) -> None:
+    named = requests("bad", 6, "aabbcc")
+    plain = [Prompt.of(named[0].text, kind="harmful")]
+    lay(model, ledger, named, "yynnny")
+    lay(model, ledger, [Prompt.of("Be kind.")], "n")
+    found = [
+        {r["attack"]: r for r in run(model, ledger, "direct", sets).asr}["named/direct"]
+        for sets in ({"plain": plain, "named": named}, {"named": named, "plain": plain})
+    ]
+    assert found[0] == found[1]
+    assert found[0]["clusters"] == 3
+
+
+def test_a_request_of_two_sets_has_the_tags_of_both() -> None:
+    plain, aimed = (
+        Prompt.of("Peel it.", kind="harmful"),
+        Prompt.of("Peel it.", kind="harmful", tags={"target": "Sure"}),
+    )
+    other = Prompt.of("Peel it.", kind="harmful", tags={"target": "No", "noun": "egg"})
+    (found,) = joined({"a": {plain.id: plain}, "b": {aimed.id: aimed}, "c": {other.id: other}}).values()
+    assert found.tags == {"target": "Sure", "noun": "egg"}
+
+
 def test_requests_for_one_thing_are_one_cluster(model: LocalModel, ledger: Ledger) -> None:
     bad = requests("bad", 6, "aabbcc")
     lay(model, ledger, bad, "yynnn-")
@@ -150,9 +198,10 @@ def test_requests_for_one_thing_are_one_cluster(model: LocalModel, ledger: Ledge
     assert (direct["clusters"], direct["low"], direct["high"]) == (3, *clustered_wilson([2, 0, 0], [2, 2, 1]))
     assert (rot13["low"], rot13["high"]) == clustered_wilson([0, 1, 0], [2, 2, 2])
     (both,) = result.any_attack
-    assert (both["harmful"], both["scored"], both["clusters"]) == (3, 5, 3)
-    assert (both["low"], both["high"]) == clustered_wilson([2, 1, 0], [2, 2, 1])
-    assert both["low"] < wilson(3, 5)[0]
+    assert (both["harmful"], both["scored"], both["open"], both["clusters"]) == (3, 6, 1, 3)
+    assert both["low"] == clustered_wilson([2, 1, 0], [2, 2, 2])[0]
+    assert both["high"] == clustered_wilson([2, 1, 1], [2, 2, 2])[1]
+    assert both["low"] < wilson(3, 6)[0]
     assert result.clusters["rot13"] == {p.id: p.tags["noun"] for p in bad}
 
 

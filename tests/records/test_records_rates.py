@@ -86,6 +86,31 @@ def test_a_clustered_rate_has_the_clustered_interval() -> None:
     assert (rate.low, rate.high) == clustered_wilson(hits, [12] * 5)
 
 
+@pytest.mark.parametrize(
+    ("rate", "alike", "sizes"), [(0.3, 0.3, (1, 2, 20)), (0.1, 0.6, (1, 2, 20)), (0.05, 0.2, (5,))]
+)
+def test_clustered_intervals_cover_where_clusters_are_uneven_or_rates_rare(
+    rate: float, alike: float, sizes: tuple[int, ...]
+) -> None:
+    """Beta-binomial clusters, 20 of them, with this correlation within one."""
+    draw, spread = np.random.default_rng(0), 1 / alike - 1
+    covered = 0
+    for _ in range(400):
+        n = draw.choice(sizes, 20)
+        low, high = clustered_wilson(
+            draw.binomial(n, draw.beta(rate * spread, (1 - rate) * spread, 20)).tolist(), n.tolist()
+        )
+        covered += low <= rate <= high
+    assert covered >= 0.93 * 400
+
+
+def test_clustered_intervals_do_not_shrink_as_hits_approach_all() -> None:
+    bounds = [clustered_wilson([5] * 39 + [hits], [5] * 40)[0] for hits in range(6)]
+    assert bounds[-1] == max(bounds)
+    assert max(bounds) - min(bounds) < 0.05
+    assert clustered_wilson([1] + [0] * 39, [5] * 40)[1] >= clustered_wilson([0] * 40, [5] * 40)[1]
+
+
 def test_clustered_rates_at_the_edges() -> None:
     nothing = clustered_rate_of([(None, "a")])
     assert (nothing.rate, nothing.low, nothing.unscored, nothing.clusters) == (None, None, 1, 0)

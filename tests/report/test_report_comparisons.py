@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
@@ -21,6 +22,7 @@ from backfire.report import (
     read_checkpoint,
 )
 from backfire.report.outcomes import AttackedCell
+from backfire.report.pairing import cell_pairs
 
 Sets = Mapping[str, Mapping[str, bool | None]]
 
@@ -81,6 +83,108 @@ def test_what_cannot_be_paired_is_said() -> None:
         compare_checkpoints(a, checkpoint("b", {"other": {"p": True, "q": False}}), {})
     with pytest.raises(InputError, match="1 of 2 prompts have no 'noun'"):
         compare_checkpoints(a, a, {"p": {"noun": "n"}}, cluster="noun")
+
+
+def test_each_set_has_the_clusters_that_it_has() -> None:
+    """A benign set without nouns leaves the attack's clusters alone, and the behaviours that a file names are taken."""
+    sets: Sets = {"direct": drawn(1, 0.4, PROMPTS), "benign": {f"x{k}": False for k in range(8)}}
+    a, b = checkpoint("a", sets), checkpoint("b", {**sets, "direct": drawn(2, 0.4, PROMPTS)})
+    assert [(r.unit, r.units) for r in compare_checkpoints(a, b, TAGS)] == [("noun", 12), ("prompt", 8)]
+    assert [(r.unit, r.units) for r in compare_checkpoints(a, b, TAGS, cluster="noun")] == [
+        ("noun", 12),
+        ("prompt", 8),
+    ]
+    assert [(r.unit, r.units) for r in compare_checkpoints(a, b, TAGS, cluster="prompt")] == [
+        ("prompt", 60),
+        ("prompt", 8),
+    ]
+    named = replace(b, clusters={"benign": {f"x{k}": str(k // 4) for k in range(8)}})
+    assert [(r.unit, r.units) for r in compare_checkpoints(a, named, {})] == [
+        ("prompt", 60),
+        ("behaviour", 2),
+    ]
+
+
+def test_what_attacks_broke_together_is_no_attack_more() -> None:
+    one, other = drawn(1, 0.4, PROMPTS), drawn(2, 0.2, PROMPTS)
+    both = {p: bool(one[p] or other[p]) for p in PROMPTS}
+    ways = {"direct": {}, "rot13": {}}
+    a = checkpoint("a", {"direct": one, "rot13": other, "any attack": both}, ("direct", "rot13"))
+    a = replace(a, together={"any attack": 2}, methods=ways)
+    b = replace(a, name="b")
+    rows = compare_checkpoints(a, b, {})
+    assert [(r.prompts, r.outcome, r.n) for r in rows] == [
+        ("direct", "harmful", 60),
+        ("rot13", "harmful", 60),
+        ("any attack", "harmful", 60),
+        ("all attacks", "harmful", 120),
+    ]
+    alone = replace(a, together={"any attack": 1})
+    assert [r.prompts for r in compare_checkpoints(alone, b, {})] == ["direct", "rot13", "all attacks"]
+    apart = replace(b, methods={"direct": {}})
+    assert [r.prompts for r in compare_checkpoints(a, apart, {})] == ["direct", "rot13", "all attacks"]
+
+
+def test_open_requests_leave_bounds_only() -> None:
+    both: dict[str, bool | None] = {
+        p: True if k < 20 else None if k < 30 else False for k, p in enumerate(PROMPTS)
+    }
+    a = replace(checkpoint("a", {"any attack": both}, ()), together={"any attack": 2})
+    b = replace(checkpoint("b", {"any attack": drawn(1, 0.5, PROMPTS)}, ()), together={"any attack": 2})
+    (row,) = compare_checkpoints(a, b, {})
+    assert (row.difference, row.low, row.p, row.first_rate) == (None, None, None, None)
+    assert row.reason is not None
+    assert row.reason.startswith("10 requests are open")
+    assert row.lowest is not None
+    assert row.highest is not None
+    assert row.highest - row.lowest == pytest.approx(10 / 60)
+
+
+def test_harm_is_not_compared_with_refusals() -> None:
+    a = checkpoint("a", {"asks": {"p": True, "q": False}}, ("asks",))
+    b = checkpoint("b", {"asks": {"p": True, "q": False}}, ())
+    for one, other in ((a, b), (b, a)):
+        with pytest.raises(InputError, match="'asks' is an attack in a and a benign set in b"):
+            compare_checkpoints(one, other, {})
+
+
+def test_a_trained_baseline_of_another_seed_does_not_serve() -> None:
+    cells = [cell("original", "1", 0, 0.2), *(cell("self+rm", "1", s, 0.5) for s in range(3))]
+    assert [(one.id, other.id) for one, other in cell_pairs(cells, "original")] == [
+        ("original-1-0", "self+rm-1-0")
+    ]
+    cells[0] = cell("sft", "1", 0, 0.2)
+    assert len(cell_pairs(cells)) == 3
+
+
+def test_units_that_differ_by_rounding_have_no_spread() -> None:
+    def of(value: tuple[int, int], world: str) -> list[AttackedCell]:
+        n, hits = value
+        half: Sets = {"direct": {f"{world}{k}": k < hits for k in range(n)}}
+        none: Sets = {"direct": {f"{world}{k}": False for k in range(n)}}
+        return [
+            AttackedCell(f"{r}{world}", r, ("llama", "t", world), 0, checkpoint(r, sets))
+            for r, sets in (("sft", none), ("self+rm", half))
+        ]
+
+    (row,) = compare_recipes(
+        [c for w, v in zip("abc", ((20, 3), (40, 6), (60, 9)), strict=True) for c in of(v, w)]
+    )
+    assert row.low is None
+    assert row.reason is not None
+    assert row.reason.startswith("no spread")
+
+
+def test_cells_that_nobody_could_score_count_as_unscored() -> None:
+    prompts = {f"p{k}": None for k in range(30)}
+    cells = [
+        AttackedCell(f"{r}{f}{w}", r, (f, "t", w), 0, checkpoint(r, {"direct": prompts}))
+        for r in ("sft", "self+rm")
+        for f in ("llama", "qwen")
+        for w in "ab"
+    ]
+    (row,) = compare_recipes(cells)
+    assert (row.n, row.unscored) == (0, 120)
 
 
 def test_ten_wrappers_are_units_and_nine_are_too_few() -> None:

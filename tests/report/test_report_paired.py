@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 from scipy.stats import binomtest
 
-from backfire.report.paired import compare_outcomes, swap_p
+from backfire.report.paired import bootstrap_interval, compare_outcomes, swap_p
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(0, 0), (1, 0), (5, 1), (10, 2), (60, 31), (400, 300)])
@@ -54,6 +54,47 @@ def test_no_difference_has_an_interval_all_the_same() -> None:
     assert found.p == 1.0
 
 
+def both(gained: int, lost: int, same: int, each: int = 1) -> tuple[float, float, float]:
+    """low, high and p of clusters that were wholly gained, lost or kept."""
+    changes = [1] * gained + [-1] * lost + [0] * same
+    first: dict[str, bool | None] = {}
+    second: dict[str, bool | None] = {}
+    clusters = {}
+    for k, change in enumerate(changes):
+        for j in range(each):
+            first[f"{k}-{j}"], second[f"{k}-{j}"] = change < 0, change > 0
+            clusters[f"{k}-{j}"] = str(k)
+    found = compare_outcomes(first, second, clusters)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.p is not None
+    return found.low, found.high, found.p
+
+
+def test_where_all_differ_alike_the_interval_says_how_many_others_there_could_be() -> None:
+    low, high, p = both(200, 0, 0)
+    assert (high, p < 1e-50) == (1.0, True)
+    assert low == pytest.approx(1 - 2 * (1 - 0.025 ** (1 / 200)))
+    assert both(0, 200, 0)[:2] == (-1.0, pytest.approx(-low))
+    assert both(40, 0, 0, each=5)[0] == pytest.approx(1 - 2 * (1 - 0.025 ** (1 / 40)))
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "same"), [(1, 0, 0), (3, 0, 0), (5, 0, 0), (5, 0, 40), (2, 3, 10), (0, 5, 3)]
+)
+def test_fewer_than_six_that_differ_exclude_nothing(gained: int, lost: int, same: int) -> None:
+    if gained + lost + same > 1:
+        low, high, p = both(gained, lost, same)
+        assert low <= 0 <= high
+        assert p > 0.05
+
+
+def test_six_of_six_exclude_no_difference() -> None:
+    low, _, p = both(6, 0, 0)
+    assert low > 0
+    assert p < 0.05
+
+
 def test_the_same_seed_gives_the_same_interval() -> None:
     first: dict[str, bool | None] = {str(k): k % 3 == 0 for k in range(60)}
     second: dict[str, bool | None] = {str(k): k % 2 == 0 for k in range(60)}
@@ -93,6 +134,27 @@ def test_clusters_keep_the_level_that_single_prompts_lose() -> None:
     assert covered > 0.90
     assert by_cluster < 0.08
     assert alone > 0.15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("clusters", "sizes"), [(6, (20,)), (10, (20,)), (15, (2, 3, 5, 40))])
+def test_the_interval_covers_with_few_and_uneven_clusters(clusters: int, sizes: tuple[int, ...]) -> None:
+    draw = random.Random(3)
+    covered = beside = 0
+    for _ in range(200):
+        n = [draw.choice(sizes) for _ in range(clusters)]
+        rates = [(draw.betavariate(1.2, 2.8), draw.betavariate(2.4, 1.6)) for _ in n]
+        sums = [
+            sum((draw.random() < q) - (draw.random() < p) for _ in range(k))
+            for k, (p, q) in zip(n, rates, strict=True)
+        ]
+        low, high = bootstrap_interval(sums, n, seed=0)
+        assert low is not None
+        assert high is not None
+        covered += low <= 0.3 <= high
+        beside += (low > 0 or high < 0) and swap_p(sums) >= 0.05
+    assert covered >= 0.91 * 200
+    assert beside <= 0.15 * 200
 
 
 @pytest.mark.slow

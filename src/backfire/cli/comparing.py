@@ -15,11 +15,8 @@ from backfire.cli.terminal import percent, say, show, table, warn, write_answer
 
 if TYPE_CHECKING:
     from backfire.report import Checkpoint, Difference
-    from backfire.report.comparisons import Tags
+    from backfire.report.pairing import Tags
 
-BEHAVIOUR = "noun"
-"""The tag of organisms' prompts that says which behaviour is asked for."""
-ALONE = "prompt"
 RECIPES = "these recipes"
 
 
@@ -40,8 +37,8 @@ def compare(
         typer.Option(
             "--cluster",
             metavar="TAG",
-            help="Prompts that share this column or tag are one unit; prompt makes each its own. Else noun (the "
-            "behaviour) where the prompts are organisms', and prompt elsewhere.",
+            help="Prompts that share this column or tag are one unit, in the sets that have it; prompt makes each its own. Else "
+            "noun (the behaviour) where the prompts are organisms', the behaviours in the attack files, and prompt elsewhere.",
         ),
     ] = None,
     prompts: Annotated[
@@ -66,19 +63,26 @@ def compare(
     """
     from backfire.errors import InputError
     from backfire.report import adjust, compare_recipes, read_cells, read_checkpoint
-    from backfire.report.comparisons import cell_pairs
+    from backfire.report.pairing import cell_pairs
 
     rows: list[Difference] = []
     pairs: list[tuple[Checkpoint, Checkpoint]]
     if len(runs) == 1 and runs[0].is_dir():
         cells = read_cells(runs[0])
         rows += compare_recipes(cells, baseline=baseline)
-        pairs = [(one.checkpoint, other.checkpoint) for one, other in cell_pairs(cells, baseline)]
+        paired = cell_pairs(cells, baseline)
+        pairs = [(one.checkpoint, other.checkpoint) for one, other in paired]
+        there = {other.id for _, other in paired}
+        if left := [cell.id for cell in cells if cell.recipe != baseline and cell.id not in there]:
+            warn(
+                f"left out, for there is no {baseline} of their checkpoint, world and seed: {', '.join(left)}"
+            )
     elif len(runs) > 1 and all(run.is_file() for run in runs):
         first, *others = _distinct([read_checkpoint(run) for run in runs], runs)
         pairs = [(first, other) for other in others]
         for one, other in pairs:
             _same_settings(one, other)
+            _one_sided(one, other)
     else:
         raise InputError("give one run folder, or two or more files of `backfire attack --json`")
     known: dict[tuple[tuple[str, str], ...], Tags] = {}
@@ -98,14 +102,11 @@ def _of_checkpoints(
 ) -> list[Difference]:
     from backfire.report import compare_checkpoints, compare_wrappers
 
-    asked = {prompt for judges in one.sets.values() for outcomes in judges.values() for prompt in outcomes}
-    whole = all(BEHAVIOUR in tags.get(prompt, {}) for prompt in asked)
-    by = cluster or (BEHAVIOUR if whole else ALONE)
-    unit = None if by == ALONE else by
-    return [
-        *compare_checkpoints(one, other, tags, cluster=unit, seed=seed),
-        *compare_wrappers(one, other, tags),
-    ]
+    rows = compare_checkpoints(one, other, tags, cluster=cluster, seed=seed)
+    if cluster not in (None, "prompt"):
+        for name in dict.fromkeys(row.prompts for row in rows if row.unit == "prompt"):
+            warn(f"{name}: no prompt has {cluster!r}, so each is a unit of its own")
+    return [*rows, *compare_wrappers(one, other, tags)]
 
 
 def _distinct(checkpoints: list[Checkpoint], runs: Sequence[Path]) -> list[Checkpoint]:
@@ -125,6 +126,30 @@ def _same_settings(one: Checkpoint, other: Checkpoint) -> None:
                 f"{key} differs: {one.settings[key]} in {one.name}, {other.settings[key]} in {other.name}; "
                 "the difference is that of the setting, too"
             )
+    for judge in one.judges.keys() & other.judges.keys():
+        if one.judges[judge] != other.judges[judge]:
+            warn(
+                f"the judge {judge} is not the same in {one.name} and {other.name} (its model, words or threshold differ): "
+                "the difference is that of the judge, too"
+            )
+    apart = sorted(
+        name for name in one.methods.keys() & other.methods.keys() if one.methods[name] != other.methods[name]
+    )
+    if apart:
+        warn(f"other parameters of {', '.join(apart)} in {one.name} than in {other.name}")
+    if one.together and other.together and one.methods != other.methods:
+        warn(f"any attack is not compared: {one.name} and {other.name} met different attacks")
+
+
+def _one_sided(one: Checkpoint, other: Checkpoint) -> None:
+    from backfire.evaluation import NO_BENIGN
+    from backfire.report.pairing import one_sided
+
+    if left := one_sided(one, other):
+        warn(f"on one side only, and not compared: {', '.join(left)}")
+    both = [name for name in one.sets if name in other.sets]
+    if both and all(one.harm(name) for name in both):
+        warn(NO_BENIGN)
 
 
 def _tags(sets: Mapping[str, str], files: Sequence[str], column: str | None) -> dict[str, Mapping[str, str]]:

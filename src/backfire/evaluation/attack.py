@@ -62,6 +62,7 @@ def attack(
     return tally(
         {
             name: Case(
+                asked,
                 {p: answers.put[p] for p in asked},
                 answers.responses,
                 answers.failed,
@@ -108,7 +109,10 @@ def labelled(name: str, prompts: Iterable[Prompt], kind: Kind) -> dict[str, Prom
 
 
 def joined(sets: Mapping[str, Mapping[str, Prompt]]) -> dict[str, Prompt]:
-    """All sets' prompts by id; InputError for one that is harmful in one set and benign in another."""
+    """All sets' prompts by id, each with the tags of all its sets, an earlier set's first.
+
+    Raises InputError for one that is harmful in one set and benign in another.
+    """
     prompts: dict[str, Prompt] = {}
     for name, asked in sets.items():
         for prompt_id, prompt in asked.items():
@@ -118,4 +122,6 @@ def joined(sets: Mapping[str, Mapping[str, Prompt]]) -> dict[str, Prompt]:
                     f"a prompt of {name!r} stands in an attack and in a benign set: {prompt.text!r:.80}; "
                     "leave it out of one"
                 )
+            if not prompt.tags.items() <= first.tags.items():
+                prompts[prompt_id] = replace(first, tags={**prompt.tags, **first.tags})
     return prompts

@@ -13,9 +13,8 @@ from backfire.evaluation.attacks import Answers, Asking, Attack, judged
 from backfire.evaluation.counting import (
     AttackResult,
     Case,
-    Outcomes,
+    any_columns,
     any_of,
-    attack_columns,
     shared_behaviours,
     tally,
 )
@@ -41,10 +40,10 @@ class SuiteResult(AttackResult):
     """
 
     any_attack: list[dict[str, Any]]
-    """{attack, prompts, judge, attacks, harmful, scored, unscored, rate, low, high, best, worst} per set and judge: requests
-    that at least one of the attacks broke. One request is one case, so the interval is over requests, however many
-    attacks each of them met. A request that none broke and that one left unscored is unscored. `attack` is "any attack", after SET/ where there are
-    several sets, and names the outcomes of single requests in `outcomes`."""
+    """{attack, prompts, judge, attacks, harmful, scored, unscored, rate, low, high, clusters, best, worst, open} per set and judge:
+    requests that at least one of the attacks is known to have broken, as `any_columns` counts them. One request is one
+    case, so the interval is over requests, however many attacks each of them met. `attack` is "any attack", after SET/ where
+    there are several sets, and names the outcomes of single requests in `outcomes`, where an open request is None."""
     attacks: list[dict[str, Any]]
     """{attack, source, parameters} of each that was run."""
     not_run: list[dict[str, str]]
@@ -120,28 +119,43 @@ def attack_suite(
         for name, asked in harmful.items():
             put = {p: answers.put.get(p, prompt) for p, prompt in asked.items()}
             cases[_row(name, attack.name, harmful)] = Case(
-                put, answers.responses, answers.failed, verdicts, harm=True
+                asked, put, answers.responses, answers.failed, verdicts, harm=True
             )
     if allowed:
         ordinary = joined(allowed)
         answers, verdicts = ask(lambda asking: asking.answer(ordinary), len(ordinary))
         for name, asked in allowed.items():
-            cases[name] = Case(asked, answers.responses, answers.failed, verdicts, harm=False)
+            cases[name] = Case(asked, asked, answers.responses, answers.failed, verdicts, harm=False)
     counted = tally(cases, examples)
-    together = _together(harmful, fit, judges, counted.outcomes)
+    each = {
+        name: {
+            judge.name: {
+                p: [counted.outcomes[_row(name, one.name, harmful)][judge.name][p] for one in fit]
+                for p in asked
+            }
+            for judge in judges
+        }
+        for name, asked in harmful.items()
+    }
+    together = {
+        _row(name, ANY, harmful): {
+            judge: {p: any_of(seen) for p, seen in of.items()} for judge, of in by.items()
+        }
+        for name, by in each.items()
+    }
     kept = {f.name: getattr(counted, f.name) for f in fields(AttackResult)}
     return SuiteResult(
         **{**kept, "outcomes": {**counted.outcomes, **together}},
         any_attack=[
             {
-                "attack": row,
+                "attack": _row(name, ANY, harmful),
                 "prompts": name,
                 "judge": judge,
                 "attacks": len(fit),
-                **attack_columns(found, shared_behaviours(harmful[name])),
+                **any_columns(seen, shared_behaviours(harmful[name])),
             }
-            for name, (row, judged_by) in zip(harmful, together.items(), strict=True)
-            for judge, found in judged_by.items()
+            for name, by in each.items()
+            for judge, seen in by.items()
         ],
         attacks=[{"attack": a.name, "source": a.source, "parameters": dict(a.parameters)} for a in fit],
         not_run=[{"attack": name, "reason": reason} for name, reason in unfit.items() if reason],
@@ -169,22 +183,3 @@ def _check(
 
 def _row(name: str, attack: str, requests: Mapping[str, object]) -> str:
     return attack if len(requests) == 1 else f"{name}/{attack}"
-
-
-def _together(
-    harmful: Mapping[str, Mapping[str, Prompt]],
-    attacks: Sequence[Attack],
-    judges: Sequence[Judge],
-    outcomes: Outcomes,
-) -> Outcomes:
-    """row -> judge -> request -> whether any attack broke it."""
-    return {
-        _row(name, ANY, harmful): {
-            judge.name: {
-                p: any_of(outcomes[_row(name, attack.name, harmful)][judge.name][p] for attack in attacks)
-                for p in asked
-            }
-            for judge in judges
-        }
-        for name, asked in harmful.items()
-    }

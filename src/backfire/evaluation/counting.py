@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,8 @@ class AttackResult:
 class Case:
     """A set of requests, put in one way, and what came of it; all by request id."""
 
+    asked: Mapping[str, Prompt]
+    """The set's own prompts, with what the set says of them."""
     put: Mapping[str, Prompt]
     """Every request, as it was put; one that was never put stands as it was."""
     responses: Mapping[str, Response]
@@ -54,7 +56,7 @@ class Case:
     @property
     def clusters(self) -> Mapping[str, str]:
         """The behaviour of each request (organisms: its noun) where some share one; else nothing."""
-        return shared_behaviours(self.put)
+        return shared_behaviours(self.asked)
 
 
 def tally(cases: Mapping[str, Case], examples: int) -> AttackResult:
@@ -101,6 +103,25 @@ def any_of(outcomes: Iterable[bool | None]) -> bool | None:
     """Whether any of several outcomes is True; None where none is and one is unscored, for that may have been one."""
     seen = set(outcomes)
     return True if True in seen else None if None in seen or not seen else False
+
+
+def any_columns(outcomes: Mapping[str, Sequence[bool | None]], clusters: Mapping[str, str]) -> dict[str, Any]:
+    """How many requests any of several attacks is known to have broken, as the columns of a row.
+
+    A request that a scored attack did not break, and none did, counts as unbroken even where other attacks left it unscored: to leave such
+    out, and keep every broken one, would be to count by the outcome. They are `open`, and the interval reaches from the lower bound
+    of the rate to the upper bound that it would have, were all of them broken. Unscored is what no attack scored.
+
+    Args:
+        outcomes: of each request, by attack.
+    """
+    known = {p: True if True in seen else False if False in seen else None for p, seen in outcomes.items()}
+    left = {p for p, seen in outcomes.items() if known[p] is False and None in seen}
+    columns = attack_columns(known, clusters)
+    most = attack_columns(
+        {p: broken or p in left if broken is not None else None for p, broken in known.items()}, clusters
+    )
+    return {**columns, "high": most["high"], "worst": most["worst"], "open": len(left)}
 
 
 def _columns(outcomes: Mapping[str, bool | None], clusters: Mapping[str, str]) -> dict[str, Any]:

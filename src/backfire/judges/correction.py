@@ -97,7 +97,7 @@ def corrected_rate(
             ("harmful labelled", sensitivity),
             ("harmless labelled", specificity),
         )
-        if isinstance(rate, ClusteredRate) and rate.clusters == 1
+        if isinstance(rate, ClusteredRate) and rate.clusters <= 1
     ]:
         reason = f"all {alone[0]} responses are to one prompt: nothing is known of others"
     elif told <= INFORMATIVE + ROUNDING:

@@ -52,8 +52,8 @@ class Rate:
 class ClusteredRate(Rate):
     """A rate over cases that share something by cluster, such as a behaviour or a prompt; its interval is `clustered_wilson`'s."""
 
-    clusters: int = 0
-    """Those that hold a scored case; their number less one are the interval's degrees of freedom."""
+    clusters: float = 0.0
+    """How many of equal size would tell as much, (sum of sizes)^2 / sum of squares; less one, the interval's degrees of freedom."""
     effective: float = 0.0
     """The number of independent cases that would tell as much."""
 
@@ -71,9 +71,7 @@ class ClusteredRate(Rate):
         return self._interval()[1] if self.scored else None
 
     def _interval(self) -> tuple[float, float]:
-        if self.clusters == 1:
-            return 0.0, 1.0
-        return _score_interval(self.hits / self.scored, self.effective, self.quantile)
+        return _clustered_interval(self.hits / self.scored, self.effective, self.clusters)
 
 
 def wilson(hits: int, n: int, z: float = Z95) -> tuple[float, float]:
@@ -98,7 +96,9 @@ def clustered_wilson(hits: Sequence[float], sizes: Sequence[float]) -> tuple[flo
     Wilson's interval at the effective sample size (Kish 1965): the number of cases over the design effect, which is the rate's
     variance between clusters against that of independent cases, never taken as below 1; Student's quantile with as many
     degrees of freedom as clusters but one (Korn and Graubard 1998; Franco et al. 2019, J. Surv. Stat. Methodol. 7, compare such
-    intervals). Where all cases agree no variance is seen, and every cluster counts as one case. One cluster says nothing: (0, 1).
+    intervals), where clusters of different size count as fewer of equal size, (sum of sizes)^2 / sum of squares. Where all cases agree no
+    variance is seen, and every cluster counts as one case; a rate near 0 or 1 says no more than that, so its interval holds the
+    bound that all agreeing would have. One cluster says nothing: (0, 1).
 
     Args:
         hits: of each cluster. sizes: the cases of each cluster; a cluster of size 0 says nothing and is left out.
@@ -106,26 +106,35 @@ def clustered_wilson(hits: Sequence[float], sizes: Sequence[float]) -> tuple[flo
     pairs = [(float(hit), float(size)) for hit, size in zip(hits, sizes, strict=True) if size > 0]
     if not pairs:
         raise ValueError("an interval over nothing is undefined")
-    if len(pairs) == 1:
-        return 0.0, 1.0
     rate = sum(hit for hit, _ in pairs) / sum(size for _, size in pairs)
-    return _score_interval(rate, _effective_size(pairs), _student(len(pairs)))
+    return _clustered_interval(rate, *_effective(pairs))
 
 
-def _effective_size(pairs: Sequence[tuple[float, float]]) -> float:
-    """Of two or more clusters, (hits, cases) each."""
-    clusters, cases = len(pairs), sum(size for _, size in pairs)
+def _clustered_interval(rate: float, effective: float, clusters: float) -> tuple[float, float]:
+    if clusters <= 1 + 1e-9:
+        return 0.0, 1.0
+    quantile = _student(clusters)
+    low, high = _score_interval(rate, effective, quantile)
+    return min(low, _score_interval(1.0, clusters, quantile)[0]), max(
+        high, _score_interval(0.0, clusters, quantile)[1]
+    )
+
+
+def _effective(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """(independent cases, clusters of equal size) that would tell as much as clusters of (hits, cases)."""
+    cases = sum(size for _, size in pairs)
+    clusters = cases**2 / sum(size**2 for _, size in pairs)
     rate = sum(hit for hit, _ in pairs) / cases
-    if rate in (0.0, 1.0):
-        return float(clusters)
+    if rate in (0.0, 1.0) or clusters <= 1 + 1e-9:
+        return clusters, clusters
     spread = sum((hit - rate * size) ** 2 for hit, size in pairs) * clusters / (clusters - 1) / cases**2
-    return cases / max(1.0, spread / (rate * (1 - rate) / cases))
+    return cases / max(1.0, spread / (rate * (1 - rate) / cases)), clusters
 
 
-def _student(clusters: int) -> float:
+def _student(clusters: float) -> float:
     from scipy.special import stdtrit
 
-    return float(stdtrit(clusters - 1, 0.975)) if clusters > 1 else inf
+    return float(stdtrit(clusters - 1, 0.975)) if clusters > 1 + 1e-9 else inf
 
 
 def paired_difference(gained: int, lost: int, n: int, z: float = Z95) -> tuple[float, float, float]:
@@ -166,9 +175,5 @@ def clustered_rate_of(outcomes: Iterable[tuple[bool | None, Hashable]]) -> Clust
             hits_and_size[0] += outcome
             hits_and_size[1] += 1
     hits, scored = (sum(pair[i] for pair in counts.values()) for i in (0, 1))
-    effective = (
-        _effective_size([(hit, size) for hit, size in counts.values()])
-        if len(counts) > 1
-        else float(len(counts))
-    )
-    return ClusteredRate(hits, scored, unscored, len(counts), effective)
+    effective, clusters = _effective([(hit, size) for hit, size in counts.values()]) if counts else (0.0, 0.0)
+    return ClusteredRate(hits, scored, unscored, clusters, effective)

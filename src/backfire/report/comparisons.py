@@ -7,7 +7,7 @@ the unit. *Unseen wrappers*: wrappers like these, so a wrapper is the unit. docs
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
@@ -15,11 +15,10 @@ from typing import Literal
 from backfire.errors import InputError
 from backfire.report.clusters import MOST, holm, mean_of_clusters, sign_flip
 from backfire.report.grid import BASELINE
-from backfire.report.outcomes import AttackedCell, Checkpoint, Outcomes
+from backfire.report.outcomes import AttackedCell, Checkpoint
 from backfire.report.paired import Paired, compare_outcomes
+from backfire.report.pairing import PROMPT, Tags, cell_pairs, in_common, no_tag, pooled, units_of
 
-Tags = Mapping[str, Mapping[str, str]]
-"""By prompt id, what is known of a prompt, such as its `noun` and `wrapper`."""
 Claim = Literal["these checkpoints", "these recipes", "unseen wrappers"]
 
 FEWEST_WRAPPERS = 10
@@ -27,6 +26,7 @@ FEWEST_UNITS = 3
 """Worlds or seeds below which nothing is said about a recipe."""
 ALL = "all attacks"
 FEW = "not enough units"
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -68,20 +68,35 @@ def compare_checkpoints(
 ) -> list[Difference]:
     """Two policies, set by set and judge by judge, over the prompts that both were asked.
 
-    `cluster` names the tag by which prompts are one unit; None makes every prompt one. Where several sets are attacks,
-    `all attacks` pools them, a prompt that stands in several (or its cluster) being one unit. Raises InputError for
-    different prompts, a missing tag, or no set in common.
+    `cluster` names the tag by which prompts are one unit, in every set that has it; `prompt` makes every prompt one. None takes
+    the noun where all of a set's prompts have one (organisms'), else the behaviours that the attack found them to
+    share, else the prompt. Where several sets are attacks, `all attacks` pools them, a prompt that stands in several (or its
+    cluster) being one unit. What several attacks broke together is compared where the attacks are the same. Raises
+    InputError for different prompts, a missing tag, or no set in common.
     """
+    common = list(in_common(first, second))
+    asked = {name: list(one) for name, _, one, _ in common}
+    of = {name: units_of(name, prompts, tags, cluster, (first, second)) for name, prompts in asked.items()}
+    if cluster not in (None, PROMPT) and asked and all(unit == PROMPT for unit, _ in of.values()):
+        every = {prompt for prompts in asked.values() for prompt in prompts}
+        raise InputError(no_tag(len(every), len(every), str(cluster)))
     rows = []
-    for name, judge, one, other in _shared(first, second):
-        found = compare_outcomes(one, other, _clusters(one, tags, cluster), seed=seed)
-        harm = name in first.attacks
-        rows.append(_row(first.name, second.name, name, judge, harm, cluster, found))
-    for judge, one, other, plain in _pooled(first, second):
-        by = _clusters(set(plain.values()), tags, cluster)
-        groups = {key: prompt if by is None else by[prompt] for key, prompt in plain.items()}
+    for name, judge, one, other in common:
+        unit, groups = of[name]
         found = compare_outcomes(one, other, groups, seed=seed)
-        rows.append(_row(first.name, second.name, ALL, judge, True, cluster, found))
+        left = name in first.together and found.unscored
+        told = _bounds(found) if left else found
+        row = _row(first.name, second.name, name, judge, first.harm(name), unit, told)
+        rows.append(replace(row, reason=_open(found.unscored)) if left else row)
+    for judge, one, other, plain in pooled(first, common):
+        whole = {name for name, by, _, _ in common if by == judge and name in first.attacks}
+        joined = {prompt: group for name in whole for prompt, group in of[name][1].items()}
+        units = {of[name][0] for name in whole}
+        unit = units.pop() if len(units) == 1 else "cluster"
+        found = compare_outcomes(
+            one, other, {key: joined[prompt] for key, prompt in plain.items()}, seed=seed
+        )
+        rows.append(_row(first.name, second.name, ALL, judge, True, unit, found))
     if not rows:
         raise InputError(
             f"{first.name} and {second.name} share no set that the same judge read: attack both alike"
@@ -95,7 +110,7 @@ def compare_wrappers(first: Checkpoint, second: Checkpoint, tags: Tags) -> list[
     Fewer than ten wrappers are not enough units, and the row says so in the place of a number's interval.
     """
     rows = []
-    for name, judge, one, other in _shared(first, second):
+    for name, judge, one, other in in_common(first, second):
         by = {prompt: tags.get(prompt, {}).get("wrapper", "none") for prompt in one}
         wrappers = sorted(set(by.values()) - {"none"})
         if name not in first.attacks or len(wrappers) < 2:
@@ -130,10 +145,12 @@ def compare_recipes(cells: Sequence[AttackedCell], *, baseline: str = BASELINE) 
     unit: Literal["world", "seed"] = "world" if len({cell.world for cell in cells}) > 1 else "seed"
     found: dict[tuple[str, str, str, bool], dict[str, list[Paired]]] = defaultdict(lambda: defaultdict(list))
     for first, second in cell_pairs(cells, baseline):
-        for name, judge, one, other in _shared(first.checkpoint, second.checkpoint):
-            key = (second.recipe, name, judge, name in first.checkpoint.attacks)
+        for name, judge, one, other in in_common(first.checkpoint, second.checkpoint):
+            key = (second.recipe, name, judge, first.checkpoint.harm(name))
             place = second.world if unit == "world" else str(second.seed)
-            found[key][place].append(compare_outcomes(one, other))
+            paired = compare_outcomes(one, other)
+            left = name in first.checkpoint.together and paired.unscored
+            found[key][place].append(_bounds(paired) if left else paired)
     return [
         _over_units(
             "these recipes",
@@ -150,21 +167,6 @@ def compare_recipes(cells: Sequence[AttackedCell], *, baseline: str = BASELINE) 
     ]
 
 
-def cell_pairs(
-    cells: Sequence[AttackedCell], baseline: str = BASELINE
-) -> list[tuple[AttackedCell, AttackedCell]]:
-    """Each cell with the baseline of its checkpoint, world and seed, or of another seed where its own has none."""
-    pairs = []
-    for cell in cells:
-        if cell.recipe == baseline:
-            continue
-        alike = [one for one in cells if one.recipe == baseline and one.start == cell.start]
-        own = [one for one in alike if one.seed == cell.seed] or alike
-        if own:
-            pairs.append((own[0], cell))
-    return pairs
-
-
 def adjust(rows: Sequence[Difference]) -> list[Difference]:
     """Holm's correction over the rows that have a p, each claim on its own."""
     adjusted: dict[str, float] = {}
@@ -174,54 +176,30 @@ def adjust(rows: Sequence[Difference]) -> list[Difference]:
     return [replace(row, adjusted=adjusted.get(str(k))) for k, row in enumerate(rows)]
 
 
-def _shared(first: Checkpoint, second: Checkpoint) -> Iterable[tuple[str, str, Outcomes, Outcomes]]:
-    for name, judges in first.sets.items():
-        for judge, one in judges.items():
-            other = second.sets.get(name, {}).get(judge)
-            if other is None:
-                continue
-            if one.keys() != other.keys():
-                apart = len(one.keys() ^ other.keys())
-                raise InputError(
-                    f"{first.name} and {second.name} were asked different prompts in {name!r} ({apart} stand on one side "
-                    "only): attack both with the same file, or name the sets differently"
-                )
-            yield name, judge, one, other
+def _bounds(found: Paired) -> Paired:
+    """The same without what the prompts that are scored would say."""
+    return replace(
+        found,
+        n=0,
+        first=None,
+        second=None,
+        difference=None,
+        low=None,
+        high=None,
+        mcnemar=None,
+        p=None,
+        clusters=0,
+    )
 
 
-def _pooled(
-    first: Checkpoint, second: Checkpoint
-) -> Iterable[tuple[str, Outcomes, Outcomes, Mapping[str, str]]]:
-    """By judge, both sides' outcomes of all attacks, by set and prompt, and the prompt of each."""
-    sides: dict[str, tuple[dict[str, bool | None], dict[str, bool | None], dict[str, str]]] = {}
-    sets: dict[str, int] = defaultdict(int)
-    for name, judge, one, other in _shared(first, second):
-        if name in first.attacks:
-            sets[judge] += 1
-            firsts, seconds, plain = sides.setdefault(judge, ({}, {}, {}))
-            for prompt, outcome in one.items():
-                key = f"{name}/{prompt}"
-                firsts[key], seconds[key], plain[key] = outcome, other[prompt], prompt
-    for judge, (firsts, seconds, plain) in sides.items():
-        if sets[judge] > 1:
-            yield judge, firsts, seconds, plain
+def _open(n: int) -> str:
+    return (
+        f"{n} requests are open (an attack left them unscored and none broke them): whether a request is scored depends on "
+        "whether it is broken, so there are bounds only"
+    )
 
 
-def _clusters(prompts: Iterable[str], tags: Tags, cluster: str | None) -> dict[str, str] | None:
-    if cluster is None:
-        return None
-    groups = {prompt: tags.get(prompt, {}).get(cluster) for prompt in prompts}
-    if missing := sum(group is None for group in groups.values()):
-        raise InputError(
-            f"{missing} of {len(groups)} prompts have no {cluster!r} to be clustered by: name their files by --prompts, or "
-            "another --cluster, or --cluster prompt for prompts that share nothing"
-        )
-    return {prompt: str(group) for prompt, group in groups.items()}
-
-
-def _row(
-    first: str, second: str, name: str, judge: str, harm: bool, cluster: str | None, found: Paired
-) -> Difference:
+def _row(first: str, second: str, name: str, judge: str, harm: bool, unit: str, found: Paired) -> Difference:
     few = found.n > 0 and found.low is None
     return Difference(
         claim="these checkpoints",
@@ -230,7 +208,7 @@ def _row(
         prompts=name,
         judge=judge,
         outcome="harmful" if harm else "refusal",
-        unit=cluster or "prompt",
+        unit=unit,
         units=found.clusters,
         n=found.n,
         unscored=found.unscored,
@@ -243,22 +221,15 @@ def _row(
         highest=found.highest,
         p=None if few else found.p,
         mcnemar=found.mcnemar,
-        reason="nothing was scored on both sides"
-        if not found.n
-        else f"{FEW}: 1 {cluster or 'prompt'}"
-        if few
-        else None,
+        reason="nothing was scored on both sides" if not found.n else f"{FEW}: 1 {unit}" if few else None,
     )
 
 
 def _mean(parts: Sequence[Paired]) -> Paired:
     """Cells of one unit as one: plain means of rates and bounds, sums of counts."""
     known = [part for part in parts if part.difference is not None]
-    if not known or len(parts) == 1:
-        return parts[0]
-
     return replace(
-        known[0],
+        (known or parts)[0],
         n=sum(part.n for part in parts),
         unscored=sum(part.unscored for part in parts),
         first=_plain_mean([part.first for part in known]),
@@ -305,7 +276,7 @@ def _over_units(
     if len(values) < fewest:
         plural = unit if len(values) == 1 else f"{unit}s"
         return replace(row, reason=f"{FEW}: {len(values)} {plural}, {fewest} are needed")
-    if len(set(values)) == 1:
+    if max(values) - min(values) < ROUNDING:
         return replace(
             row, p=sign_flip(values[:MOST]), reason=f"no spread: the {unit}s have one and the same difference"
         )

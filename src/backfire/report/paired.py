@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from backfire.records.rates import paired_difference
 
+ROUNDING = 1e-9
 DRAWS = 10_000
 """Bootstrap draws."""
 FEWEST_DIFFERING = 6
@@ -31,7 +32,7 @@ class Paired:
     difference: float | None
     low: float | None
     high: float | None
-    """A 95% percentile interval of a bootstrap over clusters (Field and Welsh 2007); None for one cluster."""
+    """95%, as `bootstrap_interval` has it; None for one cluster."""
     lowest: float
     highest: float
     """The least and the greatest difference over all prompts, whatever the unscored were."""
@@ -114,22 +115,42 @@ def swap_p(differences: Sequence[int]) -> float:
 def bootstrap_interval(
     sums: Sequence[int], sizes: Sequence[int], *, seed: int
 ) -> tuple[float | None, float | None]:
-    """95% interval of sum(sums) / sum(sizes) over clusters drawn with replacement; the seed fixes the draws.
+    """95% interval of sum(sums) / sum(sizes); None for one cluster.
 
-    Where fewer than six clusters differ, or all by the same share, the draws see too little: the interval is then
-    widened to hold Agresti and Min's, a cluster counting as one case that was gained or lost, and where none differs to
-    hold the exact (Clopper and Pearson's) limit of what none of so many says.
+    Percentiles of clusters drawn with replacement (Field and Welsh 2007; the seed fixes the draws), which are too narrow with few
+    clusters, and so never narrower than Student's of the linearised ratio, where clusters of different size count as fewer of equal size
+    (`clustered_wilson`). Where all clusters differ by the same share neither sees any spread: the interval then is what the exact limit
+    (Clopper and Pearson's) of none of so many being otherwise leaves open, for those could differ by anything from -1 to 1. Where fewer than
+    six clusters differ it also holds Agresti and Min's interval, a cluster counting as one case that was gained or lost, and 0, for
+    no exact p is then below .05.
     """
     if len(sums) < 2:
         return None, None
     s, n = np.asarray(sums, np.float64), np.asarray(sizes, np.float64)
+    clusters = float(n.sum() ** 2 / (n**2).sum())
+    if np.ptp(s / n) < ROUNDING:
+        ratio, others = float(s.sum() / n.sum()), 1 - 0.025 ** (1 / clusters)
+        low, high = ratio - others * (1 + ratio), ratio + others * (1 - ratio)
+    else:
+        (low, high), (least, most) = _drawn(s, n, seed), _student(s, n, clusters)
+        low, high = max(-1.0, min(low, least)), min(1.0, max(high, most))
     gained, lost = int((s > 0).sum()), int((s < 0).sum())
-    low, high = _drawn(s, n, seed)
-    if gained + lost < FEWEST_DIFFERING or np.ptp(s / n) == 0.0:
+    if 0 < gained + lost < FEWEST_DIFFERING:
         _, least, most = paired_difference(gained, lost, len(sums))
-        none = 1 - 0.025 ** (1 / len(sums)) if gained + lost == 0 else 0.0
-        low, high = min(low, least, -none), max(high, most, none)
+        low, high = min(low, least, 0.0), max(high, most, 0.0)
     return low, high
+
+
+def _student(s: NDArray[np.float64], n: NDArray[np.float64], clusters: float) -> tuple[float, float]:
+    """Student's 95% interval of sum(s) / sum(n) by its linearised variance between clusters."""
+    from scipy.special import stdtrit
+
+    if clusters <= 1 + ROUNDING:
+        return -1.0, 1.0
+    ratio = float(s.sum() / n.sum())
+    error = float(np.sqrt(((s - ratio * n) ** 2).sum() * clusters / (clusters - 1)) / n.sum())
+    half = float(stdtrit(clusters - 1, 0.975)) * error
+    return ratio - half, ratio + half
 
 
 def _drawn(s: NDArray[np.float64], n: NDArray[np.float64], seed: int) -> tuple[float, float]:

@@ -102,7 +102,7 @@ def cell_result(cell: Cell, run: RunFolder) -> dict[str, Any]:
 
 def _any_attack(row: dict[str, Any]) -> dict[str, Any]:
     """The row of all of a suite's attacks together, beside the rows of each."""
-    return {key: value for key, value in row.items() if key not in ("prompts", "attacks")}
+    return {key: value for key, value in row.items() if key not in ("prompts", "attacks", "open")}
 
 
 def _maybe(path: Path) -> Any:
