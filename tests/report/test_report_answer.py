@@ -152,3 +152,44 @@ def test_agreement_with_the_paper() -> None:
         assert row.n == 7
     missing = {recipe: rate for recipe, rate in same.items() if recipe != "original"}
     assert agreement(Grid(parse_results(_with_rates({"sft": {"direct": 100}, **missing})))) == []
+
+
+def test_what_could_not_be_compared_takes_part_in_no_claim_of_all() -> None:
+    results = example_results(families=("llama", "qwen2", "mistral"))
+    results["cells"] = [cell for cell in results["cells"] if cell["recipe"] in ("sft", "self+rm")]
+    for cell in results["cells"]:
+        hits = {"sft": 100, "self+rm": 5}[cell["recipe"]]
+        there = cell["recipe"] == "sft" or cell["family"] == "llama"
+        cell["asr"] = [_rate("direct", hits, 200)] if there else []
+    said = _answer(results)
+    assert said.tallies[0].unknown == 2
+    assert "all 3 groups" not in said.lead
+    assert "self+rm (in 1 of 3 comparisons; the rest lack a rate)" in said.lead
+    results["cells"] = [cell for cell in results["cells"] if cell["recipe"] == "sft" or cell["asr"]]
+    assert _answer(results).tallies[0].unknown == 2
+
+
+def test_worlds_are_those_that_a_recipe_was_measured_in() -> None:
+    results = example_results(worlds=tuple(range(6)))
+    results["cells"] = [cell for cell in results["cells"] if cell["recipe"] in ("sft", "self+rm")]
+    for cell in results["cells"]:
+        hits = {"sft": 100, "self+rm": 5}[cell["recipe"]] + int(cell["world"])
+        cell["asr"] = (
+            [_rate("direct", hits, 200)] if cell["recipe"] == "sft" or int(cell["world"]) < 3 else []
+        )
+    for cell in results["cells"]:
+        if cell["recipe"] == "self+rm" and cell["asr"]:
+            cell["asr"] = [_rate("direct", 5 + 3 * int(cell["world"]), 200)]
+    assert "on average over 3 worlds" in _answer(results).lead
+
+
+def test_over_refusal_is_not_called_equal_where_intervals_meet_or_nothing_was_scored() -> None:
+    results = _with_rates({"sft": {"direct": 100}, "self+rm": {"direct": 5}, "original": {"direct": 98}})
+    for cell in results["cells"]:
+        hits, n = {"sft": (20, 200), "self+rm": (35, 200), "original": (0, 0)}[cell["recipe"]]
+        rate = Rate(hits, n, 200 - n)
+        row = {"prompts": "benign", "judge": "exact", "refusals": hits, "scored": n, "unscored": 200 - n}
+        cell["over_refusal"] = [{**row, "rate": rate.rate, "low": rate.low, "high": rate.high}]
+    notes = _answer(results).notes
+    assert "In no cell do the intervals show more over-refusal than SFT’s." in notes
+    assert "Over-refusal could not be compared with SFT’s in 1 of 2 cases." in notes

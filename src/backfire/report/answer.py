@@ -34,6 +34,7 @@ class Tally:
     above: int
     same: int
     unknown: int
+    """Attacks, in every group of cells, for which there is no rate of the recipe or of its baseline."""
 
     @property
     def compared(self) -> int:
@@ -64,6 +65,7 @@ def _over_worlds(grid: Grid) -> bool:
 
 def _tally(grid: Grid, recipe: str) -> Tally:
     found: Counter[Standing] = Counter()
+    expected = len(grid.attacks) * (1 if _over_worlds(grid) else len(grid.groups))
     if _over_worlds(grid):
         found.update(standing_of_change(grid.mean_change(recipe, attack)) for attack in grid.attacks)
     else:
@@ -74,7 +76,8 @@ def _tally(grid: Grid, recipe: str) -> Tally:
             for attack in grid.attacks
             if cell.recipe == recipe
         )
-    return Tally(recipe, found["below"], found["above"], found["same"], found["unknown"])
+    known = found["below"] + found["above"] + found["same"]
+    return Tally(recipe, found["below"], found["above"], found["same"], max(0, expected - known))
 
 
 def _lead(grid: Grid, tallies: tuple[Tally, ...]) -> str:
@@ -85,11 +88,12 @@ def _lead(grid: Grid, tallies: tuple[Tally, ...]) -> str:
         )
     everywhere = "under every attack" if len(grid.attacks) > 1 else f"under the {grid.attacks[0]} attack"
     if _over_worlds(grid):
-        everywhere += f" on average over {len(grid.worlds)} worlds"
+        everywhere += f" on average over {_worlds(grid, [t.recipe for t in compared])} worlds"
     elif len(grid.groups) > 1:
         everywhere += f" in all {len(grid.groups)} groups of cells"
     unit = "attacks" if len(grid.groups) == 1 or _over_worlds(grid) else "comparisons"
-    always = [t.recipe for t in compared if t.below == t.compared]
+    always = [t.recipe for t in compared if t.below == t.compared and not t.unknown]
+    known = [t for t in compared if t.below == t.compared and t.unknown]
     partly = [t for t in compared if 0 < t.below < t.compared and not t.above]
     above = [t for t in compared if t.above and not t.below]
     mixed = [t for t in compared if t.below and t.above]
@@ -102,6 +106,13 @@ def _lead(grid: Grid, tallies: tuple[Tally, ...]) -> str:
     parts = []
     if always:
         parts.append(f"{listed(always)} {_have(always)} a lower attack success rate than SFT {everywhere}")
+    if known:
+        counts = [
+            f"{t.recipe} (in {t.below} of {t.below + t.unknown} {unit}; the rest lack a rate)" for t in known
+        ]
+        parts.append(
+            f"{listed(counts)} {_have(known)} a lower one than SFT’s where there is something to compare"
+        )
     if partly:
         counts = [f"{t.recipe} (in {t.below} of {t.compared} {unit})" for t in partly]
         parts.append(f"{listed(counts)} {_have(partly)} a lower one than SFT’s in part")
@@ -122,6 +133,17 @@ def _lead(grid: Grid, tallies: tuple[Tally, ...]) -> str:
     return f"Of {len(compared)} recipes, {sentence}." if len(compared) > 1 else f"{sentence}."
 
 
+def _worlds(grid: Grid, recipes: list[str]) -> str:
+    """How many worlds the mean changes of these recipes rest on: one number, or the least and the most."""
+    counts = {
+        mean.worlds
+        for recipe in recipes
+        for attack in grid.attacks
+        if (mean := grid.mean_change(recipe, attack)).low is not None
+    }
+    return f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+
+
 def _have(found: list[str] | list[Tally]) -> str:
     return "has" if len(found) == 1 else "have"
 
@@ -133,25 +155,26 @@ def _missing(tallies: tuple[Tally, ...]) -> list[str]:
 
 def _usefulness(grid: Grid, recipes: list[str]) -> list[str]:
     notes = []
-    refusing = [
-        recipe
-        for recipe in recipes
-        if any(
-            standing(
-                grid.over_refusal(cell, prompts),
-                grid.over_refusal(group.baseline, prompts) if group.baseline else None,
-            )
-            == "above"
-            for group in grid.groups
-            for cell in group.cells
-            for prompts in grid.prompt_sets
-            if cell.recipe == recipe
-        )
-    ]
+    found: dict[str, Counter[Standing]] = {recipe: Counter() for recipe in recipes}
+    for group in grid.groups:
+        for cell in group.cells:
+            if cell.recipe in found:
+                found[cell.recipe].update(
+                    standing(
+                        grid.over_refusal(cell, prompts),
+                        grid.over_refusal(group.baseline, prompts) if group.baseline else None,
+                    )
+                    for prompts in grid.prompt_sets
+                )
+    refusing = [recipe for recipe, stands in found.items() if stands["above"]]
+    unknown = sum(stands["unknown"] for stands in found.values())
+    of = sum(stands.total() for stands in found.values())
     if refusing:
         notes.append(f"Over-refusal lies above SFT’s, in one cell at least, with {listed(refusing)}.")
-    elif grid.prompt_sets:
-        notes.append("No cell’s over-refusal lies above SFT’s.")
+    elif of > unknown:
+        notes.append("In no cell do the intervals show more over-refusal than SFT’s.")
+    if unknown:
+        notes.append(f"Over-refusal could not be compared with SFT’s in {unknown} of {of} cases.")
     before = grid.mean_general(BASELINE).value
     changes = {
         recipe: value - before
