@@ -82,11 +82,71 @@ def test_adapters_are_scored_one_after_another(tiny_llama: Path, tasks: Path, tm
     assert [m["model_id"] for m in together] == [m["model_id"] for m in alone]
 
 
+def test_adapters_of_several_kinds_go_into_one_answer(tiny_qwen2: Path, tasks: Path, tmp_path: Path) -> None:
+    from peft import LoraConfig, PromptTuningConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    lora = {"r": 4, "init_lora_weights": False, "target_modules": ["q_proj"], "task_type": "CAUSAL_LM"}
+    configs = {
+        "biases": LoraConfig(bias="all", **lora),
+        "prompt": PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4),
+        "plain": LoraConfig(**lora),
+    }
+    given: list[object] = []
+    for name, config in configs.items():
+        torch.manual_seed(0)
+        model = get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_qwen2), config)
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.add_(weight.requires_grad * torch.randn_like(weight))
+        model.save_pretrained(str(tmp_path / name))
+        given += ["--adapter", tmp_path / name]
+    alone, out, kept = tmp_path / "alone.json", tmp_path / "all.json", tmp_path / "kept.json"
+    assert run(tiny_qwen2, "--tasks", tasks, *given[-2:], "--json", alone).exit_code == 0
+    done = run(tiny_qwen2, "--tasks", tasks, *given, "--json", out, "--resume", kept)
+    assert done.exit_code == 0, done.output
+    answers = json.loads(out.read_text())["models"]
+    assert [Path(answer["model"]).name for answer in answers] == list(configs)
+    plain = json.loads(alone.read_text())
+    assert answers[-1] | {"model": plain["model"]} == plain
+    again = run(tiny_qwen2, "--tasks", tasks, *given[-2:], "--json", alone, "--resume", kept)
+    assert again.exit_code == 0, again.output
+    after = json.loads(alone.read_text())
+    assert len(after["resumed"]) == 2
+    assert after["scores"] == plain["scores"]
+
+
+def test_a_spoilt_resume_file_and_a_task_that_cannot_be_kept_are_said(
+    tiny_llama: Path, tasks: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept.json"
+    kept.write_text('{"format": "backfire general tasks 2"}')
+    done = run(tiny_llama, "--tasks", tasks, "--resume", kept)
+    assert done.exit_code == 2
+    assert "has no table `tasks`" in done.stderr
+    text = (tasks / "mmlu_organism.yaml").read_text()
+    (tasks / "reading.py").write_text(
+        "from datasets import Dataset\n\ndef rows(**_):\n"
+        f"    return {{'test': Dataset.from_list({ROWS['mmlu_organism']})}}\n"
+    )
+    file = tasks / "mmlu_organism.yaml"
+    head = text[: text.index("dataset_path:")]
+    rest = text[text.index("test_split:") :]
+    file.write_text(f"{head}custom_dataset: !function reading.rows\n{rest}")
+    done = run(tiny_llama, "--tasks", file, "--resume", tmp_path / "new.json")
+    assert done.exit_code == 0, done.output
+    assert "not taken from the resume file, nor kept in it" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (("--num-fewshot", "many"), "--num-fewshot 'many': give a number"),
         (("--num-fewshot", "arc_easy=2"), "num_fewshot names arc_easy"),
+        (
+            ("--num-fewshot", "winogrande_organism=50"),
+            "winogrande_organism has 4 items to draw examples from",
+        ),
         (("--backend", "vllm", "--device", "cpu"), "takes no --device"),
     ],
 )

@@ -136,6 +136,13 @@ def test_settings_reach_the_harness(model: LocalModel, data: Path) -> None:
     assert mc2 != pytest.approx(expected(model)["truthfulqa_organism", "mc2"], abs=1e-6)
 
 
+@pytest.mark.parametrize("name", sorted(DATA))
+def test_an_item_is_never_its_own_example(name: str, model: LocalModel, data: Path) -> None:
+    others = len(DATA[name]) - 1
+    with pytest.raises(InputError, match=f"task {name} has {others} items to draw examples from"):
+        general(model, organism_tasks(), data=data, num_fewshot={name: others + 1})
+
+
 def test_a_task_that_says_zero_shot_stays_so(model: LocalModel, data: Path, tmp_path: Path) -> None:
     for name in ("mmlu_organism", "truthfulqa_organism"):
         text = (organism_tasks() / f"{name}.yaml").read_text()

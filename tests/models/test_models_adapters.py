@@ -1,8 +1,10 @@
-"""Several adapters over one base: the same as each opened alone, with the base's weights read once."""
+"""Several adapters over one base: the same as each opened alone, with the base's weights read once where they stay."""
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ import torch
 
 from backfire.errors import InputError, ModelError
 from backfire.models import LocalModel, open_adapters, open_model
+from backfire.models.opening import open_weights
+from backfire.organisms.catalog import folder_of
 from backfire.records import Decoding, Prompt, Request
 
 CONVERSATIONS = [
@@ -80,6 +84,106 @@ def test_the_base_is_read_once(
     assert opened == [str(tiny_llama)]
     assert len(places) == 1
     assert names == [f"{tiny_llama} + {folder}" for folder in adapters]
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Adapters of many kinds by name; those of qwen2, which has biases, begin with q."""
+    from peft import IA3Config, LoraConfig, PromptTuningConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    def lora(**more: Any) -> LoraConfig:
+        return LoraConfig(r=2, lora_alpha=16, init_lora_weights=False, task_type="CAUSAL_LM", **more)
+
+    heads, modules = ["q_proj", "v_proj"], ["k_proj", "v_proj", "down_proj"]
+    shapes = {
+        "plain": lora(),
+        "dora": lora(use_dora=True),
+        "tokens": lora(trainable_token_indices=[1, 2, 3]),
+        "embeddings": lora(modules_to_save=["lm_head", "embed_tokens"]),
+        "ia3": IA3Config(task_type="CAUSAL_LM", target_modules=modules, feedforward_modules=["down_proj"]),
+        "prompt": PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4),
+        "q_plain": lora(target_modules=heads),
+        "q_biases": lora(target_modules=heads, bias="all"),
+        "q_some_biases": lora(target_modules=heads, bias="lora_only"),
+    }
+    folders = {}
+    for seed, (name, config) in enumerate(shapes.items()):
+        torch.manual_seed(seed)
+        base = AutoModelForCausalLM.from_pretrained(base_of(name))
+        model = get_peft_model(base, config)
+        with torch.no_grad():
+            for weight in model.parameters():
+                if weight.requires_grad:
+                    weight.add_(torch.randn_like(weight) * 0.05)
+        folders[name] = tmp_path_factory.mktemp("kinds") / name
+        model.save_pretrained(str(folders[name]))
+    return folders
+
+
+def base_of(name: str) -> Path:
+    return folder_of("organism:qwen2/target" if name.startswith("q_") else "organism:llama/target")
+
+
+def watch_reading(monkeypatch: pytest.MonkeyPatch, alive: list[weakref.ref[Any]]) -> list[int]:
+    """At each reading of the base's weights, how many earlier ones are still held."""
+    held: list[int] = []
+
+    def counted(*given: Any) -> Any:
+        held.append(sum(each() is not None for each in alive))
+        model = open_weights(*given)
+        alive.append(weakref.ref(model))
+        return model
+
+    monkeypatch.setattr("backfire.models.adapters.open_weights", counted)
+    return held
+
+
+def logits(model: LocalModel) -> torch.Tensor:
+    with torch.no_grad():
+        found: torch.Tensor = model.model(torch.arange(1, 20)[None]).logits
+    return found.clone()
+
+
+@pytest.mark.parametrize(
+    ("order", "reads"),
+    [
+        (["q_biases", "q_plain"], 2),
+        (["q_plain", "q_some_biases", "q_plain"], 2),
+        (["tokens", "plain", "dora", "plain"], 1),
+        (["embeddings", "plain"], 2),
+        (["ia3", "plain", "ia3"], 2),
+        (["prompt", "plain", "prompt"], 2),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else str(value),
+)
+def test_any_kind_may_follow_any_other(
+    kinds: dict[str, Path], order: list[str], reads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = base_of(order[0])
+    held = watch_reading(monkeypatch, [])
+    together = open_adapters(base, [kinds[name] for name in order])
+    for name, model in zip(order, together, strict=True):
+        alone = open_model(base, adapter=kinds[name])
+        assert isinstance(alone, LocalModel)
+        assert model.id == alone.id
+        assert torch.equal(logits(model), logits(alone)), name
+    assert held == [0] * reads
+
+
+def test_a_base_that_was_changed_past_its_version_count_is_read_anew(
+    kinds: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = watch_reading(monkeypatch, [])
+    models = open_adapters(base_of("plain"), [kinds["plain"], kinds["plain"]])
+    first = next(models)
+    before = logits(first)
+    weight = first.model.get_base_model().model.layers[0].mlp.up_proj.weight
+    count = weight._version
+    weight.data.mul_(1.5)
+    assert weight._version == count
+    assert torch.equal(logits(next(models)), before)
+    assert len(held) == 2
 
 
 def test_what_cannot_be_opened_is_said(tiny_llama: Path, tiny_qwen2: Path, adapters: list[Path]) -> None:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from backfire.errors import InputError, ModelError, TemplateError
-from backfire.models import EndpointModel, open_model
+from backfire.models import EndpointModel, open_embedder, open_model, open_reward_model
 from backfire.models.opening import reference_digest
 from backfire.records import Decoding, Prompt, Request
 from checkpoints import MISTRAL_TEMPLATE, save_reward
@@ -170,6 +170,13 @@ def test_folders_that_are_no_checkpoints(tiny_llama, tmp_path):
         open_model(folder)
     with pytest.raises(InputError, match="dtype 'int3'"):
         open_model(tiny_llama, dtype="int3")
+
+
+@pytest.mark.parametrize("device", ["nodev", "meta", "cuda:4096"])
+@pytest.mark.parametrize("opening", [open_model, open_reward_model, open_embedder])
+def test_a_device_that_cannot_be_used_is_named_before_anything_is_read(opening, device, tmp_path):
+    with pytest.raises(InputError, match=f"device '{device}' cannot be used here.*cpu, cuda or auto"):
+        opening(tmp_path, device=device)
 
 
 def test_endpoint_references():

@@ -207,4 +207,6 @@ def _show(name: str, result: GeneralResult) -> None:
     if result.resumed:
         say(f"{len(result.resumed)} of the tasks came from the resume file")
     for task, count in result.cut.items():
-        warn(f"{task}: {count} requests were longer than the context and lost their beginning")
+        warn(f"{task}: {count} requests did not fit the context and lost their beginning")
+    for task, reason in result.not_resumable.items():
+        warn(f"{task}: not taken from the resume file, nor kept in it: {reason}")

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from backfire.errors import InputError
-from backfire.evaluation.harness import VllmModel, harness_of, no_endpoint, over_long, quiet
+from backfire.evaluation.harness import (
+    VllmModel,
+    check_room,
+    examples_bounded,
+    harness_of,
+    no_endpoint,
+    over_long,
+    quiet,
+)
 from backfire.evaluation.task_files import Tasks, load_tasks
 from backfire.evaluation.task_results import ResumeFile, TaskKey, TaskRecord
 from backfire.models import EndpointModel, LocalModel
@@ -47,11 +55,13 @@ class GeneralResult:
     """`num_fewshot` (by task or group where they differ) and `chat_template`, without which no score can be compared;
     with examples also `always_zero_shot`, the tasks that had none because their own file says 0."""
     cut: dict[str, int] = field(default_factory=dict)
-    """By task, requests longer than the context, whose beginning the harness cuts off."""
+    """By task, requests that do not fit the context (a prompt with room for the answer), whose beginning is cut off."""
     subtasks: list[TaskScore] = field(default_factory=list)
     """Of the tasks and groups that a group among `scores` stands for."""
     resumed: list[str] = field(default_factory=list)
     """Tasks whose numbers came from the resume file."""
+    not_resumable: dict[str, str] = field(default_factory=dict)
+    """By task, why its numbers neither go to the resume file nor come from it: what it reads cannot be looked at."""
 
 
 def general(
@@ -80,7 +90,8 @@ def general(
     which the leaderboard asked without.
 
     `resume` names a JSON file to which each task's numbers go as it ends, and from which they are taken where
-    model, task, shots, limit, template, dtype, backend and harness version are the same.
+    model, task, shots, limit, template, dtype, backend and harness version are the same. A task is its definition,
+    the Python files of its functions and its local data; one whose data cannot be looked at is always asked.
 
     A task's `metadata.report` (`metric`, and a `name` to give it) picks the metric that is reported; without
     it all of a task's metrics are, with the filter in the name (`exact_match,strict-match`) where one has
@@ -101,21 +112,24 @@ def general(
     resumed = []
     for done, (name, task) in enumerate(loaded.tasks.items()):
         key = _key(model, name, loaded.digests[name], shots[name], limit, chat)
-        if (record := kept.find(key)) is not None:
+        sure = name not in loaded.unseen
+        if sure and (record := kept.find(key)) is not None:
             resumed.append(name)
         else:
             if progress is not None:
                 progress(name, done, len(loaded.tasks))
             with quiet():
                 record = _run(lm, name, task, shots[name], limit, chat)
-            kept.keep(key, record)
+            if sure:
+                kept.keep(key, record)
         records[name] = record
     settings: dict[str, Any] = {"num_fewshot": _said(loaded, num_fewshot, shots), "chat_template": chat}
     if zero_shot:
         settings["always_zero_shot"] = zero_shot
     cut = {name: record.cut for name, record in records.items() if record.cut}
     scores, subtasks = _tables(loaded, records)
-    return GeneralResult(scores, settings, cut, subtasks, resumed)
+    not_resumable = {} if resume is None else dict(loaded.unseen)
+    return GeneralResult(scores, settings, cut, subtasks, resumed, not_resumable)
 
 
 def _shots(loaded: Tasks, wanted: Shots | None) -> tuple[dict[str, int], list[str]]:
@@ -184,15 +198,17 @@ def _run(lm: Any, name: str, task: Any, shots: int, limit: int | None, chat: boo
 
     task.set_config(key="num_fewshot", value=shots)
     task.set_fewshot_seed(seed=FEWSHOT_SEED)
+    check_room(lm, name, task)
     start = time.monotonic()
-    found = evaluate(
-        lm,
-        {"tasks": {name: task}, "groups": {}, "group_map": {}},
-        limit=limit,
-        apply_chat_template=chat,
-        fewshot_as_multiturn=chat,
-        log_samples=True,
-    )
+    with examples_bounded(name, task):
+        found = evaluate(
+            lm,
+            {"tasks": {name: task}, "groups": {}, "group_map": {}},
+            limit=limit,
+            apply_chat_template=chat,
+            fewshot_as_multiturn=chat,
+            log_samples=True,
+        )
     metrics = {key: _number(value) for key, value in found["results"][name].items() if "," in key}
     n = int(found["n-samples"][name]["effective"])
     return TaskRecord(metrics, n, over_long(lm, found["samples"][name]), time.monotonic() - start)

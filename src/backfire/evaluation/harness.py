@@ -66,7 +66,8 @@ def harness_of(model: LocalModel | VllmModel, batch_size: int) -> Any:
         return model.lm
     from lm_eval.models.huggingface import HFLM
 
-    return HFLM(pretrained=model.model, tokenizer=model.tokenizer, batch_size=batch_size)
+    with _tied_already(model.model):
+        return HFLM(pretrained=model.model, tokenizer=model.tokenizer, batch_size=batch_size)
 
 
 def no_endpoint(name: str) -> ModelError:
@@ -77,10 +78,92 @@ def no_endpoint(name: str) -> ModelError:
 
 
 def over_long(lm: Any, samples: list[dict[str, Any]]) -> int:
-    """Requests of more tokens than the context. A text has no more tokens than bytes, plus BOS."""
-    texts = ["".join(map(str, request[:2])) for item in samples for request in item["arguments"]]
-    long = [text for text in texts if len(text.encode()) >= lm.max_length]
-    return sum(len(lm.tok_encode(text)) > lm.max_length for text in long)
+    """Requests whose beginning the harness cuts off, each counted once, whatever the number of filters.
+
+    A prompt to generate from must leave room in the context for what may be generated. Texts that are scored
+    whole (rolling log-likelihood) are cut into windows, and lose nothing.
+    """
+    first = [item for item in samples if item.get("filter") == samples[0].get("filter")]
+    requests = [request for item in first for request in item["arguments"] if len(request) > 1]
+    return sum(_is_cut(lm, str(request[0]), request[1]) for request in requests)
+
+
+def _is_cut(lm: Any, context: str, asked: str | dict[str, Any]) -> bool:
+    """A text has no more tokens than bytes, plus BOS and a leading space; so most need not be tokenized."""
+    from lm_eval.models.huggingface import HFLM
+
+    if isinstance(asked, dict):
+        bound, text = lm.max_length - _room_to_generate(lm, asked), context
+    else:  # transformers need not read the last token, and vLLM writes one more
+        bound, text = lm.max_length + (1 if isinstance(lm, HFLM) else -1), context + asked
+    if len(text.encode()) + 2 <= bound:
+        return False
+    if context:
+        return bool(len(lm.tok_encode(text)) > bound)
+    alone = lm.tok_encode(text, add_special_tokens=False)
+    return bool(len(alone) + (alone[0] != lm.prefix_token_id) > bound)
+
+
+def check_room(lm: Any, name: str, task: Any) -> None:
+    """Raise InputError where a task's answers may fill the context, and leave nothing for its prompts."""
+    if task.OUTPUT_TYPE != "generate_until":
+        return
+    room = _room_to_generate(lm, task.get_config("generation_kwargs") or {})
+    if room >= lm.max_length:
+        raise InputError(
+            f"task {name} generates {room} tokens, and the model's context has {lm.max_length}: set max_gen_toks "
+            "below it in the task's generation_kwargs"
+        )
+
+
+def _room_to_generate(lm: Any, settings: dict[str, Any]) -> int:
+    """The most tokens that the harness lets a model generate under a task's `generation_kwargs`."""
+    from lm_eval.models.utils import normalize_gen_kwargs
+
+    return int(normalize_gen_kwargs(settings, lm.max_gen_toks)["max_gen_toks"])
+
+
+@contextmanager
+def examples_bounded(name: str, task: Any) -> Iterator[None]:
+    """While a task is asked: more examples than it has to draw from raise InputError, with the number there is."""
+    sampler = getattr(task, "sampler", None)
+    if sampler is None:
+        yield
+        return
+    draw = sampler.sample
+
+    def sample(n: int, eval_doc: Any = None, **more: Any) -> Any:
+        try:
+            return draw(n, eval_doc=eval_doc, **more)
+        except (AssertionError, ValueError) as error:
+            items = list(sampler.fewshot_docs())
+            others = sum(item != eval_doc for item in items)
+            there = min(others, len(items) - 1) if eval_doc else len(items)
+            if n <= there:
+                raise
+            raise InputError(
+                f"num_fewshot {n}: task {name} has {max(there, 0)} items to draw examples from; give no more, "
+                f"or by task ({name}=N)"
+            ) from error
+
+    sampler.sample = sample
+    try:
+        yield
+    finally:
+        del sampler.sample
+
+
+@contextmanager
+def _tied_already(model: Any) -> Iterator[None]:
+    """Tie no weights: opening has tied them, and an adapter's own embeddings do not bear it."""
+    own = vars(model).get("tie_weights")
+    model.tie_weights = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        del model.tie_weights
+        if own is not None:
+            model.tie_weights = own
 
 
 @contextmanager

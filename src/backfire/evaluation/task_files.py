@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from backfire.errors import InputError
+from backfire.evaluation.task_sources import local_files, plain
 from backfire.records import digest
 from backfire.store import read_rows
 
@@ -42,11 +43,13 @@ class Tasks:
 
     tasks: dict[str, Any]
     digests: dict[str, str]
-    """Of a task's definition, and of its data where they are local."""
+    """Of a task's definition, and of its functions and data where they are local."""
     groups: dict[str, Any]
     """The harness's groups, which have tasks or groups in them."""
     preset: Mapping[str, Setting]
     """Settings of the tasks and groups that a preset brought."""
+    unseen: Mapping[str, str] = field(default_factory=dict)
+    """By task, why its digest may miss a change of its local data; other tasks are not here."""
 
     def members(self, group: str) -> list[str]:
         """The tasks of a group, those of its groups included."""
@@ -85,42 +88,56 @@ def _local(path: Path, data: Path | None) -> Tasks:
 
     tasks: dict[str, Any] = {}
     digests: dict[str, str] = {}
-    for configuration, rows in _configurations(path, data):
-        name = configuration["task"]
+    unseen: dict[str, str] = {}
+    for task_file in _read_files(path, data):
+        name, rows = task_file.configuration["task"], task_file.rows
         if name in tasks:
             raise InputError(f"two task files are named {name}: rename one")
-        said = {key: _plain(value) for key, value in configuration.items()}
-        digests[name] = digest("task", said, rows)
+        said = plain(task_file.configuration, task_file.written)
+        files, gap = local_files(task_file.configuration, rows_known=rows is not None)
+        digests[name] = digest("task", said, rows, *([files] if files else []))
+        if gap:
+            unseen[name] = gap
         try:
-            tasks[name] = ConfigurableTask(config=_with_data(configuration, rows))
+            tasks[name] = ConfigurableTask(config=_with_data(task_file.configuration, rows))
         except Exception as error:
             raise InputError(
                 f"task {name} does not fit its data ({type(error).__name__}: {error}): mend either"
             ) from error
-    return Tasks(tasks, digests, {}, {})
+    return Tasks(tasks, digests, {}, {}, unseen)
 
 
-def _configurations(path: Path, data: Path | None) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
-    """The task files' contents, each with its rows by split where they are local."""
+@dataclass(frozen=True)
+class _TaskFile:
+    configuration: dict[str, Any]
+    """As the harness reads it, functions and all."""
+    written: dict[str, Any]
+    """The same with each function as the path and name that stand there."""
+    rows: dict[str, Any] | None
+    """Its rows by split where they are local .jsonl files."""
+
+
+def _read_files(path: Path, data: Path | None) -> list[_TaskFile]:
     from lm_eval.tasks._yaml_loader import load_yaml  # the harness is pinned to one version
 
     files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
     if not files or not files[0].is_file():
         raise InputError(f"tasks {path}: no task file (*.yaml) there; name a folder that holds some")
-    configurations = []
+    found = []
     for file in files:
         try:
             configuration = load_yaml(file)
+            written = load_yaml(file, resolve_func=False)
         except Exception as error:
             raise InputError(f"task file {file} cannot be read ({error}): mend it") from error
         if "task" not in configuration:
             continue  # a group, or a file that others include
         local = configuration.get("dataset_path") == "json"
         rows = _local_rows(configuration, file, data or file.parent) if local else None
-        configurations.append((configuration, rows))
-    if not configurations:
+        found.append(_TaskFile(configuration, written, rows))
+    if not found:
         raise InputError(f"tasks {path}: none of {len(files)} files names a task; add `task: NAME`")
-    return configurations
+    return found
 
 
 def _local_rows(configuration: dict[str, Any], file: Path, folder: Path) -> dict[str, Any]:
@@ -155,17 +172,6 @@ def _with_data(configuration: dict[str, Any], rows: dict[str, Any] | None) -> di
     return {**configuration, "custom_dataset": dataset}
 
 
-def _plain(value: Any) -> Any:
-    """A configuration's value as JSON can hold it: functions by their names."""
-    if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
-
-
 @cache
 def _manager() -> Any:
     """The harness's index of its own tasks, which takes it seconds to build."""
@@ -189,6 +195,6 @@ def _registered(names: list[str], preset: Mapping[str, Setting]) -> Tasks:
             "the hub, or from its cache when offline; or give a folder of task files with local data"
         ) from error
     digests = {
-        name: digest("task", name, _plain(task.dump_config())) for name, task in loaded["tasks"].items()
+        name: digest("task", name, plain(task.dump_config())) for name, task in loaded["tasks"].items()
     }
     return Tasks(loaded["tasks"], digests, loaded["groups"], preset)

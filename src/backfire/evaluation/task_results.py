@@ -10,7 +10,7 @@ from backfire.errors import InputError
 from backfire.records import digest
 from backfire.store.artifacts import read_json, write_json
 
-FORMAT = "backfire general tasks 1"
+FORMAT = "backfire general tasks 2"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class TaskRecord:
     n: int
     """Items scored."""
     cut: int
-    """Requests longer than the context."""
+    """Requests that do not fit the context."""
     seconds: float
 
 
@@ -58,7 +58,7 @@ class ResumeFile:
 
     def find(self, key: TaskKey) -> TaskRecord | None:
         stored = self._stored.get(key.id)
-        return None if stored is None else TaskRecord(**stored["record"])
+        return None if stored is None else _record(stored)
 
     def keep(self, key: TaskKey, record: TaskRecord) -> None:
         """Add a record and write the file, whole or not at all; what others added meanwhile stays."""
@@ -79,5 +79,28 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
         ) from error
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise InputError(f"--resume {path} is no file of `backfire general --resume`: name another")
-    tasks: dict[str, dict[str, Any]] = found["tasks"]
+    tasks = found.get("tasks")
+    if not isinstance(tasks, dict):
+        raise InputError(f"--resume {path} has no table `tasks`: name a new file, or mend this")
+    for name, stored in tasks.items():
+        if not isinstance(stored, dict) or not isinstance(stored.get("key"), dict) or _record(stored) is None:
+            raise InputError(
+                f"--resume {path}: tasks.{name} is no key with a record of metrics, n, cut and seconds: take it out, "
+                "and its task is asked again"
+            )
     return tasks
+
+
+def _record(stored: dict[str, Any]) -> TaskRecord | None:
+    """The record as it was kept; None where it is none."""
+    match stored.get("record"):
+        case {
+            "metrics": dict(metrics),
+            "n": int(n),
+            "cut": int(cut),
+            "seconds": int() | float() as seconds,
+            **more,
+        }:
+            numbers = all(value is None or isinstance(value, int | float) for value in metrics.values())
+            return TaskRecord(metrics, n, cut, seconds) if numbers and not more else None
+    return None

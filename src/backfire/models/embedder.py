@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from backfire.errors import InputError, ModelError
 from backfire.models.batching import length_batches
-from backfire.models.opening import open_folder, open_tokenizer, place, resolve
+from backfire.models.opening import check_device, open_folder, open_tokenizer, place, resolve
 from backfire.models.reading import Progress
 
 if TYPE_CHECKING:
@@ -158,6 +158,7 @@ def open_embedder(reference: str | Path, *, device: str | None = None, dtype: st
     name = str(reference)
     if name.startswith("openai:"):
         raise InputError(f"{name} is an endpoint: embeddings come from a checkpoint folder or a hub name")
+    check_device(device)
     folder = resolve(name)
     tokenizer = open_tokenizer(folder)
     model = place(open_folder(AutoModel, folder, dtype, **_without_pooler(folder)), device)

@@ -9,7 +9,7 @@ from typing import Any
 from backfire.errors import ModelError
 from backfire.models.batching import length_batches
 from backfire.models.identity import folder_digest
-from backfire.models.opening import open_folder, open_tokenizer, place, resolve
+from backfire.models.opening import check_device, open_folder, open_tokenizer, place, resolve
 from backfire.records import digest
 
 AT_ONCE = 8
@@ -136,6 +136,7 @@ def open_guard_model(
     """
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
+    check_device(device)
     folder: Path = resolve(reference)
     tokenizer = open_tokenizer(folder)
     auto = AutoModelForSequenceClassification if classifier else AutoModelForCausalLM

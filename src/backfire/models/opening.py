@@ -40,7 +40,7 @@ def open_model(
     `openai:MODEL[@BASE_URL]`. `chat_template` names a Jinja file that replaces the tokenizer's. `dtype` is
     `auto` (the checkpoint's own), `float32`, `bfloat16` or `float16`; it does not enter the id. `device` is
     `cpu`, `cuda`, or `auto` to spread a model over devices by accelerate; None takes a GPU where there is one.
-    Raises ModelError or TemplateError, which name the mend.
+    Raises ModelError, TemplateError or InputError, which name the mend.
     """
     reference = str(reference)
     if reference.startswith("openai:"):
@@ -50,6 +50,7 @@ def open_model(
                 "leave out --chat-template and --adapter, or name a checkpoint folder"
             )
         return EndpointModel.of(reference)
+    check_device(device)
     files = model_files(reference, adapter, chat_template)
     model = _causal_model(files.folder, files.adapter, dtype, device)
     return local_model(model, files.tokenizer, name=reference, id=files.id)
@@ -153,6 +154,21 @@ def open_folder(auto: Any, folder: Path, dtype: str, **options: Any) -> Any:
     return model
 
 
+def check_device(device: str | None) -> None:
+    """Raise InputError for a device that torch does not know or cannot use here."""
+    if device in (None, "auto"):
+        return
+    import torch
+
+    try:
+        if torch.empty(0, device=device).is_meta:
+            raise RuntimeError("it holds no numbers")
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"device {device!r} cannot be used here ({_first_line(error)}): give cpu, cuda or auto, or leave it out"
+        ) from error
+
+
 def place(model: Any, device: str | None) -> Any:
     """Move a model to `device` (None: a GPU where there is one) and put it in evaluation mode."""
     import torch
@@ -176,19 +192,20 @@ def open_tokenizer(folder: Path) -> Any:
 
 def _causal_model(folder: Path, adapter: Path | None, dtype: str, device: str | None) -> Any:
     model = open_weights(folder, dtype, device)
-    return model if adapter is None else place(put_on(model, adapter, "default", folder), device)
+    return model if adapter is None else place(put_on(model, adapter, folder), device)
 
 
 def open_weights(folder: Path, dtype: str, device: str | None) -> Any:
     """A whole model's weights, placed, in evaluation mode."""
     from transformers import AutoModelForCausalLM
 
+    check_device(device)
     spread = {"device_map": "auto"} if device == "auto" else {}
     return place(open_folder(AutoModelForCausalLM, folder, dtype, **spread), device)
 
 
-def put_on(model: Any, adapter: Path, name: str, folder: Path) -> Any:
-    """Put an adapter on a model (a whole one, or one that has adapters already) and make it the active one.
+def put_on(model: Any, adapter: Path, folder: Path) -> Any:
+    """Put an adapter on the whole model of a folder.
 
     The model's generation defaults stay. Raises ModelError where the adapter does not fit.
     """
@@ -198,11 +215,7 @@ def put_on(model: Any, adapter: Path, name: str, folder: Path) -> Any:
         raise ModelError(f"{adapter} is a PEFT adapter: pip install 'backfire[train]'") from error
     ends = model.generation_config
     try:
-        if isinstance(model, PeftModel):
-            model.load_adapter(str(adapter), adapter_name=name, is_trainable=False)
-            model.set_adapter(name)
-        else:
-            model = PeftModel.from_pretrained(model, str(adapter), adapter_name=name, is_trainable=False)
+        model = PeftModel.from_pretrained(model, str(adapter), is_trainable=False)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"adapter {adapter} does not fit {folder}: {_first_line(error)}") from error
     model.generation_config = ends

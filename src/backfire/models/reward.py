@@ -10,7 +10,7 @@ from backfire.errors import InputError, ModelError, TemplateError
 from backfire.models.batching import length_batches
 from backfire.models.identity import folder_digest
 from backfire.models.local import Conversation
-from backfire.models.opening import open_folder, open_tokenizer, place, resolve
+from backfire.models.opening import check_device, open_folder, open_tokenizer, place, resolve
 from backfire.records import Prompt, digest
 
 
@@ -112,6 +112,7 @@ def open_reward_model(
 
     if max_length is not None and max_length < 1:
         raise InputError(f"max_length {max_length}: at least 1 token, or none for the model's own")
+    check_device(device)
     name = str(reference)
     folder = resolve(name)
     tokenizer = open_tokenizer(folder)
