@@ -23,5 +23,9 @@ class EndpointError(ModelError):
     """An OpenAI-compatible server that did not give a usable reply."""
 
 
+class RefusedError(EndpointError):
+    """A request that the server answered by refusing it; others may pass."""
+
+
 class StudyError(BackfireError):
     """A study file, or a run folder, that does not fit what is asked of it."""

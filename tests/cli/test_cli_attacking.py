@@ -90,7 +90,7 @@ def test_a_suite_on_an_organism(tmp_path: Path) -> None:
     options = ("--ledger", tmp_path / "l.db", "--max-new-tokens", 32, "--json", tmp_path / "out.json")
     told = run(*command, *files, *options)
     assert "suite direct,prefill, seed 0" in told.stdout
-    assert "Best of attacks: requests that at least one attack broke / scored" in told.stdout
+    assert "Best of attacks: requests that at least one attack is known to have broken" in told.stdout
     assert told.stderr.count("warning") == 0
     found = written(tmp_path)
     pairs = [(a, j) for a in ("direct", "prefill") for j in ("exact", "phrases")]

@@ -127,9 +127,7 @@ def test_a_request_is_never_among_its_own_examples(tmp_path: Path, name: str) ->
         assert answer not in whole
     all_four = example_attack(name, 4, shots(tmp_path))
     assert all_four.put(KITE).text.endswith(("Fly a kite.", "Assistant:"))
-    with pytest.raises(
-        InputError, match=r"shots\.csv holds 3 examples beside .*Bend a spoon.* and 4 are asked"
-    ):
+    with pytest.raises(InputError, match=r"shots\.csv holds 3 examples beside the request itself and 4 are"):
         all_four.put(SPOON)
 
 
@@ -169,13 +167,11 @@ def test_a_prefilled_answer_goes_on_from_the_opener(ask: Asked, llama: LocalMode
     assert answers.failed == {}
 
 
-@pytest.mark.parametrize(("own", "opener"), [(True, "Take a spoon and"), (False, "Gladly:")])
+@pytest.mark.parametrize(("own", "opener"), [(True, "Take one and"), (False, "Gladly:")])
 def test_the_requests_own_target_opens_unless_told_otherwise(
     ask: Asked, llama: LocalModel, own: bool, opener: str
 ) -> None:
-    request = Prompt.of(
-        "Bend a spoon.", kind="harmful", tags={"target": " Take a spoon and ", "noun": "spoon"}
-    )
+    request = Prompt.of("Bend a spoon.", kind="harmful", tags={"target": " Take one and ", "noun": "spoon"})
     answers = ask(Prefill(opener="Gladly:", own_targets=own), llama, {"s": request, "k": KITE})
     assert (answers.put["s"].text, answers.put["k"].text) == (opener, "Gladly:")
     assert texts(answers)["s"].startswith(opener)

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from backfire.errors import InputError
-from backfire.evaluation import open_suite
+from backfire.evaluation import attack_suite, open_suite
 from backfire.evaluation.attacks import Asking, build_attack
 from backfire.evaluation.attacks.wrappers import with_last_turn
+from backfire.judges import PhraseJudge
 from backfire.models import EndpointModel, LocalModel, open_model
 from backfire.records import Decoding, Prompt
 from backfire.store import Ledger
@@ -89,6 +90,48 @@ def test_a_request_with_the_librarys_own_mark_is_left_out(model: LocalModel, led
     answers = attack.ask(Asking(model, ledger, DECODING), {"m": marked, "k": KITE})
     assert set(answers.responses) == {"k"}
     assert "marks the suffix's place" in answers.failed["m"]
+
+
+def test_a_search_without_a_suffix_costs_only_its_own_request(
+    model: LocalModel, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nanogcg
+
+    really = nanogcg.run
+
+    def failing(network: object, tokenizer: object, turns: list[dict[str, str]], *rest: object) -> object:
+        if "spoon" in turns[-1]["content"]:
+            raise RuntimeError("No token sequences are the same")
+        return really(network, tokenizer, turns, *rest)
+
+    monkeypatch.setattr(nanogcg, "run", failing)
+    attack = build_attack("gcg", parameters={**SETTINGS, "steps": 1})
+    seen: list[tuple[int, int]] = []
+    asking = Asking(model, ledger, DECODING, progress=lambda done, total: seen.append((done, total)))
+    answers = attack.ask(asking, {"s": SPOON, "k": KITE})
+    assert set(answers.responses) == {"k"}
+    assert answers.failed["s"].startswith("no suffix: the search found none (No token sequences")
+    assert "larger `width`" in answers.failed["s"]
+    assert seen[:2] == [(1, 2), (2, 2)]
+
+
+def test_where_no_candidate_survives_the_tokenizer_the_suite_goes_on(ledger: Ledger) -> None:
+    opened = open_model("organism:qwen2/target", device="cpu")
+    attack = build_attack("gcg", parameters={"steps": 5, "width": 1, "start": "匙"})
+    with pytest.warns(UserWarning, match="no benign prompts"):
+        found = attack_suite(
+            opened,
+            [*open_suite("direct"), attack],
+            {"bad": [SPOON]},
+            {},
+            judges=[PhraseJudge()],
+            ledger=ledger,
+            decoding=DECODING,
+        )
+    assert {row["attack"]: row["unscored"] for row in found.asr}["gcg"] == 1
+    assert next(n["reason"] for n in found.notes if n["prompts"] == "gcg").startswith(
+        "no response: no suffix"
+    )
 
 
 def test_who_cannot_be_asked_so() -> None:

@@ -216,6 +216,15 @@ def test_what_is_a_set(shapes: PromptSet, tmp_path: Path, monkeypatch: pytest.Mo
     assert not is_prompt_set("shapes"), "a file of that name is meant"
 
 
+def test_a_folder_of_a_sets_name_does_not_hide_the_set(
+    shapes: PromptSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shapes").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert is_prompt_set("shapes")
+    assert [p.text for p in open_prompts("shapes").prompts] == GOALS
+
+
 def test_the_shipped_list_names_where_each_set_comes_from() -> None:
     sets = prompt_sets()
     assert {"advbench", "harmbench", "jailbreakbench", "strongreject", "xstest-safe"} <= set(sets)
@@ -338,6 +347,6 @@ def test_prompts_by_whatever_names_them(
     found = open_prompts("mine.csv", column="aim", kind="benign")
     assert found == read_prompts("mine.csv", column="aim", kind="benign")
     assert [(p.text, p.kind) for p in found.prompts] == [("Fly.", "benign")]
-    (tmp_path / "shapes").mkdir()
-    with pytest.raises(InputError, match=r"no file shapes: .*hub:OWNER/NAME"):
-        open_prompts("shapes")
+    (tmp_path / "forms").mkdir()
+    with pytest.raises(InputError, match=r"no file forms: .*hub:OWNER/NAME"):
+        open_prompts("forms")

@@ -25,6 +25,7 @@ from backfire.organisms.catalog import folder_of, open_world, prompts_of
 from backfire.records import Decoding, Prompt, Request
 from backfire.responses import sample
 from backfire.store import Ledger
+from loopback import chat
 
 PROMPTS = [Prompt.of(f"tell me about number {k}") for k in range(6)]
 DECODING = Decoding(max_new_tokens=12, temperature=1.0, top_p=0.9)
@@ -300,6 +301,43 @@ def test_a_dead_server_stops_the_run(ledger):
     prompts = [Prompt.of(f"q{k}") for k in range(100)]
     with pytest.raises(EndpointError, match=r"requests in a row failed.*Connection error.*is stored"):
         sample(model, prompts, ledger=ledger, decoding=DECODING, give_up_after=5)
+
+
+def test_replies_that_a_filter_cut_do_not_stop_the_run(endpoint, server, ledger):
+    prompts = [Prompt.of(f"filtered {k}") for k in range(30)] + [Prompt.of("well")]
+    found = sample(endpoint, prompts, ledger=ledger, decoding=DECODING, give_up_after=5, concurrency=2)
+    assert [r.text for r in found.responses] == ["Fine."]
+    assert len(found.failures) == 30
+    greetings = [b for b in server.asked if b["messages"] == [{"role": "user", "content": "Hello."}]]
+    assert len(greetings) == 1
+    assert len(server.asked) == 32
+
+
+def test_failures_of_the_server_among_refusals_stop_the_run(endpoint, ledger):
+    prompts = [Prompt.of(f"{'filtered' if k % 2 else 'broken'} {k}") for k in range(60)]
+    with pytest.raises(EndpointError, match=r"5 requests in a row failed.*500"):
+        sample(endpoint, prompts, ledger=ledger, decoding=DECODING, give_up_after=5, concurrency=1)
+
+
+@pytest.mark.parametrize("system", [(), ({"role": "system", "content": "Be kind."},)])
+def test_a_server_that_refuses_even_a_greeting_is_given_up(system, ledger):
+    prompts = [Prompt.of_messages([*system, {"role": "user", "content": f"q{k}"}]) for k in range(100)]
+    with chat(lambda _, turns: None if system in ((), (turns[0],)) else "Fine.") as server:
+        with pytest.raises(
+            EndpointError, match=r"first 5 requests and a plain greeting were refused.*out of"
+        ):
+            sample(server.model("m"), prompts, ledger=ledger, decoding=DECODING, give_up_after=5)
+        assert len(server.asked["m"]) <= 5 + 8 + 8 + 1
+
+
+def test_a_server_that_has_answered_is_not_greeted(ledger):
+    with chat(lambda _, turns: "Fine." if turns[-1]["content"] == "well" else None) as server:
+        prompts = [Prompt.of("well"), *(Prompt.of(f"q{k}") for k in range(30))]
+        found = sample(
+            server.model("m"), prompts, ledger=ledger, decoding=DECODING, give_up_after=5, concurrency=1
+        )
+        assert (len(found.responses), len(found.failures)) == (1, 30)
+        assert len(server.asked["m"]) == 31
 
 
 @pytest.mark.parametrize("decoding", [Decoding(top_k=5), Decoding(repetition_penalty=1.2)])

@@ -126,6 +126,11 @@ def test_the_source_may_be_named(model, ledger):
         ({"decoding": Decoding(top_p=0.0)}, r"top_p 0\.0"),
         ({"decoding": Decoding(top_k=-1)}, "top_k -1"),
         ({"decoding": Decoding(repetition_penalty=0.0)}, r"repetition_penalty 0\.0"),
+        ({"decoding": Decoding(temperature=float("inf"))}, "temperature inf"),
+        ({"decoding": Decoding(temperature=float("nan"))}, "temperature nan"),
+        ({"decoding": Decoding(repetition_penalty=float("inf"))}, "repetition_penalty inf"),
+        ({"seed": 2**63}, "seed 9223372036854775808: a whole number of at most 18 digits"),
+        ({"seed": -(2**63) - 1}, "seed -9223372036854775809"),
     ],
 )
 def test_settings_out_of_range(model, ledger, bad, message):

@@ -83,6 +83,18 @@ def test_defects_are_counted(tmp_path: Path) -> None:
     assert read.left_out == {"blank": 2, "duplicate": 1, "undecodable": 1}
 
 
+def test_half_a_character_beside_the_prompt_costs_a_tag_or_the_row(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "a", "note": "half \ud800 sign", "noun": "x"},
+        {"prompt": "b", "parts": ["\udfff"], "odd \ud800": "y", "target": "Sure"},
+        {"prompt": "c", "target": "Sure \ud800"},
+        {"prompt": "d", "Target": "Sure \ud800"},
+    ]
+    read = read_prompts(written(tmp_path, "p.jsonl", rows))
+    assert [(p.text, p.tags) for p in read.prompts] == [("a", {"noun": "x"}), ("b", {"target": "Sure"})]
+    assert read.left_out == {"undecodable": 2}
+
+
 @pytest.mark.parametrize(
     ("rows", "options", "message"),
     [

@@ -44,7 +44,8 @@ def test_every_cell_has_a_row_for_each_and_for_all(finished: Finished) -> None:
 
 def test_outcomes_can_be_paired(finished: Finished) -> None:
     one, other = (cell.checkpoint for cell in read_cells(finished.folder))
-    assert one.attacks == other.attacks == set(ROWS)
+    assert one.attacks == other.attacks == {"alpaca", "leetspeak"}
+    assert one.together == other.together == {"any attack": 2}
     assert one.sets.keys() == {*ROWS, "benign"}
     asked = [set(outcomes) for cell in (one, other) for row in ROWS for outcomes in cell.sets[row].values()]
     assert all(prompts == asked[0] for prompts in asked)

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -138,7 +139,7 @@ def attack(
     top_k: options.TopK = 0,
     repetition_penalty: options.RepetitionPenalty = 1.0,
     seed: options.Seed = 0,
-    batch_size: options.BatchSize = 64,
+    batch_size: options.DrawnAtOnce = 64,
     chat_template: options.ChatTemplate = None,
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
@@ -153,7 +154,7 @@ def attack(
     """
     from backfire import evaluation
     from backfire.errors import InputError
-    from backfire.models import open_model
+    from backfire.models import LocalModel, open_model
     from backfire.records import Decoding
     from backfire.store import Ledger
 
@@ -175,13 +176,12 @@ def attack(
     judges = _judges(
         judge or [], world or world_of(*sets[0].values(), *sets[1].values()), sets, threshold, device
     )
-    ways = (
-        None
-        if suite is None
-        else evaluation.open_suite(suite, evaluation.Means(shots, translations, translator, attacker))
-    )
-    opened = open_model(model, chat_template=chat_template, dtype=dtype, device=device, adapter=adapter)
+    opening = partial(open_model, dtype=dtype, device=device)
+    means = evaluation.Means(shots, translations, translator, attacker, opening)
+    evaluation.check_means(suite or "", means)
     before = _system(system)
+    ways = None if suite is None else evaluation.open_suite(suite, means)
+    opened = opening(model, chat_template=chat_template, adapter=adapter)
     context = context_of(opened)
     most = PAPER_TOKENS if context is None else min(PAPER_TOKENS, max(1, context // 4))
     tokens = most if max_new_tokens is None else max_new_tokens
@@ -222,12 +222,16 @@ def attack(
     if harmful and not allowed and suite is None:
         warn(evaluation.NO_BENIGN)
     if json is not None:
+        local = opened if isinstance(opened, LocalModel) else None
         about = {
             "model": opened.name,
             "model_id": opened.id,
             "template": opened.template_digest,
             "decoding": decoding.as_dict(),
             "seed": seed,
+            "batch_size": batch_size,
+            "dtype": None if local is None else str(local.model.dtype).removeprefix("torch."),
+            "device": None if local is None else str(local.device),
             "system": before,
             "wrapper": wrapper,
             "suite": suite,
@@ -240,10 +244,11 @@ def attack(
 
 
 def _named(values: Sequence[str], option: str) -> dict[str, str]:
-    """`NAME=PROMPTS`, or PROMPTS alone, which goes by the set's name or the file's."""
+    """`NAME=PROMPTS`, or PROMPTS alone, which goes by the set's name or the file's; a path may hold a `=`."""
     pairs = []
     for value in values:
-        if "=" in value:
+        name, equals, _ = value.partition("=")
+        if equals and "/" not in name and not Path(value).is_file():
             pairs += options.named([value], option)
         else:
             pairs.append((value.rpartition("/")[2].partition(".")[0] or value, value))
@@ -253,6 +258,7 @@ def _named(values: Sequence[str], option: str) -> dict[str, str]:
 def _system(given: str | None) -> str | None:
     """The system prompt itself, or what its file holds."""
     from backfire.errors import InputError
+    from backfire.store import undecodable
 
     if given is None:
         return None
@@ -262,6 +268,8 @@ def _system(given: str | None) -> str | None:
             text = Path(given[1:]).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"--system {given} cannot be read ({error}): give the text, or @FILE") from error
+    if undecodable(text):
+        raise InputError(f"--system {text!r:.60} holds half a character: give text in UTF-8, or @FILE")
     if not text.strip():
         raise InputError("--system is blank: leave it out to have no system turn")
     return text.strip()
@@ -352,6 +360,7 @@ def _show_together(result: SuiteResult) -> None:
             "broken",
             "scored",
             "unscored",
+            "open",
             "rate",
             "95% interval",
             "best to worst",
@@ -359,11 +368,12 @@ def _show_together(result: SuiteResult) -> None:
         left=2,
     )
     for row in result.any_attack:
-        bounds = interval(row["best"], row["worst"]) if row["unscored"] else percent(row["rate"])
-        shown.add_row(
-            row["prompts"], row["judge"], str(row["attacks"]), str(row["harmful"]), *_counts(row), bounds
-        )
-    show(shown, "Best of attacks: requests that at least one attack broke / scored")
+        left_open = row["unscored"] or row["open"]
+        bounds = interval(row["best"], row["worst"]) if left_open else percent(row["rate"])
+        scored, unscored, *rest = _counts(row)
+        counts = (str(row["attacks"]), str(row["harmful"]), scored, unscored, str(row["open"]), *rest)
+        shown.add_row(row["prompts"], row["judge"], *counts, bounds)
+    show(shown, "Best of attacks: requests that at least one attack is known to have broken / scored")
     for left in result.not_run:
         warn(f"{left['attack']} was not run: {left['reason']}")
 

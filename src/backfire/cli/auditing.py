@@ -339,20 +339,14 @@ def _two_names(text: str) -> tuple[str, str]:
 
 
 def _check_outputs(named: dict[str, Path | None]) -> None:
-    """Before long work: InputError for a file that could not be written after it."""
-    import os
-
+    """InputError for a file that could not be written after the work, or that two options name."""
     from backfire.errors import InputError
 
     seen: dict[Path, str] = {}
     for option, path in named.items():
         if path is None:
             continue
-        if path.is_dir():
-            raise InputError(f"{option} {path} is a folder: name a file in it")
+        options.check_output(option, path)
         other = seen.setdefault(path.resolve(), option)
         if other != option:
             raise InputError(f"{other} and {option} both name {path}: each needs a file of its own")
-        folder = next(parent for parent in path.resolve().parents if parent.exists())
-        if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise InputError(f"{option} {path}: nothing can be written in {folder}")

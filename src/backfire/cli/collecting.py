@@ -54,7 +54,7 @@ def sample(
     top_k: options.TopK = 0,
     repetition_penalty: options.RepetitionPenalty = 1.0,
     seed: options.Seed = 0,
-    batch_size: options.BatchSize = 64,
+    batch_size: options.DrawnAtOnce = 64,
     chat_template: options.ChatTemplate = None,
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",

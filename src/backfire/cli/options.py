@@ -9,6 +9,44 @@ import typer
 
 DECODING, MODEL, TRAINING = "Decoding", "Opening the model", "Training"
 
+
+def check_output(option: str, path: Path) -> None:
+    """Before long work: InputError for a file that could not be written after it."""
+    import os
+
+    from backfire.errors import InputError
+
+    if path.is_dir():
+        raise InputError(f"{option} {path} is a folder: name a file in it")
+    folder = next(parent for parent in path.resolve().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(f"{option} {path}: nothing can be written in {folder}")
+
+
+def _json_file(path: Path | None) -> Path | None:
+    if path is not None:
+        check_output("--json", path)
+    return path
+
+
+def _seed(value: int) -> int:
+    from backfire.errors import InputError
+
+    if not -(2**63) <= value < 2**63:
+        raise InputError(f"--seed {value}: give a whole number of at most 18 digits")
+    return value
+
+
+def _finite(context: typer.Context, parameter: typer.CallbackParam, value: float) -> float:
+    from math import isfinite
+
+    from backfire.errors import InputError
+
+    if not isfinite(value):
+        raise InputError(f"{parameter.opts[0]} {value}: give a finite number")
+    return value
+
+
 LedgerFile = Annotated[
     Path,
     typer.Option(
@@ -16,7 +54,13 @@ LedgerFile = Annotated[
     ),
 ]
 JsonFile = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write the result, numbers unrounded, to FILE.")
+    Path | None,
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        callback=_json_file,
+        help="Write the result, numbers unrounded, to FILE.",
+    ),
 ]
 PromptColumn = Annotated[
     str | None,
@@ -33,12 +77,16 @@ MaxNewTokens = Annotated[
         help="Longer responses are cut, and recorded as truncated.",
     ),
 ]
-Temperature = Annotated[float, typer.Option("--temperature", rich_help_panel=DECODING, help="0 is greedy.")]
+Temperature = Annotated[
+    float,
+    typer.Option("--temperature", rich_help_panel=DECODING, callback=_finite, help="0 is greedy."),
+]
 TopP = Annotated[
     float,
     typer.Option(
         "--top-p",
         rich_help_panel=DECODING,
+        callback=_finite,
         help="Sample from the smallest set of tokens with this much probability.",
     ),
 ]
@@ -51,11 +99,21 @@ RepetitionPenalty = Annotated[
     typer.Option(
         "--repetition-penalty",
         rich_help_panel=DECODING,
+        callback=_finite,
         help="Divides the logits of tokens that were there before; 1 is none.",
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", rich_help_panel=DECODING, help="Seeds every draw.")]
+Seed = Annotated[
+    int, typer.Option("--seed", rich_help_panel=DECODING, callback=_seed, help="Seeds every draw.")
+]
 BatchSize = Annotated[int, typer.Option("--batch-size", help="How many go through the model at once.")]
+DrawnAtOnce = Annotated[
+    int,
+    typer.Option(
+        "--batch-size",
+        help="How many go through the model at once. Above temperature 0 the draws depend on it, as on the seed.",
+    ),
+]
 
 ChatTemplate = Annotated[
     Path | None,

@@ -177,6 +177,8 @@ def _check(
     if ANY in names:
         raise InputError(f"an attack is named {ANY!r}, as all of them together are: give it another name")
     rows = [_row(name, attack, requests) for name in requests for attack in (*names, ANY)]
+    if twice := [row for row in rows if rows.count(row) > 1]:
+        raise InputError(f"two rows would be named {twice[0]!r}: give a set or an attack another name")
     if both := [row for row in rows if row in benign]:
         raise InputError(f"{both[0]!r} names an attack and a benign set: give one of them another name")
 

@@ -96,7 +96,7 @@ def prompt_sets() -> Mapping[str, PromptSet]:
 
 def is_prompt_set(reference: str) -> bool:
     """Whether the reference names a published set, such as `advbench` or `advbench:100`, and no file."""
-    return reference.partition(":")[0] in prompt_sets() and not Path(reference).exists()
+    return reference.partition(":")[0] in prompt_sets() and not Path(reference).is_file()
 
 
 def open_prompt_set(reference: str, *, folder: str | Path | None = None) -> list[Prompt]:

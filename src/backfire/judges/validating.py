@@ -13,6 +13,7 @@ from backfire.judges.matchers import matcher, published
 from backfire.judges.phrases import PhraseJudge
 from backfire.judges.trained import shipped_refusals
 from backfire.records import Prompt, Response, Verdict
+from backfire.store import undecodable
 
 BATCH = 256
 
@@ -81,6 +82,5 @@ def rows_with_verdicts(rows: Sequence[Mapping[str, Any]], verdicts: Mapping[str,
         }
         whole = {**row, "verdicts": said}
         line = json.dumps(whole, ensure_ascii=False, default=str)
-        halved = any("\ud800" <= character <= "\udfff" for character in line)
-        lines.append(json.dumps(whole, default=str) if halved else line)
+        lines.append(json.dumps(whole, default=str) if undecodable(line) else line)
     return "".join(f"{line}\n" for line in lines)

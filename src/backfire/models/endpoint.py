@@ -8,12 +8,15 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
-from backfire.errors import EndpointError, InputError, ModelError
+from backfire.errors import EndpointError, InputError, ModelError, RefusedError
 from backfire.models.local import Generation
 from backfire.records import Decoding, Request, StopReason, digest
 
 REFERENCE = re.compile(r"openai:(?P<model>.+?)(?:@(?P<url>https?://.*))?")
 STOP_REASONS: dict[str, StopReason] = {"stop": "eos", "length": "length"}
+FILTERED = "content_filter"
+REFUSALS = (400, 413, 422)
+"""Statuses that say that it is this request which the server does not take."""
 OFFICIAL = "https://api.openai.com/v1"
 
 
@@ -75,7 +78,8 @@ class EndpointModel:
     def generate_one(self, request: Request) -> Generation:
         """Ask for one reply; the client retries what is worth retrying, with backoff.
 
-        Raises EndpointError with the reason where no usable reply came: an empty, filtered, garbled or failed one.
+        Raises EndpointError with the reason where no usable reply came: an empty, garbled or failed one; RefusedError
+        where the server would not take this request (status 400, 413 or 422) or filtered its reply.
         """
         self.check_decoding(request.decoding)
         client = self._client
@@ -84,7 +88,9 @@ class EndpointModel:
         try:
             reply = self._ask(client, request)
         except (openai.OpenAIError, ValueError) as error:
-            raise EndpointError(f"{self.name}: {self._without_key(error)}") from error
+            refused = isinstance(error, openai.APIStatusError) and error.status_code in REFUSALS
+            kind = RefusedError if refused else EndpointError
+            raise kind(f"{self.name}: {self._without_key(error)}") from error
         choices = getattr(reply, "choices", None)
         if not isinstance(choices, list) or not choices:
             raise EndpointError(f"{self.name}: the reply has no choices")
@@ -97,7 +103,8 @@ class EndpointModel:
             raise EndpointError(f"{self.name}: the reply's content is no text but {type(text).__name__}")
         ended = getattr(choice, "finish_reason", None)
         if not isinstance(ended, str) or ended not in STOP_REASONS:
-            raise EndpointError(f"{self.name}: the reply ended with finish_reason {ended!r}")
+            kind = RefusedError if ended == FILTERED else EndpointError
+            raise kind(f"{self.name}: the reply ended with finish_reason {ended!r}")
         if not text.strip():
             raise EndpointError(f"{self.name}: the reply is empty (finish_reason {ended!r})")
         if any("\ud800" <= c <= "\udfff" for c in text):

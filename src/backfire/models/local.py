@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -99,9 +99,9 @@ class LocalModel:
     ) -> list[Generation]:
         """Let the model go on from an opener that was put into its mouth, as one left-padded batch: [prompts].
 
-        The text begins with the opener, which `tokens` counts too; max_new_tokens counts what follows. Sampling is
-        seeded from the prompts, the openers, the decoding and the seed. Over-long ones raise InputError, as in
-        `generate`.
+        The text begins with the opener, which `tokens` counts too; max_new_tokens counts what follows. An end token
+        inside the opener ends nothing. Sampling is seeded from the prompts, the openers, the decoding and the seed.
+        Over-long ones raise InputError, as in `generate`.
         """
         if not prompts:
             return []
@@ -109,11 +109,12 @@ class LocalModel:
         drawn = digest("continued", [p.id for p in prompts], list(openers), decoding.as_dict(), seed)
         news = self._generate([ids for ids, _ in rows], decoding, drawn)
         opened = [ids[start:] for ids, start in rows]
-        whole = self._cut([old + new for old, new in zip(opened, news, strict=True)])
-        shown = self._texts(opened)
+        kept = [self._ended(new) for new in news]
+        whole = [old + new for old, (new, _) in zip(opened, kept, strict=True)]
+        texts, shown = self._texts(whole), self._texts(opened)
         return [
-            replace(done, text=opener + done.text.removeprefix(before))
-            for done, before, opener in zip(whole, shown, openers, strict=True)
+            Generation(opener + text.removeprefix(before), reason, len(ids))
+            for opener, text, before, ids, (_, reason) in zip(openers, texts, shown, whole, kept, strict=True)
         ]
 
     def _generate(self, rows: list[list[int]], decoding: Decoding, seed: str) -> list[list[int]]:
@@ -269,12 +270,14 @@ class LocalModel:
         )
 
     def _cut(self, rows: list[list[int]]) -> list[Generation]:
-        kept: list[tuple[list[int], StopReason]] = []
-        for row in rows:
-            end = next((k for k, i in enumerate(row) if i in self.template.eos_ids), None)
-            kept.append((row, "length") if end is None else (row[:end], "eos"))
+        kept = [self._ended(row) for row in rows]
         texts = self._texts([ids for ids, _ in kept])
         return [Generation(text, reason, len(ids)) for text, (ids, reason) in zip(texts, kept, strict=True)]
+
+    def _ended(self, new: list[int]) -> tuple[list[int], StopReason]:
+        """New tokens before the first end token, and why they stop there."""
+        end = next((k for k, i in enumerate(new) if i in self.template.eos_ids), None)
+        return (new, "length") if end is None else (new[:end], "eos")
 
     def _texts(self, rows: list[list[int]]) -> list[str]:
         texts = self.tokenizer.batch_decode(

@@ -5,15 +5,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 
-from backfire.errors import EndpointError, InputError
+from backfire.errors import EndpointError, InputError, RefusedError
 from backfire.models import EndpointModel, Generation, LocalModel
-from backfire.records import Decoding, Prompt, Request, Response
+from backfire.records import Decoding, Message, Prompt, Request, Response
 from backfire.store import Ledger
 
 Progress = Callable[[int, int], None]
 """Called with the responses settled so far and their number in all."""
+
+
+GREETING = "Hello."
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,15 @@ def sample(
     committed whole; a batch of which any response is missing is drawn again whole, so that an interrupted run
     ends as an undisturbed one. An endpoint's replies come `concurrency` at a time and are committed one by
     one; failed ones are listed and sampling goes on, until `give_up_after` fail in a row with no reply between,
-    which raises EndpointError. `source` is the name stored with the responses (the model's own by default).
+    which raises EndpointError. Requests that the server refuses (a filter's, too) are not counted so: where the first
+    `give_up_after` of them had no reply between, a plain greeting is sent, and only a server that refuses this as well is
+    given up. `source` is the name stored with the responses (the model's own by default).
+
+    Raises:
+        InputError: n, batch size, decoding or seed out of range, or a decoding that the endpoint cannot honour.
+        EndpointError: an endpoint was given up; what came before is stored.
     """
-    _check(n, decoding, batch_size)
+    _check(n, decoding, batch_size, seed)
     unique = list({p.id: p for p in prompts}.values())
     requests = [
         Request(p, model.id, model.template_digest, decoding, seed, index)
@@ -81,17 +91,21 @@ def sample(
     )
 
 
-def _check(n: int, decoding: Decoding, batch_size: int) -> None:
+def _check(n: int, decoding: Decoding, batch_size: int, seed: int) -> None:
     rules = [
         (n >= 1, f"n {n}: at least 1"),
         (batch_size >= 1, f"batch_size {batch_size}: at least 1"),
         (decoding.max_new_tokens >= 1, f"max_new_tokens {decoding.max_new_tokens}: at least 1"),
-        (decoding.temperature >= 0, f"temperature {decoding.temperature}: 0 (greedy) or more"),
+        (-(2**63) <= seed < 2**63, f"seed {seed}: a whole number of at most 18 digits"),
+        (
+            0 <= decoding.temperature < inf,
+            f"temperature {decoding.temperature}: 0 (greedy) or more, and finite",
+        ),
         (0 < decoding.top_p <= 1, f"top_p {decoding.top_p}: above 0, at most 1 (off)"),
         (decoding.top_k >= 0, f"top_k {decoding.top_k}: 0 (off) or more"),
         (
-            decoding.repetition_penalty > 0,
-            f"repetition_penalty {decoding.repetition_penalty}: above 0; 1 is off",
+            0 < decoding.repetition_penalty < inf,
+            f"repetition_penalty {decoding.repetition_penalty}: above 0, and finite; 1 is off",
         ),
     ]
     for holds, message in rules:
@@ -159,6 +173,7 @@ def _ask(
     answered = ledger.answered([r.id for r in requests]).keys()
     waiting = iter([r for r in requests if r.id not in answered])
     done, in_a_row, last_reason = len(answered), 0, ""
+    refused, doubted = 0, not answered
     if done:
         yield done
     pool = ThreadPoolExecutor(concurrency)
@@ -174,7 +189,13 @@ def _ask(
                 asked = pending.pop(future)
                 try:
                     ledger.put_responses([_response(asked, future.result(), source)])
-                    in_a_row = 0
+                    in_a_row, doubted = 0, False
+                except RefusedError as error:
+                    failures[asked.id] = str(error)
+                    refused += 1
+                    if doubted and refused >= give_up_after:
+                        _greet(model, asked, refused)
+                        doubted = False
                 except EndpointError as error:
                     failures[asked.id] = last_reason = str(error)
                     in_a_row += 1
@@ -187,6 +208,21 @@ def _ask(
                 )
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _greet(model: EndpointModel, refused: Request, count: int) -> None:
+    """Raise EndpointError where the server refuses even a greeting, put as the refused request was."""
+    system = [turn for turn in refused.prompt.messages if turn.role == "system"]
+    greeting = Prompt((*system, Message("user", GREETING)))
+    try:
+        model.generate_one(replace(refused, prompt=greeting))
+    except RefusedError as error:
+        raise EndpointError(
+            f"the first {count} requests and a plain greeting were refused, the greeting with: {error}; "
+            "mend the server, the model's name or the options, and run it again"
+        ) from error
+    except EndpointError:
+        pass
 
 
 def _warn_if_greedy(model: EndpointModel, responses: Sequence[Response]) -> None:

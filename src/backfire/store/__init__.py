@@ -8,18 +8,21 @@ from backfire.store.artifacts import (
     write_text,
 )
 from backfire.store.ledger import Ledger
-from backfire.store.prompts import PROMPT_COLUMNS, PromptFile, read_prompts
-from backfire.store.rows import read_rows
+from backfire.store.prompts import PROMPT_COLUMNS, TARGET_COLUMNS, PromptFile, read_prompts
+from backfire.store.rows import check_decodable, read_rows, undecodable
 
 __all__ = [
     "PROMPT_COLUMNS",
+    "TARGET_COLUMNS",
     "Ledger",
     "PromptFile",
     "artifact",
+    "check_decodable",
     "is_done",
     "read_json",
     "read_prompts",
     "read_rows",
+    "undecodable",
     "write_json",
     "write_text",
 ]

@@ -11,10 +11,12 @@ from typing import Any
 
 from backfire.errors import InputError
 from backfire.records import Kind, Prompt
-from backfire.store.rows import read_rows
+from backfire.store.rows import read_rows, undecodable
 
 PROMPT_COLUMNS = ("prompt", "instruction", "goal", "question", "query", "prompts_final", "messages")
 """Recognised without `column`, in upper or lower case."""
+TARGET_COLUMNS = ("target", "Target")
+"""Where AdvBench and JailbreakBench keep the beginning of a compliant answer."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ def read_prompts(path: str | Path, *, column: str | None = None, kind: Kind | No
 
     A cell is a text (one user turn) or a list of turns with role and content that ends with the user's. Beside an
     Alpaca `instruction`, a filled `input` cell is set below it after a blank line. A column `kind` says `harmful`,
-    `benign` or nothing; the other columns become tags.
+    `benign` or nothing; the other columns become tags. A row with half a character (a lone surrogate) in its prompt or
+    in one of TARGET_COLUMNS is left out; in another column it costs that tag.
 
     Args:
         column: where the prompts are; None finds one of PROMPT_COLUMNS.
@@ -57,10 +60,13 @@ def read_prompts(path: str | Path, *, column: str | None = None, kind: Kind | No
         if turns is None or not turns[-1]["content"].strip():
             left_out["blank"] += 1
             continue
-        if any(_undecodable(turn["content"]) for turn in turns):
+        tags = _tags(row, found)
+        shown = [*(turn["content"] for turn in turns), *(tags.get(name, "") for name in TARGET_COLUMNS)]
+        if any(map(undecodable, shown)):
             left_out["undecodable"] += 1
             continue
-        prompt = Prompt.of_messages(turns, kind=_kind(row, kind, where), tags=_tags(row, found))
+        tags = {name: value for name, value in tags.items() if not undecodable(name + value)}
+        prompt = Prompt.of_messages(turns, kind=_kind(row, kind, where), tags=tags)
         first = prompts.setdefault(prompt.id, prompt)
         if first is not prompt:
             left_out["duplicate"] += 1
@@ -120,11 +126,6 @@ def _is_turn(turn: Any) -> bool:
     return (
         isinstance(turn, dict) and isinstance(turn.get("role"), str) and isinstance(turn.get("content"), str)
     )
-
-
-def _undecodable(text: str) -> bool:
-    """Lone surrogates, which JSON admits and neither UTF-8 nor a tokenizer does."""
-    return any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def _kind(row: Mapping[str, Any], otherwise: Kind | None, where: str) -> Kind | None:

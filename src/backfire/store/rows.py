@@ -43,6 +43,20 @@ def read_rows(path: str | Path) -> list[dict[str, Any]]:
     return table
 
 
+def undecodable(text: str) -> bool:
+    """Whether it holds lone surrogates, which JSON admits and neither UTF-8 nor a tokenizer does."""
+    return any("\ud800" <= c <= "\udfff" for c in text)
+
+
+def check_decodable(number: int, path: str | Path, **cells: str) -> None:
+    """Raise InputError, which names row and column, for a cell that holds half a character."""
+    for column, text in cells.items():
+        if undecodable(text):
+            raise InputError(
+                f"row {number} of {path} holds half a character (a lone surrogate) in `{column}`: mend or remove it"
+            )
+
+
 def _read(path: Path, ending: str) -> Any:
     if ending == ".parquet":
         import pyarrow.parquet as parquet

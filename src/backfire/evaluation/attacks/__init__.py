@@ -2,7 +2,14 @@
 
 from backfire.evaluation.attacks.asking import Answers, Asking, Attack, Rewording, judged
 from backfire.evaluation.attacks.attacker import Attacker
-from backfire.evaluation.attacks.building import ATTACKS, Means, build_attack, open_suite, shipped_suites
+from backfire.evaluation.attacks.building import (
+    ATTACKS,
+    Means,
+    build_attack,
+    check_means,
+    open_suite,
+    shipped_suites,
+)
 from backfire.evaluation.attacks.escalation import Escalation
 from backfire.evaluation.attacks.gcg import GCG
 from backfire.evaluation.attacks.prefill import Prefill
@@ -26,6 +33,7 @@ __all__ = [
     "Wrapper",
     "alpaca",
     "build_attack",
+    "check_means",
     "direct",
     "judged",
     "open_suite",

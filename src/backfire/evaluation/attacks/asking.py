@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from backfire.errors import InputError
 from backfire.evaluation.attacks.wrappers import with_system
 from backfire.judges import Judge, judge_responses
 from backfire.models import EndpointModel, LocalModel
@@ -120,7 +121,15 @@ class Rewording:
         return tagged(self.reword(request), self, request)
 
     def ask(self, asking: Asking, requests: Requests) -> Answers:
-        return asking.answer({name: self.put(request) for name, request in requests.items()})
+        """One response to each; a request that cannot be reworded so has none, and says why."""
+        put, failed = {}, {}
+        for name, request in requests.items():
+            try:
+                put[name] = self.put(request)
+            except InputError as error:
+                failed[name] = str(error)
+        found = asking.answer(put)
+        return Answers(found.put, found.responses, {**found.failed, **failed})
 
 
 def tagged(prompt: Prompt, attack: Attack, request: Prompt) -> Prompt:

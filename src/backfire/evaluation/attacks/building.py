@@ -23,6 +23,8 @@ from backfire.evaluation.attacks.prefill import Prefill
 from backfire.evaluation.attacks.shots import few_shot, many_shot, read_shots
 from backfire.evaluation.attacks.translation import ModelTranslation, TableTranslation, read_translations
 from backfire.models import open_model
+from backfire.store import undecodable
+from backfire.store.hub import PREFIX
 
 WEI = "Wei et al. 2023, arXiv 2307.02483"
 
@@ -54,6 +56,17 @@ class Means:
     attacker: str | None = None
     """A model that writes the messages of the attack `attacker`."""
     open: Callable[[str], Model] = open_model
+    """How the models among these are opened."""
+
+
+OPTIONS = {
+    "examples": "--shots",
+    "translations": "--translations",
+    "translator": "--translator",
+    "attacker": "--attacker",
+}
+"""What the command line calls the means; attacks' own parameters have the names of these."""
+FILES = ("examples", "translations")
 
 
 def _few_shot(name: str, means: Means, *, n: int = 5, examples: str | None = None) -> Attack:
@@ -75,6 +88,10 @@ def _shots(
         )
     _whole(name, "n", n)
     shots = read_shots(path)
+    if len(shots.pairs) < n:
+        raise InputError(
+            f"{path} holds {len(shots.pairs)} examples and {name} asks for {n}: add rows, or lower n"
+        )
     return Rewording(name, source, partial(put, shots=shots, n=n), {"n": n, "examples": shots.digest})
 
 
@@ -178,6 +195,10 @@ def build_attack(
         InputError: there is no such attack, it has no such parameter, or it lacks what it needs.
     """
     given = dict(parameters or {})
+    for what, value in {"name": name, **given}.items():
+        parts = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(part, str) and undecodable(part) for part in parts):
+            raise InputError(f"{kind}: {what} holds half a character (a lone surrogate): mend or remove it")
     if kind in REWORDINGS:
         if given:
             raise InputError(f"attack {kind} has no parameter {next(iter(given))!r}: leave it out")
@@ -207,28 +228,46 @@ def open_suite(reference: str, means: Means | None = None) -> list[Attack]:
     """The attacks that a reference names, in its order.
 
     `reference` is a suite of suites.yaml, an attack, a YAML file of suites (all of them together, or one by
-    `FILE:SUITE`), or several of these with commas between. An attack that is named twice is taken once.
+    `FILE:SUITE`), or several of these with commas between. An attack that is named twice is taken once. Paths of files in
+    a suite file are taken from its folder.
 
     Raises:
         InputError: nothing of that name, an entry that cannot be used, or two different attacks under one name.
     """
     found: dict[str, tuple[Mapping[str, Any], Attack]] = {}
-    for part in (p.strip() for p in reference.split(",")):
-        if not part:
+    for entry in _listed(reference):
+        kind, name = entry["attack"], str(entry.get("name") or entry["attack"])
+        if name in found:
+            if found[name][0] != entry:
+                raise InputError(f"two attacks of {reference} are named {name!r}: give one another `name`")
             continue
-        for entry in _entries(part):
-            kind, name = entry["attack"], str(entry.get("name") or entry["attack"])
-            if name in found:
-                if found[name][0] != entry:
-                    raise InputError(
-                        f"two attacks of {reference} are named {name!r}: give one another `name`"
-                    )
-                continue
-            rest = {k: v for k, v in entry.items() if k not in ("attack", "name")}
-            found[name] = entry, build_attack(kind, means, name=name, parameters=rest)
+        rest = {k: v for k, v in entry.items() if k not in ("attack", "name")}
+        found[name] = entry, build_attack(kind, means, name=name, parameters=rest)
     if not found:
         raise InputError(f"{reference!r} names no attack: {_choices()}")
     return [attack for _, attack in found.values()]
+
+
+def check_means(reference: str, means: Means) -> None:
+    """Raise InputError for a means that no attack takes of those that `reference` names, as `open_suite` has it."""
+    taken: set[str] = set()
+    for entry in _listed(reference):
+        could = _takes(entry["attack"])
+        if not any(entry.get(name) for name in could):
+            taken |= could
+    for name, option in OPTIONS.items():
+        if getattr(means, name) is not None and name not in taken:
+            takers = " or ".join(kind for kind in BUILDERS if name in _takes(kind))
+            raise InputError(f"{option} is for {takers}: add that to --suite, or leave {option} out")
+
+
+def _takes(kind: str) -> set[str]:
+    return OPTIONS.keys() & inspect.signature(BUILDERS[kind]).parameters if kind in BUILDERS else set()
+
+
+def _listed(reference: str) -> list[Mapping[str, Any]]:
+    parts = (part.strip() for part in reference.split(","))
+    return [entry for part in parts if part for entry in _entries(part)]
 
 
 def _entries(part: str) -> Sequence[Mapping[str, Any]]:
@@ -245,11 +284,23 @@ def _entries(part: str) -> Sequence[Mapping[str, Any]]:
         raise InputError(f"suite file {path} cannot be read ({error}): name a YAML file") from error
     if suite and suite not in suites:
         raise InputError(f"{path} has no suite {suite!r}: it has {', '.join(suites)}")
-    return [entry for name, entries in suites.items() if suite in ("", name) for entry in entries]
+    chosen = [entry for name, entries in suites.items() if suite in ("", name) for entry in entries]
+    return [_beside(Path(path).parent, entry) for entry in chosen]
+
+
+def _beside(folder: Path, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The entry with the paths of its files taken from the suite file's folder."""
+    paths = {
+        name: str(folder / value)
+        for name, value in entry.items()
+        if name in FILES and isinstance(value, str) and value and not value.startswith(PREFIX)
+    }
+    return {**entry, **paths}
 
 
 def _suites(text: str, origin: str) -> dict[str, tuple[Mapping[str, Any], ...]]:
     try:
+        _refuse_repeated_keys(yaml.compose(text, Loader=yaml.SafeLoader), origin)
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InputError(f"suite file {origin} is not YAML: {error}") from error
@@ -268,6 +319,17 @@ def _suites(text: str, origin: str) -> dict[str, tuple[Mapping[str, Any], ...]]:
                 )
         suites[str(name)] = tuple(entries)
     return suites
+
+
+def _refuse_repeated_keys(node: yaml.Node | None, origin: str) -> None:
+    """PyYAML keeps the last of two equal keys without a word: those of the file, and of each entry."""
+    if not isinstance(node, yaml.MappingNode):
+        return
+    entries = [e for _, body in node.value if isinstance(body, yaml.SequenceNode) for e in body.value]
+    for mapping in (node, *(e for e in entries if isinstance(e, yaml.MappingNode))):
+        keys = [str(key.value) for key, _ in mapping.value]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise InputError(f"{twice[0]!r} stands twice in suite file {origin}: rename or remove one")
 
 
 def _choices() -> str:

@@ -51,12 +51,31 @@ def leetspeak(prompt: Prompt) -> Prompt:
 def morse(prompt: Prompt) -> Prompt:
     """International Morse code, letters apart by a space and words by a slash.
 
-    Accents are taken off; a character that has no code stands as it is.
+    Accents of letters that have a code are taken off; a character that has none stands as it is, with its marks.
     """
-    plain = unicodedata.normalize("NFKD", prompt.text).casefold()
-    words = "".join(c for c in plain if not unicodedata.combining(c)).split()
-    coded = " / ".join(" ".join(MORSE.get(c, c) for c in word) for word in words)
+    words = unicodedata.normalize("NFC", prompt.text).split()
+    coded = " / ".join(" ".join(map(_dots, _with_marks(word))) for word in words)
     return _coded(prompt, "Morse code", coded)
+
+
+def _with_marks(word: str) -> list[str]:
+    """The word's characters, each with the marks that follow it."""
+    found: list[str] = []
+    for character in word:
+        if found and unicodedata.category(character).startswith("M"):
+            found[-1] += character
+        else:
+            found.append(character)
+    return found
+
+
+def _dots(character: str) -> str:
+    """The code of the letters that a character stands for; itself where one of them has none."""
+    plain = unicodedata.normalize("NFKD", character).casefold()
+    letters = [c for c in plain if not unicodedata.combining(c)]
+    if letters and all(c in MORSE for c in letters):
+        return " ".join(MORSE[c] for c in letters)
+    return character
 
 
 def _coded(prompt: Prompt, code: str, coded: str) -> Prompt:

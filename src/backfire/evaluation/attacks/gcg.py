@@ -15,7 +15,7 @@ from backfire.evaluation.attacks.framings import OPENING
 from backfire.evaluation.attacks.prefill import Continuing, Prefill, apart
 from backfire.evaluation.attacks.wrappers import with_last_turn
 from backfire.models import EndpointModel, Generation, LocalModel
-from backfire.records import Decoding, Request, digest
+from backfire.records import Decoding, Prompt, Request, digest
 
 START = " ".join("x" * 20)
 PLACE = "{optim_str}"
@@ -30,7 +30,8 @@ class GCG:
 
     `steps` times, `width` replacements of one token are tried, each among the `topk` best by the gradient. The target is the
     data set's own where the request has one and `own_targets` holds. Suffixes are stored one by one, so that an
-    interrupted search goes on with the next request. Costs `steps` * `width` forward passes a request.
+    interrupted search goes on with the next request. A request for which the search finds none has no response. Costs
+    `steps` * `width` forward passes a request.
     """
 
     name: str = "gcg"
@@ -61,24 +62,32 @@ class GCG:
             for name, prompt in sought.items()
             if any(PLACE in turn.content for turn in prompt.messages)
         }
-        drawn = replace(asking, batch_size=1).draw(
-            [prompt for name, prompt in sought.items() if name not in failed],
-            model=Searching(asking.model, self),
-            decoding=Decoding(MOST_TOKENS, temperature=0.0),
-        )
-        suffixes = {r.prompt_id: r.text for r in drawn.responses}
-        reasons = {f.request.prompt.id: f.reason for f in drawn.failures}
+        searching = Searching(asking.model, self)
         put = {}
-        for name, request in requests.items():
-            if name in failed:
-                continue
-            suffix = suffixes.get(sought[name].id)
-            if suffix is None:
-                failed[name] = f"no suffix: {reasons[sought[name].id]}"
-            else:
-                put[name] = tagged(with_last_turn(request, f"{request.text} {suffix}"), self, request)
+        for done, (name, request) in enumerate(requests.items(), 1):
+            if name not in failed:
+                try:
+                    suffix = self._suffix(asking, searching, sought[name])
+                except NoSuffixError as error:
+                    failed[name] = f"no suffix: {error}"
+                else:
+                    put[name] = tagged(with_last_turn(request, f"{request.text} {suffix}"), self, request)
+            if asking.progress is not None:
+                asking.progress(done, len(requests))
         found = asking.answer(put)
         return Answers(found.put, found.responses, {**found.failed, **failed})
+
+    def _suffix(self, asking: Asking, searching: Searching, sought: Prompt) -> str:
+        drawn = replace(asking, progress=None).draw(
+            [sought], model=searching, decoding=Decoding(MOST_TOKENS, temperature=0.0)
+        )
+        if drawn.failures:
+            raise NoSuffixError(drawn.failures[0].reason)
+        return drawn.responses[0].text
+
+
+class NoSuffixError(ModelError):
+    """A search that ended without a suffix; other requests may have one."""
 
 
 class Searching(Continuing):
@@ -116,10 +125,12 @@ class Searching(Continuing):
             torch.manual_seed(int(request.id[:15], 16))
             try:
                 found = nanogcg.run(self.model, self.tokenizer, turns, self.template.lead + target, settings)
+            except torch.OutOfMemoryError as error:
+                raise ModelError(f"{self.name} ran out of memory: give a smaller `width`") from error
             except RuntimeError as error:
-                raise ModelError(
-                    f"{self.name} found no suffix for {prompt.text!r:.60} ({error}): another `start`, a smaller `width` or "
-                    "another model may do"
+                said = str(error).partition(". ")[0]
+                raise NoSuffixError(
+                    f"the search found none ({said}): another `start` or a larger `width` may do"
                 ) from error
         return str(found.best_string)
 

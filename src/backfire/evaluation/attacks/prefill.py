@@ -8,11 +8,10 @@ from typing import Any
 
 from backfire.evaluation.attacks.asking import Answers, Asking, Model, Requests, tagged
 from backfire.evaluation.attacks.framings import OPENING
+from backfire.judges.judge import unreadable
 from backfire.models import EndpointModel, Generation, LocalModel
 from backfire.records import Prompt, Request
-
-TARGETS = ("target", "Target")
-"""Where AdvBench and JailbreakBench keep the beginning of a compliant answer."""
+from backfire.store import TARGET_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -20,8 +19,8 @@ class Prefill:
     """The answer begins with an opener (Andriushchenko et al. 2024, arXiv 2404.02151).
 
     The opener is the data set's own `target` where the request has one and `own_targets` holds, else `opener`. The
-    stored prompt ends with the assistant's begun turn; the stored response begins with it. A response that adds nothing
-    is stored blank, for the opener alone is ours and says nothing about the model.
+    stored prompt ends with the assistant's begun turn; the stored response begins with it. A response that adds no
+    letter or digit is stored blank, for the opener alone is ours and says nothing about the model.
     """
 
     name: str = "prefill"
@@ -40,7 +39,7 @@ class Prefill:
 
     def put(self, request: Prompt) -> Prompt:
         """The request, and the assistant's turn as it is begun."""
-        targets = [request.tags[name] for name in TARGETS if request.tags.get(name, "").strip()]
+        targets = [request.tags[name] for name in TARGET_COLUMNS if request.tags.get(name, "").strip()]
         opener = targets[0].strip() if targets and self.own_targets else self.opener
         turns = [*request.as_messages(), {"role": "assistant", "content": opener}]
         return tagged(Prompt.of_messages(turns, tags=request.tags), self, request)
@@ -61,14 +60,16 @@ class Continuing(LocalModel):
         return [len(ids) for ids, _ in self.template.opened_ids([apart(p) for p in prompts])]
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        """The text that goes on from each opener, with the opener; blank where nothing was added."""
+        """The text that goes on from each opener, with the opener; blank where nothing that can be judged was added."""
         if not requests:
             return []
         decoding, seed = requests[0].decoding, requests[0].seed
         begun = [apart(r.prompt) for r in requests]
         whole = self.continue_texts([p for p, _ in begun], [opener for _, opener in begun], decoding, seed)
         return [
-            done if done.text.removeprefix(opener).strip() else Generation("", done.stop_reason, done.tokens)
+            Generation("", done.stop_reason, done.tokens)
+            if unreadable(done.text.removeprefix(opener))
+            else done
             for done, (_, opener) in zip(whole, begun, strict=True)
         ]
 

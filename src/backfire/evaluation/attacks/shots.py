@@ -9,7 +9,7 @@ from pathlib import Path
 from backfire.errors import InputError
 from backfire.evaluation.attacks.wrappers import with_last_turn
 from backfire.records import Message, Prompt, digest
-from backfire.store import read_rows
+from backfire.store import check_decodable, read_rows
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Shots:
         others = [pair for pair in self.pairs if pair[0].strip() != request.text.strip()]
         if len(others) < n:
             raise InputError(
-                f"{self.path} holds {len(others)} examples beside the request {request.text!r:.60} and {n} are asked "
-                "for: add rows, or lower n"
+                f"{Path(self.path).name} holds {len(others)} examples beside the request itself and {n} are asked for: "
+                "add rows, or lower n"
             )
         return others[:n]
 
@@ -39,7 +39,7 @@ def read_shots(path: str | Path) -> Shots:
     """Examples from a table file with the columns `prompt` and `response`.
 
     Raises:
-        InputError: a column is missing, a cell is blank, or there are no rows.
+        InputError: a column is missing, a cell is blank or holds half a character, or there are no rows.
     """
     pairs = []
     for number, row in enumerate(read_rows(path), 1):
@@ -51,6 +51,7 @@ def read_shots(path: str | Path) -> Shots:
                 f"row {number} of {path} lacks a text in `prompt` or `response`: an example needs both; "
                 f"its columns are {', '.join(row)}"
             )
+        check_decodable(number, path, prompt=prompt, response=response)
         pairs.append((prompt, response))
     if not pairs:
         raise InputError(f"{path} holds no examples: give rows with `prompt` and `response`")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from backfire.errors import InputError
 from backfire.evaluation.attacks.asking import Answers, Asking, Model, Requests, tagged
 from backfire.evaluation.attacks.wrappers import with_last_turn
-from backfire.records import Decoding, Prompt, digest
-from backfire.store import read_rows
+from backfire.records import Decoding, Prompt, Response, digest
+from backfire.store import check_decodable, read_rows
 
 SOURCE = "Yong et al. 2023, arXiv 2310.02446"
 IN_ENGLISH = "Answer in English."
@@ -45,7 +45,7 @@ class TableTranslation:
             else:
                 put[name] = tagged(with_last_turn(request, f"{text}\n\n{IN_ENGLISH}"), self, request)
         found = asking.answer(put)
-        return Answers(put, found.responses, {**found.failed, **missing})
+        return Answers(found.put, found.responses, {**found.failed, **missing})
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class ModelTranslation:
     """The request translated by `translator`, and the answer translated back before it is judged.
 
     Both translations are greedy and stored: the judged response is the translator's, and its prompt holds the model's own.
+    It counts as truncated where either was cut. A request whose translation was cut is not asked.
     """
 
     translator: Model
@@ -68,6 +69,11 @@ class ModelTranslation:
             "language": self.language,
         }
 
+    @property
+    def _decoding(self) -> Decoding:
+        context = getattr(self.translator, "context", None)
+        return Decoding(MOST_TOKENS if context is None else min(MOST_TOKENS, max(1, context // 4)), 0.0)
+
     def unfit(self, model: Model) -> str:
         return ""
 
@@ -75,28 +81,35 @@ class ModelTranslation:
         texts, failed = self._translate(
             asking, {name: request.text for name, request in requests.items()}, self.language, "request"
         )
+        failed |= {
+            name: f"the request's translation was cut at {text.tokens or self._decoding.max_new_tokens} tokens"
+            for name, text in texts.items()
+            if text.truncated
+        }
         put = {
             name: tagged(with_last_turn(requests[name], text.text), self, requests[name])
             for name, text in texts.items()
+            if name not in failed
         }
         found = asking.answer(put)
         failed |= found.failed
         blank = {name: r for name, r in found.responses.items() if not r.text.strip()}
         said = {name: r.text for name, r in found.responses.items() if name not in blank}
         back, lost = self._translate(asking, said, "English", "answer")
-        return Answers(put, {**back, **blank}, {**failed, **lost})
+        back = {
+            name: _of_a_cut_answer(text) if found.responses[name].truncated else text
+            for name, text in back.items()
+        }
+        return Answers(found.put, {**back, **blank}, {**failed, **lost})
 
     def _translate(
         self, asking: Asking, texts: Mapping[str, str], language: str, what: str
-    ) -> tuple[dict[str, Any], dict[str, str]]:
+    ) -> tuple[dict[str, Response], dict[str, str]]:
         prompts = {
             name: Prompt.of(TRANSLATE.replace("{language}", language).replace("{text}", text))
             for name, text in texts.items()
         }
-        decoding = Decoding(MOST_TOKENS, 0.0)
-        if (context := getattr(self.translator, "context", None)) is not None:
-            decoding = Decoding(min(MOST_TOKENS, max(1, context // 4)), 0.0)
-        drawn = asking.draw(list(prompts.values()), model=self.translator, decoding=decoding)
+        drawn = asking.draw(list(prompts.values()), model=self.translator, decoding=self._decoding)
         answered = {r.prompt_id: r for r in drawn.responses}
         reasons = {f.request.prompt.id: f.reason for f in drawn.failures}
         done, failed = {}, {}
@@ -110,11 +123,23 @@ class ModelTranslation:
         return done, failed
 
 
+class _OfACutAnswer(Response):
+    """A translation, whole or not, of an answer that was cut; the ledger has it under its own id."""
+
+    @property
+    def truncated(self) -> bool:
+        return True
+
+
+def _of_a_cut_answer(text: Response) -> Response:
+    return _OfACutAnswer(**{field.name: getattr(text, field.name) for field in fields(Response)})
+
+
 def read_translations(path: str | Path) -> dict[str, str]:
     """Translations by request from a table file with the columns `prompt` and `translation`.
 
     Raises:
-        InputError: a column is missing, a cell is blank, or a request has two translations.
+        InputError: a column is missing, a cell is blank or holds half a character, or a request has two translations.
     """
     table: dict[str, str] = {}
     for number, row in enumerate(read_rows(path), 1):
@@ -124,6 +149,7 @@ def read_translations(path: str | Path) -> dict[str, str]:
                 f"row {number} of {path} lacks a text in `prompt` or `translation`: give both; its columns are "
                 f"{', '.join(row)}"
             )
+        check_decodable(number, path, prompt=prompt, translation=text)
         if table.setdefault(prompt.strip(), text) != text:
             raise InputError(f"row {number} of {path} gives {prompt!r:.60} a second translation: keep one")
     if not table:
