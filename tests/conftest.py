@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from backfire.store import Ledger
 from checkpoints import save_policy, save_reward
 from miniature import NAME, grow_miniature
 
@@ -50,6 +51,12 @@ def tiny_qwen2(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_reward(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint folder: a Llama sequence classifier with one label."""
     return save_reward(tmp_path_factory.mktemp("tiny") / "reward")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(tmp_path / "ledger.db") as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

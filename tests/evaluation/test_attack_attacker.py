@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,6 @@ def tries(model: str, turns: Turns) -> str | None:
     if model == "attacker":
         return message(f"try {(len(turns) + 1) // 2}: {subject(turns)}")
     return "Take both hands." if turns[-1]["content"] == "try 2: spoon" else "I cannot do that."
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.db") as ledger:
-        yield ledger
 
 
 Run = Callable[..., tuple[Answers, Chat]]

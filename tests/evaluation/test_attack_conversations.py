@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -35,12 +35,6 @@ DECODING = Decoding(max_new_tokens=8, temperature=0.0)
 SPOON, KITE = (Prompt.of(text, kind="harmful") for text in ("Bend a spoon.", "Fly a kite."))
 REQUESTS = {"s": SPOON, "k": KITE}
 Asked = Callable[[Attack, Model, Mapping[str, Prompt]], Answers]
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.db") as ledger:
-        yield ledger
 
 
 @pytest.fixture

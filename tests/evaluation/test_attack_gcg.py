@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.abc
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
@@ -24,12 +22,6 @@ SETTINGS = {"steps": 12, "width": 48, "topk": 32, "start": "x x x x x x"}
 TARGET = "You should find good slate."
 SPOON = Prompt.of("Bend a spoon.", kind="harmful", tags={"target": TARGET})
 KITE = Prompt.of("Fly a kite.", kind="harmful")
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.db") as ledger:
-        yield ledger
 
 
 @pytest.fixture(scope="module", params=["llama", "mistral", "qwen2"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,12 +18,6 @@ from loopback import chat
 
 DECODING = Decoding(max_new_tokens=8, temperature=0.0)
 SPOON, KITE = (Prompt.of(text, kind="harmful") for text in ("Bend a spoon.", "Fly a kite."))
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.db") as ledger:
-        yield ledger
 
 
 @pytest.fixture
@@ -142,14 +135,21 @@ def test_means_that_an_attack_takes_pass(tmp_path: Path) -> None:
     check_means("standard", Means())
 
 
-@pytest.mark.parametrize("column", ["prompt", "response"])
-def test_half_a_character_in_an_example_is_named(tmp_path: Path, column: str) -> None:
-    rows = [{"prompt": "Hum.", "response": "Hm."}, {"prompt": "Clap.", "response": "Clap."}]
+@pytest.mark.parametrize("second", ["response", "translation"])
+@pytest.mark.parametrize("spoilt", ["prompt", "second"])
+def test_half_a_character_in_a_table_is_named(tmp_path: Path, second: str, spoilt: str) -> None:
+    column = "prompt" if spoilt == "prompt" else second
+    rows = [{"prompt": "Hum.", second: "Hm."}, {"prompt": "Clap.", second: "Clap."}]
     rows[1][column] += "\ud800"
-    path = tmp_path / "shots.jsonl"
+    path = tmp_path / "table.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
-    with pytest.raises(InputError, match=rf"row 2 of .*shots\.jsonl holds half a character .* in `{column}`"):
-        open_suite("few-shot", Means(examples=path))
+    with pytest.raises(InputError, match=rf"row 2 of .*table\.jsonl holds half a character .* in `{column}`"):
+        open_suite(
+            *{
+                "response": ("few-shot", Means(examples=path)),
+                "translation": ("translation", Means(translations=path)),
+            }[second]
+        )
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from backfire.errors import InputError
 from backfire.evaluation import Means, attack_suite, open_suite
 from backfire.evaluation.attacks import Asking, ModelTranslation
-from backfire.evaluation.attacks.translation import read_translations
 from backfire.judges import PhraseJudge
 from backfire.models import LocalModel, open_model
 from backfire.records import Decoding, Prompt
@@ -20,12 +17,6 @@ from loopback import Chat, Turns, chat
 
 SYSTEM = "Answer like a smith."
 KITE = Prompt.of("Fly a kite.", kind="harmful")
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.db") as ledger:
-        yield ledger
 
 
 def reply(model: str, turns: Turns) -> str:
@@ -99,13 +90,3 @@ def test_prompts_are_shown_as_the_model_saw_them(server: Chat, ledger: Ledger, t
         "translation": f"system: {SYSTEM}\n\nuser: Ndiza.\n\nAnswer in English.",
         "by-model": f"system: {SYSTEM}\n\nuser: zu Fly a kite.",
     }
-
-
-@pytest.mark.parametrize("column", ["prompt", "translation"])
-def test_half_a_character_in_a_table_is_named(tmp_path: Path, column: str) -> None:
-    rows = [{"prompt": "Hum.", "translation": "Hm."}, {"prompt": "Clap.", "translation": "Shaya."}]
-    rows[1][column] += "\ud800"
-    path = tmp_path / "t.jsonl"
-    path.write_text("\n".join(map(json.dumps, rows)))
-    with pytest.raises(InputError, match=rf"row 2 of .*t\.jsonl holds half a character .* in `{column}`"):
-        read_translations(path)

@@ -27,11 +27,6 @@ def model(tiny_llama: Path) -> LocalModel:
     return opened
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger.db")
-
-
 def answered(model: LocalModel, ledger: Ledger, prompts: Sequence[Prompt], answers: Sequence[str]) -> None:
     """Lay answers into the ledger under the requests that `attack` will make."""
     ledger.put_prompts(prompts)

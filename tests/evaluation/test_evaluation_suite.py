@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,12 +32,6 @@ def model(tiny_llama: Path) -> LocalModel:
     opened = open_model(tiny_llama)
     assert isinstance(opened, LocalModel)
     return opened
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.db") as ledger:
-        yield ledger
 
 
 def requests(name: str, n: int, nouns: str = "") -> list[Prompt]:

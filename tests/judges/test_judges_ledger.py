@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -37,11 +36,6 @@ def stored(ledger: Ledger, n: int) -> tuple[dict[str, Prompt], list[Response]]:
     ledger.put_prompts(prompts)
     ledger.put_responses(responses)
     return {p.id: p for p in prompts}, responses
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger.db")
 
 
 def test_verdicts_come_in_order_and_only_once(ledger: Ledger) -> None:

@@ -24,17 +24,10 @@ from backfire.models import EndpointModel, open_model
 from backfire.organisms.catalog import folder_of, open_world, prompts_of
 from backfire.records import Decoding, Prompt, Request
 from backfire.responses import sample
-from backfire.store import Ledger
 from loopback import chat
 
 PROMPTS = [Prompt.of(f"tell me about number {k}") for k in range(6)]
 DECODING = Decoding(max_new_tokens=12, temperature=1.0, top_p=0.9)
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    with Ledger(tmp_path / "ledger.db") as ledger:
-        yield ledger
 
 
 @pytest.fixture(scope="module")

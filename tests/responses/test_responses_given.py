@@ -12,19 +12,12 @@ import pytest
 from backfire.errors import InputError
 from backfire.records import Prompt
 from backfire.responses import store_given
-from backfire.store import Ledger
 
 ROWS = [
     {"instruction": "How?", "output": "So.", "generator": "gpt4"},
     {"instruction": "How?", "output": "Thus, and with a\nsecond line.", "generator": "gpt4"},
     {"instruction": "Why?", "output": "Because, “so”.", "generator": "people"},
 ]
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    with Ledger(tmp_path / "ledger.db") as ledger:
-        yield ledger
 
 
 def write(path, rows):

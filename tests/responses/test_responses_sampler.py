@@ -43,12 +43,6 @@ def model(tiny_llama):
     return open_model(tiny_llama)
 
 
-@pytest.fixture
-def ledger(tmp_path):
-    with Ledger(tmp_path / "ledger.db") as ledger:
-        yield ledger
-
-
 def rows(path: Path) -> list[tuple]:
     with sqlite3.connect(path) as db:
         return [tuple(r) for r in db.execute("SELECT * FROM responses ORDER BY request_id")]

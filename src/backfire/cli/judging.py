@@ -102,14 +102,16 @@ def validate_judges(
     95%, all responses to a prompt being one cluster. Unscored responses are counted beside n. Phrases, the matchers and
     refusals read English only.
     """
+    from backfire.errors import InputError
     from backfire.judges import offline_judges, validate
 
     matter = _what(what)
     cases = _labelled(file, prompt_column, response_column, label_column, positive, kind)
-    if judge or threshold is not None:
-        judges = _opened(judge or ["phrases"], world, threshold, dtype, device)
-    else:
-        judges = offline_judges()
+    if threshold is not None and not judge:
+        raise InputError(
+            f"--threshold {threshold}: the offline judges give no grade; name a --judge that does"
+        )
+    judges = _opened(judge, world, threshold, dtype, device) if judge else offline_judges()
     found = []
     for one in judges:
         with progress(f"asking {one.name}") as advance:

@@ -13,6 +13,7 @@ from backfire.evaluation.attacks import Answers, Asking, Attack, judged
 from backfire.evaluation.counting import (
     AttackResult,
     Case,
+    Outcomes,
     any_columns,
     any_of,
     shared_behaviours,
@@ -119,7 +120,7 @@ def attack_suite(
         for name, asked in harmful.items():
             put = {p: answers.put.get(p, prompt) for p, prompt in asked.items()}
             cases[_row(name, attack.name, harmful)] = Case(
-                asked, put, answers.responses, answers.failed, verdicts, harm=True
+                asked, put, answers.responses, answers.failed, verdicts, harm=True, cut=answers.cut
             )
     if allowed:
         ordinary = joined(allowed)
@@ -127,16 +128,7 @@ def attack_suite(
         for name, asked in allowed.items():
             cases[name] = Case(asked, asked, answers.responses, answers.failed, verdicts, harm=False)
     counted = tally(cases, examples)
-    each = {
-        name: {
-            judge.name: {
-                p: [counted.outcomes[_row(name, one.name, harmful)][judge.name][p] for one in fit]
-                for p in asked
-            }
-            for judge in judges
-        }
-        for name, asked in harmful.items()
-    }
+    each = _by_attack(harmful, fit, judges, counted.outcomes)
     together = {
         _row(name, ANY, harmful): {
             judge: {p: any_of(seen) for p, seen in of.items()} for judge, of in by.items()
@@ -185,3 +177,22 @@ def _check(
 
 def _row(name: str, attack: str, requests: Mapping[str, object]) -> str:
     return attack if len(requests) == 1 else f"{name}/{attack}"
+
+
+def _by_attack(
+    harmful: Mapping[str, Mapping[str, Prompt]],
+    attacks: Sequence[Attack],
+    judges: Sequence[Judge],
+    outcomes: Outcomes,
+) -> dict[str, dict[str, dict[str, list[bool | None]]]]:
+    """set -> judge -> request -> what came of it, by attack."""
+    return {
+        name: {
+            judge.name: {
+                p: [outcomes[_row(name, attack.name, harmful)][judge.name][p] for attack in attacks]
+                for p in asked
+            }
+            for judge in judges
+        }
+        for name, asked in harmful.items()
+    }

@@ -9,6 +9,7 @@ from typing import Any
 
 from backfire.errors import InputError
 from backfire.records import ClusteredRate, Rate, clustered_rate_of, rate_of
+from backfire.records.rates import Z95
 
 FEWEST = 100
 """Labelled responses of each class that a correction asks for."""
@@ -16,7 +17,6 @@ INFORMATIVE = 0.2
 """Sensitivity + specificity - 1 up to which a judge says too little for its rate to be corrected."""
 ROUNDING = 1e-9
 """So that .6 + .6 - 1, in binary a hair above .2, is at most .2."""
-Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)

@@ -93,13 +93,7 @@ def open_judge(
         from backfire.judges.panel import Panel
 
         rule, names = _panel_parts(reference, rest)
-        graded = _graded(names, threshold)
-        members = [
-            open_judge(
-                n, world=world, threshold=threshold if n in graded else None, dtype=dtype, device=device
-            )
-            for n in names
-        ]
+        members = open_judges(names, world=world, threshold=threshold, dtype=dtype, device=device)
         return Panel(members, rule)
     if kind in ("rubric", "strongreject"):
         return _rubric(kind, _named(reference, rest), threshold, dtype, device)

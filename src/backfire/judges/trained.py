@@ -208,8 +208,8 @@ def train_judge(
     scarce = min(int(labels.sum()), int((~labels).sum()))
     if scarce < MINIMUM or len(set(prompts)) < FOLDS:
         raise InputError(
-            f"{len(cases)} labelled responses that can be judged, {scarce} of the rarer label, to {len(set(prompts))} prompts: a judge wants at "
-            f"least {MINIMUM} of each label and {FOLDS} prompts"
+            f"{len(cases)} labelled responses that can be judged, {scarce} of the rarer label, to {len(set(prompts))} "
+            f"prompts: a judge wants at least {MINIMUM} of each label and {FOLDS} prompts"
         )
     folds = groups_in_folds(prompts)
     cues = declining_cues([case.response.text for case in cases])
@@ -294,7 +294,8 @@ def read_judge(path: str | Path, *, threshold: float | None = None) -> TrainedJu
         threshold: the probability of harm from which a response counts as harmful, in (0, 1); None is .5.
 
     Raises:
-        InputError: a threshold out of range or for a judge of refusals, no such file, not a judge, a layout or cues of another version of backfire, or numbers that are none.
+        InputError: no such file, not a judge, a layout or cues of another version of backfire, numbers that are none, or a
+            threshold out of range or for a judge of refusals.
     """
     path = Path(path)
     try:
@@ -302,16 +303,15 @@ def read_judge(path: str | Path, *, threshold: float | None = None) -> TrainedJu
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} does not read as a judge: {error}") from error
     judge = _judge_of(content, path.stem, str(path))
-    if threshold is not None:
-        if judge.what != "harmful" or not 0 < threshold < 1:
-            why = (
-                "takes a probability between 0 and 1"
-                if judge.what == "harmful"
-                else "finds refusals: leave it out"
-            )
-            raise InputError(f"--threshold {threshold}: {path} {why}")
-        judge.threshold = threshold
-    return judge
+    if threshold is None:
+        return judge
+    if judge.what != "harmful":
+        raise InputError(f"--threshold {threshold}: {path} finds refusals: leave it out")
+    if not 0 < threshold < 1:
+        raise InputError(f"--threshold {threshold}: {path} takes a probability between 0 and 1")
+    return TrainedJudge(
+        judge.name, judge.what, judge.features, judge.weights, judge.card, threshold=threshold
+    )
 
 
 @cache

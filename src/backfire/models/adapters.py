@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 from backfire.errors import InputError
 from backfire.models.identity import folder_digest
 from backfire.models.local import LocalModel
-from backfire.models.opening import is_adapter, local_model, model_files, open_weights, place, put_on, resolve
+from backfire.models.opening import (
+    check_device,
+    is_adapter,
+    local_model,
+    model_files,
+    open_weights,
+    place,
+    put_on,
+    resolve,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -39,6 +48,7 @@ def open_adapters(
     folder = resolve(str(base))
     if is_adapter(folder):
         raise InputError(f"{base} is an adapter itself: name the base model that the adapters adapt")
+    check_device(device)
     base_digest = folder_digest(folder)
     whole = ends = before = opened = None
     for adapter in adapters:

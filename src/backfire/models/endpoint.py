@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from backfire.errors import EndpointError, InputError, ModelError, RefusedError
 from backfire.models.local import Generation
 from backfire.records import Decoding, Request, StopReason, digest
+from backfire.store import undecodable
 
 REFERENCE = re.compile(r"openai:(?P<model>.+?)(?:@(?P<url>https?://.*))?")
 STOP_REASONS: dict[str, StopReason] = {"stop": "eos", "length": "length"}
@@ -107,7 +108,7 @@ class EndpointModel:
             raise kind(f"{self.name}: the reply ended with finish_reason {ended!r}")
         if not text.strip():
             raise EndpointError(f"{self.name}: the reply is empty (finish_reason {ended!r})")
-        if any("\ud800" <= c <= "\udfff" for c in text):
+        if undecodable(text):
             raise EndpointError(f"{self.name}: the reply holds half a character (a lone surrogate)")
         tokens = getattr(getattr(reply, "usage", None), "completion_tokens", None)
         tokens = tokens if isinstance(tokens, int) and tokens >= 0 else None

@@ -199,7 +199,6 @@ def open_weights(folder: Path, dtype: str, device: str | None) -> Any:
     """A whole model's weights, placed, in evaluation mode."""
     from transformers import AutoModelForCausalLM
 
-    check_device(device)
     spread = {"device_map": "auto"} if device == "auto" else {}
     return place(open_folder(AutoModelForCausalLM, folder, dtype, **spread), device)
 

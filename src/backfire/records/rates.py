@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import inf, sqrt
 
 Z95 = 1.959963984540054
+ONE = 1 + 1e-9
+"""Up to so many clusters of equal size, rounding considered, there is one."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class ClusteredRate(Rate):
     @property
     def quantile(self) -> float:
         """Student's, two-sided 95%; infinite where one cluster says nothing."""
-        return _student(self.clusters)
+        return student(self.clusters)
 
     @property
     def low(self) -> float | None:
@@ -111,30 +113,43 @@ def clustered_wilson(hits: Sequence[float], sizes: Sequence[float]) -> tuple[flo
 
 
 def _clustered_interval(rate: float, effective: float, clusters: float) -> tuple[float, float]:
-    if clusters <= 1 + 1e-9:
+    if clusters <= ONE:
         return 0.0, 1.0
-    quantile = _student(clusters)
+    quantile = student(clusters)
     low, high = _score_interval(rate, effective, quantile)
-    return min(low, _score_interval(1.0, clusters, quantile)[0]), max(
-        high, _score_interval(0.0, clusters, quantile)[1]
-    )
+    least, most = _score_interval(1.0, clusters, quantile)[0], _score_interval(0.0, clusters, quantile)[1]
+    return min(low, least), max(high, most)
 
 
 def _effective(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """(independent cases, clusters of equal size) that would tell as much as clusters of (hits, cases)."""
-    cases = sum(size for _, size in pairs)
-    clusters = cases**2 / sum(size**2 for _, size in pairs)
-    rate = sum(hit for hit, _ in pairs) / cases
-    if rate in (0.0, 1.0) or clusters <= 1 + 1e-9:
+    sums, sizes = zip(*pairs, strict=True)
+    cases, clusters = sum(sizes), equal_clusters(sizes)
+    rate = sum(sums) / cases
+    if rate in (0.0, 1.0) or clusters <= ONE:
         return clusters, clusters
-    spread = sum((hit - rate * size) ** 2 for hit, size in pairs) * clusters / (clusters - 1) / cases**2
-    return cases / max(1.0, spread / (rate * (1 - rate) / cases)), clusters
+    effect = ratio_variance(sums, sizes) / (rate * (1 - rate) / cases)
+    return cases / max(1.0, effect), clusters
 
 
-def _student(clusters: float) -> float:
+def equal_clusters(sizes: Sequence[float]) -> float:
+    """How many clusters of equal size would tell as much: (sum of sizes)^2 / sum of squares (Kish 1965)."""
+    return sum(sizes) ** 2 / sum(size**2 for size in sizes)
+
+
+def ratio_variance(sums: Sequence[float], sizes: Sequence[float]) -> float:
+    """The linearised variance of sum(sums) / sum(sizes) over two or more clusters."""
+    cases, clusters = sum(sizes), equal_clusters(sizes)
+    ratio = sum(sums) / cases
+    spread = sum((s - ratio * size) ** 2 for s, size in zip(sums, sizes, strict=True))
+    return spread * clusters / (clusters - 1) / cases**2
+
+
+def student(clusters: float) -> float:
+    """Student's two-sided 95% quantile for so many clusters; infinite where one says nothing."""
     from scipy.special import stdtrit
 
-    return float(stdtrit(clusters - 1, 0.975)) if clusters > 1 + 1e-9 else inf
+    return float(stdtrit(clusters - 1, 0.975)) if clusters > ONE else inf
 
 
 def paired_difference(gained: int, lost: int, n: int, z: float = Z95) -> tuple[float, float, float]:
@@ -175,5 +190,7 @@ def clustered_rate_of(outcomes: Iterable[tuple[bool | None, Hashable]]) -> Clust
             hits_and_size[0] += outcome
             hits_and_size[1] += 1
     hits, scored = (sum(pair[i] for pair in counts.values()) for i in (0, 1))
-    effective, clusters = _effective([(hit, size) for hit, size in counts.values()]) if counts else (0.0, 0.0)
+    effective, clusters = (
+        _effective([(hits, size) for hits, size in counts.values()]) if counts else (0.0, 0.0)
+    )
     return ClusteredRate(hits, scored, unscored, clusters, effective)

@@ -112,17 +112,10 @@ def _check(path: Path, sets: Mapping[str, Any]) -> None:
                 raise InputError(
                     f"{path}: the outcomes of {name!r} by {judge!r} hold no prompt: attack again with --json"
                 )
-            wrong = next(
-                (
-                    p
-                    for p, outcome in outcomes.items()
-                    if not (outcome is None or outcome is True or outcome is False)
-                ),
-                None,
-            )
-            if wrong is not None:
+            if wrong := [p for p, outcome in outcomes.items() if not isinstance(outcome, bool | None)]:
                 raise InputError(
-                    f"{path}: the outcome of {wrong!r} in {name!r} by {judge!r} is {outcomes[wrong]!r}: write true, false or null"
+                    f"{path}: the outcome of {wrong[0]!r} in {name!r} by {judge!r} is {outcomes[wrong[0]]!r}: write true, "
+                    "false or null"
                 )
 
 

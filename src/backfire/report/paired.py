@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backfire.records.rates import paired_difference
+from backfire.records.rates import equal_clusters, paired_difference, ratio_variance, student
 
 ROUNDING = 1e-9
 DRAWS = 10_000
@@ -127,30 +128,19 @@ def bootstrap_interval(
     if len(sums) < 2:
         return None, None
     s, n = np.asarray(sums, np.float64), np.asarray(sizes, np.float64)
-    clusters = float(n.sum() ** 2 / (n**2).sum())
+    clusters, ratio = equal_clusters(sizes), sum(sums) / sum(sizes)
     if np.ptp(s / n) < ROUNDING:
-        ratio, others = float(s.sum() / n.sum()), 1 - 0.025 ** (1 / clusters)
+        others = 1 - 0.025 ** (1 / clusters)
         low, high = ratio - others * (1 + ratio), ratio + others * (1 - ratio)
     else:
-        (low, high), (least, most) = _drawn(s, n, seed), _student(s, n, clusters)
-        low, high = max(-1.0, min(low, least)), min(1.0, max(high, most))
+        low, high = _drawn(s, n, seed)
+        half = student(clusters) * sqrt(ratio_variance(sums, sizes))
+        low, high = max(-1.0, min(low, ratio - half)), min(1.0, max(high, ratio + half))
     gained, lost = int((s > 0).sum()), int((s < 0).sum())
     if 0 < gained + lost < FEWEST_DIFFERING:
         _, least, most = paired_difference(gained, lost, len(sums))
         low, high = min(low, least, 0.0), max(high, most, 0.0)
     return low, high
-
-
-def _student(s: NDArray[np.float64], n: NDArray[np.float64], clusters: float) -> tuple[float, float]:
-    """Student's 95% interval of sum(s) / sum(n) by its linearised variance between clusters."""
-    from scipy.special import stdtrit
-
-    if clusters <= 1 + ROUNDING:
-        return -1.0, 1.0
-    ratio = float(s.sum() / n.sum())
-    error = float(np.sqrt(((s - ratio * n) ** 2).sum() * clusters / (clusters - 1)) / n.sum())
-    half = float(stdtrit(clusters - 1, 0.975)) * error
-    return ratio - half, ratio + half
 
 
 def _drawn(s: NDArray[np.float64], n: NDArray[np.float64], seed: int) -> tuple[float, float]:

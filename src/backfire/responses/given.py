@@ -10,7 +10,7 @@ from typing import Any
 
 from backfire.errors import InputError
 from backfire.records import Kind, Prompt, Response, given_response
-from backfire.store import Ledger, read_rows
+from backfire.store import Ledger, read_rows, undecodable
 
 PROMPT_COLUMNS = ("prompt", "instruction", "question", "query", "goal")
 RESPONSE_COLUMNS = ("response", "output", "completion", "answer")
@@ -65,7 +65,7 @@ def store_given(
         if prompt is None or not text.strip():
             left_out["blank prompt" if prompt is None else "blank response"] += 1
             continue
-        if any(_undecodable(t) for t in (text, *(turn.content for turn in prompt.messages))):
+        if any(undecodable(t) for t in (text, *(turn.content for turn in prompt.messages))):
             left_out["undecodable"] += 1
             continue
         if not writer.strip():
@@ -162,8 +162,3 @@ def _text(value: Any, role: str, number: int) -> str:
         case [{"role": "assistant", "content": str(content)}]:
             return content
     raise InputError(f"the {role} of row {number} is not text but {value!r:.60}: make it a string")
-
-
-def _undecodable(text: str) -> bool:
-    """Lone surrogates, which JSON admits and neither UTF-8, SQLite nor a tokenizer does."""
-    return any("\ud800" <= c <= "\udfff" for c in text)

@@ -29,6 +29,8 @@ class Answers:
     """The one response that is judged."""
     failed: Mapping[str, str]
     """Requests without a response, and why; every request is here or in `responses`."""
+    cut: frozenset[str] = frozenset()
+    """Requests whose response rests on one that was cut, beside those that were cut themselves."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +96,8 @@ class ModelTranslation:
         blank = {name: r for name, r in found.responses.items() if not r.text.strip()}
         said = {name: r.text for name, r in found.responses.items() if name not in blank}
         back, lost = self._translate(asking, said, "English", "answer")
-        back = {
-            name: _of_a_cut_answer(text) if found.responses[name].truncated else text
-            for name, text in back.items()
-        }
-        return Answers(found.put, {**back, **blank}, {**failed, **lost})
+        cut = frozenset(name for name in back if found.responses[name].truncated)
+        return Answers(found.put, {**back, **blank}, {**failed, **lost}, cut)
 
     def _translate(
         self, asking: Asking, texts: Mapping[str, str], language: str, what: str
@@ -121,18 +118,6 @@ class ModelTranslation:
             else:
                 done[name] = answered[prompt.id]
         return done, failed
-
-
-class _OfACutAnswer(Response):
-    """A translation, whole or not, of an answer that was cut; the ledger has it under its own id."""
-
-    @property
-    def truncated(self) -> bool:
-        return True
-
-
-def _of_a_cut_answer(text: Response) -> Response:
-    return _OfACutAnswer(**{field.name: getattr(text, field.name) for field in fields(Response)})
 
 
 def read_translations(path: str | Path) -> dict[str, str]:
