@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from backfire.records import Decoding, Prompt, Request, Response, digest, given_response
+from backfire.store import Ledger
 
 DECODING = Decoding(max_new_tokens=64, temperature=0.5, top_p=0.9)
 PROMPT = Prompt.of("How do I clean a brass lamp?")
@@ -125,3 +127,22 @@ def test_given_responses_differ_by_who_wrote_them() -> None:
     assert len({response.request_id for response in of}) == 4
     assert of[0] == given_response(PROMPT, "human", "a")
     assert given_response(PROMPT, "human", "a", index=1).request_id != of[0].request_id
+
+
+def test_tools_and_tool_calls_are_part_of_a_prompt_and_survive_the_ledger(tmp_path: Path) -> None:
+    call = {"id": "a", "type": "function", "function": {"name": "time", "arguments": "{}"}}
+    turns = [
+        {"role": "user", "content": "What time is it?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "a", "content": "noon"},
+    ]
+    tools = '[{"name":"time"}]'
+    prompt = Prompt.of_messages(turns, tools=tools)
+    assert prompt.as_messages()[1] == {"role": "assistant", "content": "", "tool_calls": [call]}
+    assert prompt.as_messages()[2]["tool_call_id"] == "a"
+    assert prompt.template_arguments() == {"tools": [{"name": "time"}]}
+    without = Prompt.of_messages([{k: v for k, v in turn.items() if k != "tool_calls"} for turn in turns])
+    assert len({prompt.id, Prompt.of_messages(turns).id, without.id}) == 3
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        ledger.put_prompts([prompt])
+        assert ledger.prompts() == {prompt.id: prompt}

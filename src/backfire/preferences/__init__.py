@@ -1,6 +1,14 @@
 """Reading preference data: any common form, from any common place, in blocks of one schema."""
 
 from backfire.preferences.preferences import Preferences, open_preferences
-from backfire.preferences.schema import SCHEMA, DefectKind, Format, prompt_of
+from backfire.preferences.schema import SCHEMA, DefectKind, Format, completion_of_side, prompt_of
 
-__all__ = ["SCHEMA", "DefectKind", "Format", "Preferences", "open_preferences", "prompt_of"]
+__all__ = [
+    "SCHEMA",
+    "DefectKind",
+    "Format",
+    "Preferences",
+    "completion_of_side",
+    "open_preferences",
+    "prompt_of",
+]

@@ -134,6 +134,7 @@ def _provenance(table: pa.Table, names: Mapping[str, str], swapped: np.ndarray |
         *(said(f"{side}_stop", name_of, short) for side in SIDES),
         *(said(f"{side}_decoding", decoding_of, short) for side in SIDES),
         said("tags", tags_of, pa.large_string()),
+        *(pa.nulls(len(table), TEXT) for _ in range(4)),
     ]
 
 

@@ -18,6 +18,8 @@ from backfire.preferences.turns import prompt_and_messages
 Record = tuple[Any, ...]
 """One row of a block, in the order of SCHEMA."""
 _NOTHING: Record = (None,) * 8
+_NO_TURNS: Record = (None,) * 4
+"""No turns of either side, no tools, no template options."""
 Defects = dict[DefectKind, list[int]]
 
 
@@ -51,7 +53,7 @@ def _record(plan: Plan, number: int, row: Mapping[str, Any]) -> Record:
     turns, chosen, rejected = sides_of(row, plan)
     text, messages = prompt_and_messages(turns)
     beside = _beside(plan, row) if plan.provenance else _NOTHING
-    return _checked((number, text, messages, chosen, rejected, *beside))
+    return _checked((number, text, messages, chosen, rejected, *beside, *_NO_TURNS))
 
 
 def _beside(plan: Plan, row: Mapping[str, Any]) -> Record:
@@ -149,4 +151,4 @@ class Pairing:
         kind, tags = kind_of(_said(plan, row, "kind")), tags_of(_said(plan, row, "tags"))
         sources = (chosen.source, rejected.source)
         texts = (chosen.text, rejected.text)
-        return _checked((number, *prompt, *texts, kind, *sources, None, None, None, None, tags))
+        return _checked((number, *prompt, *texts, kind, *sources, None, None, None, None, tags, *_NO_TURNS))

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 
 import pyarrow as pa
 
-from backfire.records import Kind, Prompt
+from backfire.records import Completion, Kind, Message, Prompt
 
 Format = Literal[
     "TRL standard, explicit prompt",
@@ -54,11 +54,18 @@ SCHEMA = pa.schema(
         ("chosen_decoding", pa.string()),
         ("rejected_decoding", pa.string()),
         ("tags", pa.large_string()),
+        ("chosen_messages", pa.large_string()),
+        ("rejected_messages", pa.large_string()),
+        ("tools", pa.large_string()),
+        ("template_options", pa.large_string()),
     ]
 )
 """One usable pair a row. `row` counts from 1 (the line number in JSONL; of labelled completions, the later of the two).
 `prompt` is the one user turn, or the turns as "role: content" with blank lines between, and then `messages` is their
-JSON. `kind` is harmful, benign or null; decodings and tags are JSON objects with sorted keys."""
+JSON. `kind` is harmful, benign or null; decodings and tags are JSON objects with sorted keys. `chosen` and `rejected` are
+what the assistant says on that side, and `chosen_messages` and `rejected_messages` the JSON of that side's turns where it is
+not one assistant turn of plain text. `tools` is the JSON list of tools that a chat template renders, `template_options` the
+JSON object of its further arguments."""
 
 _PLAIN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _SORTED = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
@@ -79,12 +86,23 @@ def as_json(value: Any, *, sort_keys: bool = False) -> str:
 
 
 def prompt_of(block: pa.RecordBatch, index: int) -> Prompt:
-    """The prompt of one row of a block, with its kind and tags."""
-    text, turns, kind, tags = (
-        block.column(name)[index].as_py() for name in ("prompt", "messages", "kind", "tags")
+    """The prompt of one row of a block, with its kind, tags, tools and template options."""
+    text, turns, kind, tags, tools, options = (
+        block.column(name)[index].as_py()
+        for name in ("prompt", "messages", "kind", "tags", "tools", "template_options")
     )
     known = None if kind is None else cast(Kind, kind)
     said = None if tags is None else json.loads(tags)
+    spoken = [{"role": "user", "content": text}] if turns is None else json.loads(turns)
+    return Prompt.of_messages(
+        spoken, kind=known, tags=said, tools=tools or "", template_options=options or ""
+    )
+
+
+def completion_of_side(block: pa.RecordBatch, side: str, index: int) -> Completion:
+    """One side (`chosen` or `rejected`) of one row of a block: its text, or its turns where it is more than that."""
+    turns = block.column(f"{side}_messages")[index].as_py()
     if turns is None:
-        return Prompt.of(text, kind=known, tags=said)
-    return Prompt.of_messages(json.loads(turns), kind=known, tags=said)
+        text: str = block.column(side)[index].as_py()
+        return text
+    return tuple(map(Message.of, json.loads(turns)))

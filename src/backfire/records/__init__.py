@@ -1,6 +1,6 @@
 """Frozen, content-addressed records, and the one place that divides."""
 
-from backfire.records.conversation import Kind, Message, Prompt
+from backfire.records.conversation import Completion, Kind, Message, Prompt, completion_turns
 from backfire.records.identity import digest
 from backfire.records.rates import (
     ClusteredRate,
@@ -23,6 +23,7 @@ from backfire.records.response import (
 
 __all__ = [
     "ClusteredRate",
+    "Completion",
     "Decoding",
     "Kind",
     "Message",
@@ -35,6 +36,7 @@ __all__ = [
     "Verdict",
     "clustered_rate_of",
     "clustered_wilson",
+    "completion_turns",
     "digest",
     "given_response",
     "paired_difference",

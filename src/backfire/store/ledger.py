@@ -120,7 +120,7 @@ class Ledger:
 
     def put_prompts(self, prompts: Iterable[Prompt]) -> None:
         """Store prompts; one that is there keeps its first tags, and its kind where somebody has said it."""
-        rows = [(p.id, _json(p.as_messages()), p.kind, _json(dict(p.tags))) for p in prompts]
+        rows = [(p.id, _json(_said(p)), p.kind, _json(dict(p.tags))) for p in prompts]
         with self._transaction() as db:
             db.executemany(
                 "INSERT INTO prompts VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET kind = excluded.kind"
@@ -132,7 +132,7 @@ class Ledger:
         """Stored prompts by id; all of them when `ids` is None."""
         sql = "SELECT id, messages, kind, tags FROM prompts"
         return {
-            row[0]: Prompt.of_messages(json.loads(row[1]), kind=row[2], tags=json.loads(row[3]))
+            row[0]: Prompt.of_messages(**_spoken(json.loads(row[1])), kind=row[2], tags=json.loads(row[3]))
             for row in self._select(sql, "id", ids)
         }
 
@@ -263,3 +263,14 @@ def _json(value: object) -> str:
 
 def _flag(value: int | None) -> bool | None:
     return None if value is None else bool(value)
+
+
+def _said(prompt: Prompt) -> Any:
+    """A prompt's turns; beside them, in an object, what a template is given, where there is any."""
+    beside = {"tools": prompt.tools, "template_options": prompt.template_options}
+    given = {name: value for name, value in beside.items() if value}
+    return {"messages": prompt.as_messages(), **given} if given else prompt.as_messages()
+
+
+def _spoken(stored: Any) -> dict[str, Any]:
+    return stored if isinstance(stored, dict) else {"messages": stored}
