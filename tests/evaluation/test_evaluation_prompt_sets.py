@@ -16,7 +16,7 @@ from backfire.evaluation import PromptSet, is_prompt_set, open_prompt_set, open_
 from backfire.evaluation.prompt_sets import FOLDER, content_digest, fetch, find_file
 from backfire.records import Prompt
 from backfire.store import read_prompts
-from backfire.store.hub import read_hub
+from backfire.tables.hub import read_hub
 from loopback import served
 
 MODULE = import_module("backfire.evaluation.prompt_sets")

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from preference_rows import FORMS, PAIRS, Row, assistant, jsonl, standard, user
 
 from backfire.preferences import Preferences, open_preferences
-from backfire.preferences.arrow_lines import Lines, table_of
 from backfire.preferences.arrow_turns import BLANKS
 from backfire.preferences.blocks import in_blocks
 from backfire.preferences.columnar import read_table, wanted
+from backfire.tables.arrow_lines import Lines, table_of
 
 PIECES = ["a", "b", " ", "\n", "\u00a0", "\x1d", "\x1f", "\x00", '"', "\\", "é", "🙂", "\u2028", "[{", "\r"]
 PIECES += ["\n\nHuman: x", "\n\nAssistant: y", "\n\nHuman:", "Inf", "2020-01-01", "\ud800"]

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from backfire.preferences.blocks import in_blocks
-from backfire.preferences.chunk import Chunk, Source
 from backfire.preferences.columnar import read_table, wanted
-from backfire.preferences.opening import open_source
 from backfire.preferences.plan import Plan, plan_of
 from backfire.preferences.rowwise import Defects, Pairing, batch_of, read_rows
 from backfire.preferences.schema import DefectKind, Format
+from backfire.tables.chunk import Chunk, Source
+from backfire.tables.opening import open_source
 
 HEAD = 1000
 """Rows by which the form is recognised."""

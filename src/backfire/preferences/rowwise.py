@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from backfire.preferences.chunk import UNREAD
 from backfire.preferences.plan import Plan
 from backfire.preferences.provenance import decoding_of, kind_of, name_of, tags_of
 from backfire.preferences.schema import SCHEMA, SIDES, DefectKind, Unusable
 from backfire.preferences.sides import labelled, sides_of, swapped
 from backfire.preferences.turns import prompt_and_messages
+from backfire.tables.chunk import UNREAD
 
 Record = tuple[Any, ...]
 """One row of a block, in the order of SCHEMA."""

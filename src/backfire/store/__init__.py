@@ -9,7 +9,7 @@ from backfire.store.artifacts import (
 )
 from backfire.store.ledger import Ledger
 from backfire.store.prompts import PROMPT_COLUMNS, TARGET_COLUMNS, PromptFile, read_prompts
-from backfire.store.rows import check_decodable, read_rows, undecodable
+from backfire.tables.rows import check_decodable, read_rows, undecodable
 
 __all__ = [
     "PROMPT_COLUMNS",

@@ -11,7 +11,7 @@ from typing import Any
 
 from backfire.errors import InputError
 from backfire.records import Kind, Prompt
-from backfire.store.rows import read_rows, undecodable
+from backfire.tables.rows import read_rows, undecodable
 
 PROMPT_COLUMNS = ("prompt", "instruction", "goal", "question", "query", "prompts_final", "messages")
 """Recognised without `column`, in upper or lower case."""

@@ -11,8 +11,8 @@ from backfire.errors import InputError
 from backfire.organisms import catalog
 from backfire.records import Kind, Prompt, Response, digest, given_response
 from backfire.store import read_rows
-from backfire.store.hub import PREFIX as HUB
-from backfire.store.rows import FORMATS
+from backfire.tables.hub import PREFIX as HUB
+from backfire.tables.rows import FORMATS
 
 if TYPE_CHECKING:
     from backfire.judges import Judge

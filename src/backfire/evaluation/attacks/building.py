@@ -24,7 +24,7 @@ from backfire.evaluation.attacks.shots import few_shot, many_shot, read_shots
 from backfire.evaluation.attacks.translation import ModelTranslation, TableTranslation, read_translations
 from backfire.models import open_model
 from backfire.store import undecodable
-from backfire.store.hub import PREFIX
+from backfire.tables.hub import PREFIX
 
 WEI = "Wei et al. 2023, arXiv 2307.02483"
 

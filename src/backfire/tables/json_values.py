@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from backfire.errors import InputError
-from backfire.preferences.chunk import Source
-from backfire.preferences.in_memory import ListOfRows
-from backfire.preferences.json_lines import JsonLines, opened, value_of
+from backfire.tables.chunk import Source
+from backfire.tables.in_memory import ListOfRows
+from backfire.tables.json_lines import JsonLines, opened, value_of
 
 
 def open_json(path: Path) -> Source:

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from backfire.errors import InputError
-from backfire.preferences.arrow_lines import Lines, table_of
-from backfire.preferences.chunk import UNREAD, Chunk, Head
+from backfire.tables.arrow_lines import Lines, table_of
+from backfire.tables.chunk import UNREAD, Chunk, Head
 
 PIECE = 16 << 20
 """Bytes read at once."""

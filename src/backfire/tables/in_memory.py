@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from backfire.preferences.chunk import UNREAD, Chunk, Head, listed
+from backfire.tables.chunk import UNREAD, Chunk, Head, listed
 
 ROWS = 8192
 """Rows handed over at once."""

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from backfire.errors import InputError
-from backfire.preferences.chunk import Source
-from backfire.preferences.in_memory import ListOfRows, StreamOfDatasets, TableOfDatasets
-from backfire.preferences.json_lines import JsonLines
-from backfire.preferences.json_values import open_json
-from backfire.preferences.tables import Delimited, Parquet
+from backfire.tables.chunk import Source
+from backfire.tables.delimited import Delimited
+from backfire.tables.in_memory import ListOfRows, StreamOfDatasets, TableOfDatasets
+from backfire.tables.json_lines import JsonLines
+from backfire.tables.json_values import open_json
+from backfire.tables.parquet import Parquet
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 _SHARD = re.compile(r"-\d+-of-\d+(?=\.parquet$)")

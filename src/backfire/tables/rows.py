@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backfire.errors import InputError
-from backfire.store.hub import FORM, PREFIX, read_hub
+from backfire.tables.hub import FORM, PREFIX, read_hub
 
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt")
 
