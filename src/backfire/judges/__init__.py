@@ -3,7 +3,7 @@
 from backfire.judges.agreement import Agreement, agreement, agreement_from
 from backfire.judges.correction import CorrectedRate, corrected_rate, sensitivity_band
 from backfire.judges.exact import ExactJudge
-from backfire.judges.judge import BatchJudge, Judge, judge_responses, reasons
+from backfire.judges.judge import BatchJudge, Judge, is_lost, judge_responses, reasons
 from backfire.judges.labelled import Labelled, What, read_labelled, read_responses
 from backfire.judges.matchers import MatcherJudge, matcher, published
 from backfire.judges.opening import judge_form, open_judge, open_judges
@@ -33,6 +33,7 @@ __all__ = [
     "agreement_from",
     "corrected_rate",
     "finding",
+    "is_lost",
     "is_refusal",
     "judge_form",
     "judge_responses",

@@ -17,6 +17,14 @@ BATCH = 256
 FAILED = "the judge failed"
 """How the reason begins where a judge could not be asked: what is left unscored so is not stored, and is asked again."""
 
+REFUSED = f"{FAILED}: refused"
+"""How it begins where the judge's server refused this request or filtered its reply: asking again would end alike."""
+
+
+def is_lost(reason: str) -> bool:
+    """Whether a verdict with this reason is missing for now only: asking the judge again may give it."""
+    return FAILED in reason.replace(REFUSED, "")
+
 
 class Judge(Protocol):
     """Says whether a response does harm and whether it declines."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backfire.errors import EndpointError
-from backfire.judges.judge import FAILED
-from backfire.models import EndpointModel, LocalModel
+from backfire.errors import EndpointError, RefusedError
+from backfire.judges.judge import FAILED, REFUSED
+from backfire.models import Arrivals, EndpointModel, LocalModel
 from backfire.models.batching import length_batches
 from backfire.records import Decoding, Prompt, Request
 
@@ -34,9 +34,17 @@ class Reply:
 
 @dataclass
 class Failures:
-    """How many requests of one judge failed in a row, over all its batches."""
+    """How requests of one judge fared, over all its batches."""
 
     in_a_row: int = 0
+    """How many failed one after the other; a refusal is no failure of the server's."""
+    refused: int = 0
+    answered: bool = False
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it is not asked any more: it failed too often in a row, or refused from the first request on."""
+        return self.in_a_row >= GIVE_UP_AFTER or (self.refused >= GIVE_UP_AFTER and not self.answered)
 
 
 def replies(
@@ -48,8 +56,9 @@ def replies(
 ) -> list[Reply]:
     """One greedy reply to each prompt, in their order.
 
-    An endpoint that fails after its client's bounded retries, or that failed so often that it is not asked, or that filters a reply, and a prompt that does not fit
-    a local model's context, give a reason. No other model is asked instead.
+    An endpoint that fails after its client's bounded retries, or that failed so often that it is not asked, or that
+    refuses or filters, and a prompt that does not fit a local model's context, give a reason. No other model is asked
+    instead.
     """
     decoding = Decoding(max_new_tokens=max_new_tokens, temperature=0.0)
     requests = [Request(prompt, model.id, model.template_digest, decoding, 0, 0) for prompt in prompts]
@@ -68,21 +77,21 @@ def replies(
 
 
 def _from_endpoint(model: EndpointModel, requests: Sequence[Request], failures: Failures) -> list[Reply]:
-    from concurrent.futures import ThreadPoolExecutor
-
-    def ask(request: Request) -> Reply:
-        if failures.in_a_row >= GIVE_UP_AFTER:
-            return Reply("", f"{FAILED}: not asked, for {GIVE_UP_AFTER} requests in a row had failed")
-        try:
-            reply = _reply(model.generate_one(request))
-        except EndpointError as error:
+    found = [
+        Reply("", f"{FAILED}: not asked, for {GIVE_UP_AFTER} requests in a row had failed") for _ in requests
+    ]
+    asked = (request for request in requests if not failures.given_up)
+    for place, _, outcome in Arrivals(model, asked, AT_ONCE):
+        if isinstance(outcome, RefusedError):
+            failures.refused += 1
+            found[place] = Reply("", f"{REFUSED}: {outcome}")
+        elif isinstance(outcome, EndpointError):
             failures.in_a_row += 1
-            return Reply("", f"{FAILED}: {error}")
-        failures.in_a_row = 0
-        return reply
-
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(ask, requests))
+            found[place] = Reply("", f"{FAILED}: {outcome}")
+        else:
+            failures.in_a_row, failures.answered = 0, True
+            found[place] = _reply(outcome)
+    return found
 
 
 def _reply(generation: Generation) -> Reply:

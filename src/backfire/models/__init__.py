@@ -1,6 +1,7 @@
 """Opening models: transformers checkpoints, OpenAI-compatible endpoints, reward models, encoders, chat templates."""
 
 from backfire.models.adapters import open_adapters
+from backfire.models.arrivals import Arrivals
 from backfire.models.embedder import Embedder, open_embedder
 from backfire.models.endpoint import EndpointModel
 from backfire.models.local import Conversation, Generation, LocalModel
@@ -10,6 +11,7 @@ from backfire.models.reward import RewardModel, open_reward_model
 from backfire.models.template import CheckedTemplate, SystemRole, check_template
 
 __all__ = [
+    "Arrivals",
     "CheckedTemplate",
     "Conversation",
     "Embedder",

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
 from backfire.errors import EndpointError, InputError, ModelError, RefusedError
 from backfire.models.local import Generation
-from backfire.records import Decoding, Request, StopReason, digest
-from backfire.store import undecodable
+from backfire.models.masking import MASK, Secrets
+from backfire.models.reply import bound, read_reply
+from backfire.records import Decoding, Request, digest
 
 REFERENCE = re.compile(r"openai:(?P<model>.+?)(?:@(?P<url>https?://.*))?")
-STOP_REASONS: dict[str, StopReason] = {"stop": "eos", "length": "length"}
-FILTERED = "content_filter"
 REFUSALS = (400, 413, 422)
 """Statuses that say that it is this request which the server does not take."""
 OFFICIAL = "https://api.openai.com/v1"
@@ -27,7 +27,8 @@ class EndpointModel:
     Its id is base URL and model name: what the server runs behind them cannot be seen from here, nor can the
     defaults that it takes from the checkpoint for what the API does not carry (vLLM: start it with
     `--generation-config vllm`; `transformers serve` samples only where generation_config.json has do_sample
-    true). The key comes from OPENAI_API_KEY and is neither stored nor printed.
+    true). The key comes from OPENAI_API_KEY and is neither stored nor printed,
+    whatever a server does with it (masking.py).
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class EndpointModel:
         self.max_retries = max_retries
         self.timeout = timeout
         self._refused: set[str] = set()
+        self._secrets = Secrets()
 
     @classmethod
     def of(cls, reference: str) -> EndpointModel:
@@ -79,51 +81,45 @@ class EndpointModel:
     def generate_one(self, request: Request) -> Generation:
         """Ask for one reply; the client retries what is worth retrying, with backoff.
 
-        Raises EndpointError with the reason where no usable reply came: an empty, garbled or failed one; RefusedError
-        where the server would not take this request (status 400, 413 or 422) or filtered its reply.
+        Raises EndpointError with the reason where no usable reply came: an empty, garbled, endless or failed one;
+        RefusedError where the server would not take this request (status 400, 413 or 422) or filtered its reply. What a
+        server says, in whichever part of a reply, is shown without what was sent as authorisation, and so is the text.
         """
         self.check_decoding(request.decoding)
         client = self._client
         import openai
 
         try:
-            reply = self._ask(client, request)
-        except (openai.OpenAIError, ValueError) as error:
+            content = self._ask(client, request)
+        except Exception as error:  # whatever a server can bring about: the client reads its replies, too
             refused = isinstance(error, openai.APIStatusError) and error.status_code in REFUSALS
             kind = RefusedError if refused else EndpointError
-            raise kind(f"{self.name}: {self._without_key(error)}") from error
-        choices = getattr(reply, "choices", None)
-        if not isinstance(choices, list) or not choices:
-            raise EndpointError(f"{self.name}: the reply has no choices")
-        choice = choices[0]
-        message = getattr(choice, "message", None)
-        if message is None:
-            raise EndpointError(f"{self.name}: the reply's first choice holds no message")
-        text = getattr(message, "content", None) or getattr(message, "refusal", None) or ""
-        if not isinstance(text, str):
-            raise EndpointError(f"{self.name}: the reply's content is no text but {type(text).__name__}")
-        ended = getattr(choice, "finish_reason", None)
-        if not isinstance(ended, str) or ended not in STOP_REASONS:
-            kind = RefusedError if ended == FILTERED else EndpointError
-            raise kind(f"{self.name}: the reply ended with finish_reason {ended!r}")
-        if not text.strip():
-            raise EndpointError(f"{self.name}: the reply is empty (finish_reason {ended!r})")
-        if undecodable(text):
-            raise EndpointError(f"{self.name}: the reply holds half a character (a lone surrogate)")
-        tokens = getattr(getattr(reply, "usage", None), "completion_tokens", None)
-        tokens = tokens if isinstance(tokens, int) and tokens >= 0 else None
-        return Generation(text, STOP_REASONS[ended], tokens)
+            # No cause is kept: it holds the server's words as they are, with what was sent to it.
+            raise kind(f"{self.name}: {self._said(error)}") from None
+        reply = read_reply(content)
+        if reply.fault:
+            kind = RefusedError if reply.filtered else EndpointError
+            raise kind(f"{self.name}: {reply.fault}")
+        text = self._secrets.hide(reply.text)
+        if text != reply.text:
+            warnings.warn(
+                f"a reply of {self.name} held what was sent to it as authorisation (the API key); it is replaced by {MASK}",
+                stacklevel=2,
+            )
+        return Generation(text, reply.stop_reason, reply.tokens)
 
-    def _ask(self, client: Any, request: Request) -> Any:
-        """Send the request; leave out or rename an option that the server says it does not take."""
+    def _ask(self, client: Any, request: Request) -> bytes:
+        """Send the request and give the reply's body; leave out or rename an option that the server does not take."""
         import openai
 
         while True:
             options = self._options(request)
             try:
-                return client.chat.completions.create(
+                answered = client.chat.completions.with_raw_response.create(
                     model=self.model, messages=request.prompt.as_messages(), **options
                 )
+                content: bytes = answered.http_response.content
+                return content
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 said = str(error)
                 blamed = next((o for o in ("max_tokens", "seed") if o in options and o in said), None)
@@ -149,14 +145,24 @@ class EndpointModel:
             import openai
         except ImportError as error:
             raise ModelError(f"{self.name} needs the openai client: pip install 'backfire[api]'") from error
+        key = os.environ.get("OPENAI_API_KEY")
+        self._secrets.add(key)
+        hooks = {
+            "request": [lambda request: self._secrets.add_headers(request.headers)],
+            "response": [lambda response: bound(response, self.timeout)],
+        }
         return openai.OpenAI(
-            api_key=os.environ.get("OPENAI_API_KEY") or "not-set",
+            api_key=key or "not-set",
             base_url=self.base_url,
             max_retries=self.max_retries,
             timeout=self.timeout,
+            default_headers={"Accept-Encoding": "identity"},
+            http_client=openai.DefaultHttpxClient(event_hooks=hooks),
         )
 
-    def _without_key(self, error: BaseException) -> str:
-        said = str(error).strip() or type(error).__name__
-        key = os.environ.get("OPENAI_API_KEY")
-        return said.replace(key, "***") if key else said
+    def _said(self, error: Exception) -> str:
+        try:
+            said = str(error).strip()
+        except RecursionError:
+            said = ""
+        return self._secrets.hide_in_message(said or type(error).__name__)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from math import inf
 
 from backfire.errors import EndpointError, InputError, RefusedError
-from backfire.models import EndpointModel, Generation, LocalModel
+from backfire.models import Arrivals, EndpointModel, Generation, LocalModel
 from backfire.records import Decoding, Message, Prompt, Request, Response
 from backfire.store import Ledger
 
@@ -26,6 +27,19 @@ class Failure:
 
     request: Request
     reason: str
+    final: bool = False
+    """Whether asking again would end alike: the server refused this request or filtered its reply, or it does not fit."""
+
+
+REASONS_KEPT = 20
+
+
+def counted_reasons(failures: Iterable[Failure]) -> dict[str, int]:
+    """How many failures have each reason, the most frequent first; beyond twenty, the others together."""
+    counts = Counter(failure.reason for failure in failures).most_common()
+    kept = dict(counts[:REASONS_KEPT])
+    rest = sum(count for _, count in counts[REASONS_KEPT:])
+    return {**kept, "other reasons": rest} if rest else kept
 
 
 @dataclass(frozen=True)
@@ -34,6 +48,16 @@ class Sampled:
 
     responses: list[Response]
     failures: list[Failure]
+
+    @property
+    def lost(self) -> list[Failure]:
+        """Failures that asking again may mend."""
+        return [failure for failure in self.failures if not failure.final]
+
+    @property
+    def refused(self) -> list[Failure]:
+        """Failures that asking again would repeat."""
+        return [failure for failure in self.failures if failure.final]
 
 
 def sample(
@@ -49,6 +73,7 @@ def sample(
     source: str | None = None,
     concurrency: int = 8,
     give_up_after: int = 20,
+    refused: Mapping[str, str] | None = None,
 ) -> Sampled:
     """Draw n responses to each prompt and store each once; those that the ledger has are not drawn again.
 
@@ -58,7 +83,9 @@ def sample(
     one; failed ones are listed and sampling goes on, until `give_up_after` fail in a row with no reply between,
     which raises EndpointError. Requests that the server refuses (a filter's, too) are not counted so: where the first
     `give_up_after` of them had no reply between, a plain greeting is sent, and only a server that refuses this as well is
-    given up. `source` is the name stored with the responses (the model's own by default).
+    given up. `source` is the name stored with the responses (the model's own by default). An interruption ends at once,
+    with what has arrived stored. `refused` holds requests that a run before found to be refused, by their ids, with the
+    reasons: they are not sent again.
 
     Raises:
         InputError: n, batch size, decoding or seed out of range, or a decoding that the endpoint cannot honour.
@@ -73,21 +100,24 @@ def sample(
     ]
     ledger.put_prompts(unique)
     writer = source or model.name
-    failures: dict[str, str] = {}
+    failures: dict[str, Failure] = {}
     if isinstance(model, EndpointModel):
         model.check_decoding(decoding)
+        known = refused or {}
+        failures |= {r.id: Failure(r, known[r.id], final=True) for r in requests if r.id in known}
         drawing = _ask(model, requests, ledger, writer, failures, concurrency, give_up_after)
     else:
         drawing = _draw(model, unique, requests, ledger, writer, failures, batch_size)
-    for done in drawing:
-        if progress is not None:
-            progress(done, len(requests))
+    with closing(drawing):
+        for done in drawing:
+            if progress is not None:
+                progress(done, len(requests))
     answers = ledger.answered([r.id for r in requests])
     if isinstance(model, EndpointModel) and not decoding.greedy:
         _warn_if_greedy(model, list(answers.values()))
     return Sampled(
         [answers[r.id] for r in requests if r.id in answers],
-        [Failure(r, failures[r.id]) for r in requests if r.id not in answers],
+        [failures[r.id] for r in requests if r.id not in answers],
     )
 
 
@@ -134,17 +164,18 @@ def _draw(
     requests: Sequence[Request],
     ledger: Ledger,
     source: str,
-    failures: dict[str, str],
+    failures: dict[str, Failure],
     batch_size: int,
-) -> Iterator[int]:
+) -> Generator[int]:
     lengths = dict(zip((p.id for p in prompts), model.prompt_lengths(prompts), strict=True))
     fitting = []
     for request in requests:
         length, wanted = lengths[request.prompt.id], request.decoding.max_new_tokens
         if model.context is not None and length + wanted > model.context:
-            failures[request.id] = (
+            reason = (
                 f"prompt of {length} tokens and max_new_tokens {wanted} exceed the context of {model.context}"
             )
+            failures[request.id] = Failure(request, reason, final=True)
         else:
             fitting.append(request)
     fitting.sort(key=lambda r: (-lengths[r.prompt.id], r.prompt.id, r.index))
@@ -166,48 +197,46 @@ def _ask(
     requests: Sequence[Request],
     ledger: Ledger,
     source: str,
-    failures: dict[str, str],
+    failures: dict[str, Failure],
     concurrency: int,
     give_up_after: int,
-) -> Iterator[int]:
+) -> Generator[int]:
     answered = ledger.answered([r.id for r in requests]).keys()
-    waiting = iter([r for r in requests if r.id not in answered])
-    done, in_a_row, last_reason = len(answered), 0, ""
+    known = answered | failures.keys()
+    done, in_a_row, last_reason = len(known), 0, ""
     refused, doubted = 0, not answered
     if done:
         yield done
-    pool = ThreadPoolExecutor(concurrency)
-    pending: dict[Future[Generation], Request] = {}
+    arrivals = Arrivals(model, (r for r in requests if r.id not in known), concurrency)
+    unstored: list[Response] = []
     try:
-        while True:
-            while len(pending) < concurrency and (request := next(waiting, None)) is not None:
-                pending[pool.submit(model.generate_one, request)] = request
-            if not pending:
-                return
-            finished, _ = wait(pending, return_when=FIRST_COMPLETED)
-            for future in finished:
-                asked = pending.pop(future)
-                try:
-                    ledger.put_responses([_response(asked, future.result(), source)])
-                    in_a_row, doubted = 0, False
-                except RefusedError as error:
-                    failures[asked.id] = str(error)
-                    refused += 1
-                    if doubted and refused >= give_up_after:
-                        _greet(model, asked, refused)
-                        doubted = False
-                except EndpointError as error:
-                    failures[asked.id] = last_reason = str(error)
-                    in_a_row += 1
-                done += 1
-                yield done
+        for _, asked, outcome in arrivals:
+            if isinstance(outcome, Generation):
+                unstored.append(_response(asked, outcome, source))
+                ledger.put_responses(unstored)
+                unstored.clear()
+                in_a_row, doubted = 0, False
+            elif isinstance(outcome, RefusedError):
+                failures[asked.id] = Failure(asked, str(outcome), final=True)
+                refused += 1
+                if doubted and refused >= give_up_after:
+                    _greet(model, asked, refused)
+                    doubted = False
+            else:
+                last_reason = str(outcome)
+                failures[asked.id] = Failure(asked, last_reason)
+                in_a_row += 1
+            done += 1
+            yield done
             if in_a_row >= give_up_after:
                 raise EndpointError(
                     f"{in_a_row} requests in a row failed, the last one with: {last_reason}; "
                     "what came before is stored: mend the server and run it again"
                 )
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        unstored += [_response(asked, reply, source) for asked, reply in arrivals.left()]
+        if unstored:
+            ledger.put_responses(unstored)
 
 
 def _greet(model: EndpointModel, refused: Request, count: int) -> None:
