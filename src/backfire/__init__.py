@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from backfire.judges import ExactJudge, PhraseJudge, open_judge, read_labelled, train_judge
     from backfire.models import check_template, open_model, open_reward_model
     from backfire.pairs import build_pairs, load_recipes, read_pairs, write_pairs
+    from backfire.preferences import convert
     from backfire.records import Decoding, Prompt, Rate, Response
     from backfire.repairing import repair
     from backfire.report import (
@@ -43,6 +44,7 @@ _ROOMS = {
     "judges": ("ExactJudge", "PhraseJudge", "open_judge", "read_labelled", "train_judge"),
     "models": ("check_template", "open_model", "open_reward_model"),
     "pairs": ("build_pairs", "load_recipes", "read_pairs", "write_pairs"),
+    "preferences": ("convert",),
     "records": ("Decoding", "Prompt", "Rate", "Response"),
     "repairing": ("repair",),
     "report": ("AuditReport", "read_audit", "read_results", "write_audit", "write_audit_page", "write_page"),
@@ -71,6 +73,7 @@ __all__ = [
     "audit",
     "build_pairs",
     "check_template",
+    "convert",
     "draw_probes",
     "general",
     "load_recipes",

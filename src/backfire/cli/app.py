@@ -12,6 +12,7 @@ from backfire.cli import (
     auditing,
     collecting,
     comparing,
+    converting,
     general,
     judging,
     organisms,
@@ -65,6 +66,7 @@ app.command("import", rich_help_panel=STAGES)(collecting.import_responses)
 app.command("score", rich_help_panel=STAGES)(collecting.score)
 app.command("pair", rich_help_panel=STAGES)(pairing.pair)
 app.command("audit", rich_help_panel=STAGES)(auditing.audit)
+app.command("convert", rich_help_panel=STAGES)(converting.convert)
 app.command("repair", rich_help_panel=STAGES)(repairing.repair)
 app.add_typer(training.app, name="train", rich_help_panel=STAGES)
 app.command("attack", rich_help_panel=STAGES)(attacking.attack)

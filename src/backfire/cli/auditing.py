@@ -18,19 +18,13 @@ if TYPE_CHECKING:
     from backfire.report import AuditReport
 
 FEWEST_CONTROLS = 199
-READING, MEASURING, WRITING, GATE = "Reading the data", "Measuring", "Writing the answer", "As a check"
+READING, MEASURING, WRITING, GATE = options.READING, "Measuring", "Writing the answer", "As a check"
 PILOT = "The pilot"
 PER_PAIR_SUFFIXES = (".parquet", ".jsonl", ".csv")
 
 
 def audit(
-    dataset: Annotated[
-        str,
-        typer.Argument(
-            metavar="DATASET",
-            help="A JSONL, JSON, CSV, TSV or Parquet file, a folder of pairs, a saved data set, or a hub name.",
-        ),
-    ],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help=options.DATASET)],
     policy: Annotated[
         str | None,
         typer.Option(
@@ -111,40 +105,11 @@ def audit(
             "--probe-prompts its influence on refusing: .parquet, .jsonl or .csv.",
         ),
     ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            "--columns",
-            metavar="ROLE=NAME,...",
-            rich_help_panel=READING,
-            help="Which column is what, if not seen by itself: prompt=question,chosen=best,rejected=worst.",
-        ),
-    ] = None,
-    source_columns: Annotated[
-        str | None,
-        typer.Option(
-            "--source-columns",
-            metavar="CHOSEN,REJECTED",
-            rich_help_panel=READING,
-            help="The columns that say who wrote each side, if not of a usual name such as chosen_model.",
-        ),
-    ] = None,
-    config: Annotated[
-        str | None,
-        typer.Option("--config", metavar="NAME", rich_help_panel=READING, help="Of a hub data set."),
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            "--split", metavar="NAME", rich_help_panel=READING, help="Of a hub data set or a folder."
-        ),
-    ] = None,
-    revision: Annotated[
-        str | None,
-        typer.Option(
-            "--revision", metavar="COMMIT", rich_help_panel=READING, help="Of a hub data set or a folder."
-        ),
-    ] = None,
+    columns: options.Columns = None,
+    source_columns: options.SourceColumns = None,
+    config: options.Config = None,
+    split: options.Split = None,
+    revision: options.Revision = None,
     overlap_with: Annotated[
         str | None,
         typer.Option(
@@ -209,12 +174,7 @@ def audit(
     from backfire.report import audit_table, parse_conditions
 
     conditions = parse_conditions(fail_on) if fail_on is not None else ()
-    roles = (
-        dict(options.named([part.strip() for part in columns.split(",")], "--columns"))
-        if columns is not None
-        else None
-    )
-    sources = _two_names(source_columns) if source_columns is not None else None
+    how = options.reading(columns, source_columns, config, split, revision)
     if controls < FEWEST_CONTROLS:
         raise InputError(f"--controls {controls}: at least {FEWEST_CONTROLS}, or no p below 0.01 can be seen")
     if judge != "phrases":
@@ -249,11 +209,7 @@ def audit(
             parameters=parameters,
             pilot=settings,
             embedder=embeddings,
-            config=config,
-            split=split,
-            revision=revision,
-            columns=roles,
-            source_columns=sources,
+            **how,
             overlap_with=overlap_with,
             max_pairs=max_pairs,
             per_pair=per_pair,
@@ -327,15 +283,6 @@ def _fails(report: AuditReport, conditions: tuple[str, ...]) -> bool:
     for line in failed:
         complain("failed", line)
     return bool(failed)
-
-
-def _two_names(text: str) -> tuple[str, str]:
-    from backfire.errors import InputError
-
-    names = [name.strip() for name in text.split(",")]
-    if len(names) != 2 or not all(names):
-        raise InputError(f"--source-columns {text!r}: name two columns, such as chosen_by,rejected_by")
-    return names[0], names[1]
 
 
 def _check_outputs(named: dict[str, Path | None]) -> None:

@@ -19,7 +19,19 @@ FAILED = 3
 INTERRUPTED = 130
 
 ORDER = (
-    *("sample", "import", "score", "pair", "audit", "repair", "train", "attack", "judge", "general"),
+    *(
+        "sample",
+        "import",
+        "score",
+        "pair",
+        "audit",
+        "convert",
+        "repair",
+        "train",
+        "attack",
+        "judge",
+        "general",
+    ),
     *("compare", "report", "demo", "study", "prompts", "recipes", "organisms"),
 )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 DECODING, MODEL, TRAINING = "Decoding", "Opening the model", "Training"
+READING = "Reading the data"
 
 
 def check_output(option: str, path: Path) -> None:
@@ -115,6 +116,67 @@ DrawnAtOnce = Annotated[
     ),
 ]
 
+DATASET = "A JSONL, JSON, CSV, TSV or Parquet file, a folder of pairs, a saved data set, or a hub name."
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="ROLE=NAME,...",
+        rich_help_panel=READING,
+        help="Which column is what, if not seen by itself: prompt=question,chosen=best,rejected=worst.",
+    ),
+]
+SourceColumns = Annotated[
+    str | None,
+    typer.Option(
+        "--source-columns",
+        metavar="CHOSEN,REJECTED",
+        rich_help_panel=READING,
+        help="The columns that say who wrote each side, if not of a usual name such as chosen_model.",
+    ),
+]
+Config = Annotated[
+    str | None,
+    typer.Option("--config", metavar="NAME", rich_help_panel=READING, help="Of a hub data set."),
+]
+Split = Annotated[
+    str | None,
+    typer.Option("--split", metavar="NAME", rich_help_panel=READING, help="Of a hub data set or a folder."),
+]
+Revision = Annotated[
+    str | None,
+    typer.Option(
+        "--revision", metavar="COMMIT", rich_help_panel=READING, help="Of a hub data set or a folder."
+    ),
+]
+
+
+def reading(
+    columns: str | None,
+    source_columns: str | None,
+    config: str | None,
+    split: str | None,
+    revision: str | None,
+) -> dict[str, Any]:
+    """What the options under READING say, as `preferences.open_preferences` takes it."""
+    return {
+        "columns": None if columns is None else dict(named(columns.split(","), "--columns")),
+        "source_columns": None if source_columns is None else _two_names(source_columns),
+        "config": config,
+        "split": split,
+        "revision": revision,
+    }
+
+
+def _two_names(text: str) -> tuple[str, str]:
+    from backfire.errors import InputError
+
+    names = [name.strip() for name in text.split(",")]
+    if len(names) != 2 or not all(names):
+        raise InputError(f"--source-columns {text!r}: name two columns, such as chosen_by,rejected_by")
+    return names[0], names[1]
+
+
 ChatTemplate = Annotated[
     Path | None,
     typer.Option(
@@ -156,7 +218,7 @@ def named(values: list[str], option: str) -> list[tuple[str, str]]:
 
     pairs = []
     for value in values:
-        name, equals, rest = value.partition("=")
+        name, equals, rest = value.strip().partition("=")
         if not (name and equals and rest):
             raise InputError(f"{option} {value!r} is not of the form NAME=VALUE")
         pairs.append((name, rest))

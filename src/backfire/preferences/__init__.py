@@ -1,14 +1,17 @@
 """Reading preference data: any common form, from any common place, in blocks of one schema."""
 
+from backfire.preferences.converting import Converted, convert
 from backfire.preferences.preferences import Preferences, open_preferences
 from backfire.preferences.schema import SCHEMA, DefectKind, Format, completion_of_side, prompt_of
 
 __all__ = [
     "SCHEMA",
+    "Converted",
     "DefectKind",
     "Format",
     "Preferences",
     "completion_of_side",
+    "convert",
     "open_preferences",
     "prompt_of",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from backfire.preferences.beside import RowsBeside
 from backfire.preferences.blocks import in_blocks
 from backfire.preferences.columnar import read_table, wanted
 from backfire.preferences.plan import Plan, plan_of
@@ -70,6 +71,23 @@ class Preferences:
             InputError: the data set can no longer be read.
         """
         return in_blocks(self._batches())
+
+    @property
+    def one_row_a_pair(self) -> bool:
+        """Whether a pair comes from one row; labelled completions are paired over two."""
+        return self.format != "completions with labels"
+
+    @property
+    def all_columns(self) -> list[str]:
+        """The columns of the data set's first rows."""
+        return self._source.head(HEAD).columns
+
+    def with_rows(self) -> Iterator[tuple[pa.RecordBatch, list[Any]]]:
+        """`blocks`, and beside each the data set's own rows, all columns as they are; an empty list where a pair comes
+        from two rows."""
+        beside = RowsBeside(self._source.chunks(None, None)) if self.one_row_a_pair else None
+        for block in self.blocks():
+            yield block, [] if beside is None else beside.at(block.column("row").to_numpy())
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         self.rows = 0

@@ -4,6 +4,7 @@ from backfire.store.artifacts import (
     artifact,
     is_done,
     read_json,
+    whole_file,
     write_json,
     write_text,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "read_prompts",
     "read_rows",
     "undecodable",
+    "whole_file",
     "write_json",
     "write_text",
 ]
