@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from backfire.preferences.chunk import Chunk
+from backfire.tables.chunk import Chunk
 
 
 class RowsBeside:
