@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from backfire.errors import InputError, TemplateError
 from backfire.models import open_model
+from backfire.models.rendering import conversation_rows
 from backfire.records import Decoding, Prompt, Request
 from checkpoints import save_policy
 
@@ -156,7 +157,7 @@ def test_hidden_states_equal_a_plain_computation(model):
     mean, last = (model.hidden_states(CONVERSATIONS, pool=pool, batch_size=4) for pool in ("mean", "last"))
     assert mean.shape == last.shape == (6, 3, 32)
     assert mean.dtype == np.float32
-    for row, (ids, start) in enumerate(model.template.conversation_ids(CONVERSATIONS)):
+    for row, (ids, start) in enumerate(conversation_rows(model.template, CONVERSATIONS)):
         with torch.inference_mode():
             states = model.model(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states
         for layer, state in enumerate(states):

@@ -6,6 +6,7 @@ import pytest
 
 from backfire.errors import TemplateError
 from backfire.models import check_template
+from backfire.models.rendering import conversation_rows
 from backfire.records import Prompt
 from checkpoints import LLAMA3_TEMPLATE, MISTRAL_TEMPLATE, QWEN2_TEMPLATE, tokenizer_of
 
@@ -52,7 +53,7 @@ def test_published_templates_pass(family, system_role, lead):
 )
 def test_a_conversation_ends_at_eos_and_starts_after_the_prompt(family, text):
     tokenizer = tokenizer_of(family)
-    ((ids, start),) = check_template(tokenizer).conversation_ids([(Prompt.of("Hi there"), "Yes.")])
+    ((ids, start),) = conversation_rows(check_template(tokenizer), [(Prompt.of("Hi there"), "Yes.")])
     assert tokenizer.decode(ids) == text
     assert tokenizer.decode(ids[start:]).strip() == "Yes." + tokenizer.eos_token
 
@@ -144,7 +145,7 @@ def test_a_system_turn_that_vanishes_when_a_response_follows():
     with pytest.raises(TemplateError, match="otherwise when a response follows: 'Answer in verse"):
         checked.check_prompts([SYSTEM])
     with pytest.raises(TemplateError, match="otherwise when a response follows"):
-        checked.conversation_ids([(SYSTEM, "Well.")])
+        conversation_rows(checked, [(SYSTEM, "Well.")])
 
 
 GEMMA = (
@@ -190,6 +191,6 @@ def test_other_published_templates_pass(family, template, specials, system_role)
     checked = check_template(tokenizer, eos_ids=ends)
     assert checked.system_role == system_role
     checked.check_prompts([Prompt.of("How are you?")])
-    ((ids, start),) = checked.conversation_ids([(Prompt.of("How are you?"), "Well.")])
+    ((ids, start),) = conversation_rows(checked, [(Prompt.of("How are you?"), "Well.")])
     assert tokenizer.decode(ids[start:]).strip().startswith("Well.")
     assert ids[-1] in checked.eos_ids

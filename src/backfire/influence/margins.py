@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from backfire.errors import ModelError
 from backfire.models.batching import length_batches
-from backfire.records import Prompt
+from backfire.models.rendering import MAX_LENGTH, render
+from backfire.records import Completion, Prompt
 
 if TYPE_CHECKING:
     import torch
@@ -33,8 +34,8 @@ class Contrast:
     """
 
     prompt: Prompt
-    plus: tuple[str, ...]
-    minus: tuple[str, ...]
+    plus: tuple[Completion, ...]
+    minus: tuple[Completion, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,29 +68,36 @@ class Encoded:
         )
 
 
-def encode(model: LocalModel, contrasts: Sequence[Contrast]) -> Encoded:
-    """Through the chat template. Responses are cut at the context's right end, as TRL cuts them, with a warning."""
-    conversations = [(c.prompt, text) for c in contrasts for text in (*c.plus, *c.minus)]
+def encode(
+    model: LocalModel,
+    contrasts: Sequence[Contrast],
+    *,
+    plain: bool = False,
+    max_length: int | None = MAX_LENGTH,
+) -> Encoded:
+    """The rows that training would take (`models.rendering`), cut at their right end with a warning.
+
+    plain: as raw text, without the chat template.
+    """
     items = np.array([i for i, c in enumerate(contrasts) for _ in (*c.plus, *c.minus)], dtype=np.int64)
     weights = [
         weight
         for c in contrasts
         for weight in (*[1 / len(c.plus)] * len(c.plus), *[-1 / len(c.minus)] * len(c.minus))
     ]
-    rows = model.template.conversation_ids(conversations)
-    bound = model.context
-    usable = np.ones(len(contrasts), dtype=bool)
-    if bound is not None:
-        over = [len(ids) > bound for ids, _ in rows]
-        for item, (_, start) in zip(items, rows, strict=True):
-            usable[item] &= start < bound
-        rows = [(ids[:bound], start) for ids, start in rows]
-        if any(over):
-            warnings.warn(
-                f"{sum(over)} of {len(rows)} conversations exceed the context of {model.name} ({bound} tokens) and were "
-                f"cut at the right end; {int((~usable).sum())} pairs or probes have a side of which nothing is left",
-                stacklevel=2,
-            )
+    bound = model.limit(max_length)
+    given = [(c.prompt, (*c.plus, *c.minus)) for c in contrasts]
+    found = list(render(model.rendering(plain), given, max_length=bound))
+    rows = [row for done in found for row in done.rows()]
+    usable = np.array([not done.fills for done in found], dtype=bool)
+    cut = sum(lost > 0 for done in found for lost in done.lost)
+    if cut:
+        what = "max_length" if bound == max_length else f"the context of {model.name}"
+        warnings.warn(
+            f"{cut} of {len(rows)} conversations exceed {what} ({bound} tokens) and were cut at the right end; "
+            f"{int((~usable).sum())} pairs or probes have a side of which nothing is left",
+            stacklevel=2,
+        )
     kept = np.flatnonzero(usable[items]) if len(items) else np.zeros(0, dtype=np.int64)
     return Encoded(
         tuple(rows[i] for i in kept), items[kept], np.array(weights, dtype=np.float64)[kept], usable

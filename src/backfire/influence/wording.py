@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from backfire.influence.margins import Contrast
+from backfire.records import said_by_assistant
 
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 
@@ -28,6 +29,6 @@ def _difference(contrasts: Iterable[Contrast]) -> dict[str, float]:
     for contrast in contrasts:
         for texts, sign in ((contrast.plus, 1.0), (contrast.minus, -1.0)):
             for text in texts:
-                for word, count in Counter(WORD.findall(text.lower())).items():
+                for word, count in Counter(WORD.findall(said_by_assistant(text).lower())).items():
                     found[word] += sign * count / len(texts)  # type: ignore[assignment]
     return dict(found)

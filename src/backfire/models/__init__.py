@@ -7,10 +7,13 @@ from backfire.models.endpoint import EndpointModel
 from backfire.models.local import Conversation, Generation, LocalModel
 from backfire.models.opening import open_model
 from backfire.models.reading import Reading
+from backfire.models.rendered import PairRow, RenderedPairs
+from backfire.models.rendering import MAX_LENGTH, Pair, RawText, render_pairs
 from backfire.models.reward import RewardModel, open_reward_model
 from backfire.models.template import CheckedTemplate, SystemRole, check_template
 
 __all__ = [
+    "MAX_LENGTH",
     "Arrivals",
     "CheckedTemplate",
     "Conversation",
@@ -18,7 +21,11 @@ __all__ = [
     "EndpointModel",
     "Generation",
     "LocalModel",
+    "Pair",
+    "PairRow",
+    "RawText",
     "Reading",
+    "RenderedPairs",
     "RewardModel",
     "SystemRole",
     "check_template",
@@ -26,4 +33,5 @@ __all__ = [
     "open_embedder",
     "open_model",
     "open_reward_model",
+    "render_pairs",
 ]

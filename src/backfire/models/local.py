@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from backfire.errors import InputError, ModelError
 from backfire.models.reading import Pool, Progress, Reader, Reading
+from backfire.models.rendering import MAX_LENGTH, Pair, RawText, Renders, Row, conversation_rows, render_pairs
 from backfire.models.template import CheckedTemplate, SystemRole
-from backfire.records import Decoding, Prompt, Request, StopReason, digest
+from backfire.records import Completion, Decoding, Prompt, Request, StopReason, digest
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
 
-Conversation = tuple[Prompt, str]
+    from backfire.models.rendered import RenderedPairs
+
+Conversation = tuple[Prompt, Completion]
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,38 @@ class LocalModel:
         """Tokens of each prompt, template and generation prompt included."""
         return [len(ids) for ids in self.template.prompt_ids(prompts)]
 
-    def fits(self, conversations: Sequence[Conversation]) -> list[bool]:
-        """Whether prompt and response lie within the context whole."""
-        bound = self.context
+    def fits(
+        self, conversations: Sequence[Conversation], *, max_length: int | None = MAX_LENGTH
+    ) -> list[bool]:
+        """Whether prompt and response lie within `max_length` and the context whole."""
+        bound = self.limit(max_length)
         if bound is None:
             return [True] * len(conversations)
-        return [len(ids) <= bound for ids, _ in self.template.conversation_ids(conversations)]
+        return [len(ids) <= bound for ids, _ in conversation_rows(self.template, conversations)]
+
+    def limit(self, max_length: int | None) -> int | None:
+        """`max_length`, or the context where that is shorter; None where neither bounds anything."""
+        bounds = [n for n in (max_length, self.context) if n]
+        return min(bounds) if bounds else None
+
+    def rendering(self, plain: bool = False) -> Renders:
+        """How prompts and responses become ids: by the chat template, or as raw text."""
+        return RawText(self.tokenizer, self.template.eos_ids) if plain else self.template
+
+    def render(
+        self,
+        pairs: Sequence[Pair],
+        *,
+        plain: bool = False,
+        max_length: int | None = MAX_LENGTH,
+        strict: bool = True,
+    ) -> RenderedPairs:
+        """The token rows of (prompt, chosen, rejected), those that `train dpo` hands to TRL, and what happened to each.
+
+        `plain` takes them as raw text. Raises TemplateError at the first pair of which the template refuses or loses
+        something; without `strict` it is kept as that pair's fault.
+        """
+        return render_pairs(self.rendering(plain), pairs, max_length=self.limit(max_length), strict=strict)
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """Answer requests of one Decoding as one left-padded batch, in their order.
@@ -143,16 +172,23 @@ class LocalModel:
         return new
 
     def read(
-        self, conversations: Sequence[Conversation], *, batch_size: int = 32, progress: Progress | None = None
+        self,
+        conversations: Sequence[Conversation] | RenderedPairs,
+        *,
+        max_length: int | None = MAX_LENGTH,
+        batch_size: int = 32,
+        progress: Progress | None = None,
     ) -> Reading:
         """`logps`, response tokens and `hidden_states` (every layer, mean) from one forward pass each.
+
+        Of pairs that `render` made, every chosen side comes first, then every rejected one; they are cut already.
 
         The states of a model that runs in 16 bits are float16, rounded to 11 bits; all of them are float32
         where one exceeds 65504, and where the model runs in float32. `progress(done, total)` counts
         conversations. Over-long ones as in `logps`.
         """
         return self._reader.read(
-            self._encode(conversations),
+            self._encode(conversations, max_length),
             scored=True,
             layers=range(self._layers),
             half=self.model.dtype.itemsize == 2,
@@ -160,14 +196,21 @@ class LocalModel:
             progress=progress,
         )
 
-    def logps(self, conversations: Sequence[Conversation], *, batch_size: int = 32) -> NDArray[np.float64]:
+    def logps(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        max_length: int | None = MAX_LENGTH,
+        batch_size: int = 32,
+    ) -> NDArray[np.float64]:
         """Log-probability of each response given its prompt, summed over its tokens, EOS included: [n].
 
         The model runs in its own dtype; log-probabilities are taken in float32, summed in float64. A
-        conversation longer than the context is cut at the right end with a warning, as TRL cuts it; where
-        nothing of the response is left, NaN. Raises ModelError where the model itself gives NaN.
+        conversation longer than `max_length`, or than the context, is cut at the right end with a warning, as it is
+        cut in training; where nothing of the response is left, NaN. Raises ModelError where the model itself gives NaN.
         """
-        return self._reader.read(self._encode(conversations), scored=True, batch_size=batch_size).logps
+        rows = self._encode(conversations, max_length)
+        return self._reader.read(rows, scored=True, batch_size=batch_size).logps
 
     def hidden_states(
         self,
@@ -175,6 +218,7 @@ class LocalModel:
         layers: Literal["all"] | Sequence[int] = "all",
         pool: Pool = "mean",
         *,
+        max_length: int | None = MAX_LENGTH,
         batch_size: int = 32,
     ) -> NDArray[np.float32]:
         """Hidden states of each response, pooled over its tokens (EOS included): [n, layers, hidden], float32.
@@ -191,7 +235,7 @@ class LocalModel:
         wanted = list(range(count)) if layers == "all" else [int(k) for k in layers]
         if bad := [k for k in wanted if not -count <= k < count]:
             raise InputError(f"layer {bad[0]} of {self.name}: it has 0 (embeddings) to {count - 1}")
-        rows = self._encode(conversations)
+        rows = self._encode(conversations, max_length)
         reading = self._reader.read(rows, scored=False, layers=wanted, pool=pool, batch_size=batch_size)
         return reading.states.astype(np.float32, copy=False)
 
@@ -216,19 +260,26 @@ class LocalModel:
         apart = [i for i in known if i not in self.template.eos_ids]
         return int((apart or known or sorted(self.template.eos_ids))[0])
 
-    def _encode(self, conversations: Sequence[Conversation]) -> list[tuple[list[int], int]]:
-        rows = self.template.conversation_ids(conversations)
-        bound = self.context
+    def _encode(
+        self, conversations: Sequence[Conversation] | RenderedPairs, max_length: int | None
+    ) -> list[Row]:
+        from backfire.models.rendered import RenderedPairs
+
+        if isinstance(conversations, RenderedPairs):
+            return [*conversations.rows("chosen"), *conversations.rows("rejected")]
+        rows = conversation_rows(self.template, conversations)
+        bound = self.limit(max_length)
         if bound is None or all(len(ids) <= bound for ids, _ in rows):
             return rows
         cut = sum(len(ids) > bound for ids, _ in rows)
         empty = sum(start >= bound for _, start in rows)
+        what = "max_length" if bound == max_length else f"the context of {self.name}"
         warnings.warn(
-            f"{cut} of {len(rows)} conversations exceed the context of {self.name} ({bound} tokens) and were cut "
+            f"{cut} of {len(rows)} conversations exceed {what} ({bound} tokens) and were cut "
             f"at the right end; {empty} of them have no response left and give NaN (`fits` tells which)",
             stacklevel=3,
         )
-        return [(ids[:bound], start) for ids, start in rows]
+        return [(ids[:bound], min(start, bound)) for ids, start in rows]
 
     def _pad_left(self, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         import torch

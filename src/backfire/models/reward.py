@@ -9,7 +9,6 @@ from typing import Any
 from backfire.errors import InputError, ModelError, TemplateError
 from backfire.models.batching import length_batches
 from backfire.models.identity import folder_digest
-from backfire.models.local import Conversation
 from backfire.models.opening import check_device, open_folder, open_tokenizer, place, resolve
 from backfire.records import Prompt, digest
 
@@ -33,7 +32,7 @@ class RewardModel:
 
     def score(
         self,
-        pairs: Sequence[Conversation],
+        pairs: Sequence[tuple[Prompt, str]],
         *,
         batch_size: int = 32,
         progress: Callable[[int, int], None] | None = None,
@@ -62,7 +61,7 @@ class RewardModel:
                 progress(done, len(rows))
         return found
 
-    def _encode(self, pairs: Sequence[Conversation]) -> list[dict[str, list[int]]]:
+    def _encode(self, pairs: Sequence[tuple[Prompt, str]]) -> list[dict[str, list[int]]]:
         rows = [self._encode_one(prompt, text, None) for prompt, text in pairs]
         bound = self.max_length
         if bound is None:

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from backfire.errors import TemplateError
-from backfire.records import Prompt, digest
+from backfire.models.losses import GIVE, Fault, Text, lost_by_completion, lost_by_prompt, rewritten
+from backfire.records import Completion, Prompt, completion_turns, digest
 
 SystemRole = Literal["kept", "refused", "dropped"]
 """What the template does with a system turn: renders it, raises, or leaves it out without a word."""
 
-Turns = list[dict[str, str]]
+Turns = list[dict[str, Any]]
 
 EMPTY_THINKING = re.compile(r"\s*<think>\s*</think>\s*")
-GIVE = "give another with --chat-template FILE"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,35 +39,13 @@ class CheckedTemplate:
 
         Raises TemplateError where the template refuses or drops a turn.
         """
-        return self._encode([self._prompt_text(p) for p in prompts])
-
-    def conversation_ids(self, conversations: Sequence[tuple[Prompt, str]]) -> list[tuple[list[int], int]]:
-        """Token ids of prompt and response, the closing EOS last, and where the response starts.
-
-        What the template writes after EOS (ChatML's newline) is cut off.
-        """
-        texts = [self._prompt_text(p) for p, _ in conversations]
-        prompts = self._encode(texts)
-        whole = self._encode(
-            [
-                self._whole_text(p, before, text)
-                for before, (p, text) in zip(texts, conversations, strict=True)
-            ]
-        )
-        found = []
-        for before, ids in zip(prompts, whole, strict=True):
-            start = shared(before, ids)
-            end = len(ids)
-            while end > start and ids[end - 1] not in self.eos_ids:
-                end -= 1
-            found.append((ids[: end if end > start else len(ids)], start))
-        return found
+        return self.encode([_sound(text) for text in self.prompt_texts(prompts)])
 
     def opened_ids(self, opened: Sequence[tuple[Prompt, str]]) -> list[tuple[list[int], int]]:
         """Token ids of each prompt and the opener of a response that is not ended, and where the response starts."""
-        texts = [self._prompt_text(p) for p, _ in opened]
-        prompts = self._encode(texts)
-        whole = self._encode(
+        texts = [_sound(text) for text in self.prompt_texts([p for p, _ in opened])]
+        prompts = self.encode(texts)
+        whole = self.encode(
             [text + self.lead + opener for text, (_, opener) in zip(texts, opened, strict=True)]
         )
         return [(ids, shared(before, ids)) for before, ids in zip(prompts, whole, strict=True)]
@@ -78,37 +56,72 @@ class CheckedTemplate:
         That is tried with and without a response: some templates write a system turn only where the user has
         the last word (Mistral-7B-Instruct-v0.3), so that training would not see what sampling saw.
         """
-        for prompt in prompts:
-            self._whole_text(prompt, self._prompt_text(prompt), "quagga")
+        some = list(prompts)
+        befores = self.prompt_texts(some)
+        wholes = self.whole_texts([(p, before, "quagga") for p, before in zip(some, befores, strict=True)])
+        for text in (text for both in zip(befores, wholes, strict=True) for text in both):
+            _sound(text)
 
-    def _prompt_text(self, prompt: Prompt) -> str:
-        text = _render(self.tokenizer, prompt.as_messages(), True, prompt)
-        for turn in prompt.messages:
-            if turn.role != "assistant" and turn.content.strip() not in text:
-                raise TemplateError(
-                    f"the chat template drops the {turn.role} turn of prompt {prompt.id[:8]} "
-                    f"({turn.content[:40]!r}): move its text into the user turn, or {GIVE} that keeps it"
-                )
-        return text
+    def prompt_texts(self, prompts: Sequence[Prompt]) -> list[Text]:
+        """Each prompt as the template writes it with the generation prompt, and what it refuses or loses of it."""
+        texts = self._rendered([(p, p.as_messages()) for p in prompts], True)
+        return [
+            text if text.fault else Text(text.text, lost_by_prompt(prompt, text.text))
+            for prompt, text in zip(prompts, texts, strict=True)
+        ]
 
-    def _whole_text(self, prompt: Prompt, before: str, response: str) -> str:
-        turns = [*prompt.as_messages(), {"role": "assistant", "content": response}]
-        whole = _render(self.tokenizer, turns, False, prompt)
-        if not whole.startswith(before.rstrip()):
-            place = next(k for k, (a, b) in enumerate(zip(before, whole + "\0", strict=False)) if a != b)
-            raise TemplateError(
-                f"the chat template writes prompt {prompt.id[:8]} ({', '.join(t.role for t in prompt.messages)}) "
-                f"otherwise when a response follows: {before[place : place + 40]!r} becomes "
-                f"{whole[place : place + 40]!r}, so training would see another prompt than sampling; fold a "
-                f"system turn into the user turn, or {GIVE}"
+    def whole_texts(self, conversations: Sequence[tuple[Prompt, Text, Completion]]) -> list[Text]:
+        """Each prompt with its completion as the template writes them; the Text is the prompt's own."""
+        texts = self._rendered(
+            [(p, [*p.as_messages(), *completion_turns(c)]) for p, _, c in conversations], False
+        )
+        return [
+            text
+            if text.fault
+            else Text(
+                text.text,
+                (None if before.fault else rewritten(prompt, before.text, text.text))
+                or lost_by_completion(prompt, completion, text.text),
             )
-        return whole
+            for (prompt, before, completion), text in zip(conversations, texts, strict=True)
+        ]
 
-    def _encode(self, texts: list[str]) -> list[list[int]]:
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
             return []
-        ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+        ids: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)[
+            "input_ids"
+        ]
         return ids
+
+    def _rendered(self, items: Sequence[tuple[Prompt, Turns]], generation_prompt: bool) -> list[Text]:
+        """One call of the template for all whose tools and options are the same; one each where it refuses some."""
+        found = [Text("", None)] * len(items)
+        alike: dict[tuple[str, str], list[int]] = {}
+        for place, (prompt, _) in enumerate(items):
+            alike.setdefault((prompt.tools, prompt.template_options), []).append(place)
+        for places in alike.values():
+            given = items[places[0]][0].template_arguments()
+            try:
+                texts = _many(self.tokenizer, [items[k][1] for k in places], generation_prompt, given)
+                written = [Text(text, None) for text in texts]
+            except TemplateError:
+                written = [self._one(*items[k], generation_prompt, given) for k in places]
+            for place, text in zip(places, written, strict=True):
+                found[place] = text
+        return found
+
+    def _one(self, prompt: Prompt, turns: Turns, generation_prompt: bool, given: dict[str, Any]) -> Text:
+        try:
+            return Text(_render(self.tokenizer, turns, generation_prompt, prompt, given), None)
+        except TemplateError as error:
+            return Text("", Fault("refused", str(error)))
+
+
+def _sound(text: Text) -> str:
+    if text.fault is not None:
+        text.fault.stop()
+    return text.text
 
 
 def template_digest(tokenizer: Any) -> str:
@@ -151,25 +164,43 @@ def check_template(tokenizer: Any, *, eos_ids: Collection[int] = ()) -> CheckedT
     return CheckedTemplate(tokenizer, ends, _system_role(tokenizer, user, answer), lead)
 
 
-def _turn(role: str, content: str) -> dict[str, str]:
+def _turn(role: str, content: str) -> dict[str, Any]:
     return {"role": role, "content": content}
 
 
-def _render(tokenizer: Any, turns: Turns, generation_prompt: bool, prompt: Prompt | None = None) -> str:
+def _many(
+    tokenizer: Any, conversations: Sequence[Turns], generation_prompt: bool, given: dict[str, Any]
+) -> list[str]:
+    return _applied(tokenizer, list(conversations), generation_prompt, given, "")
+
+
+def _render(
+    tokenizer: Any,
+    turns: Turns,
+    generation_prompt: bool,
+    prompt: Prompt | None = None,
+    given: dict[str, Any] | None = None,
+) -> str:
+    roles = ", ".join(str(t["role"]) for t in turns)
+    which = f" prompt {prompt.id[:8]}," if prompt else ""
+    return _applied(tokenizer, [turns], generation_prompt, given or {}, f"{which} the turns {roles}")[0]
+
+
+def _applied(
+    tokenizer: Any, conversations: list[Turns], generation_prompt: bool, given: dict[str, Any], which: str
+) -> list[str]:
     import jinja2
 
     try:
-        text: str = tokenizer.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=generation_prompt
+        texts: list[str] = tokenizer.apply_chat_template(
+            conversations, tokenize=False, add_generation_prompt=generation_prompt, **given
         )
-    except (jinja2.TemplateError, TypeError, KeyError, ValueError) as error:
-        roles = ", ".join(t["role"] for t in turns)
-        which = f" prompt {prompt.id[:8]}," if prompt else ""
-        mend = "fold the system text into the user turn, or " if "system" in roles else ""
+    except (jinja2.TemplateError, TypeError, KeyError, ValueError, AttributeError) as error:
+        fold = "fold the system text into the user turn, or " if "system" in which else ""
         raise TemplateError(
-            f"the chat template refuses{which} the turns {roles} ({error}): {mend}{GIVE} that takes them"
+            f"the chat template refuses{which} ({error}): {fold}{GIVE} that takes them"
         ) from error
-    return text
+    return texts
 
 
 def _ids(tokenizer: Any, text: str) -> list[int]:
@@ -179,10 +210,10 @@ def _ids(tokenizer: Any, text: str) -> list[int]:
 
 def shared(left: list[int], right: list[int]) -> int:
     """How many first tokens two rows have in common."""
-    for place, (a, b) in enumerate(zip(left, right, strict=False)):
-        if a != b:
-            return place
-    return min(len(left), len(right))
+    if right[: len(left)] == left:
+        return len(left)
+    places = enumerate(zip(left, right, strict=False))
+    return next((k for k, (a, b) in places if a != b), min(len(left), len(right)))
 
 
 def _check_turns(tokenizer: Any, turns: Turns) -> None:
@@ -195,11 +226,17 @@ def _check_turns(tokenizer: Any, turns: Turns) -> None:
             )
 
 
+def begins_with_bos(tokenizer: Any) -> bool:
+    """Whether the tokenizer itself puts BOS before every text."""
+    bos = tokenizer.bos_token_id
+    return bos is not None and tokenizer("quagga")["input_ids"][:1] == [bos]
+
+
 def _check_bos(tokenizer: Any, turns: Turns) -> None:
     bos = tokenizer.bos_token_id
     if bos is None:
         return
-    added = tokenizer("quagga")["input_ids"][:1] == [bos]
+    added = begins_with_bos(tokenizer)
     ids = _ids(tokenizer, _render(tokenizer, turns, True))
     count = next((place for place, i in enumerate(ids) if i != bos), len(ids))
     if count > 1:

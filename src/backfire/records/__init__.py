@@ -1,6 +1,13 @@
 """Frozen, content-addressed records, and the one place that divides."""
 
-from backfire.records.conversation import Completion, Kind, Message, Prompt, completion_turns
+from backfire.records.conversation import (
+    Completion,
+    Kind,
+    Message,
+    Prompt,
+    completion_turns,
+    said_by_assistant,
+)
 from backfire.records.identity import digest
 from backfire.records.rates import (
     ClusteredRate,
@@ -41,5 +48,6 @@ __all__ = [
     "given_response",
     "paired_difference",
     "rate_of",
+    "said_by_assistant",
     "wilson",
 ]

@@ -14,7 +14,7 @@ Kind = Literal["harmful", "benign"]
 
 
 def _spelled(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Message:
     content: str
     """What is said; empty where a turn only calls tools."""
     more: str = ""
-    """The turn's other keys (`tool_calls`, `tool_call_id`, `name`, `reasoning_content`) as JSON with sorted keys."""
+    """The turn's other keys (`tool_calls`, `tool_call_id`, `name`, `reasoning_content`) as JSON, in the order that
+    they came in: templates write a tool call as they find it."""
 
     @classmethod
     def of(cls, turn: Mapping[str, Any]) -> Message:
@@ -49,6 +50,13 @@ def completion_turns(completion: Completion) -> list[dict[str, Any]]:
     if isinstance(completion, str):
         return [{"role": "assistant", "content": completion}]
     return [turn.as_dict() for turn in completion]
+
+
+def said_by_assistant(completion: Completion) -> str:
+    """What the assistant says in a completion: the text that is judged."""
+    if isinstance(completion, str):
+        return completion
+    return "\n\n".join(turn.content for turn in completion if turn.role == "assistant" and turn.content)
 
 
 @dataclass(frozen=True)
