@@ -84,6 +84,10 @@ def quantile_of(clusters: int) -> float:
     return float(stdtrit(max(1, clusters - 1), 0.975))
 
 
+EFFECTIVE = 1e-9, 1e18
+"""Numbers of cases beyond which an interval is all of 0..1, or a point."""
+
+
 def share_interval(
     value: float, variance: float, clusters: int, quantile: float = Z95
 ) -> tuple[float, float]:
@@ -92,6 +96,7 @@ def share_interval(
     effective = spread / variance if variance > 0 and spread > 0 else float(clusters)
     if spread * clusters < 1:
         effective = min(effective, float(clusters))
+    effective = min(max(effective, EFFECTIVE[0]), EFFECTIVE[1])
     centre = value + quantile**2 / (2 * effective)
     half = quantile * sqrt(spread / effective + quantile**2 / (4 * effective**2))
     scale = 1 + quantile**2 / effective

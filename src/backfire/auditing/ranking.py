@@ -51,7 +51,7 @@ def cells_of(folds: Ints, strata: Ints | None, chosen: NDArray[np.bool_]) -> lis
 def auroc(scores: Values, chosen: NDArray[np.bool_], cells: list[Cell]) -> tuple[float, Values]:
     """The weighted mean of the cells' AUROCs, ties counting half, and each side's influence on it: [m].
 
-    Influences are DeLong's (DeLong, DeLong and Clarke-Pearson 1988): what a side's comparisons gave beyond the
+    The weights add up to 1 but for rounding, which must not take an AUROC of 1 above it. Influences are DeLong's (DeLong, DeLong and Clarke-Pearson 1988): what a side's comparisons gave beyond the
     average. They sum to 0 in every cell.
     """
     influence = np.zeros(len(scores))
@@ -62,7 +62,7 @@ def auroc(scores: Values, chosen: NDArray[np.bool_], cells: list[Cell]) -> tuple
         total += cell.weight * area
         influence[up] = cell.weight * (above - area) / len(up)
         influence[down] = cell.weight * (below - area) / len(down)
-    return total, influence
+    return min(total, 1.0), influence
 
 
 def auroc_slopes(scores: Values, chosen: NDArray[np.bool_], cells: list[Cell]) -> Values:
@@ -145,7 +145,7 @@ def swapped_aurocs(scores: NDArray[np.floating], labels: NDArray[np.int8], cells
             found[block] += cell.weight * _areas(
                 inside, np.ascontiguousarray(labels[cell.members, block].T > 0)
             )
-    return found
+    return np.minimum(found, 1.0)
 
 
 BLOCK = 1 << 20

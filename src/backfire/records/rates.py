@@ -89,7 +89,7 @@ def _score_interval(p: float, n: float, z: float) -> tuple[float, float]:
     scale = 1 + z * z / n
     low = (centre - half) / scale if p > 0 else 0.0
     high = (centre + half) / scale if p < 1 else 1.0
-    return low, high
+    return max(0.0, low), min(1.0, high)
 
 
 def clustered_wilson(hits: Sequence[float], sizes: Sequence[float]) -> tuple[float, float]:

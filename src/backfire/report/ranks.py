@@ -14,4 +14,4 @@ def spearman(xs: Sequence[float], ys: Sequence[float]) -> float | None:
         return None
     from scipy.stats import spearmanr
 
-    return float(spearmanr(xs, ys).statistic)
+    return max(-1.0, min(1.0, float(spearmanr(xs, ys).statistic)))
