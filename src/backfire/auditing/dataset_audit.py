@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +31,7 @@ from backfire.auditing.source_leak import source_leak
 from backfire.auditing.steps import Progress, Steps
 from backfire.auditing.text_rungs import character_rung, embedding_rung, text_rungs
 from backfire.errors import InputError
-from backfire.preferences import open_preferences
+from backfire.preferences import Preferences, ReadOptions, open_preferences
 from backfire.report.audit_answer import AuditReport, Confounds, Defect, NotRun, Overlap, Shortcut
 from backfire.texts import Vocabulary, signatures, text_keys
 
@@ -54,12 +53,8 @@ def audit(
     parameters: str = "auto",
     pilot: PilotSettings | int | None = None,
     embedder: Embedder | str | Path | None = None,
-    config: str | None = None,
-    split: str | None = None,
-    revision: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    source_columns: tuple[str, str] | None = None,
     overlap_with: Any = None,
+    overlap_split: str | None = None,
     judge: Judge | None = None,
     max_pairs: int | None = None,
     per_pair: str | Path | None = None,
@@ -67,6 +62,7 @@ def audit(
     folds: int = 5,
     seed: int = 0,
     progress: Progress | None = None,
+    **reading: Unpack[ReadOptions],
 ) -> AuditReport:
     """Say what the label of a preference data set encodes.
 
@@ -82,10 +78,8 @@ def audit(
         pilot: also take so many steps of DPO from the policy, or a pilot of these settings (`influence.PilotSettings`), and
             see what becomes of the probes: the better predictor of the two.
         embedder: an encoder of sentences, or its reference: adds the rung of its embeddings.
-        config, split, revision: of a hub data set or of a folder with splits.
-        columns: which column holds what, as {"prompt": ..., "chosen": ..., "rejected": ...}, where names are unusual.
-        source_columns: the columns that say who wrote chosen and rejected.
-        overlap_with: another data set (such as the test split) whose prompts should not be among these.
+        overlap_with: another data set whose prompts should not be among these, such as the test split: of the same name
+            with `overlap_split`. It is read as the first is, but for columns that it lacks.
         judge: says which responses refuse; by default the refusal phrases.
         max_pairs: audit a sample of at most so many pairs: whole prompts, drawn by their content.
         per_pair: a .parquet, .jsonl or .csv file for each pair's V-information, and its influence on refusing where
@@ -94,6 +88,9 @@ def audit(
         folds: of the cross-fitting, grouped by prompt.
         seed: of folds and swaps. The order of the rows does not matter, but for rounding.
         progress: called with (done, total).
+        reading: how the data set is read, as `preferences.open_preferences` takes it: config, split and revision of a hub
+            data set or of a folder with splits; columns, which says which column holds what, as {"prompt": ...,
+            "chosen": ..., "rejected": ...}, where names are unusual; source_columns, those that say who wrote either side.
 
     Raises:
         InputError: what cannot be read or mapped, by name. Defective rows are counted in the answer instead.
@@ -116,12 +113,11 @@ def audit(
     encoder = None if embedder is None else _opened(embedder)
     steps = Steps(progress, total=22 + 4 * (encoder is not None) + 12 * (model is not None))
     steps.total += 12 * (probe_prompts is not None)
-    data = open_preferences(
-        dataset, config=config, split=split, revision=revision, columns=columns, source_columns=source_columns
-    )
+    data = open_preferences(dataset, **reading)
+    other = None if overlap_with is None else _other(dataset, overlap_with, overlap_split, reading)
     with steps.step("reading", 5):
         kept = SAMPLE_PAIRS if max_pairs is None else min(SAMPLE_PAIRS, max_pairs)
-        collected = collect(data.blocks(), judge=judge, sample=kept, keep_signatures=overlap_with is not None)
+        collected = collect(data.blocks(), judge=judge, sample=kept, keep_signatures=other is not None)
         usable = collected.pairs
         chosen = _most(collected, max_pairs)
         if chosen is not None:
@@ -172,7 +168,7 @@ def audit(
         with steps.step("shortcuts", 3):
             found = shortcuts(collected, division, words, vocabulary)
     with steps.step("confounds"):
-        confounds = _confounds(collected, division, overlap_with)
+        confounds = _confounds(collected, division, other)
     with steps.step("conclusion"):
         contrast = safety_contrast(collected)
         rungs = tuple(climbed.rung for climbed in ladder)
@@ -260,19 +256,33 @@ def _named(probe_prompts: Any) -> list[str]:
     )
 
 
-def _confounds(collected: Collected, split: Split, overlap_with: Any) -> Confounds:
+def _other(dataset: Any, overlap_with: Any, split: str | None, reading: ReadOptions) -> Preferences:
+    """The data set to compare prompts with, opened before any work: what is said of the first holds for it, too."""
+    how = reading.copy()
+    how["split"] = split
+    if overlap_with != dataset:
+        how["config"] = how["revision"] = None
+    try:
+        return open_preferences(overlap_with, **how)
+    except InputError:
+        if not (how.pop("columns", None) or how.pop("source_columns", None)):
+            raise
+        how.pop("source_columns", None)
+    return open_preferences(overlap_with, **how)
+
+
+def _confounds(collected: Collected, split: Split, other: Preferences | None) -> Confounds:
     sets, looked_for = evaluation_sets(collected)
     return Confounds(
         **artefacts(collected, split)._asdict(),
         repeats=repeats(collected),
         evaluation_sets=sets,
         evaluation_sets_checked=looked_for,
-        overlap=None if overlap_with is None else _overlap(collected, overlap_with),
+        overlap=None if other is None else _overlap(collected, other),
     )
 
 
-def _overlap(collected: Collected, other: Any) -> Overlap:
-    data = open_preferences(other)
+def _overlap(collected: Collected, data: Preferences) -> Overlap:
     keys: list[Keys] = [np.zeros(0, dtype=np.uint64)]
     signed: list[NDArray[np.uint32]] = []
     for block in data.blocks():

@@ -114,10 +114,14 @@ def audit(
         str | None,
         typer.Option(
             "--overlap-with",
-            metavar="FILE",
+            metavar="DATASET",
             rich_help_panel=READING,
-            help="A second data set, such as the test split, whose prompts should not be here.",
+            help="A second data set, such as the test split, whose prompts should not be here; read as the first is.",
         ),
+    ] = None,
+    overlap_split: Annotated[
+        str | None,
+        typer.Option("--overlap-split", metavar="NAME", rich_help_panel=READING, help="Its split, likewise."),
     ] = None,
     max_pairs: Annotated[
         int | None,
@@ -211,6 +215,7 @@ def audit(
             embedder=embeddings,
             **how,
             overlap_with=overlap_with,
+            overlap_split=overlap_split,
             max_pairs=max_pairs,
             per_pair=per_pair,
             controls=controls,

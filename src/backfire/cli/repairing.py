@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from backfire.repairing import Prediction, Repaired
 
 INFLUENCE, FILTER, RESTYLE = "Influence of each pair", "filter and auto", "balance and restyle"
-PILOT, MIX, READING = "auto by pilot", "mix and auto", "Reading the data"
+PILOT, MIX = "auto by pilot", "mix and auto"
 
 
 def repair(
@@ -216,16 +216,11 @@ def repair(
             "--world", metavar="NAME", help="The organisms' world, such as w0; else that of --policy."
         ),
     ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option("--columns", metavar="ROLE=NAME,...", rich_help_panel=READING, help="As for audit."),
-    ] = None,
-    source_columns: Annotated[
-        str | None,
-        typer.Option(
-            "--source-columns", metavar="CHOSEN,REJECTED", rich_help_panel=READING, help="As for audit."
-        ),
-    ] = None,
+    columns: options.Columns = None,
+    source_columns: options.SourceColumns = None,
+    config: options.Config = None,
+    split: options.Split = None,
+    revision: options.Revision = None,
     audit: Annotated[
         bool, typer.Option("--audit/--no-audit", help="Audit before and after, by text alone.")
     ] = True,
@@ -240,16 +235,11 @@ def repair(
     Writes a folder of pairs that TRL reads, with columns repair, repair_change and repair_why, and repair.json, which
     lists what was left out. Prints the audit before and after.
     """
-    from backfire.cli.auditing import _two_names
     from backfire.errors import InputError
     from backfire.records import Decoding
     from backfire.repairing import repair as repair_dataset
 
-    roles = (
-        None
-        if columns is None
-        else dict(options.named([part.strip() for part in columns.split(",")], "--columns"))
-    )
+    how = options.reading(columns, source_columns, config, split, revision)
     chosen: dict[str, Any] = {}
     if template is not None:
         chosen["template"] = template.read_text(encoding="utf-8")
@@ -301,12 +291,11 @@ def repair(
             judge=decider,
             ledger=ledger,
             decoding=Decoding(max_new_tokens, temperature),
-            columns=roles,
-            source_columns=None if source_columns is None else _two_names(source_columns),
             audit=audit,
             seed=seed,
             progress=advance,
             **chosen,
+            **how,
         )
     _show(found, method)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,7 @@ from backfire.report.influence_answer import Cosine, PairsDoingDamage, ProbeInfl
 if TYPE_CHECKING:
     from backfire.judges.judge import Judge
     from backfire.models import LocalModel
+    from backfire.preferences import ReadOptions
 
 DATA_SHARDS = 20
 PROBE_SHARDS = 8
@@ -66,11 +67,12 @@ def safety_influence(
     pilot: PilotSettings | int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    **reading: Unpack[ReadOptions],
 ) -> SafetyInfluence:
     """Predict, to first order and by a pilot, what DPO on a data set does to the policy's refusals.
 
     Args:
-        dataset: preference data in any form that `backfire.audit` reads.
+        dataset: preference data in any form that `backfire.audit` reads; `reading` as there (columns, split and so on).
         policy: the model to be trained, or its reference.
         probe_prompts: harmful prompts, and benign ones if over-refusal is to be seen: a file, `organism:prompts/NAME`, a
             list of these or of Prompts, a file of (prompt, refusal, compliance), or ProbeSets.
@@ -95,7 +97,7 @@ def safety_influence(
         )
     conversations: list[tuple[Prompt, str, str]] = []
     rows: list[int] = []
-    for block in open_preferences(dataset).blocks():
+    for block in open_preferences(dataset, **reading).blocks():
         chosen, rejected = block["chosen"].to_pylist(), block["rejected"].to_pylist()
         conversations += [(prompt_of(block, i), chosen[i], rejected[i]) for i in range(len(block))]
         rows += block["row"].to_pylist()

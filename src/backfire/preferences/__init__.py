@@ -2,6 +2,7 @@
 
 from backfire.preferences.converting import Converted, convert
 from backfire.preferences.preferences import Preferences, open_preferences
+from backfire.preferences.read_options import ReadOptions
 from backfire.preferences.schema import SCHEMA, DefectKind, Format, completion_of_side, prompt_of
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "DefectKind",
     "Format",
     "Preferences",
+    "ReadOptions",
     "completion_of_side",
     "convert",
     "open_preferences",

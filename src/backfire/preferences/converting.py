@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pyarrow as pa
 
 from backfire.errors import InputError
 from backfire.preferences.preferences import Preferences, open_preferences
+from backfire.preferences.read_options import ReadOptions
 from backfire.preferences.row_files import Row, ending_of, write_rows
 from backfire.preferences.schema import SIDES, DefectKind, Format
 
@@ -54,12 +55,7 @@ class Converted:
 def convert(
     dataset: Any,
     out: str | Path,
-    *,
-    config: str | None = None,
-    split: str | None = None,
-    revision: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    source_columns: tuple[str, str] | None = None,
+    **reading: Unpack[ReadOptions],
 ) -> Converted:
     """Write preference data of any form that the audit reads as conversational `prompt`, `chosen` and `rejected`.
 
@@ -69,7 +65,7 @@ def convert(
 
     Args:
         out: A .jsonl, .json (both also with .gz) or .parquet file; it is there whole or not at all.
-        dataset, config, split, revision, columns, source_columns: As `open_preferences` takes them.
+        dataset, reading: As `open_preferences` takes them: config, split, revision, columns, source_columns.
 
     Raises:
         InputError: the data set cannot be read, no row of it gives a pair, or `out` cannot be written.
@@ -83,14 +79,7 @@ def convert(
         and path.samefile(dataset)
     ):
         raise InputError(f"{path} is the data set itself: name another file to write")
-    data = open_preferences(
-        dataset,
-        config=config,
-        split=split,
-        revision=revision,
-        columns=columns,
-        source_columns=source_columns,
-    )
+    data = open_preferences(dataset, **reading)
     layout = _Layout.of(data, texts=ending == ".parquet")
     if not layout.pairs:
         raise InputError(_no_pair(data))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 from backfire.errors import InputError
 from backfire.pairs import Built, Pair, Recipe, Side, read_pairs
-from backfire.preferences import open_preferences, prompt_of
+from backfire.preferences import ReadOptions, open_preferences, prompt_of
 from backfire.records import Prompt, Response, StopReason, given_response
 from backfire.repairing.balancing import UNKNOWN
 
@@ -32,9 +32,7 @@ class GivenPairs:
 
 def read_given(
     dataset: Any,
-    *,
-    columns: Mapping[str, str] | None = None,
-    source_columns: tuple[str, str] | None = None,
+    **reading: Unpack[ReadOptions],
 ) -> GivenPairs:
     """Read a folder of pairs with all its provenance, or any preference data that the audit reads.
 
@@ -44,7 +42,7 @@ def read_given(
         built = read_pairs(dataset)
         rows = tuple(range(1, len(built.pairs) + 1))
         return _some(GivenPairs(str(dataset), built.pairs, rows, built, {}))
-    data = open_preferences(dataset, columns=columns, source_columns=source_columns)
+    data = open_preferences(dataset, **reading)
     pairs: list[Pair] = []
     numbers: list[int] = []
     name = Path(data.origin).stem if isinstance(dataset, (str, Path)) else "given"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from backfire.errors import InputError
 from backfire.records import Decoding
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from backfire.influence import ProbeSet
     from backfire.judges import Judge
     from backfire.models import LocalModel, RewardModel
+    from backfire.preferences import ReadOptions
     from backfire.report import AuditReport
 
 Method = Literal["filter", "balance", "restyle", "mix", "auto"]
@@ -87,11 +88,10 @@ def repair(
     judge: Judge | None = None,
     ledger: str | Path | None = None,
     decoding: Decoding | None = None,
-    columns: Mapping[str, str] | None = None,
-    source_columns: tuple[str, str] | None = None,
     audit: bool = True,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    **reading: Unpack[ReadOptions],
 ) -> Repaired:
     """Make a better data set of a given one and write it as a folder of pairs, whole or not at all.
 
@@ -100,8 +100,8 @@ def repair(
     out, and why. docs/repair.md describes the methods.
 
     Args:
-        dataset: a folder of pairs, or any preference data that `backfire.audit` reads (`columns` and `source_columns`
-            as there).
+        dataset: a folder of pairs, or any preference data that `backfire.audit` reads (`reading` as there:
+            columns, source_columns, config, split, revision).
         method: `filter` (by, keep or above, stratify, control), `balance` (pool, reward_model), `restyle` (policy, mode,
             tries, template, when_changed, reward_model, ledger, decoding), `mix` (self_pairs, share, grow), or `auto`
             (by influence or pilot, target; fills up with self_pairs where they are given, else filters).
@@ -127,17 +127,11 @@ def repair(
     from backfire.judges import PhraseJudge
 
     decider: Judge = PhraseJudge() if judge is None else judge
-    given = read_given(dataset, columns=columns, source_columns=source_columns)
+    given = read_given(dataset, **reading)
     if by == "pilot" and (method != "auto" or probe_prompts is None):
         raise InputError("by pilot: that is for method auto, with a policy and probe prompts to try steps on")
     needs_model = probe_prompts is not None or method == "restyle"
     model = _opened(policy) if needs_model else None
-    reading: dict[str, Any] = {
-        "columns": columns,
-        "source_columns": source_columns,
-        "judge": judge,
-        "seed": seed,
-    }
     values = None if influence is None else values_of(influence, given.rows, INFLUENCE)
     added = () if self_pairs is None else read_given(self_pairs).pairs
     added_values = (
@@ -159,7 +153,11 @@ def repair(
             raise InputError(f"filter by {by!r}: use influence or ease")
         what, ranking = ("safety influence", values) if by == "influence" else ("difficulty", None)
         if by == "ease":
-            bits = measured_ease(dataset, given.rows, **reading) if ease is None else None
+            bits = (
+                measured_ease(dataset, given.rows, judge=judge, seed=seed, **reading)
+                if ease is None
+                else None
+            )
             ranking = -(values_of(ease, given.rows, EASE) if bits is None else bits)
         outcome = filter_pairs(
             given.pairs, needed(ranking), keep=keep, above=above, stratify=stratify, what=what
@@ -230,7 +228,10 @@ def repair(
     if audit:
         from backfire.auditing import audit as audit_dataset
 
-        before, after = audit_dataset(dataset, **reading), audit_dataset(folder, judge=judge, seed=seed)
+        before, after = (
+            audit_dataset(dataset, judge=judge, seed=seed, **reading),
+            audit_dataset(folder, judge=judge, seed=seed),
+        )
     return Repaired(folder, len(outcome.pairs), outcome.counts, means, choice, before, after)
 
 

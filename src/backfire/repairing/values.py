@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +23,12 @@ INFLUENCE, EASE = "safety_influence", "v_information"
 
 
 def values_of(given: Any, rows: Sequence[int], column: str) -> Values:
-    """[pairs], NaN where there is none: of an array in the pairs' order, or of a file's column joined by its `row`.
+    """[pairs], NaN where there is none: of an array in the pairs' order, or of a file's column joined by its `row`; the
+    pairs of one row, as ranked lists give them, in their order.
 
     Raises:
-        InputError: another length, a file without these columns, a row given twice, or no row in common.
+        InputError: another length, a file without these columns, more lines of a row than it has pairs, or no row in
+            common.
     """
     if not isinstance(given, (str, Path)):
         values = np.asarray(given, dtype=np.float64)
@@ -42,16 +45,27 @@ def values_of(given: Any, rows: Sequence[int], column: str) -> Values:
         raise InputError(
             f"{given} has no columns row and {column} (its columns: {there}): write it by `backfire audit --per-pair`"
         )
-    found: dict[int, float] = {}
+    asked = Counter(rows)
+    found: dict[tuple[int, int], float] = {}
+    seen: Counter[int] = Counter()
     for line in table:
         row = int(line["row"])
-        if row in found:
-            raise InputError(f"{given} has row {row} twice: it is no per-pair file of one data set")
+        seen[row] += 1
+        if seen[row] > max(1, asked[row]):
+            raise InputError(
+                f"{given} has row {row} {seen[row]} times, and the data set has {asked[row]} pairs of that row: it is no"
+                " per-pair file of this data set"
+            )
         value = line[column]
-        found[row] = float("nan") if value in (None, "") else float(value)
-    if not found.keys() & set(rows):
+        found[row, seen[row]] = float("nan") if value in (None, "") else float(value)
+    if not seen.keys() & asked.keys():
         raise InputError(f"{given} and the data set have no row in common: it is of another data set")
-    return np.array([found.get(row, np.nan) for row in rows], dtype=np.float64)
+    met: Counter[int] = Counter()
+    joined: list[float] = []
+    for row in rows:
+        met[row] += 1
+        joined.append(found.get((row, met[row]), float("nan")))
+    return np.array(joined, dtype=np.float64)
 
 
 def probes_for(

@@ -1,0 +1,21 @@
+"""How a data set is to be read: the options that everything takes which reads preference data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypedDict
+
+
+class ReadOptions(TypedDict, total=False):
+    """As `open_preferences` takes them; what is left out, or None, is found by itself."""
+
+    config: str | None
+    """Of a hub data set."""
+    split: str | None
+    """Of a hub data set or a folder with splits."""
+    revision: str | None
+    """Of a hub data set."""
+    columns: Mapping[str, str] | None
+    """Role to column, such as {"prompt": "question"}, where names are unusual."""
+    source_columns: tuple[str, str] | None
+    """The columns that say who wrote chosen and rejected."""
