@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backfire.errors import InputError
-from backfire.pairs import Built, build_pairs, find_recipe, read_pairs, write_pairs
+from backfire.pairs import Built, Pair, build_pairs, find_recipe, pair_rows, read_pairs, write_pairs
 from backfire.records import Decoding, Prompt, Request, Response, given_response
 
 CONTRACT = {
@@ -127,3 +127,43 @@ def test_what_is_not_pairs_is_not_overwritten(tmp_path: Path) -> None:
     assert (
         read_pairs(write_pairs(write_pairs(tmp_path / "new", built_pairs(3)), built_pairs())) == built_pairs()
     )
+
+
+def _calling(number: int, arguments: dict[str, object]) -> Pair:
+    """A pair whose prompt and chosen side call a tool."""
+    call = [{"type": "function", "function": {"name": "find", "arguments": arguments}}]
+    prompt = Prompt.of_messages(
+        [
+            {"role": "user", "content": f"Where is {number}?"},
+            {"role": "assistant", "content": None, "tool_calls": call},
+            {"role": "tool", "name": "find", "content": "here"},
+        ],
+        tools='[{"type":"function","function":{"name":"find"}}]',
+        template_options='{"enable_thinking":false}',
+    )
+    turns = json.dumps([{"role": "assistant", "content": "", "tool_calls": call}], separators=(",", ":"))
+    chosen = given_response(prompt, "x", f"find({number})", turns=turns)
+    return Pair(prompt, "r", chosen, given_response(prompt, "y", "no", index=1), "a", "b")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "file"),
+    [
+        ([{"what": "a"}, {"what": "b"}], "train.parquet"),
+        ([{"what": "a"}, {"where": 1}], "train.jsonl"),
+        ([{"what": "a"}, {"what": 2}], "train.jsonl"),
+        ([{"what": "a", "where": "b"}, {"where": "b", "what": "a"}], "train.jsonl"),
+    ],
+)
+def test_calls_of_tools_come_back_as_they_were(
+    arguments: list[dict[str, object]], file: str, tmp_path: Path
+) -> None:
+    pairs = tuple(_calling(n, some) for n, some in enumerate(arguments))
+    built = Built(find_recipe("hc+self"), pairs, {}, {}, ())
+    folder = write_pairs(tmp_path / "pairs", built, extra_columns={"own": [1, None]})
+    assert [p.name for p in folder.glob("train.*")] == [file]
+    again = read_pairs(folder)
+    assert again == built
+    assert [p.id for p in again.pairs] == [p.id for p in pairs]
+    assert [p.chosen.completion for p in again.pairs] == [p.chosen.completion for p in pairs]
+    assert [row["own"] for row in pair_rows(folder)] == [1, None]

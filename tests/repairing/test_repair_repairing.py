@@ -185,3 +185,51 @@ def test_what_is_missing_is_named(folder: Path, tmp_path: Path) -> None:
     (mine / "chapter.txt").write_text("years of work")
     with pytest.raises(InputError, match="name a new folder"):
         repair(folder, method="filter", out=mine, keep=0.5, influence=np.zeros(COUNT), audit=False)
+
+
+def test_every_column_of_a_surviving_row_is_in_the_repaired_set(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {
+            "question": f"request {n}",
+            "chosen": "the same" if n % 10 == 0 else f"Sure, take {n}",
+            "rejected": "the same" if n % 10 == 0 else f"I'm sorry, no {n}",
+            "annotator": f"a{n}",
+            "rating": n / 2,
+            "topics": ["x", "y"][: n % 3],
+            "recipe": "mine",
+            "note": None if n % 2 else {"text": "t"},
+        }
+        for n in range(1, COUNT + 1)
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    kept = COUNT - COUNT // 10
+    found = repair(
+        tmp_path / "in.jsonl",
+        method="filter",
+        out=tmp_path / "new",
+        keep=0.5,
+        influence=np.arange(float(kept)),
+        audit=False,
+    )
+    assert found.without_pair == {"identical sides": COUNT // 10}
+    table = pq.read_table(tmp_path / "new" / "train.parquet").to_pylist()
+    assert len(table) == kept // 2
+    for row in table:
+        given = rows[row["row"] - 1]
+        assert row["prompt"] == [{"role": "user", "content": given["question"]}]
+        assert row["given_recipe"] == "mine"
+        assert {name: row[name] for name in ("annotator", "rating", "topics", "note")} == {
+            name: given[name] for name in ("annotator", "rating", "topics", "note")
+        }
+    again = repair(
+        tmp_path / "new",
+        method="filter",
+        out=tmp_path / "more",
+        keep=0.5,
+        influence=np.arange(27.0),
+        audit=False,
+    )
+    rows_again = pq.read_table(again.folder / "train.parquet").to_pylist()
+    assert {row["given_row"] for row in rows_again} <= {row["row"] for row in table}
+    assert all(row["annotator"] == f"a{row['given_row']}" for row in rows_again)
+    assert read_pairs(again.folder).pairs

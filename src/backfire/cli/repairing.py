@@ -232,8 +232,8 @@ def repair(
 ) -> None:
     """Make a better preference data set of a given one, with what was changed and why.
 
-    Writes a folder of pairs that TRL reads, with columns repair, repair_change and repair_why, and repair.json, which
-    lists what was left out. Prints the audit before and after.
+    Writes a folder of pairs that TRL reads, with columns repair, repair_change, repair_why and row beside the further
+    columns of the given rows, and repair.json, which lists what was left out. Prints the audit before and after.
     """
     from backfire.errors import InputError
     from backfire.records import Decoding
@@ -321,6 +321,8 @@ def _show(found: Repaired, method: str) -> None:
     from backfire.repairing import side_by_side
 
     say(f"{method}: {found.pairs} pairs in {found.folder} ({counted(found.changed)})")
+    if found.without_pair:
+        say(f"  rows that gave no pair: {counted(found.without_pair)}")
     lines = [] if found.before is None or found.after is None else side_by_side(found.before, found.after)
     if found.influence is not None:
         first, second = map(_predicted, found.influence)

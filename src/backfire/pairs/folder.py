@@ -1,4 +1,7 @@
-"""A folder of pairs: `train.parquet`, which `datasets` and TRL read as it is, and `pairs.json` about it."""
+"""A folder of pairs: `train.parquet`, which `datasets` and TRL read as it is, and `pairs.json` about it.
+
+Tool calls whose arguments differ from row to row do not fit into one type of Parquet; such pairs are in `train.jsonl`.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,16 @@ from backfire.errors import InputError
 from backfire.pairs.building import Built
 from backfire.pairs.pair import Pair
 from backfire.pairs.recipe import Recipe
-from backfire.records import Decoding, Prompt, Response, digest
-from backfire.store import artifact, read_json, write_json
+from backfire.records import Decoding, Message, Prompt, Response, completion_turns, digest
+from backfire.store import NotHeldError, artifact, read_json, write_json, write_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 LAYOUT = 1
 SIDES = ("chosen", "rejected")
+ARGUMENTS = ("tools", "chat_template_kwargs")
+TRAIN = ("train.parquet", "train.jsonl")
 
 
 def write_pairs(
@@ -26,22 +31,20 @@ def write_pairs(
     built: Built,
     configuration: dict[str, Any] | None = None,
     *,
-    extra_columns: Mapping[str, Sequence[str]] | None = None,
+    extra_columns: Mapping[str, Sequence[Any]] | None = None,
     extra_files: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write pairs whole or not at all; return the folder.
 
     `datasets.load_dataset(str(folder))` gives one split, `train`, with conversational `prompt`, `chosen` and
-    `rejected` (lists of {role, content}) and string or number columns of provenance. `configuration` goes into the
-    folder's manifest; by default it is the recipe and a digest of the pairs. Pairs that stand there are replaced.
-    `extra_columns` are further texts, one a pair, and `extra_files` JSON values by file name; `read_pairs` reads neither.
+    `rejected` (lists of turns), `tools` and `chat_template_kwargs` where prompts have them, and string or number columns of
+    provenance. `configuration` goes into the folder's manifest; by default it is the recipe and a digest of the pairs.
+    Pairs that stand there are replaced. `extra_columns` are further values, one a pair, and `extra_files` JSON values by file
+    name; `read_pairs` reads neither.
 
     Raises:
         InputError: something else stands there, which writing would destroy.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     folder = Path(folder)
     if folder.is_file():
         raise InputError(f"{folder} is a file: name a folder for the pairs")
@@ -57,10 +60,7 @@ def write_pairs(
         "left_out": {reason: list(ids) for reason, ids in built.left_out.items()},
     }
     with artifact(folder, configuration) as aside:
-        table = _table(built.pairs)
-        for name, texts in (extra_columns or {}).items():
-            table = table.append_column(name, pa.array(texts, pa.string()))
-        pq.write_table(table, aside / "train.parquet")
+        _write_rows(aside, built.pairs, extra_columns or {})
         write_json(aside / "pairs.json", about)
         for name, value in (extra_files or {}).items():
             write_json(aside / name, value)
@@ -73,10 +73,8 @@ def read_pairs(folder: str | Path) -> Built:
     Raises:
         InputError: `folder` is not a folder of pairs, or an older or newer layout.
     """
-    import pyarrow.parquet as pq
-
     folder = Path(folder)
-    if not (folder / "train.parquet").is_file() or not (folder / "pairs.json").is_file():
+    if not (folder / "pairs.json").is_file() or not any((folder / name).is_file() for name in TRAIN):
         raise InputError(
             f"{folder} is not a folder of pairs (train.parquet, pairs.json): build one with `backfire pair`"
         )
@@ -85,7 +83,7 @@ def read_pairs(folder: str | Path) -> Built:
         raise InputError(
             f"{folder} has layout {about.get('layout')}, this version reads {LAYOUT}: build it again"
         )
-    pairs = tuple(_pair(row) for row in pq.read_table(folder / "train.parquet").to_pylist())
+    pairs = tuple(map(_pair, pair_rows(folder)))
     return Built(
         Recipe.model_validate(about["recipe"]),
         pairs,
@@ -93,6 +91,50 @@ def read_pairs(folder: str | Path) -> Built:
         about["counts"]["responses_left_out"],
         tuple(about["warnings"]),
     )
+
+
+def pair_rows(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a folder of pairs, all columns."""
+    if (folder / TRAIN[0]).is_file():
+        import pyarrow.parquet as pq
+
+        rows: list[dict[str, Any]] = pq.read_table(folder / TRAIN[0]).to_pylist()
+        return rows
+    with (folder / TRAIN[1]).open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def own_columns() -> frozenset[str]:
+    """The columns that `write_pairs` gives a meaning."""
+    return frozenset((*_schema().names, *ARGUMENTS, *(f"{side}_text" for side in SIDES)))
+
+
+def _write_rows(aside: Path, pairs: Sequence[Pair], extra: Mapping[str, Sequence[Any]]) -> None:
+    fields = {field.name: field.type for field in _schema()}
+    turned = any(response.turns for pair in pairs for response in (pair.chosen, pair.rejected))
+    further = [name for name in ARGUMENTS if any(_argument(pair, name) for pair in pairs)]
+
+    def rows(texts: bool) -> list[dict[str, Any]]:
+        made = []
+        for place, pair in enumerate(pairs):
+            row = _row(pair)
+            for name in further:
+                said = _argument(pair, name)
+                value = json.loads(said) if said else None if name == "tools" else {}
+                row[name] = (said or None) if texts and name == "tools" else value
+            if turned:
+                row |= {f"{side}_text": getattr(pair, side).text for side in SIDES}
+            made.append(row | {name: values[place] for name, values in extra.items()})
+        return made
+
+    try:
+        write_rows(aside / TRAIN[0], lambda: [rows(True)], ("prompt", *SIDES), fields)
+    except NotHeldError:
+        write_rows(aside / TRAIN[1], lambda: [rows(False)], ("prompt", *SIDES))
+
+
+def _argument(pair: Pair, name: str) -> str:
+    return pair.prompt.tools if name == "tools" else pair.prompt.template_options
 
 
 def _schema() -> pa.Schema:
@@ -118,12 +160,6 @@ def _schema() -> pa.Schema:
     return pa.schema([*fields, ("tags", pa.string())])
 
 
-def _table(pairs: tuple[Pair, ...]) -> pa.Table:
-    import pyarrow as pa
-
-    return pa.Table.from_pylist([_row(pair) for pair in pairs], schema=_schema())
-
-
 def _row(pair: Pair) -> dict[str, Any]:
     row: dict[str, Any] = {
         "prompt": pair.prompt.as_messages(),
@@ -138,7 +174,7 @@ def _row(pair: Pair) -> dict[str, Any]:
         (pair.rejected, pair.rejected_role, pair.rejected_score),
     )
     for side, (response, role, score) in zip(SIDES, sides, strict=True):
-        row[side] = [{"role": "assistant", "content": response.text}]
+        row[side] = completion_turns(response.completion)
         decoding = response.decoding
         provenance = {
             "source": response.source,
@@ -159,7 +195,7 @@ def _row(pair: Pair) -> dict[str, Any]:
 
 def _pair(row: Mapping[str, Any]) -> Pair:
     return Pair(
-        Prompt.of_messages(row["prompt"], kind=row["kind"], tags=json.loads(row["tags"])),
+        _prompt(row),
         row["recipe"],
         _response(row, "chosen"),
         _response(row, "rejected"),
@@ -170,17 +206,35 @@ def _pair(row: Mapping[str, Any]) -> Pair:
     )
 
 
+def _prompt(row: Mapping[str, Any]) -> Prompt:
+    tools, options = (row.get(name) for name in ARGUMENTS)
+    return Prompt.of_messages(
+        row["prompt"],
+        kind=row["kind"],
+        tags=json.loads(row["tags"]),
+        tools=tools if isinstance(tools, str) else _spelled(tools),
+        template_options=_spelled({k: v for k, v in (options or {}).items() if v is not None}),
+    )
+
+
+def _spelled(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) if value else ""
+
+
 def _response(row: Mapping[str, Any], side: str) -> Response:
     decoding = row[f"{side}_decoding"]
+    turns = [Message.of(turn) for turn in row[side]]
+    plain = len(turns) == 1 and not turns[0].more
     return Response(
         row[f"{side}_request_id"],
         row["prompt_id"],
         row[f"{side}_model_id"],
         row[f"{side}_source"],
-        row[side][-1]["content"],
+        turns[0].content if plain else row[f"{side}_text"],
         row[f"{side}_stop_reason"],
         row[f"{side}_tokens"],
         None if decoding is None else Decoding(**json.loads(decoding)),
         row[f"{side}_seed"],
         row[f"{side}_sample"],
+        "" if plain else _spelled([turn.as_dict() for turn in turns]),
     )

@@ -1,5 +1,6 @@
 """Reading preference data: any common form, from any common place, in blocks of one schema."""
 
+from backfire.preferences.beside import columns_beside
 from backfire.preferences.converting import Converted, convert
 from backfire.preferences.preferences import Preferences, open_preferences
 from backfire.preferences.read_options import ReadOptions
@@ -12,6 +13,7 @@ __all__ = [
     "Format",
     "Preferences",
     "ReadOptions",
+    "columns_beside",
     "completion_of_side",
     "convert",
     "open_preferences",

@@ -8,23 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
-import pyarrow as pa
-
 from backfire.errors import InputError
+from backfire.preferences.beside import ARGUMENTS, IN_BLOCK, PROVENANCE, Beside, columns_beside
 from backfire.preferences.preferences import Preferences, open_preferences
 from backfire.preferences.read_options import ReadOptions
-from backfire.preferences.row_files import Row, ending_of, write_rows
 from backfire.preferences.schema import SIDES, DefectKind, Format
+from backfire.store import Row, ending_of, write_rows
 
 TURNS = ("prompt", *SIDES)
-PROVENANCE = (
-    "kind",
-    *(f"{side}_{part}" for part in ("source", "stop_reason", "decoding") for side in SIDES),
-    "tags",
-)
-"""What the reader understands beside the texts, under the names by which it reads them back."""
-_BESIDE = ("tools", "chat_template_kwargs")
-_IN_BLOCK = {"chat_template_kwargs": "template_options"} | {f"{s}_stop_reason": f"{s}_stop" for s in SIDES}
 OF_TRAINERS = frozenset(
     {"prompt", "chosen", "rejected", "completion", "completions", "messages", "image", "images"}
     | {"tools", "chat_template_kwargs", "row"}
@@ -80,77 +71,41 @@ def convert(
     ):
         raise InputError(f"{path} is the data set itself: name another file to write")
     data = open_preferences(dataset, **reading)
-    layout = _Layout.of(data, texts=ending == ".parquet")
-    if not layout.pairs:
+    beside = columns_beside(data, OF_TRAINERS)
+    if not beside.pairs:
         raise InputError(_no_pair(data))
-    write_rows(path, lambda: layout.blocks(data), TURNS)
+    write_rows(path, lambda: _written(data, beside, ending == ".parquet"), TURNS)
     return Converted(
         path,
         data.format,
         data.rows,
-        layout.pairs,
+        beside.pairs,
         {kind: tuple(rows) for kind, rows in data.defects.items()},
-        tuple(layout.given),
-        {name: new for name, new in layout.given.items() if new != name},
-        layout.not_kept,
+        tuple(beside.given),
+        {name: new for name, new in beside.given.items() if new != name},
+        beside.not_kept,
     )
 
 
-@dataclass
-class _Layout:
-    """Which columns are written, found by a first pass, so that all rows have the same."""
-
-    said: tuple[str, ...]
-    """What the reader understood anywhere, by the names of the output."""
-    given: dict[str, str]
-    """The data set's own columns that are no part of the pair, and what they are called in the output."""
-    not_kept: tuple[str, ...]
-    pairs: int
-    texts: bool
-    """Whether tools are written as text of JSON, as TRL takes them too."""
-
-    @classmethod
-    def of(cls, data: Preferences, *, texts: bool) -> _Layout:
-        said: dict[str, None] = {}
-        there: dict[str, None] = {}
-        differing: set[str] = set()
-        pairs = 0
-        for block, rows in data.with_rows():
-            pairs += len(block)
-            found = {name: block.column(_IN_BLOCK.get(name, name)) for name in (*PROVENANCE, *_BESIDE)}
-            said |= dict.fromkeys(name for name, column in found.items() if column.null_count < len(column))
-            for number, row in enumerate(rows):
-                there |= dict.fromkeys(map(str, row))
-                for name in found:
-                    if row.get(name) is not None and not found[name][number].is_valid:
-                        differing.add(name)
-        of_pair = {n for what in ("prompt", *SIDES) for n in data.columns.get(what, ())}
-        further = [n for n in there if n not in of_pair and (n not in said or n in differing)]
-        taken = {*of_pair, *there, *TURNS, *PROVENANCE, *_BESIDE, *OF_TRAINERS}
-        given = {n: _free(f"given_{n}", taken) if n in OF_TRAINERS or n in said else n for n in further}
-        used = {*said, *(n for names in data.columns.values() for n in names)}
-        not_kept = () if data.one_row_a_pair else tuple(n for n in data.all_columns if n not in used)
-        names = tuple(n for n in (*_BESIDE, *PROVENANCE) if n in said)
-        return cls(names, given, not_kept, pairs, texts)
-
-    def blocks(self, data: Preferences) -> Iterator[list[Row]]:
-        for block, rows in data.with_rows():
-            yield list(self._rows(block, rows))
-
-    def _rows(self, block: pa.RecordBatch, rows: list[Any]) -> Iterator[Row]:
+def _written(data: Preferences, beside: Beside, texts: bool) -> Iterator[list[Row]]:
+    """The rows of the file; `texts`: tools are text of JSON, which TRL takes too."""
+    names = [name for name in (*ARGUMENTS, *PROVENANCE) if name in beside.said]
+    for block, rows in data.with_rows():
+        made: list[Row] = []
         for index, pair in enumerate(block.to_pylist()):
             row: Row = {"prompt": _turns(pair["prompt"], pair["messages"], "user")}
             row |= {side: _turns(pair[side], pair[f"{side}_messages"], "assistant") for side in SIDES}
-            for name in self.said:
-                value = pair[_IN_BLOCK.get(name, name)]
-                row[name] = _beside_value(name, value, self.texts) if name in _BESIDE else value
+            for name in names:
+                value = pair[IN_BLOCK.get(name, name)]
+                row[name] = _argument(name, value, texts) if name in ARGUMENTS else value
             row["row"] = pair["row"]
             if rows:
-                row |= {new: rows[index].get(name) for name, new in self.given.items()}
-            yield row
+                row |= beside.of(rows[index])
+            made.append(row)
+        yield made
 
 
-def _beside_value(name: str, value: str | None, texts: bool) -> Any:
+def _argument(name: str, value: str | None, texts: bool) -> Any:
     if name == "tools":
         return value if value is None or texts else json.loads(value)
     return {} if value is None else json.loads(value)
@@ -159,13 +114,6 @@ def _beside_value(name: str, value: str | None, texts: bool) -> Any:
 def _turns(text: str, turns: str | None, role: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [{"role": role, "content": text}] if turns is None else json.loads(turns)
     return found
-
-
-def _free(name: str, taken: set[str]) -> str:
-    while name in taken:
-        name += "_"
-    taken.add(name)
-    return name
 
 
 def _no_pair(data: Preferences) -> str:

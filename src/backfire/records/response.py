@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from backfire.records.conversation import Prompt
+from backfire.records.conversation import Completion, Message, Prompt
 from backfire.records.identity import digest
 
 StopReason = Literal["eos", "stop", "length", "given"]
@@ -79,21 +80,31 @@ class Response:
     """None where it was given."""
     seed: int | None = None
     index: int = 0
+    turns: str = ""
+    """JSON of the response's turns where it is more than one turn of text, such as calls of tools and what they gave; of
+    responses read from a data set alone, for ledgers hold texts. The request id covers it."""
 
     @cached_property
     def id(self) -> str:
         return digest("response", self.request_id, self.text, self.stop_reason)
 
     @property
+    def completion(self) -> Completion:
+        """What follows the prompt: the text, or the turns where there are more."""
+        return tuple(map(Message.of, json.loads(self.turns))) if self.turns else self.text
+
+    @property
     def truncated(self) -> bool:
         return self.stop_reason == "length"
 
 
-def given_response(prompt: Prompt, source: str, text: str, *, index: int = 0) -> Response:
-    """A response that was not generated here: a person's, or one read from a file."""
+def given_response(
+    prompt: Prompt, source: str, text: str, *, index: int = 0, turns: str | None = None
+) -> Response:
+    """A response that was not generated here: a person's, or one read from a file, with its turns if it has several."""
     model_id = digest("given", source)
-    request_id = digest("request-given", prompt.id, source, text, index)
-    return Response(request_id, prompt.id, model_id, source, text, "given", index=index)
+    request_id = digest("request-given", prompt.id, source, text, index, *([turns] if turns else ()))
+    return Response(request_id, prompt.id, model_id, source, text, "given", index=index, turns=turns or "")
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ def match_ends(pairs: Sequence[Pair], how: Ends) -> Outcome:
             mended.append(Mended(pair, "kept", "both sides end alike", place))
         elif how == "drop":
             left_out.append(("one side is truncated and the other is not", place))
+        elif pair.chosen.turns or pair.rejected.turns:
+            left_out.append(("one side is truncated and calls of tools cannot be cut", place))
         else:
             words = min(len(pair.chosen.text.split()), len(pair.rejected.text.split()))
             cut = replace(

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, Unpack, cast
 
 from backfire.errors import InputError
-from backfire.pairs import Built, Pair, Recipe, Side, read_pairs
-from backfire.preferences import ReadOptions, open_preferences, prompt_of
+from backfire.pairs import Built, Pair, Recipe, Side, own_columns, pair_rows, read_pairs
+from backfire.preferences import ReadOptions, columns_beside, open_preferences, prompt_of
 from backfire.records import Prompt, Response, StopReason, given_response
 from backfire.repairing.balancing import UNKNOWN
 
+OWN = ("row", "repair", "repair_change", "repair_why")
+"""What a repair says of each pair, beside the columns of a folder of pairs."""
 STOPS: tuple[StopReason, ...] = ("eos", "stop", "length")
 
 
@@ -28,6 +30,10 @@ class GivenPairs:
     """What the pairs are written as, without them: recipe, prompts left out when they were built, warnings."""
     defects: Mapping[str, int]
     """Rows that gave no pair, by kind."""
+    beside: tuple[Mapping[str, Any], ...]
+    """The further columns of each pair's row, by what they are called in the repaired set."""
+    not_kept: tuple[str, ...] = ()
+    """Further columns that could not be kept, since a pair comes from two rows."""
 
 
 def read_given(
@@ -41,12 +47,15 @@ def read_given(
     if isinstance(dataset, (str, Path)) and (Path(dataset) / "pairs.json").is_file():
         built = read_pairs(dataset)
         rows = tuple(range(1, len(built.pairs) + 1))
-        return _some(GivenPairs(str(dataset), built.pairs, rows, built, {}))
+        return _some(GivenPairs(str(dataset), built.pairs, rows, built, {}, _further(Path(dataset))))
     data = open_preferences(dataset, **reading)
+    kept = columns_beside(data, {*own_columns(), *OWN})
+    beside: list[Mapping[str, Any]] = []
     pairs: list[Pair] = []
     numbers: list[int] = []
     name = Path(data.origin).stem if isinstance(dataset, (str, Path)) else "given"
-    for block in data.blocks():
+    for block, own in data.with_rows():
+        beside += [kept.of(row) for row in own] if own else [{}] * len(block)
         for index, row in enumerate(block.select(_COLUMNS).to_pylist()):
             prompt = prompt_of(block, index)
             chosen, rejected = (
@@ -62,14 +71,28 @@ def read_given(
     )
     built = Built(recipe, (), {}, {}, ())
     defects: dict[str, int] = {kind: len(rows) for kind, rows in data.defects.items()}
-    return _some(GivenPairs(data.origin, tuple(pairs), tuple(numbers), built, defects))
+    return _some(
+        GivenPairs(data.origin, tuple(pairs), tuple(numbers), built, defects, tuple(beside), kept.not_kept)
+    )
 
 
-_COLUMNS = ["row", *(f"{side}{name}" for name in ("", "_source", "_stop") for side in ("chosen", "rejected"))]
+def _further(folder: Path) -> tuple[Mapping[str, Any], ...]:
+    """Columns of a folder of pairs that are not its own, such as those of an earlier repair."""
+    rows = pair_rows(folder)
+    names = {n: f"given_{n}" if n in OWN else n for row in rows[:1] for n in row if n not in own_columns()}
+    return tuple({new: row[name] for name, new in names.items()} for row in rows)
+
+
+_COLUMNS = [
+    "row",
+    *(f"{side}{name}" for name in ("", "_source", "_stop", "_messages") for side in ("chosen", "rejected")),
+]
 
 
 def _response(prompt: Prompt, row: Mapping[str, Any], side: str, index: int) -> Response:
-    response = given_response(prompt, row[f"{side}_source"] or UNKNOWN, row[side], index=index)
+    response = given_response(
+        prompt, row[f"{side}_source"] or UNKNOWN, row[side], index=index, turns=row[f"{side}_messages"]
+    )
     stop = row[f"{side}_stop"]
     return replace(response, stop_reason=cast(StopReason, stop)) if stop in STOPS else response
 

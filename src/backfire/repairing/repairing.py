@@ -56,6 +56,8 @@ class Repaired:
     """Of `auto`: the ladder and the step taken."""
     before: AuditReport | None
     after: AuditReport | None
+    without_pair: Mapping[str, int]
+    """Rows of the given data set that gave no pair, by what is wrong with them."""
 
 
 def repair(
@@ -96,8 +98,9 @@ def repair(
     """Make a better data set of a given one and write it as a folder of pairs, whole or not at all.
 
     The folder is what `write_pairs` writes (TRL reads it as it is) with columns `repair` (the method), `repair_change`
-    (kept, response rewritten, response cut, re-paired, added) and `repair_why`; `repair.json` says which rows were left
-    out, and why. docs/repair.md describes the methods.
+    (kept, response rewritten, response cut, re-paired, added), `repair_why`, and `row`, the given row that a pair comes
+    from. Every further column of that row is kept beside it. `repair.json` says which rows were left out, and why.
+    docs/repair.md describes the methods.
 
     Args:
         dataset: a folder of pairs, or any preference data that `backfire.audit` reads (`reading` as there:
@@ -232,7 +235,7 @@ def repair(
             audit_dataset(dataset, judge=judge, seed=seed, **reading),
             audit_dataset(folder, judge=judge, seed=seed),
         )
-    return Repaired(folder, len(outcome.pairs), outcome.counts, means, choice, before, after)
+    return Repaired(folder, len(outcome.pairs), outcome.counts, means, choice, before, after, given.defects)
 
 
 def _opened(policy: Any) -> Any:

@@ -91,7 +91,8 @@ def restyle_pairs(
     if "{prompt}" not in template or "{response}" not in template:
         raise InputError("restyle: the rewriting template has to hold {prompt} and {response}")
     own = {place for place, p in enumerate(pairs) if p.chosen.model_id == policy.id}
-    waiting = [place for place in range(len(pairs)) if place not in own]
+    called = {place for place, p in enumerate(pairs) if p.chosen.turns} - own
+    waiting = [place for place in range(len(pairs)) if place not in own and place not in called]
     ways: tuple[Literal["rewrite", "resample"], ...] = ("rewrite", "resample") if mode == "auto" else (mode,)
     decoding = Decoding() if decoding is None else decoding
     found: dict[int, _Tried] = {}
@@ -134,6 +135,11 @@ def restyle_pairs(
     for place, pair in enumerate(pairs):
         if place in own:
             mended.append(Mended(pair, "kept", "the chosen response is the policy's own", place))
+            continue
+        if place in called:
+            mended.append(
+                Mended(pair, "kept", "the chosen response calls tools, and only text is rewritten", place)
+            )
             continue
         rewritten, why = found[place].response, found[place].why
         if rewritten is not None:

@@ -50,7 +50,7 @@ def written(
     choice: Choice | None,
     means: tuple[Prediction, Prediction] | None,
 ) -> Path:
-    """Write the folder of pairs with its three columns and NOTES, whole or not at all."""
+    """Write the folder of pairs with its own columns, the given rows' further ones, and NOTES, whole or not at all."""
     pairs = tuple(m.pair for m in outcome.pairs)
     left = {
         f"repair: {r}": tuple(given.pairs[p].prompt.id for p in some) for r, some in outcome.left_out.items()
@@ -67,11 +67,19 @@ def written(
             for reason, places in outcome.left_out.items()
         },
         "rows_without_a_pair": dict(given.defects),
+        "columns_not_kept": list(given.not_kept),
         "settings": dict(asked),
         "auto": None if choice is None else choice.as_dict(),
         "mean_influence": None if means is None else [_plain(m) for m in means],
     }
-    columns: dict[str, list[str]] = {
+    places = [m.place for m in outcome.pairs]
+    further = dict.fromkeys(name for row in given.beside for name in row)
+    columns: dict[str, list[Any]] = {
+        name: [None if place is None else given.beside[place].get(name) for place in places]
+        for name in further
+    }
+    columns |= {
+        "row": [None if place is None else given.rows[place] for place in places],
         "repair": [method] * len(pairs),
         "repair_change": [m.change for m in outcome.pairs],
         "repair_why": [m.why for m in outcome.pairs],

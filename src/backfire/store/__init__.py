@@ -10,15 +10,19 @@ from backfire.store.artifacts import (
 )
 from backfire.store.ledger import Ledger
 from backfire.store.prompts import PROMPT_COLUMNS, TARGET_COLUMNS, PromptFile, read_prompts
+from backfire.store.row_files import NotHeldError, Row, ending_of, write_rows
 from backfire.tables.rows import check_decodable, read_rows, undecodable
 
 __all__ = [
     "PROMPT_COLUMNS",
     "TARGET_COLUMNS",
     "Ledger",
+    "NotHeldError",
     "PromptFile",
+    "Row",
     "artifact",
     "check_decodable",
+    "ending_of",
     "is_done",
     "read_json",
     "read_prompts",
@@ -26,5 +30,6 @@ __all__ = [
     "undecodable",
     "whole_file",
     "write_json",
+    "write_rows",
     "write_text",
 ]

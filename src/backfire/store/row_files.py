@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import pyarrow as pa
 
 from backfire.errors import InputError
-from backfire.store import whole_file
+from backfire.store.artifacts import whole_file
 
 Row = dict[str, Any]
 ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
@@ -32,18 +32,28 @@ def ending_of(path: Path) -> str:
     return found
 
 
-def write_rows(path: Path, blocks: Callable[[], Iterable[Sequence[Row]]], turns: Sequence[str]) -> None:
+class NotHeldError(InputError):
+    """Conversations that Parquet would not give back as they are."""
+
+
+def write_rows(
+    path: Path,
+    blocks: Callable[[], Iterable[Sequence[Row]]],
+    turns: Sequence[str],
+    fields: Mapping[str, pa.DataType] | None = None,
+) -> None:
     """Write the rows that `blocks` gives; it is called anew for each pass, since Parquet needs its types before its rows.
 
-    `turns` are the columns that hold conversations, which must read back as they are.
+    `turns` are the columns that hold conversations, which must read back as they are; `fields` the types in Parquet of
+    columns whose type is known, in their order, before all others.
 
     Raises:
-        InputError: Parquet cannot hold these conversations as they are.
+        NotHeldError: Parquet cannot hold these conversations as they are.
     """
     ending = ending_of(path)
     with whole_file(path) as aside:
         if ending == ".parquet":
-            _write_parquet(aside, blocks, frozenset(turns), path)
+            _write_parquet(aside, blocks, frozenset(turns), dict(fields or {}), path)
             return
         write = _write_lines if ending.startswith(".jsonl") else _write_array
         if ending.endswith(".gz"):
@@ -102,11 +112,15 @@ def plain(value: Any) -> Any:
 
 
 def _write_parquet(
-    aside: Path, blocks: Callable[[], Iterable[Sequence[Row]]], turns: frozenset[str], path: Path
+    aside: Path,
+    blocks: Callable[[], Iterable[Sequence[Row]]],
+    turns: frozenset[str],
+    fields: dict[str, pa.DataType],
+    path: Path,
 ) -> None:
     import pyarrow.parquet as parquet
 
-    schema = _schema_of(blocks(), turns, path)
+    schema = _schema_of(blocks(), turns, fields, path)
     with parquet.ParquetWriter(aside, schema) as writer:
         for rows in blocks():
             columns = [_column([row.get(field.name) for row in rows], field) for field in schema]
@@ -116,11 +130,15 @@ def _write_parquet(
             writer.write_table(table)
 
 
-def _schema_of(blocks: Iterable[Sequence[Row]], turns: frozenset[str], path: Path) -> pa.Schema:
+def _schema_of(
+    blocks: Iterable[Sequence[Row]], turns: frozenset[str], fields: dict[str, pa.DataType], path: Path
+) -> pa.Schema:
     """A type for every column that holds all its values; text of JSON for a column of the user's that has none."""
-    types: dict[str, pa.DataType] = {}
+    types = dict(fields)
     for rows in blocks:
         for name in dict.fromkeys(name for row in rows for name in row):
+            if name in fields and name not in turns:
+                continue
             found = _type_of([row.get(name) for row in rows])
             before = types.get(name, pa.null())
             types[name] = pa.string() if found is None else _both(before, found) or pa.string()
@@ -166,13 +184,16 @@ def _whole(text: str | None) -> str | None:
 
 
 def _check_turns(column: pa.ChunkedArray, turns: list[Any], path: Path) -> None:
+    if {field.name for field in column.type.value_type} == {"role", "content"}:
+        return
     for said, held in zip(turns, column.to_pylist(), strict=True):
-        if [{k: v for k, v in turn.items() if v is not None} for turn in held] != said:
+        back = [{k: v for k, v in turn.items() if v is not None} for turn in held]
+        if back != said or json_of(back) != json_of(said):  # a template may write keys in their order
             raise _not_held(path)
 
 
-def _not_held(path: Path) -> InputError:
-    return InputError(
+def _not_held(path: Path) -> NotHeldError:
+    return NotHeldError(
         f"{path}: Parquet gives all tool calls of a column the same arguments, with nulls where one has none, and a"
         " chat template would render these; name a .jsonl file, which keeps every call as it is"
     )
