@@ -16,7 +16,7 @@ from backfire.evaluation import PromptSet, is_prompt_set, open_prompt_set, open_
 from backfire.evaluation.prompt_sets import FOLDER, content_digest, fetch, find_file
 from backfire.records import Prompt
 from backfire.store import read_prompts
-from backfire.tables.hub import read_hub
+from backfire.tables import read_rows
 from loopback import served
 
 MODULE = import_module("backfire.evaluation.prompt_sets")
@@ -97,8 +97,8 @@ def test_a_set_is_fetched_once_and_kept(shapes: PromptSet, publisher: Publisher,
         ("goal\nFly a kite.\nBend a spoon.\n\"Löffel, biegen?\"\n", "holds 3 prompts that are not the 3 of shapes"),
         ("aim\nBend a spoon.\n", "no column 'goal'"),
         ("goal\n", "no row of this set"),
-        ("goal\na,b\n", "does not read as csv"),
-        ("<html>", "no row of this set"),
+        ("goal\na,b\n", "row 1 has more cells"),
+        ("<html>", "is a web page"),
     ],
 )  # fmt: skip
 def test_another_content_is_refused_and_not_kept(
@@ -295,17 +295,17 @@ def test_a_hub_reference_reaches_datasets(
     revision: str | None,
 ) -> None:
     asked = hub(monkeypatch, {"train": [{"goal": "Bend.", "n": 1}], "test": [{"goal": "Fly.", "n": 2}]})
-    rows = read_hub(reference)
+    rows = read_rows(reference)
     assert asked == [((name, config), {"split": split, "revision": revision})]
     assert rows == ([{"goal": "Fly.", "n": 2}] if split else [{"goal": "Bend.", "n": 1}])
 
 
 def test_without_a_train_split_the_only_one_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     hub(monkeypatch, {"harmful": [{"goal": "Bend."}]})
-    assert read_hub("hub:o/n") == [{"goal": "Bend."}]
+    assert read_rows("hub:o/n") == [{"goal": "Bend."}]
     hub(monkeypatch, {"harmful": [{"goal": "Bend."}], "benign": [{"goal": "Fly."}]})
-    with pytest.raises(InputError, match=r"has the splits harmful, benign and no train.*hub:o/n:harmful"):
-        read_hub("hub:o/n")
+    with pytest.raises(InputError, match=r"has the splits harmful, benign and no train: name one"):
+        read_rows("hub:o/n")
 
 
 @pytest.mark.parametrize(
@@ -314,15 +314,15 @@ def test_without_a_train_split_the_only_one_is_read(monkeypatch: pytest.MonkeyPa
 def test_a_hub_reference_of_another_form(monkeypatch: pytest.MonkeyPatch, reference: str) -> None:
     asked = hub(monkeypatch, {"train": [{"goal": "Bend."}]})
     with pytest.raises(InputError, match=r"names no data set on the hub: write hub:OWNER/NAME\[@REVISION\]"):
-        read_hub(reference)
+        read_rows(reference)
     assert asked == []
 
 
 def test_a_hub_that_is_not_reached_is_named() -> None:
     with pytest.raises(
-        InputError, match=r"hub:nobody-at-all/none cannot be read from the hub \(\w+: .*check the name"
+        InputError, match=r"nobody-at-all/none is neither a file here nor .*\(\w+: .*check the name"
     ):
-        read_hub("hub:nobody-at-all/none")
+        read_rows("hub:nobody-at-all/none")
 
 
 def test_prompts_by_whatever_names_them(
@@ -348,5 +348,5 @@ def test_prompts_by_whatever_names_them(
     assert found == read_prompts("mine.csv", column="aim", kind="benign")
     assert [(p.text, p.kind) for p in found.prompts] == [("Fly.", "benign")]
     (tmp_path / "forms").mkdir()
-    with pytest.raises(InputError, match=r"no file forms: .*hub:OWNER/NAME"):
+    with pytest.raises(InputError, match="forms holds no data set"):
         open_prompts("forms")

@@ -34,6 +34,14 @@ def test_columns_and_values_can_be_named(tmp_path: Path) -> None:
     assert cases[0].prompt.kind is None
 
 
+def test_semicolons_capitals_and_kinds_by_row(tmp_path: Path) -> None:
+    file = table(tmp_path, "Prompt; Response ;LABEL;kind", "q;a;1;Benign", "r;b;0;")
+    assert [(c.response.text, c.prompt.kind) for c in read_labelled(file)] == [
+        ("a", "benign"),
+        ("b", "harmful"),
+    ]
+
+
 def test_two_equal_answers_to_a_prompt_are_two_cases(tmp_path: Path) -> None:
     cases = read_labelled(table(tmp_path, "prompt,response,label", "q,a,1", "q,a,0"))
     assert cases[0].response.id != cases[1].response.id
@@ -52,7 +60,7 @@ def test_two_equal_answers_to_a_prompt_are_two_cases(tmp_path: Path) -> None:
             ("prompt,response,label", "q,a,1", "q,b,nan"),
             "row 2: column 'label' holds 'nan', which is no label",
         ),
-        (("prompt;response;label", "q;a;1"), "set apart by ';'"),
+        (("prompt,question,response,label", "q,q,a,1"), "several columns .*--prompt-column"),
     ],
 )
 def test_what_cannot_be_read_is_said(lines: tuple[str, ...], said: str, tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_defects_of_instructions() -> None:
 def test_csv_rows_with_other_numbers_of_cells(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(
-        b'prompt,chosen,rejected\np,a,b\np,a\np,a,b,c\n\np,"a\nb, c",d\np,\xff,b\np,"[{no json}]",b\np,\x00,b\n'
+        b'prompt,chosen,rejected\n\xc3\xa9,a,b\np,a\np,a,b,c\n\np,"a\nb, c",d\np,\xff,b\np,"[{no json}]",b\np,\x00,b\n'
     )
     preferences = open_preferences(path)
     rows = read(preferences)

@@ -104,13 +104,25 @@ def test_columns_may_be_named(ledger):
 @pytest.mark.parametrize(
     ("rows", "options", "message"),
     [
-        ([{"q": "How?", "output": "So."}], {}, "no column for the prompt.*the columns are q, output"),
-        ([{"prompt": "How?", "output": "So."}], {}, "no column for the source.*say who wrote all of them"),
-        ([{"prompt": "a", "instruction": "b", "output": "c"}], {}, "several columns could be the prompt"),
-        (ROWS, {"response_column": "text"}, "no column 'text' for the response; the columns are instruction"),
+        (
+            [{"q": "How?", "output": "So."}],
+            {},
+            "no column for the prompt.*--prompt-column.*columns are q, output",
+        ),
+        ([{"prompt": "How?", "output": "So."}], {}, "no column for the source.*by --source"),
+        (
+            [{"prompt": "a", "instruction": "b", "output": "c"}],
+            {},
+            "several columns of what was given could be the prompt",
+        ),
+        (
+            ROWS,
+            {"response_column": "text"},
+            r"no column 'text' \(--response-column\); its columns are instruction",
+        ),
         ([ROWS[0] | {"output": 3}], {}, "the response of row 1 is not text but 3"),
         ([ROWS[0], ROWS[1] | {"generator": " "}], {}, "row 2 has a blank 'generator'"),
-        ([ROWS[0] | {"kind": "bad"}], {}, "the kind of row 1 is 'bad'"),
+        ([ROWS[0] | {"kind": "bad"}, ROWS[1] | {"kind": "Benign"}], {}, "row 1 .*'kind' holds 'bad'"),
         ([{"prompt": ["x"], "response": "y", "source": "z"}], {}, "row 1 is not a list of turns"),
         (
             [
@@ -139,9 +151,9 @@ def test_what_cannot_be_read_says_why(rows, options, message, ledger):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.jsonl", '{"prompt": 1}\n{', "does not read as jsonl: line 2"),
-        ("a.json", '{"prompt": 1}', "not a list of rows but dict"),
-        ("a.parquet", "x", "does not read as parquet"),
+        ("a.jsonl", '{"prompt": 1}\n{', "a.jsonl cannot be read: line 2"),
+        ("a.json", "3", "holds a int: a list of rows"),
+        ("a.parquet", "x", "a.parquet as Parquet"),
         ("a.xlsx", "x", r"ends in '\.xlsx'"),
         ("none.csv", None, "there is no file"),
         ("wide.csv", "prompt,response\nhow, or when?,so,x\n", "row 1 has more cells than the header"),

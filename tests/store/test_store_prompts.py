@@ -108,7 +108,7 @@ def test_half_a_character_beside_the_prompt_costs_a_tag_or_the_row(tmp_path: Pat
             {},
             "last turn .*assistant",
         ),
-        ([{"prompt": "a", "kind": "evil"}], {}, "row 1 .*'evil'"),
+        ([{"prompt": "a", "kind": "evil"}, {"prompt": "b", "kind": "harmful"}], {}, "row 1 .*'evil'"),
         ([{"prompt": "a"}], {"kind": "evil"}, "kind 'evil'"),
         (
             [{"prompt": "a", "kind": "harmful"}, {"prompt": "a", "kind": "benign"}],
@@ -137,14 +137,46 @@ def test_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="row 1 has more cells"):
         read_prompts(tmp_path / "p.csv")
     (tmp_path / "q.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="does not read as txt"):
+    with pytest.raises(InputError, match=r"q\.txt is not utf-16-le: line 1"):
         read_prompts(tmp_path / "q.txt")
     (tmp_path / "q.parquet").write_bytes(b"not parquet")
-    with pytest.raises(InputError, match="does not read as parquet"):
+    with pytest.raises(InputError, match=r"cannot read .*q\.parquet as Parquet"):
         read_prompts(tmp_path / "q.parquet")
-    (tmp_path / "q.json").write_text('{"prompt": "a"}')
-    with pytest.raises(InputError, match="not a list of rows but dict"):
+    (tmp_path / "q.json").write_text("3")
+    with pytest.raises(InputError, match="holds a int: a list of rows is needed"):
         read_prompts(tmp_path / "q.json")
+
+
+def test_a_column_kind_that_speaks_of_something_else_is_a_tag_and_named(tmp_path: Path) -> None:
+    read = read_prompts(written(tmp_path, "p.jsonl", [{"prompt": "a", "kind": "chat"}]), kind="benign")
+    assert (read.ignored, read.prompts[0].kind, read.prompts[0].tags) == ("kind", "benign", {"kind": "chat"})
+    rows = [{"prompt": "a", "kind": "Harmful"}, {"prompt": "b", "kind": "chat"}]
+    with pytest.raises(InputError, match=r"row 2 of .*p\.jsonl: column 'kind' holds 'chat'"):
+        read_prompts(written(tmp_path, "p.jsonl", rows))
+
+
+def test_flags_of_harm_are_kinds(tmp_path: Path) -> None:
+    rows = [{"prompt": "a", "is_harmful": True}, {"prompt": "b", "is_harmful": False}]
+    assert [p.kind for p in read_prompts(written(tmp_path, "p.parquet", rows)).prompts] == [
+        "harmful",
+        "benign",
+    ]
+
+
+def test_heads_with_blanks_and_capitals(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text(" Prompt ;KIND;Area\nhow?;BENIGN;x\n")
+    read = read_prompts(tmp_path / "p.csv")
+    assert (read.prompts[0].text, read.prompts[0].kind, read.prompts[0].tags) == (
+        "how?",
+        "benign",
+        {"Area": "x"},
+    )
+
+
+def test_numbers_of_rows_are_those_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_text('{"prompt": "a"}\n\n{"prompt": 3}\n')
+    with pytest.raises(InputError, match=r"row 3 .*neither a text"):
+        read_prompts(tmp_path / "p.jsonl")
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,18 @@ from typing import Any, Literal
 
 from backfire.errors import InputError
 from backfire.records import Kind, Prompt, Response, given_response
-from backfire.store import read_rows
+from backfire.tables import Table, read_table
+from backfire.tables.columns import (
+    LABEL_COLUMNS,
+    RESPONSE_COLUMNS,
+    FoundKind,
+    kind_column,
+    one_column,
+    prompt_column,
+)
 
 What = Literal["harmful", "refusal"]
 """What a label says: whether the response does harm, or whether it declines."""
-PROMPT_COLUMNS = ("prompt", "question", "instruction", "goal", "behavior")
-RESPONSE_COLUMNS = ("response", "answer", "completion", "output", "generation")
-LABEL_COLUMNS = ("label", "human", "human_label")
 YES, NO = frozenset({"1", "1.0", "true", "yes"}), frozenset({"0", "0.0", "false", "no"})
 
 MISSING = frozenset({"", "nan", "null", "none", "n/a", "na", "<na>"})
@@ -29,7 +34,7 @@ class Labelled:
     response: Response
     label: bool
     row: int
-    """Its row in the file, from 1, the header not counted."""
+    """Its row in the file, from 1, the header not counted; of JSONL its line."""
 
     @property
     def case(self) -> tuple[Prompt, Response]:
@@ -44,80 +49,79 @@ def read_labelled(
     label: str | None = None,
     positive: Sequence[str] = (),
     kind: Kind | None = "harmful",
+    split: str | None = None,
+    encoding: str | None = None,
 ) -> list[Labelled]:
-    """Read a CSV, TSV, JSONL, JSON or Parquet file of labelled responses.
+    """Read labelled responses from a table in any format that `tables` reads.
 
     Args:
-        prompt, response, label: names of columns; None takes the first that is there of `PROMPT_COLUMNS`,
-            `RESPONSE_COLUMNS`, `LABEL_COLUMNS`.
+        prompt, response, label: names of columns; None takes those of the usual names (`tables.columns`).
         positive: the label's values that count as 1, all others as 0; without any, the labels must be 0 and 1.
-        kind: of every prompt; a judge that finds refusals can call a response harmful only where the prompt is.
+        kind: of every prompt whose row has none in a column `kind`; a judge that finds refusals can call a response
+            harmful only where the prompt is.
+        split, encoding: those of `tables.read_table`.
 
     Raises:
         InputError: a file that cannot be read, a column that is not there, a label that says neither, one class only.
     """
-    rows = _rows(path)
-    asked = _columns(path, rows[0], prompt, response)
-    column = _column(path, rows[0], label, LABEL_COLUMNS, "--label-column")
-    labels = [_label(path, number, column, row.get(column), positive) for number, row in enumerate(rows, 1)]
+    table = _table(path, split, encoding)
+    asked = _columns(path, table, prompt, response)
+    column = one_column(table.columns, "label", LABEL_COLUMNS, label, str(path), "--label-column")
+    labels = [_label(path, number, column, row.get(column), positive) for number, row in table.numbered()]
     if len(set(labels)) < 2:
-        seen = sorted({str(row[column]) for row in rows})[:8]
+        seen = sorted({str(row[column]) for row in table.rows})[:8]
         raise InputError(
-            f"{path}: all {len(rows)} labels of column {column!r} count as {int(labels[0])} (its values are "
+            f"{path}: all {len(labels)} labels of column {column!r} count as {int(labels[0])} (its values are "
             f"{', '.join(map(repr, seen))}): both classes are needed; --positive VALUE says which values count as 1"
         )
+    kinds = _kinds(path, table, (*asked, column))
     return [
-        Labelled(*_case(path, row, number, asked, kind), said, number)
-        for number, (row, said) in enumerate(zip(rows, labels, strict=True), 1)
+        Labelled(*_case(path, row, number, asked, kinds.kind(row, number) or kind), said, number)
+        for (number, row), said in zip(table.numbered(), labels, strict=True)
     ]
 
 
 def read_responses(
-    path: str | Path, *, prompt: str | None = None, response: str | None = None, kind: Kind | None = "harmful"
+    path: str | Path,
+    *,
+    prompt: str | None = None,
+    response: str | None = None,
+    kind: Kind | None = "harmful",
+    split: str | None = None,
+    encoding: str | None = None,
 ) -> tuple[list[tuple[Prompt, Response]], list[dict[str, Any]]]:
     """Prompts with their responses, and the rows that they came from, by the columns of `read_labelled`.
 
     Raises:
         InputError: a file that cannot be read, or a column that is not there.
     """
-    rows = _rows(path)
-    asked = _columns(path, rows[0], prompt, response)
-    return [_case(path, row, number, asked, kind) for number, row in enumerate(rows, 1)], rows
+    table = _table(path, split, encoding)
+    asked = _columns(path, table, prompt, response)
+    kinds = _kinds(path, table, asked)
+    cases = [
+        _case(path, row, number, asked, kinds.kind(row, number) or kind) for number, row in table.numbered()
+    ]
+    return cases, table.rows
 
 
-def _rows(path: str | Path) -> list[dict[str, Any]]:
-    rows = read_rows(path)
-    if not rows:
+def _table(path: str | Path, split: str | None, encoding: str | None) -> Table:
+    table = read_table(path, split=split, encoding=encoding)
+    if not table.rows:
         raise InputError(f"{path} holds no rows")
-    return rows
+    return table
 
 
-def _columns(
-    path: str | Path, row: Mapping[str, Any], prompt: str | None, response: str | None
-) -> tuple[str, str]:
+def _columns(path: str | Path, table: Table, prompt: str | None, response: str | None) -> tuple[str, str]:
+    there = table.columns
     return (
-        _column(path, row, prompt, PROMPT_COLUMNS, "--prompt-column"),
-        _column(path, row, response, RESPONSE_COLUMNS, "--response-column"),
+        prompt_column(there, prompt, str(path)),
+        one_column(there, "response", RESPONSE_COLUMNS, response, str(path), "--response-column"),
     )
 
 
-def _column(
-    path: str | Path, row: Mapping[str, Any], given: str | None, known: Sequence[str], option: str
-) -> str:
-    if given is not None:
-        if given not in row:
-            raise InputError(f"{path} has no column {given!r} ({option}): it has {', '.join(row)}")
-        return given
-    for name in known:
-        if name in row:
-            return name
-    one = ", ".join(row)
-    if len(row) == 1 and (apart := next((mark for mark in ";\t|" if mark in one), None)):
-        raise InputError(
-            f"{path} has one column, {one!r}: its cells seem to be set apart by {apart!r}; write them with commas, or with tabs "
-            "in a file that ends in .tsv"
-        )
-    raise InputError(f"{path} has none of the columns {', '.join(known)}: name yours of {one} by {option}")
+def _kinds(path: str | Path, table: Table, others: Sequence[str]) -> FoundKind:
+    there = [column for column in table.columns if column not in others]
+    return kind_column(there, table.numbered(), str(path), flags=False)
 
 
 def _case(

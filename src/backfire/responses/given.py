@@ -10,11 +10,17 @@ from typing import Any
 
 from backfire.errors import InputError
 from backfire.records import Kind, Prompt, Response, given_response
-from backfire.store import Ledger, read_rows, undecodable
+from backfire.store import Ledger
+from backfire.tables import read_table, undecodable
+from backfire.tables.columns import (
+    RESPONSE_COLUMNS,
+    SOURCE_COLUMNS,
+    find,
+    kind_column,
+    one_column,
+)
+from backfire.tables.columns import prompt_column as prompt_column_of
 
-PROMPT_COLUMNS = ("prompt", "instruction", "question", "query", "goal")
-RESPONSE_COLUMNS = ("response", "output", "completion", "answer")
-SOURCE_COLUMNS = ("source", "generator", "model", "responder")
 Row = Mapping[str, Any]
 
 
@@ -26,6 +32,8 @@ class Given:
     columns: dict[str, str]
     left_out: dict[str, int]
     """Reason (`blank prompt`, `blank response`, `undecodable`, `duplicate`) -> rows."""
+    ignored: str | None = None
+    """A column `kind` that was not read as one: it speaks of something else (`tables.columns`)."""
 
     @property
     def sources(self) -> dict[str, int]:
@@ -41,25 +49,33 @@ def store_given(
     prompt_column: str | None = None,
     response_column: str | None = None,
     source_column: str | None = None,
+    split: str | None = None,
+    encoding: str | None = None,
 ) -> Given:
-    """Store the responses of a file (JSONL, JSON, CSV, TSV, Parquet), or of rows, under the name of who wrote them.
+    """Store the responses of a table in any format that `tables` reads, or of rows, under the name of who wrote them.
 
     A prompt is a text, or a list of turns that ends before the response; an Alpaca `input` column is set below its instruction; a `kind`
-    column (`harmful`, `benign`) is kept. `source` names the writer of all rows; without it a source column is
-    read. Columns are found by their usual names, or named here. Storing the same file again adds nothing.
+    column is kept, as `tables.columns.kind_column` reads it. `source` names the writer of all rows; without it a source column is
+    read. Columns are found by their usual names, or named here. `split` and `encoding` are those of
+    `tables.read_table`. Storing the same file again adds nothing.
     Raises InputError naming the columns found.
     """
-    table = read_rows(rows) if isinstance(rows, str | Path) else [dict(row) for row in rows]
-    if not table:
-        raise InputError(f"no rows in {rows if isinstance(rows, str | Path) else 'what was given'}")
-    columns = _columns(table, source, prompt_column, response_column, source_column)
+    given: Any = rows if isinstance(rows, str | Path) else [dict(row) for row in rows]
+    table = read_table(given, split=split, encoding=encoding)
+    origin = str(rows) if isinstance(rows, str | Path) else "what was given"
+    if not table.rows:
+        raise InputError(f"no rows in {origin}")
+    columns = _columns(table.columns, origin, source, prompt_column, response_column, source_column)
+    kinds = kind_column(table.columns, table.numbered(), origin, flags=False)
+    if kinds.column is not None:
+        columns["kind"] = kinds.column.name
     left_out: Counter[str] = Counter()
     prompts: dict[str, Prompt] = {}
     responses: dict[str, Response] = {}
     samples: Counter[tuple[str, str]] = Counter()
     seen: set[tuple[str, str, str]] = set()
-    for number, row in enumerate(table, 1):
-        prompt = _prompt(row, columns, number)
+    for number, row in table.numbered():
+        prompt = _prompt(row, columns, kinds.kind(row, number), number)
         text = _text(row.get(columns["response"]), "response", number)
         writer = source or _text(row.get(columns["source"]), "source", number)
         if prompt is None or not text.strip():
@@ -87,46 +103,32 @@ def store_given(
         responses[response.request_id] = response
     ledger.put_prompts(prompts.values())
     ledger.put_responses(responses.values())
-    return Given(list(responses.values()), columns, dict(left_out))
+    return Given(list(responses.values()), columns, dict(left_out), kinds.ignored)
 
 
 def _columns(
-    table: Sequence[Row], source: str | None, prompt: str | None, response: str | None, writer: str | None
+    found: Sequence[str],
+    origin: str,
+    source: str | None,
+    prompt: str | None,
+    response: str | None,
+    writer: str | None,
 ) -> dict[str, str]:
-    found = list(dict.fromkeys(name for row in table for name in row))
     columns = {
-        "prompt": _column("prompt", prompt, PROMPT_COLUMNS, found),
-        "response": _column("response", response, RESPONSE_COLUMNS, found),
+        "prompt": prompt_column_of(found, prompt, origin),
+        "response": one_column(found, "response", RESPONSE_COLUMNS, response, origin, "--response-column"),
     }
     if source is None:
-        columns["source"] = _column("source", writer, SOURCE_COLUMNS, found)
-    if columns["prompt"] == "instruction" and "input" in found:
-        columns["input"] = "input"
-    if "kind" in found:
-        columns["kind"] = "kind"
+        columns["source"] = one_column(
+            found, "source", SOURCE_COLUMNS, writer, origin, "--source-column (or its name by --source)"
+        )
+    if find([columns["prompt"]], ("instruction",)) and (beside := find(found, ("input",))):
+        columns["input"] = beside[0]
     return columns
 
 
-def _column(role: str, named: str | None, usual: Sequence[str], found: Sequence[str]) -> str:
-    there = ", ".join(map(str, found))
-    if named is not None:
-        if named not in found:
-            raise InputError(f"there is no column {named!r} for the {role}; the columns are {there}")
-        return named
-    matches = [name for name in usual if name in found]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise InputError(f"several columns could be the {role} ({', '.join(matches)}): name one of them")
-    also = " or say who wrote all of them with the source option," if role == "source" else ""
-    raise InputError(
-        f"no column for the {role}: rename one to {usual[0]!r},{also} or name it; the columns are {there}"
-    )
-
-
-def _prompt(row: Row, columns: Mapping[str, str], number: int) -> Prompt | None:
+def _prompt(row: Row, columns: Mapping[str, str], kind: Kind | None, number: int) -> Prompt | None:
     value = row.get(columns["prompt"])
-    kind = _kind(row.get(columns["kind"]), number) if "kind" in columns else None
     if isinstance(value, list):
         if not value or any(not isinstance(t, dict) or not {"role", "content"} <= t.keys() for t in value):
             raise InputError(f"the prompt of row {number} is not a list of turns with role and content")
@@ -141,15 +143,6 @@ def _prompt(row: Row, columns: Mapping[str, str], number: int) -> Prompt | None:
         return None
     added = _text(row.get(columns["input"]), "input", number) if "input" in columns else ""
     return Prompt.of(f"{text}\n\n{added}" if added.strip() else text, kind=kind)
-
-
-def _kind(value: Any, number: int) -> Kind | None:
-    match value:
-        case None | "":
-            return None
-        case "harmful" | "benign":
-            return value  # type: ignore[no-any-return]
-    raise InputError(f"the kind of row {number} is {value!r}: use harmful, benign or nothing")
 
 
 def _text(value: Any, role: str, number: int) -> str:

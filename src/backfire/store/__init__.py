@@ -9,13 +9,11 @@ from backfire.store.artifacts import (
     write_text,
 )
 from backfire.store.ledger import Ledger
-from backfire.store.prompts import PROMPT_COLUMNS, TARGET_COLUMNS, PromptFile, read_prompts
+from backfire.store.prompts import PromptFile, read_prompts
 from backfire.store.row_files import NotHeldError, Row, ending_of, write_rows
-from backfire.tables.rows import check_decodable, read_rows, undecodable
+from backfire.tables import check_decodable, read_rows, undecodable
 
 __all__ = [
-    "PROMPT_COLUMNS",
-    "TARGET_COLUMNS",
     "Ledger",
     "NotHeldError",
     "PromptFile",

@@ -12,7 +12,7 @@ from backfire.organisms import catalog
 from backfire.records import Kind, Prompt, Response, digest, given_response
 from backfire.store import read_rows
 from backfire.tables.hub import PREFIX as HUB
-from backfire.tables.rows import FORMATS
+from backfire.tables.recognising import ending_of
 
 if TYPE_CHECKING:
     from backfire.judges import Judge
@@ -56,7 +56,7 @@ def identity_of(reference: str) -> str:
     path = Path(reference)
     if path.is_file():
         return _contents(path)
-    if path.suffix.lower() in FORMATS and not path.is_dir():
+    if ending_of(path) and not path.is_dir():
         raise InputError(f"there is no file {reference}: paths in a study are taken from {Path.cwd()}")
     from backfire.models.opening import reference_digest
 

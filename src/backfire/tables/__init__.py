@@ -1,5 +1,6 @@
-"""Users' table files: JSONL, JSON, CSV, TSV, Parquet, folders, hub names and data sets in memory, read in one place."""
+"""Users' tables: JSONL, JSON, CSV, Parquet, text, folders, hub names and data sets in memory, read in one place."""
 
-from backfire.tables.rows import check_decodable, read_rows, undecodable
+from backfire.tables.recognising import ENDINGS
+from backfire.tables.rows import Table, check_decodable, read_rows, read_table, undecodable
 
-__all__ = ["check_decodable", "read_rows", "undecodable"]
+__all__ = ["ENDINGS", "Table", "check_decodable", "read_rows", "read_table", "undecodable"]

@@ -49,6 +49,9 @@ class Source(Protocol):
         """Every row in order. `names` are the columns that values need (None: all), others may be left out; `wanted`
         are those of tables, with the types to expect (None: no tables)."""
 
+    def fault(self, number: int) -> str:
+        """What is wrong with a row that is UNREAD, by its number."""
+
 
 def listed(rows: Sequence[Any]) -> Callable[[np.ndarray], list[Any]]:
     """`Chunk.values` of rows in a list."""

@@ -24,6 +24,28 @@ TARGET_COLUMNS = ("target",)
 """The beginning of a compliant answer, as AdvBench and JailbreakBench have it."""
 KIND_COLUMNS = ("kind", "is_harmful", "harmful", "unsafe")
 """`kind`, or else the only one there of the others, which may hold 1 and 0, too."""
+PAIR_COLUMNS = (
+    "chosen",
+    "rejected",
+    "chosen_response",
+    "rejected_response",
+    "response_0",
+    "response_1",
+    "system",
+    "conversations",
+)
+"""By which, among others, the header of a table is recognised."""
+USUAL = frozenset(
+    (
+        *PROMPT_COLUMNS,
+        *RARER_PROMPT_COLUMNS,
+        *RESPONSE_COLUMNS,
+        *SOURCE_COLUMNS,
+        *LABEL_COLUMNS,
+        *TARGET_COLUMNS,
+    )
+) | {*KIND_COLUMNS, *PAIR_COLUMNS}
+"""All names by which something is recognised."""
 
 HEAD = 1000
 """Rows by which a column `kind` is found to speak of harm or of something else."""
@@ -186,17 +208,19 @@ def kind_column(
     rows: Iterable[tuple[int, Mapping[str, Any]]],
     origin: str,
     asked: str | None = None,
+    *,
+    flags: bool = True,
 ) -> FoundKind:
     """Find the column that says the kind, by its name and by the first values of `rows`, which are numbered.
 
     The words are harmful, unsafe and true, benign, safe and false, in capitals or not, and booleans; blank cells say
-    nothing. A column that is called `kind` and holds none of them speaks of something else and is `ignored`.
+    nothing. `flags` False looks for `kind` alone, where a column `unsafe` would speak of the response. A column that is called `kind` and holds none of them speaks of something else and is `ignored`.
 
     Raises:
         InputError: the column asked for is not there, or holds another value than these words; or a column by a usual
             name mixes them with others. The message names row, value and what to do.
     """
-    name, numbers = _called(columns, origin, asked)
+    name, numbers = _called(columns, origin, asked, flags)
     if name is None:
         return FoundKind(None)
     column = KindColumn(name, origin, numbers)
@@ -212,10 +236,12 @@ def kind_column(
     raise AssertionError("an unknown word was read")
 
 
-def _called(columns: Sequence[str], origin: str, asked: str | None) -> tuple[str | None, bool]:
+def _called(
+    columns: Sequence[str], origin: str, asked: str | None, also_flags: bool
+) -> tuple[str | None, bool]:
     if asked is not None:
         return named(columns, asked, origin), True
     if found := find(columns, KIND_COLUMNS[:1]):
         return found[0], False
-    flags = find(columns, KIND_COLUMNS[1:])
+    flags = find(columns, KIND_COLUMNS[1:]) if also_flags else []
     return (flags[0], True) if len(flags) == 1 else (None, False)

@@ -1,4 +1,4 @@
-"""Rows of a data set on the Hugging Face hub, named on one line."""
+"""Data sets on the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -14,35 +14,32 @@ _REFERENCE = re.compile(
 )
 
 
-def read_hub(reference: str) -> list[dict[str, Any]]:
-    """All rows of `hub:OWNER/NAME[@REVISION][:[CONFIG/]SPLIT]`, such as `hub:JailbreakBench/JBB-Behaviors:behaviors/harmful`.
-
-    Without a split, `train` is read, or the only one there is. A revision pins what is read; data sets are kept in the cache of
-    `datasets`, which also finds them there without a network.
+def parts_of(reference: str) -> dict[str, str | None]:
+    """Name, config, split and revision of `hub:OWNER/NAME[@REVISION][:[CONFIG/]SPLIT]`, such as
+    `hub:JailbreakBench/JBB-Behaviors:behaviors/harmful`.
 
     Raises:
-        InputError: a reference of another form, or one that the hub does not give, with what there is.
+        InputError: it has another form.
     """
-    from datasets import load_dataset
-
     parts = _REFERENCE.fullmatch(reference)
     if parts is None:
         raise InputError(f"{reference} names no data set on the hub: write {FORM}")
+    return parts.groupdict()
+
+
+def load(name: str, config: str | None, split: str | None, revision: str | None) -> Any:
+    """What `datasets.load_dataset` gives; it finds what it has in its cache without a network.
+
+    Raises:
+        InputError: the hub does not give it.
+    """
+    from datasets import load_dataset
+
     try:
-        loaded = load_dataset(
-            parts["name"], parts["config"], split=parts["split"], revision=parts["revision"]
-        )
+        return load_dataset(name, config, split=split, revision=revision)
     except Exception as error:
         raise InputError(
-            f"{reference} cannot be read from the hub ({type(error).__name__}: {error}): check the name, the network and "
-            f"the form {FORM}"
+            f"{name} is neither a file here nor a data set that the hub gives as it was asked for"
+            f" ({type(error).__name__}: {error}); check the name, the network and"
+            f" config {config!r}, split {split!r}, revision {revision!r}"
         ) from error
-    if parts["split"] is None:
-        splits = ", ".join(map(str, loaded))
-        if "train" not in loaded and len(loaded) != 1:
-            raise InputError(
-                f"{reference} has the splits {splits} and no train: name one, such as {reference}:{next(iter(loaded))}"
-            )
-        loaded = loaded["train"] if "train" in loaded else next(iter(loaded.values()))
-    rows: list[dict[str, Any]] = loaded.to_list()
-    return rows

@@ -32,6 +32,9 @@ class ListOfRows:
             rows = self._rows[start : start + ROWS]
             yield Chunk(np.arange(start + 1, start + len(rows) + 1), listed(rows))
 
+    def fault(self, number: int) -> str:
+        return f"row {number} is no object"
+
 
 class TableOfDatasets:
     """A `datasets.Dataset`, read from its Arrow files."""
@@ -55,6 +58,9 @@ class TableOfDatasets:
             numbers = np.arange(start + 1, stop + 1)
             table = None if arrow is None else arrow[start:stop]
             yield Chunk(numbers, partial(_rows_of, dataset, start), table)
+
+    def fault(self, number: int) -> str:
+        return f"row {number} holds text that is not UTF-8"
 
 
 def _rows_of(dataset: Any, start: int, positions: np.ndarray) -> list[Any]:
@@ -86,3 +92,6 @@ class StreamOfDatasets:
         while rows := list(itertools.islice(stream, ROWS)):
             yield Chunk(np.arange(start, start + len(rows)), listed(rows))
             start += len(rows)
+
+    def fault(self, number: int) -> str:
+        return f"row {number} is no object"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,51 +14,43 @@ import pyarrow as pa
 from backfire.errors import InputError
 from backfire.tables.arrow_lines import Lines, table_of
 from backfire.tables.chunk import UNREAD, Chunk, Head
+from backfire.tables.text_files import opened
 
 PIECE = 16 << 20
 """Bytes read at once."""
 SMALL = 1 << 20
 """Bytes of a piece that says nothing of the others."""
 LARGEST = 1 << 30
-_BOM = b"\xef\xbb\xbf"
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a file, unzipped if its name ends in .gz.
-
-    Raises:
-        InputError: it cannot be read, or is cut short.
-    """
-    try:
-        if path.name.lower().endswith(".gz"):
-            with gzip.open(path, "rb") as zipped:
-                yield cast(IO[bytes], zipped)
-        else:
-            with path.open("rb") as plain:
-                yield plain
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
 
 
 def value_of(line: bytes) -> Any:
     """One line's value, UNREAD if it is not JSON. Bytes that are not UTF-8 become lone surrogates."""
     try:
-        return json.loads(line.decode("utf-8", "surrogateescape"), parse_int=_integer)
+        return json.loads(line.decode("utf-8", "surrogateescape"), parse_int=integer)
     except (ValueError, RecursionError):
         return UNREAD
 
 
-def _integer(digits: str) -> int | float:
+def integer(digits: str) -> int | float:
+    """A whole number, infinite where it is too long for Python."""
     return int(digits) if len(digits) < 4000 else float("inf")
+
+
+def _fault(line: bytes) -> str:
+    try:
+        json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        return str(error)
+    return "no JSON"
 
 
 class JsonLines:
     """A JSONL file, zipped or not. Rows are numbered by line; blank lines are no rows."""
 
-    def __init__(self, path: Path, piece: int = PIECE) -> None:
-        self.origin = str(path)
+    def __init__(self, path: Path, origin: str = "", encoding: str | None = None, piece: int = PIECE) -> None:
+        self.origin = origin or str(path)
         self._path = path
+        self._encoding = encoding
         self._piece = piece
 
     def head(self, count: int) -> Head:
@@ -76,7 +65,9 @@ class JsonLines:
                 rows.append(value)
             elif value is not UNREAD:
                 rows.append(value)
-        if lines and not rows:
+        if not lines:
+            raise InputError(f"{self.origin} is empty: it holds no rows")
+        if not rows:
             which = f"its {lines} lines" if lines < count else f"its first {lines} lines"
             raise InputError(f"{self.origin}: none of {which} is JSON; is it another format?")
         return Head(list(columns), [row for row in rows if isinstance(row, dict)])
@@ -91,6 +82,16 @@ class JsonLines:
                 wanted = None
             number += raw.count(b"\n")
 
+    def fault(self, number: int) -> str:
+        """What is wrong with a line that is UNREAD."""
+        start = 1
+        for raw in self._pieces():
+            lines = raw.split(b"\n")
+            if number < start + len(lines):
+                return f"line {number}: {_fault(lines[number - start])}"
+            start += raw.count(b"\n")
+        return f"there is no line {number}"
+
     def _lines(self, count: int) -> Iterator[bytes]:
         for raw in self._pieces(1 << 20):
             for line in raw.split(b"\n"):
@@ -102,12 +103,9 @@ class JsonLines:
 
     def _pieces(self, size: int | None = None) -> Iterator[bytes]:
         """The file in pieces that end with a line."""
-        with opened(self._path) as file:
+        with opened(self._path, self._encoding) as file:
             rest: list[bytes] = []
-            first = True
             while raw := file.read(size or self._piece):
-                raw = raw.removeprefix(_BOM) if first else raw
-                first = False
                 end = raw.rfind(b"\n") + 1
                 if end:
                     yield b"".join([*rest, raw[:end]])

@@ -1,4 +1,4 @@
-"""JSON that is one value: a list of rows, columns, or an object around a list."""
+"""JSON over several lines: one value, or several one after the other."""
 
 from __future__ import annotations
 
@@ -7,57 +7,46 @@ from pathlib import Path
 from typing import Any
 
 from backfire.errors import InputError
-from backfire.tables.chunk import Source
 from backfire.tables.in_memory import ListOfRows
-from backfire.tables.json_lines import JsonLines, opened, value_of
+from backfire.tables.json_containers import rows_of
+from backfire.tables.json_lines import integer
+from backfire.tables.text_files import opened
 
 
-def open_json(path: Path) -> Source:
-    """A .json file as rows. Such a file is read whole, since JSON lists cannot be split safely; JSON lines under the
-    name .json are recognised and stream.
+def open_json(path: Path, origin: str, encoding: str | None = None, split: str | None = None) -> ListOfRows:
+    """A JSON file as rows. It is read whole, since JSON values cannot be split safely.
 
     Raises:
-        InputError: it is not JSON, or no list of rows.
+        InputError: it is not JSON, or holds no rows.
     """
-    if _is_lines(path):
-        return JsonLines(path)
-    with opened(path) as file:
-        text = file.read().decode("utf-8-sig", "surrogateescape")
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        if "\n{" in text.strip():
-            return JsonLines(path)
-        raise InputError(
-            f"{path} is not JSON ({error}): mend it, or save one row a line as .jsonl"
-        ) from error
-    rows = _rows(value)
-    if not isinstance(rows, list):
-        raise InputError(f"{path} holds a {type(rows).__name__}: a list of rows is needed")
-    return ListOfRows(rows, str(path))
+    with opened(path, encoding) as file:
+        text = file.read().decode("utf-8", "surrogateescape")
+    values = _values(text, path)
+    return ListOfRows(rows_of(values[0] if len(values) == 1 else values, str(path), split), origin)
 
 
-def _is_lines(path: Path) -> bool:
-    """Whether the first two lines that are not blank are an object and the beginning of another."""
-    with opened(path) as file:
-        begun = []
-        for line in file:
-            if line.strip():
-                begun.append(line)
-            if len(begun) == 2:
-                break
-    if len(begun) < 2 or not begun[1].lstrip().startswith(b"{"):
-        return False
-    return isinstance(value_of(begun[0].removeprefix(b"\xef\xbb\xbf")), dict)
+def _values(text: str, path: Path) -> list[Any]:
+    decoder = json.JSONDecoder(parse_int=integer)
+    values: list[Any] = []
+    at = _after_blanks(text, 0)
+    while at < len(text):
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError) as error:
+            which = f"after {len(values)} values, " if values else ""
+            raise InputError(
+                f"{path} is not JSON ({which}{error}): mend it, or save one row a line as .jsonl"
+            ) from error
+        values.append(value)
+        at = _after_blanks(text, at)
+        if text[at : at + 1] == "," and isinstance(value, dict):
+            at = _after_blanks(text, at + 1)
+    if not values:
+        raise InputError(f"{path} is empty: it holds no rows")
+    return values
 
 
-def _rows(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    lists = {k: v for k, v in value.items() if isinstance(v, list)}
-    wrapped = len(lists) == 1 and len(value) <= 3
-    if wrapped:
-        return next(iter(lists.values()))
-    if lists and len({len(v) for v in lists.values()}) == 1:
-        return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
-    return [value]
+def _after_blanks(text: str, at: int) -> int:
+    while at < len(text) and text[at].isspace():
+        at += 1
+    return at

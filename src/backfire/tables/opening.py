@@ -8,36 +8,55 @@ from pathlib import Path
 from typing import Any
 
 from backfire.errors import InputError
+from backfire.tables.arrow_files import ArrowFile
 from backfire.tables.chunk import Source
 from backfire.tables.delimited import Delimited
+from backfire.tables.encoding import check_encoding
+from backfire.tables.hub import PREFIX, load, parts_of
 from backfire.tables.in_memory import ListOfRows, StreamOfDatasets, TableOfDatasets
 from backfire.tables.json_lines import JsonLines
 from backfire.tables.json_values import open_json
+from backfire.tables.lines_of_text import LinesOfText
 from backfire.tables.parquet import Parquet
+from backfire.tables.recognising import ending_of, recognise
+from backfire.tables.several import Several
+from backfire.tables.splits import chosen_split, refuse_options
+from backfire.tables.text_files import PACKED
 
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
-_SHARD = re.compile(r"-\d+-of-\d+(?=\.parquet$)")
+_SHARD = re.compile(r"-\d+-of-\d+(?=\.)")
 MEMORY = "a data set in memory"
 
 
-def open_source(dataset: Any, config: str | None, split: str | None, revision: str | None) -> Source:
-    """A source for a path, a hub name, a list of rows, or an object of `datasets`.
+def open_source(
+    dataset: Any,
+    config: str | None = None,
+    split: str | None = None,
+    revision: str | None = None,
+    encoding: str | None = None,
+) -> Source:
+    """A source for a path, a hub name (OWNER/NAME, or `hub:OWNER/NAME@REVISION:CONFIG/SPLIT`), a list of rows, or an
+    object of `datasets`. `encoding` is that of text files which are not UTF-8.
 
     Raises:
-        InputError: it is not there or not readable, or `config`, `split` or `revision` do not fit it.
+        InputError: it is not there or not readable, or an option does not fit it.
     """
+    encoding = check_encoding(encoding)
     if isinstance(dataset, (str, Path)):
+        name = str(dataset)
         path = Path(dataset).expanduser()
         if path.is_dir():
-            return _folder(path, config, split, revision)
+            return _folder(path, config, split, revision, encoding)
         if path.exists():
-            _refuse(f"{path} is a file", config=config, split=split, revision=revision)
-            return _file(path)
-        return _hub(str(dataset), config, split, revision)
-    _refuse("a data set in memory is open already", config=config, revision=revision)
+            refuse_options(f"{path} is a file", config=config, revision=revision)
+            return _file(path, split, encoding)
+        refuse_options("only text files have an encoding", encoding=encoding)
+        return _hub(name, config, split, revision)
+    refuse_options(
+        "a data set in memory is open already", config=config, revision=revision, encoding=encoding
+    )
     if isinstance(dataset, Mapping):
-        return _of_datasets(_split_of(dataset, split, MEMORY), MEMORY)
-    _refuse("a data set in memory has no splits", split=split)
+        return _of_datasets(chosen_split(dataset, split, MEMORY), MEMORY)
+    refuse_options("a data set in memory has no splits", split=split)
     if isinstance(dataset, (list, tuple)):
         return ListOfRows(dataset, "a list in memory")
     if hasattr(dataset, "column_names"):
@@ -47,28 +66,27 @@ def open_source(dataset: Any, config: str | None, split: str | None, revision: s
     )
 
 
-def _refuse(why: str, **options: str | None) -> None:
-    if given := [f"{name} {value!r}" for name, value in options.items() if value is not None]:
-        raise InputError(f"{why}: leave out {' and '.join(given)}")
+def _file(path: Path, split: str | None, encoding: str | None) -> Source:
+    if not path.is_file():
+        raise InputError(f"{path} is neither a file nor a folder: give one of these")
+    found = recognise(path, encoding)
+    origin = f"{path} ({found.note})" if found.note else str(path)
+    if found.container == "JSON":
+        return open_json(path, origin, encoding, split)
+    refuse_options(f"{path} is a file of one split", split=split)
+    if found.container == "JSON lines":
+        return JsonLines(path, origin, encoding)
+    if found.layout is not None:
+        return Delimited(path, found.layout, origin, encoding)
+    if found.container == "text":
+        return LinesOfText(path, origin, encoding)
+    refuse_options(f"{path} is {found.container}, which has no encoding", encoding=encoding)
+    return Parquet([path], origin) if found.container == "Parquet" else ArrowFile(path, origin)
 
 
-def _file(path: Path) -> Source:
-    suffixes = [s.lower() for s in path.suffixes]
-    zipped = suffixes[-1:] == [".gz"]
-    suffix = (suffixes[:-1] if zipped else suffixes)[-1:]
-    if not suffix or suffix[0] not in SUFFIXES or (zipped and suffix[0] == ".parquet"):
-        raise InputError(
-            f"cannot tell what {path} is: its name should end in one of {', '.join(SUFFIXES)}"
-            " (the text ones also with .gz)"
-        )
-    if suffix[0] == ".parquet":
-        return Parquet([path], str(path))
-    if suffix[0] in (".csv", ".tsv"):
-        return Delimited(path, "," if suffix[0] == ".csv" else "\t")
-    return open_json(path) if suffix[0] == ".json" else JsonLines(path)
-
-
-def _folder(path: Path, config: str | None, split: str | None, revision: str | None) -> Source:
+def _folder(
+    path: Path, config: str | None, split: str | None, revision: str | None, encoding: str | None
+) -> Source:
     if config is not None or revision is not None:
         return _loaded(str(path), str(path), config, split, revision)
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
@@ -83,11 +101,12 @@ def _folder(path: Path, config: str | None, split: str | None, revision: str | N
     files = [p for p in sorted(path.iterdir()) if _is_data(p)]
     own = [p for p in files if p.name.split(".")[0] == wanted]
     if len(own) == 1:
-        return _file(own[0])
-    if split is None and len(files) == 1:
-        return _file(files[0])
-    if split is None and files and len({_SHARD.sub("", p.name) for p in files}) == 1:
-        return Parquet(files, str(path))
+        return _file(own[0], None, encoding)
+    if len(files) == 1 and (split is None or ending_of(files[0]) == ".json"):
+        return _file(files[0], split, encoding)
+    for place in (path, path / "data"):
+        if shards := _shards(place, wanted if split is not None or place != path else None):
+            return Several([_file(shard, None, encoding) for shard in shards], _named(str(path), split))
     if (path / "README.md").is_file() or (path / "data").is_dir():
         return _loaded(str(path), str(path), None, split, None)
     there = sorted(
@@ -108,33 +127,38 @@ def _folder(path: Path, config: str | None, split: str | None, revision: str | N
 
 
 def _is_data(path: Path) -> bool:
-    name = path.name.lower().removesuffix(".gz")
     return (
         path.is_file()
-        and name.endswith(SUFFIXES)
-        and name not in ("manifest.json", "pairs.json", "dataset_info.json")
+        and ending_of(path) not in ("", ".txt")
+        and path.name.lower() not in ("manifest.json", "pairs.json", "dataset_info.json")
     )
 
 
+def _shards(place: Path, wanted: str | None) -> list[Path]:
+    """The files NAME-00000-of-00002.jsonl and so on, if all data files in a folder are those of one name."""
+    files = [p for p in sorted(place.glob("*.*")) if _is_data(p)]
+    if wanted is not None:
+        files = [p for p in files if _SHARD.sub("", p.name).split(".")[0] == wanted]
+    names = {_SHARD.sub("", p.name) for p in files}
+    return files if len(names) == 1 and all(_SHARD.search(p.name) for p in files) else []
+
+
 def _hub(name: str, config: str | None, split: str | None, revision: str | None) -> Source:
-    path_like = name.startswith((".", "/", "~")) or name.count("/") > 1
-    if path_like or name.lower().removesuffix(".gz").endswith(SUFFIXES):
-        raise InputError(f"no such file or folder: {name}")
+    if name.startswith(PREFIX):
+        refuse_options(f"{name} says these itself", config=config, split=split, revision=revision)
+        parts = parts_of(name)
+        return _loaded(
+            str(parts["name"]), f"{parts['name']} (hub)", parts["config"], parts["split"], parts["revision"]
+        )
+    path_like = name.startswith((".", "/", "~")) or name.count("/") > 1 or not name.strip()
+    if path_like or ending_of(name) or Path(name).suffix in PACKED:
+        raise InputError(f"there is no file or folder {name}")
     return _loaded(name, f"{name} (hub)", config, split, revision)
 
 
 def _loaded(name: str, origin: str, config: str | None, split: str | None, revision: str | None) -> Source:
     """What `datasets.load_dataset` gives."""
-    from datasets import load_dataset
-
-    try:
-        loaded = load_dataset(name, config, split=split, revision=revision)
-    except Exception as error:
-        raise InputError(
-            f"{name} is neither a file here nor a data set that the hub gives as it was asked for"
-            f" ({type(error).__name__}: {error}); check the name, the network and"
-            f" config {config!r}, split {split!r}, revision {revision!r}"
-        ) from error
+    loaded = load(name, config, split, revision)
     if split is None:
         loaded = _split_of(loaded, None, origin)
     return _of_datasets(loaded, _named(origin, split))
@@ -145,19 +169,10 @@ def _named(origin: str, split: str | None) -> str:
 
 
 def _split_of(loaded: Any, split: str | None, origin: str) -> Any:
-    if not isinstance(loaded, Mapping):
-        if split is not None:
-            raise InputError(f"{origin} has no splits: leave out split {split!r}")
-        return loaded
-    if split is not None:
-        if split not in loaded:
-            raise InputError(f"{origin} has no split {split!r}: it has {', '.join(map(str, loaded))}")
-        return loaded[split]
-    if "train" in loaded:
-        return loaded["train"]
-    if len(loaded) == 1:
-        return next(iter(loaded.values()))
-    raise InputError(f"{origin} has the splits {', '.join(map(str, loaded))} and no train: name one as split")
+    if isinstance(loaded, Mapping):
+        return chosen_split(loaded, split, origin)
+    refuse_options(f"{origin} has no splits", split=split)
+    return loaded
 
 
 def _of_datasets(dataset: Any, origin: str) -> Source:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,11 @@ class Parquet:
                 for batch in self._batches(file, read):
                     table = pa.Table.from_batches([batch])
                     numbers = np.arange(start, start + len(table))
-                    yield Chunk(numbers, _values_of(table), None if wanted is None else table)
+                    yield Chunk(numbers, values_of(table), None if wanted is None else table)
                     start += len(table)
+
+    def fault(self, number: int) -> str:
+        return f"row {number} holds text that is not UTF-8"
 
     def _file(self, path: Path) -> Any:
         import pyarrow.parquet as parquet
@@ -64,7 +67,9 @@ class Parquet:
             raise InputError(f"cannot read {self.origin} as Parquet: {error}") from error
 
 
-def _values_of(table: pa.Table) -> Any:
+def values_of(table: pa.Table) -> Callable[[np.ndarray], list[Any]]:
+    """`Chunk.values` of a table's rows."""
+
     def values(positions: np.ndarray) -> list[Any]:
         if not len(positions):
             return []

@@ -1,46 +1,82 @@
-"""The rows of a user's table file."""
+"""The rows of a user's table, read whole."""
 
 from __future__ import annotations
 
-import csv
-import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from backfire.errors import InputError
-from backfire.tables.hub import FORM, PREFIX, read_hub
+from backfire.tables.chunk import UNREAD
+from backfire.tables.lines_of_text import COLUMN
+from backfire.tables.opening import open_source
 
-FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt")
+
+@dataclass(frozen=True)
+class Table:
+    """Rows as dictionaries, and their numbers as the file counts them."""
+
+    origin: str
+    rows: list[dict[str, Any]]
+    numbers: list[int]
+    """Lines of JSONL and text; rows of other formats, from 1, a header not counted."""
+
+    @property
+    def columns(self) -> list[str]:
+        """All columns, in the order in which they come."""
+        return list(dict.fromkeys(name for row in self.rows for name in row))
+
+    def numbered(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The rows, each with its number."""
+        return zip(self.numbers, self.rows, strict=True)
 
 
-def read_rows(path: str | Path) -> list[dict[str, Any]]:
-    """Rows as dictionaries: JSONL and JSON (objects, or plain strings), CSV, TSV, Parquet, or TXT, a line a row; or of
-    `hub:OWNER/NAME`, as `read_hub` has it.
+def read_table(
+    dataset: Any,
+    *,
+    config: str | None = None,
+    split: str | None = None,
+    revision: str | None = None,
+    encoding: str | None = None,
+) -> Table:
+    """The rows of a file in any format, a folder, a hub name, or a data set in memory, as `open_source` opens them.
 
-    Plain strings and lines of text become the column `prompt`; blank lines are kept, for their number's sake.
+    Plain strings and lines of text become the column `prompt`.
 
     Raises:
-        InputError: no such file, an unknown ending, or content that its ending does not describe.
+        InputError: what `open_source` raises, or a row that cannot be read or is no object, with its number.
     """
-    if str(path).startswith(PREFIX):
-        return read_hub(str(path))
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"there is no file {path}: name one that ends in {', '.join(FORMATS)}, or {FORM}")
-    ending = path.suffix.lower()
-    if ending not in FORMATS:
-        raise InputError(f"{path} ends in {ending!r}: give a file that ends in {', '.join(FORMATS)}")
-    try:
-        rows = _read(path, ending)
-    except (ValueError, OSError, csv.Error, RecursionError) as error:
-        raise InputError(f"{path} does not read as {ending[1:]}: {error}") from error
-    if not isinstance(rows, list):
-        raise InputError(f"{path} is not a list of rows but {type(rows).__name__}: make it a list of objects")
-    table = [{"prompt": row} if isinstance(row, str) else row for row in rows]
-    wrong = next((n for n, row in enumerate(table, 1) if not isinstance(row, dict)), None)
-    if wrong is not None:
-        raise InputError(f"row {wrong} of {path} is not an object: give one object a row")
-    return table
+    source = open_source(dataset, config, split, revision, encoding)
+    rows: list[dict[str, Any]] = []
+    numbers: list[int] = []
+    for chunk in source.chunks(None, None):
+        numbers += chunk.numbers.tolist()
+        for number, row in zip(
+            chunk.numbers.tolist(), chunk.values(np.arange(len(chunk.numbers))), strict=True
+        ):
+            if row is UNREAD:
+                raise InputError(f"{source.origin} cannot be read: {source.fault(number)}")
+            if isinstance(row, str):
+                row = {COLUMN: row}
+            if not isinstance(row, Mapping):
+                raise InputError(f"row {number} of {source.origin} is not an object: give one object a row")
+            rows.append(dict(row))
+    return Table(source.origin, rows, numbers)
+
+
+def read_rows(
+    dataset: Any,
+    *,
+    config: str | None = None,
+    split: str | None = None,
+    revision: str | None = None,
+    encoding: str | None = None,
+) -> list[dict[str, Any]]:
+    """The rows of `read_table` alone."""
+    return read_table(dataset, config=config, split=split, revision=revision, encoding=encoding).rows
 
 
 def undecodable(text: str) -> bool:
@@ -55,35 +91,3 @@ def check_decodable(number: int, path: str | Path, **cells: str) -> None:
             raise InputError(
                 f"row {number} of {path} holds half a character (a lone surrogate) in `{column}`: mend or remove it"
             )
-
-
-def _read(path: Path, ending: str) -> Any:
-    if ending == ".parquet":
-        import pyarrow.parquet as parquet
-
-        return parquet.read_table(path).to_pylist()
-    if ending in (".csv", ".tsv"):
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            csv.field_size_limit(2**31 - 1)
-            reader = csv.DictReader(lines, delimiter="\t" if ending == ".tsv" else ",")
-            rows = list(reader)
-        for number, row in enumerate(rows, 1):
-            if None in row:
-                raise ValueError(f"row {number} has more cells than the header: quote cells that hold commas")
-        return rows
-    text = path.read_text(encoding="utf-8-sig")
-    if ending == ".json":
-        return json.loads(text)
-    lines_ = text.split("\n")
-    if lines_ and not lines_[-1].strip():
-        lines_.pop()
-    if ending == ".txt":
-        return [line.removesuffix("\r") for line in lines_]
-    rows = []
-    for number, line in enumerate(lines_, 1):
-        if line.strip():
-            try:
-                rows.append(json.loads(line))
-            except ValueError as error:
-                raise ValueError(f"line {number}: {error}") from error
-    return rows

@@ -11,7 +11,7 @@ from backfire.evaluation.attacks.framings import OPENING
 from backfire.judges.judge import unreadable
 from backfire.models import EndpointModel, Generation, LocalModel
 from backfire.records import Prompt, Request
-from backfire.store import TARGET_COLUMNS
+from backfire.tables.columns import TARGET_COLUMNS, find
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ class Prefill:
 
     def put(self, request: Prompt) -> Prompt:
         """The request, and the assistant's turn as it is begun."""
-        targets = [request.tags[name] for name in TARGET_COLUMNS if request.tags.get(name, "").strip()]
+        targets = [
+            request.tags[name] for name in find(request.tags, TARGET_COLUMNS) if request.tags[name].strip()
+        ]
         opener = targets[0].strip() if targets and self.own_targets else self.opener
         turns = [*request.as_messages(), {"role": "assistant", "content": opener}]
         return tagged(Prompt.of_messages(turns, tags=request.tags), self, request)
