@@ -261,7 +261,7 @@ def _other(dataset: Any, overlap_with: Any, split: str | None, reading: ReadOpti
     how = reading.copy()
     how["split"] = split
     if overlap_with != dataset:
-        how["config"] = how["revision"] = None
+        how["config"] = how["revision"] = how["encoding"] = None
     try:
         return open_preferences(overlap_with, **how)
     except InputError:

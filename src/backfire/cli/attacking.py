@@ -125,6 +125,8 @@ def attack(
     threshold: Threshold = None,
     json: options.JsonFile = None,
     column: options.PromptColumn = None,
+    split: options.PromptSplit = None,
+    encoding: options.TableEncoding = None,
     max_new_tokens: Annotated[
         int | None,
         typer.Option(
@@ -171,8 +173,9 @@ def attack(
         raise InputError(
             f"--wrapper {wrapper} beside --suite: name {wrapper} among the suite's attacks instead"
         )
-    harmful = _read(sets[0], "harmful", column, prompts_dir)
-    allowed = _read(sets[1], "benign", column, prompts_dir)
+    how = {"column": column, "folder": prompts_dir, "split": split, "encoding": encoding}
+    harmful = _read(sets[0], "harmful", how)
+    allowed = _read(sets[1], "benign", how)
     judges = _judges(
         judge or [], world or world_of(*sets[0].values(), *sets[1].values()), sets, threshold, device
     )
@@ -290,13 +293,8 @@ def _world_sets(world: str, names: Sequence[str]) -> dict[str, str]:
     return {name: f"{ORGANISM}{world}:prompts/{name}" for name in names}
 
 
-def _read(
-    sets: Mapping[str, str], kind: Kind, column: str | None, folder: Path | None
-) -> dict[str, list[Prompt]]:
-    return {
-        name: open_prompts(reference, column=column, kind=kind, folder=folder)
-        for name, reference in sets.items()
-    }
+def _read(sets: Mapping[str, str], kind: Kind, how: Mapping[str, Any]) -> dict[str, list[Prompt]]:
+    return {name: open_prompts(reference, kind=kind, **how) for name, reference in sets.items()}
 
 
 def _judges(

@@ -110,6 +110,7 @@ def audit(
     config: options.Config = None,
     split: options.Split = None,
     revision: options.Revision = None,
+    encoding: options.Encoding = None,
     overlap_with: Annotated[
         str | None,
         typer.Option(
@@ -178,7 +179,7 @@ def audit(
     from backfire.report import audit_table, parse_conditions
 
     conditions = parse_conditions(fail_on) if fail_on is not None else ()
-    how = options.reading(columns, source_columns, config, split, revision)
+    how = options.reading(columns, source_columns, config, split, revision, encoding)
     if controls < FEWEST_CONTROLS:
         raise InputError(f"--controls {controls}: at least {FEWEST_CONTROLS}, or no p below 0.01 can be seen")
     if judge != "phrases":

@@ -38,7 +38,7 @@ def sample(
         typer.Option(
             "--prompts",
             metavar="FILE",
-            help="JSONL, JSON, CSV, TSV, Parquet or TXT (a prompt a line), or organism:prompts/NAME.",
+            help="A JSONL, JSON, CSV or Parquet file, a TXT (a prompt a line), a hub name, or organism:prompts/NAME.",
         ),
     ],
     ledger: options.LedgerFile,
@@ -48,6 +48,8 @@ def sample(
         typer.Option("--source", metavar="NAME", help="Who is to be named as the writer; else MODEL."),
     ] = None,
     column: options.PromptColumn = None,
+    split: options.PromptSplit = None,
+    encoding: options.TableEncoding = None,
     max_new_tokens: options.MaxNewTokens = 256,
     temperature: options.Temperature = 1.0,
     top_p: options.TopP = 1.0,
@@ -70,7 +72,7 @@ def sample(
     from backfire.records import Decoding
     from backfire.store import Ledger
 
-    asked = open_prompts(prompts, column=column)
+    asked = open_prompts(prompts, column=column, split=split, encoding=encoding)
     decoding = Decoding(max_new_tokens, temperature, top_p, top_k, repetition_penalty)
     opened = open_model(model, chat_template=chat_template, dtype=dtype, device=device, adapter=adapter)
     kept = f"every finished batch is in {ledger}; run the same command again to go on"
@@ -121,7 +123,9 @@ def _say_failures(failures: Sequence[Failure]) -> None:
 def import_responses(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="JSONL, JSON, CSV, TSV or Parquet with a response in each row."),
+        typer.Argument(
+            metavar="FILE", help="A JSONL, JSON, CSV or Parquet file with a response in each row."
+        ),
     ],
     ledger: options.LedgerFile,
     source: Annotated[
@@ -137,6 +141,8 @@ def import_responses(
     source_column: Annotated[
         str | None, typer.Option("--source-column", metavar="NAME", help="Where the writers are named.")
     ] = None,
+    split: options.PromptSplit = None,
+    encoding: options.TableEncoding = None,
 ) -> None:
     """Store responses that were written elsewhere: AlpacaEval outputs, people's answers.
 
@@ -154,12 +160,18 @@ def import_responses(
             prompt_column=prompt_column,
             response_column=response_column,
             source_column=source_column,
+            split=split,
+            encoding=encoding,
         )
     say(f"{file}: columns read: {', '.join(f'{role} from {name}' for role, name in given.columns.items())}")
     for name, count in given.sources.items():
         say(f"in {ledger}: {count} of source {name!r}")
     if given.left_out:
         warn(f"{file}: rows left out: {counted(given.left_out)}")
+    if given.ignored is not None:
+        warn(
+            f"{file}: column {given.ignored!r} speaks neither of harmful nor of benign, and was not read as the kind"
+        )
 
 
 def score(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -51,6 +51,8 @@ def compare(
         ),
     ] = None,
     column: options.PromptColumn = None,
+    split: options.PromptSplit = None,
+    encoding: options.TableEncoding = None,
     seed: Annotated[int, typer.Option("--seed", help="Seeds the bootstrap.")] = 0,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
     json: options.JsonFile = None,
@@ -89,7 +91,9 @@ def compare(
     for one, other in pairs:
         sets = tuple(sorted(one.references.items()))
         if sets not in known:
-            known[sets] = _tags(dict(sets), prompts or [], column)
+            known[sets] = _tags(
+                dict(sets), prompts or [], {"column": column, "split": split, "encoding": encoding}
+            )
         rows += _of_checkpoints(one, other, known[sets], cluster, seed)
     rows = adjust(rows)
     _show(rows, markdown=markdown)
@@ -152,7 +156,9 @@ def _one_sided(one: Checkpoint, other: Checkpoint) -> None:
         warn(NO_BENIGN)
 
 
-def _tags(sets: Mapping[str, str], files: Sequence[str], column: str | None) -> dict[str, Mapping[str, str]]:
+def _tags(
+    sets: Mapping[str, str], files: Sequence[str], how: Mapping[str, Any]
+) -> dict[str, Mapping[str, str]]:
     """What is known of the prompts: from the files named, and from those the attacks name where they are there."""
     from backfire.errors import BackfireError
 
@@ -161,11 +167,11 @@ def _tags(sets: Mapping[str, str], files: Sequence[str], column: str | None) -> 
         if not reference.startswith("organism:") and not Path(reference).is_file():
             continue
         try:
-            found |= {prompt.id: prompt.tags for prompt in open_prompts(reference, column=column)}
+            found |= {prompt.id: prompt.tags for prompt in open_prompts(reference, **how)}
         except BackfireError:
             continue  # a run's set of another name; its prompts then stand alone, or --cluster says what is missing
     for file in files:
-        found |= {prompt.id: prompt.tags for prompt in open_prompts(file, column=column)}
+        found |= {prompt.id: prompt.tags for prompt in open_prompts(file, **how)}
     return found
 
 

@@ -31,6 +31,7 @@ def convert(
     config: options.Config = None,
     split: options.Split = None,
     revision: options.Revision = None,
+    encoding: options.Encoding = None,
 ) -> None:
     """Write preference data of any form as conversational prompt, chosen and rejected, which TRL takes as they are.
 
@@ -39,7 +40,7 @@ def convert(
     """
     from backfire.preferences import convert as convert_dataset
 
-    how = options.reading(columns, source_columns, config, split, revision)
+    how = options.reading(columns, source_columns, config, split, revision, encoding)
     options.check_output("--out", out)
     with keeping("nothing was written; run the same command again"):
         done = convert_dataset(dataset, out, **how)

@@ -24,7 +24,9 @@ JUDGE_HELP = (
 
 File = Annotated[
     Path,
-    typer.Argument(metavar="FILE", help="CSV, TSV, JSONL, JSON or Parquet: a prompt and a response a row."),
+    typer.Argument(
+        metavar="FILE", help="A CSV, JSONL, JSON or Parquet file with a prompt and a response in each row."
+    ),
 ]
 Judges = Annotated[
     list[str] | None, typer.Option("--judge", metavar="JUDGE", help=f"Repeatable. {JUDGE_HELP}")
@@ -57,6 +59,24 @@ Positive = Annotated[
         help="This label counts as 1 and every other as 0; repeatable. Without it labels are 0 and 1.",
     ),
 ]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        metavar="NAME",
+        rich_help_panel=COLUMNS,
+        help="Of a file, a folder or a hub data set that has several.",
+    ),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding",
+        metavar="NAME",
+        rich_help_panel=COLUMNS,
+        help="Of a text file that is not UTF-8, such as cp1252.",
+    ),
+]
 About = Annotated[
     str,
     typer.Option(
@@ -86,6 +106,8 @@ def validate_judges(
     judge: Judges = None,
     what: About = "harmful",
     prompt_column: PromptColumn = None,
+    split: Split = None,
+    encoding: Encoding = None,
     response_column: ResponseColumn = None,
     label_column: LabelColumn = None,
     positive: Positive = None,
@@ -106,7 +128,7 @@ def validate_judges(
     from backfire.judges import offline_judges, validate
 
     matter = _what(what)
-    cases = _labelled(file, prompt_column, response_column, label_column, positive, kind)
+    cases = _labelled(file, prompt_column, response_column, label_column, positive, kind, split, encoding)
     if threshold is not None and not judge:
         raise InputError(
             f"--threshold {threshold}: the offline judges give no grade; name a --judge that does"
@@ -135,6 +157,8 @@ def train(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the judge is written, as JSON.")],
     what: About = "harmful",
     prompt_column: PromptColumn = None,
+    split: Split = None,
+    encoding: Encoding = None,
     response_column: ResponseColumn = None,
     label_column: LabelColumn = None,
     positive: Positive = None,
@@ -153,7 +177,9 @@ def train(
     cases = [
         case
         for file in files
-        for case in _labelled(file, prompt_column, response_column, label_column, positive, "harmful")
+        for case in _labelled(
+            file, prompt_column, response_column, label_column, positive, "harmful", split, encoding
+        )
     ]
     judge = train_judge(cases, what=_what(what), name=out.stem, note=note or "")
     _show([agreement_from(judge.card["held_out"])], "On held-out prompts, five folds")
@@ -168,6 +194,8 @@ def judge_file(
         Path, typer.Option("--out", metavar="FILE", help="Where the rows are written, as JSONL.")
     ] = Path("judged.jsonl"),
     prompt_column: PromptColumn = None,
+    split: Split = None,
+    encoding: Encoding = None,
     response_column: ResponseColumn = None,
     kind: KindOf = "harmful",
     world: options.World = None,
@@ -180,7 +208,9 @@ def judge_file(
     from backfire.records import clustered_rate_of
     from backfire.store import write_text
 
-    cases, rows = read_responses(file, prompt=prompt_column, response=response_column, kind=_kind(kind))
+    cases, rows = read_responses(
+        file, prompt=prompt_column, response=response_column, kind=_kind(kind), split=split, encoding=encoding
+    )
     judges = _opened(judge or ["phrases"], world, threshold, dtype, device)
     shown = table("judge", "harmful", "scored", "unscored", "rate", "95% interval")
     verdicts = {}
@@ -213,6 +243,8 @@ def correct(
         ),
     ] = False,
     prompt_column: PromptColumn = None,
+    split: Split = None,
+    encoding: Encoding = None,
     response_column: ResponseColumn = None,
     label_column: LabelColumn = None,
     positive: Positive = None,
@@ -236,8 +268,10 @@ def correct(
         verdicts_on,
     )
 
-    asked, _ = read_responses(file, prompt=prompt_column, response=response_column, kind=_kind(kind))
-    known = _labelled(labels, prompt_column, response_column, label_column, positive, kind)
+    asked, _ = read_responses(
+        file, prompt=prompt_column, response=response_column, kind=_kind(kind), split=split, encoding=encoding
+    )
+    known = _labelled(labels, prompt_column, response_column, label_column, positive, kind, split, encoding)
     (one,) = _opened([judge], world, threshold, dtype, device)
     with progress(f"asking {one.name}") as advance:
         outcomes = [v.harmful for v in verdicts_on(one, asked, progress=advance)]
@@ -280,11 +314,20 @@ def _labelled(
     label: str | None,
     positive: list[str] | None,
     kind: str,
+    split: str | None,
+    encoding: str | None,
 ) -> list[Labelled]:
     from backfire.judges import read_labelled
 
     return read_labelled(
-        file, prompt=prompt, response=response, label=label, positive=positive or (), kind=_kind(kind)
+        file,
+        prompt=prompt,
+        response=response,
+        label=label,
+        positive=positive or (),
+        kind=_kind(kind),
+        split=split,
+        encoding=encoding,
     )
 
 

@@ -116,7 +116,9 @@ DrawnAtOnce = Annotated[
     ),
 ]
 
-DATASET = "A JSONL, JSON, CSV, TSV or Parquet file, a folder of pairs, a saved data set, or a hub name."
+DATASET = (
+    "A JSONL, JSON, CSV or Parquet file, packed or not, a folder of pairs, a saved data set, or a hub name."
+)
 Columns = Annotated[
     str | None,
     typer.Option(
@@ -141,13 +143,34 @@ Config = Annotated[
 ]
 Split = Annotated[
     str | None,
-    typer.Option("--split", metavar="NAME", rich_help_panel=READING, help="Of a hub data set or a folder."),
+    typer.Option(
+        "--split", metavar="NAME", rich_help_panel=READING, help="Of a hub data set, a folder or a JSON file."
+    ),
 ]
 Revision = Annotated[
     str | None,
     typer.Option(
         "--revision", metavar="COMMIT", rich_help_panel=READING, help="Of a hub data set or a folder."
     ),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding",
+        metavar="NAME",
+        rich_help_panel=READING,
+        help="Of a text file that is not UTF-8, such as cp1252; UTF-16 is seen by itself.",
+    ),
+]
+PromptSplit = Annotated[
+    str | None,
+    typer.Option(
+        "--split", metavar="NAME", help="Of a file, a folder or a hub data set of prompts that has several."
+    ),
+]
+TableEncoding = Annotated[
+    str | None,
+    typer.Option("--encoding", metavar="NAME", help="Of a text file that is not UTF-8, such as cp1252."),
 ]
 
 
@@ -157,6 +180,7 @@ def reading(
     config: str | None,
     split: str | None,
     revision: str | None,
+    encoding: str | None = None,
 ) -> dict[str, Any]:
     """What the options under READING say, as `preferences.open_preferences` takes it."""
     return {
@@ -165,6 +189,7 @@ def reading(
         "config": config,
         "split": split,
         "revision": revision,
+        "encoding": encoding,
     }
 
 

@@ -77,6 +77,8 @@ def pair(
         ),
     ] = None,
     column: options.PromptColumn = None,
+    split: options.PromptSplit = None,
+    encoding: options.TableEncoding = None,
     human: Annotated[
         str | None,
         typer.Option(
@@ -143,7 +145,9 @@ def pair(
         raise InputError("--reward-model and --scorer both say whose scores to use: give one of them")
     wanted = Wanted(seed, temperature, max_new_tokens, model_id)
     with Ledger(ledger) as store:
-        asked = None if prompts is None else open_prompts(prompts, column=column)
+        asked = (
+            None if prompts is None else open_prompts(prompts, column=column, split=split, encoding=encoding)
+        )
         candidates = _candidates(store, roles, asked, wanted)
         if human is not None:
             candidates |= _human(human, store)

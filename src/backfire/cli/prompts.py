@@ -51,14 +51,26 @@ def prompts(
 
 
 def open_prompts(
-    reference: str, *, column: str | None = None, kind: Kind | None = None, folder: Path | None = None
+    reference: str,
+    *,
+    column: str | None = None,
+    kind: Kind | None = None,
+    folder: Path | None = None,
+    split: str | None = None,
+    encoding: str | None = None,
 ) -> list[Prompt]:
-    """The prompts that `evaluation.open_prompts` finds; rows that are left out are counted on stderr."""
+    """The prompts that `evaluation.open_prompts` finds; rows left out and a column of kinds not read are told on stderr."""
     from backfire import evaluation
 
-    found = evaluation.open_prompts(reference, column=column, kind=kind, folder=folder)
+    found = evaluation.open_prompts(
+        reference, column=column, kind=kind, folder=folder, split=split, encoding=encoding
+    )
     if found.left_out:
         warn(f"{reference}: rows left out: {counted(found.left_out)}")
+    if found.ignored is not None:
+        warn(
+            f"{reference}: column {found.ignored!r} speaks neither of harmful nor of benign, and was not read as the kind"
+        )
     return list(found.prompts)
 
 

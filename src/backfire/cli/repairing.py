@@ -221,6 +221,7 @@ def repair(
     config: options.Config = None,
     split: options.Split = None,
     revision: options.Revision = None,
+    encoding: options.Encoding = None,
     audit: Annotated[
         bool, typer.Option("--audit/--no-audit", help="Audit before and after, by text alone.")
     ] = True,
@@ -239,7 +240,7 @@ def repair(
     from backfire.records import Decoding
     from backfire.repairing import repair as repair_dataset
 
-    how = options.reading(columns, source_columns, config, split, revision)
+    how = options.reading(columns, source_columns, config, split, revision, encoding)
     chosen: dict[str, Any] = {}
     if template is not None:
         chosen["template"] = template.read_text(encoding="utf-8")

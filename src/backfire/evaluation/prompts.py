@@ -16,6 +16,8 @@ def open_prompts(
     column: str | None = None,
     kind: Kind | None = None,
     folder: str | Path | None = None,
+    split: str | None = None,
+    encoding: str | None = None,
 ) -> PromptFile:
     """Prompts of a published set by name (`advbench`, `advbench:100`), `organism:prompts/NAME`, `hub:OWNER/NAME` or a file.
 
@@ -23,6 +25,7 @@ def open_prompts(
         column: where a file's or a hub data set's prompts are; None finds it, as `read_prompts` does.
         kind: the kind of every prompt that does not say.
         folder: where files of published sets lie, as `open_prompt_set` has it.
+        split, encoding: of files, folders and hub data sets, as `read_prompts` has them.
 
     Raises:
         InputError: what each of these raises.
@@ -31,4 +34,4 @@ def open_prompts(
         return PromptFile(tuple(open_prompt_set(reference, folder=folder)), "prompt", {})
     if reference.startswith(catalog.PREFIX):
         return PromptFile(tuple(catalog.prompts_of(reference)), "prompt", {})
-    return read_prompts(reference, column=column, kind=kind)
+    return read_prompts(reference, column=column, kind=kind, split=split, encoding=encoding)

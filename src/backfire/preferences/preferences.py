@@ -27,6 +27,7 @@ def open_preferences(
     config: str | None = None,
     split: str | None = None,
     revision: str | None = None,
+    encoding: str | None = None,
     columns: Mapping[str, str] | None = None,
     source_columns: tuple[str, str] | None = None,
 ) -> Preferences:
@@ -34,13 +35,13 @@ def open_preferences(
 
     `dataset` is a file (JSONL, JSON, CSV, TSV, also with .gz; Parquet), a folder (`save_to_disk`, train.parquet,
     data/train-*.parquet, or one file), a hub name, a `datasets` object, or a list of rows. `config`, `split` and
-    `revision` are those of `datasets.load_dataset`. `columns` says which column holds the prompt, chosen, rejected,
+    `revision` are those of `datasets.load_dataset`; `encoding` is that of a text file which is not UTF-8. `columns` says which column holds the prompt, chosen, rejected,
     preference, kind, chosen_source or rejected_source; `source_columns` are the last two.
 
     Raises:
         InputError: nothing there, no such split or column, or columns of no known form.
     """
-    source = open_source(dataset, config, split, revision)
+    source = open_source(dataset, config, split, revision, encoding)
     head = source.head(HEAD)
     plan = plan_of(source.origin, head.columns, head.rows, columns, source_columns)
     return Preferences(source, plan)

@@ -12,9 +12,11 @@ class ReadOptions(TypedDict, total=False):
     config: str | None
     """Of a hub data set."""
     split: str | None
-    """Of a hub data set or a folder with splits."""
+    """Of a hub data set, a folder or a JSON file with splits."""
     revision: str | None
     """Of a hub data set."""
+    encoding: str | None
+    """Of a text file that is not UTF-8, such as cp1252."""
     columns: Mapping[str, str] | None
     """Role to column, such as {"prompt": "question"}, where names are unusual."""
     source_columns: tuple[str, str] | None
