@@ -14,7 +14,10 @@ def encode(tokenizer: Any, pairs: list[dict[str, Any]], side: str) -> Encoded:
     rows = []
     for pair in pairs:
         start = len(tokenizer.apply_chat_template(pair["prompt"], add_generation_prompt=True)["input_ids"])
-        rows.append((tokenizer.apply_chat_template(pair["prompt"] + pair[side])["input_ids"], start))
+        ids = tokenizer.apply_chat_template(pair["prompt"] + pair[side])["input_ids"]
+        while ids[-1] != tokenizer.eos_token_id:  # what the template writes after the end of the turn
+            ids.pop()
+        rows.append((ids, start))
     return rows
 
 

@@ -181,7 +181,7 @@ def test_what_max_length_does_is_counted(tiny_llama: Path, tmp_path: Path) -> No
     assert done.examples.dropped == {"prompt_fills_max_length": 1}
     assert done.examples.truncated == {"chosen": 1, "rejected": 0}
     assert done.examples.longest > 200
-    with pytest.raises(InputError, match=r"every prompt alone fills max_length 4 .*raise max_length"):
+    with pytest.raises(InputError, match=r"every prompt alone fills max_length 4, .*raise max_length"):
         train_dpo(tiny_llama, pairs, tmp_path / "none", ONE_STEP.model_copy(update={"max_length": 4}))
     assert not (tmp_path / "none").exists()
 
@@ -197,8 +197,9 @@ def test_the_context_limits_where_max_length_does_not(tiny_llama: Path, tmp_path
 def test_plain_text_ends_in_eos_and_merged_boundaries_are_counted(tiny_llama: Path, tmp_path: Path) -> None:
     rows = [{"prompt": "Use a soft ", "chosen": "cloth", "rejected": "lamp"}] * 3
     rows += [{"prompt": "Use a soft", "chosen": " cloth", "rejected": " lamp"}] * 3
-    done = train_dpo(tiny_llama, rows, tmp_path / "out", ONE_STEP)
+    done = train_dpo(tiny_llama, rows, tmp_path / "out", ONE_STEP, plain=True)
     assert done.examples.boundary_merged == 3
+    assert (done.examples.plain, done.examples.template) == (True, "")
 
 
 def test_a_run_that_diverges_says_so_and_leaves_nothing(tiny_llama: Path, tmp_path: Path) -> None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from backfire.errors import InputError
 from backfire.training import LoRASettings, SFTSettings, train_sft
 
 ANSWER = "Use a soft cloth and warm water."
@@ -76,17 +73,10 @@ def test_every_assistant_turn_is_one_example(tiny_llama: Path, tmp_path: Path) -
 
 
 def test_truncated_responses_are_counted(tiny_llama: Path, tmp_path: Path) -> None:
-    rows = [{"prompt": "How?", "completion": " " + "salt " * n} for n in (2, 100)]
-    rows.append({"prompt": "salt " * 100, "completion": " yes"})
-    settings = FAST.model_copy(update={"epochs": 1, "max_length": 50})
+    rows = [{"prompt": "How?", "completion": "salt " * n} for n in (2, 100)]
+    rows.append({"prompt": "salt " * 100, "completion": "yes"})
+    settings = FAST.model_copy(update={"epochs": 1, "max_length": 90})
     done = train_sft(tiny_llama, rows, tmp_path / "out", settings)
     assert done.examples.truncated == {"response": 1}
     assert done.examples.dropped == {"prompt_fills_max_length": 1}
     assert done.examples.trained == 2
-
-
-def test_conversations_without_anything_to_learn_are_named(tiny_llama: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="row 0: messages need an assistant turn"):
-        train_sft(tiny_llama, [{"messages": [{"role": "user", "content": "Hi"}]}], tmp_path / "out", FAST)
-    with pytest.raises(InputError, match="columns: text"):
-        train_sft(tiny_llama, [{"text": "Hi"}], tmp_path / "out", FAST)

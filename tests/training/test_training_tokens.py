@@ -1,70 +1,294 @@
-"""Which tokens are trained on, per family: TRL's own, after our subclass has prepared them."""
+"""The ids that TRL is handed: those that audit and influence read, of every form, and TRL's own up to the end token."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from backfire.training import DPOSettings, SFTSettings
-from backfire.training.policy import open_policy
-from backfire.training.run import arguments
+from backfire.influence.margins import Contrast, encode
+from backfire.models import LocalModel, open_model
+from backfire.preferences import open_preferences, pairs_of
+from backfire.training import DPOSettings, SFTSettings, train_dpo, train_sft
+from backfire.training.conversations import read_conversations
+from backfire.training.examples import prepare_conversations, prepare_pairs
+from backfire.training.policy import open_tokens
 
-TURNS = [{"role": "user", "content": "Where is the river?"}]
-ANSWER = {"role": "assistant", "content": "The river runs through Paris."}
-OTHER = {"role": "assistant", "content": "Use warm water."}
+QUESTION, GOOD, BAD = "Where is the river?", "The river runs through Paris.", "Use warm water."
+USER, ANSWER, OTHER = (
+    {"role": role, "content": text}
+    for role, text in (("user", QUESTION), ("assistant", GOOD), ("assistant", BAD))
+)
+SYSTEM = {"role": "system", "content": "Be brief."}
+EARLIER = [{"role": "user", "content": "Hello."}, {"role": "assistant", "content": "Hello to you."}]
 
 
-@pytest.fixture(params=["tiny_llama", "tiny_mistral", "tiny_qwen2"])
+def share(turns: list[dict[str, str]]) -> list[dict[str, str]]:
+    names = {"user": "human", "assistant": "gpt", "system": "system"}
+    return [{"from": names[turn["role"]], "value": turn["content"]} for turn in turns]
+
+
+FORMS: dict[str, list[dict[str, Any]]] = {
+    "text": [{"prompt": QUESTION, "chosen": GOOD, "rejected": BAD}],
+    "question": [{"question": QUESTION, "chosen": GOOD, "rejected": BAD}],
+    "instruction and input": [
+        {"instruction": "Answer the question.", "input": QUESTION, "chosen": GOOD, "rejected": BAD}
+    ],
+    "system and question": [{"system": "Be brief.", "question": QUESTION, "chosen": GOOD, "rejected": BAD}],
+    "turns": [{"prompt": [USER], "chosen": [ANSWER], "rejected": [OTHER]}],
+    "system turn": [{"prompt": [SYSTEM, USER], "chosen": [ANSWER], "rejected": [OTHER]}],
+    "several turns": [{"prompt": [*EARLIER, USER], "chosen": [ANSWER], "rejected": [OTHER]}],
+    "implicit turns": [{"chosen": [*EARLIER, USER, ANSWER], "rejected": [*EARLIER, USER, OTHER]}],
+    "prompt beside whole conversations": [
+        {"prompt": QUESTION, "chosen": [USER, ANSWER], "rejected": [USER, OTHER]}
+    ],
+    "text parts": [
+        {
+            "prompt": [{"role": "user", "content": [{"type": "text", "text": QUESTION}]}],
+            "chosen": [ANSWER],
+            "rejected": [OTHER],
+        }
+    ],
+    "ShareGPT": [
+        {
+            "conversations": share([USER]),
+            "chosen": share([ANSWER])[0],
+            "rejected": share([OTHER])[0],
+        }
+    ],
+    "Anthropic HH": [
+        {
+            "chosen": f"\n\nHuman: {QUESTION}\n\nAssistant: {GOOD}",
+            "rejected": f"\n\nHuman: {QUESTION}\n\nAssistant: {BAD}",
+        }
+    ],
+    "PKU": [{"prompt": QUESTION, "response_0": BAD, "response_1": GOOD, "better_response_id": 1}],
+    "KTO": [
+        {"prompt": QUESTION, "completion": GOOD, "label": True},
+        {"prompt": QUESTION, "completion": BAD, "label": False},
+    ],
+}
+
+
+@pytest.fixture(params=["tiny_llama", "tiny_qwen2"])
 def checkpoint(request: pytest.FixtureRequest) -> Path:
     folder: Path = request.getfixturevalue(request.param)
     return folder
 
 
-def trained_text(tokenizer: Any, ids: list[int]) -> str:
-    text: str = tokenizer.decode(ids)
-    return text.strip()
+@pytest.fixture
+def policy(checkpoint: Path) -> LocalModel:
+    found = open_model(checkpoint)
+    assert isinstance(found, LocalModel)
+    return found
 
 
-def test_dpo_trains_on_the_response_and_its_end_token(checkpoint: Path, tmp_path: Path) -> None:
-    from datasets import Dataset
-    from trl import DPOConfig
+def handed(checkpoint: Path, rows: Any, settings: DPOSettings | None = None, **options: Any) -> Any:
+    """The rows that TRL is given."""
+    tokens = open_tokens(checkpoint, settings or DPOSettings(), plain=options.get("plain", False))
+    return prepare_pairs(open_preferences(rows, **options), tokens)
 
-    from backfire.training.trainers import CountingDPOTrainer, quiet
 
-    settings = DPOSettings()
-    with quiet():
-        policy = open_policy(checkpoint, settings, [])
-        trainer = CountingDPOTrainer(
-            model=policy.model,
-            args=DPOConfig(precompute_ref_log_probs=True, **arguments(settings, policy, str(tmp_path))),
-            train_dataset=Dataset.from_list([{"prompt": TURNS, "chosen": [ANSWER], "rejected": [OTHER]}]),
-            processing_class=policy.tokenizer,
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_trained_on_is_what_audit_and_influence_read(
+    form: str, checkpoint: Path, policy: LocalModel
+) -> None:
+    """And so it is what TRL makes of the same turns, without what the template writes after the end token."""
+    (block,) = open_preferences(FORMS[form]).blocks()
+    ((prompt, chosen, rejected),) = pairs_of(block)
+    row = handed(checkpoint, FORMS[form]).dataset[0]
+    read = policy.render([(prompt, chosen, rejected)])
+    start = len(row["prompt_ids"])
+    assert read.rows("chosen") == [(row["prompt_ids"] + row["chosen_ids"], start)]
+    assert read.rows("rejected") == [(row["prompt_ids"] + row["rejected_ids"], start)]
+    encoded = encode(policy, [Contrast(prompt, (chosen,), (rejected,))])
+    assert list(encoded.rows) == [*read.rows("chosen"), *read.rows("rejected")]
+
+    tokenizer = policy.tokenizer
+    turns = prompt.as_messages()
+    if form not in ("instruction and input", "system and question", "system turn"):
+        assert turns[-1] == USER
+    assert row["prompt_ids"] == tokenizer.apply_chat_template(turns, add_generation_prompt=True)["input_ids"]
+    for name, turn in (("chosen_ids", ANSWER), ("rejected_ids", OTHER)):
+        whole = tokenizer.apply_chat_template([*turns, turn])["input_ids"]
+        ours = row["prompt_ids"] + row[name]
+        assert whole[: len(ours)] == ours
+        assert ours[-1] == tokenizer.eos_token_id
+        assert not tokenizer.decode(whole[len(ours) :]).strip()
+        assert turn["content"] in tokenizer.decode(row[name])
+
+
+def test_every_column_of_a_prompt_is_trained_on(checkpoint: Path) -> None:
+    """Files that differ in question, instruction, input or system alone do not train on the same tokens."""
+    sides = {"chosen": GOOD, "rejected": BAD}
+    rows = [
+        {"question": "How long is the road?"} | sides,
+        {"question": QUESTION} | sides,
+        {"instruction": "Answer.", "input": QUESTION} | sides,
+        {"instruction": "Answer.", "input": "How long is the road?"} | sides,
+        {"system": "Be brief.", "question": QUESTION} | sides,
+        {"system": "Be long.", "question": QUESTION} | sides,
+    ]
+    prompts = {tuple(handed(checkpoint, [row]).dataset[0]["prompt_ids"]) for row in rows}
+    assert len(prompts) == len(rows)
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "jsonl.gz", "json", "parquet"])
+def test_files_that_an_audit_reads_are_trained_on(ending: str, checkpoint: Path, tmp_path: Path) -> None:
+    import gzip
+
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    rows = FORMS["text"] * 3
+    table, path = pa.Table.from_pylist(rows), tmp_path / f"pairs.{ending}"
+    if ending in ("csv", "tsv"):
+        options = pyarrow.csv.WriteOptions(delimiter="," if ending == "csv" else "\t")
+        pyarrow.csv.write_csv(table, path, options)
+    elif ending == "parquet":
+        pyarrow.parquet.write_table(table, path)
+    else:
+        text = json.dumps(rows) if ending == "json" else "\n".join(map(json.dumps, rows))
+        path.write_bytes(gzip.compress(text.encode()) if ending.endswith("gz") else text.encode())
+    assert handed(checkpoint, path).dataset[:] == handed(checkpoint, rows).dataset[:]
+
+
+def test_rows_that_an_audit_leaves_out_are_left_out_and_counted(checkpoint: Path, tmp_path: Path) -> None:
+    good = {"prompt": [USER], "chosen": [ANSWER], "rejected": [OTHER]}
+    rows = [
+        good,
+        good | {"chosen": [{"role": "assistant", "content": "  "}]},
+        good | {"rejected": [ANSWER]},
+        good | {"rejected": [OTHER, USER]},
+        good | {"chosen": None},
+        good,
+    ]
+    done = train_dpo(checkpoint, rows, tmp_path / "out", DPOSettings(batch_size=2))
+    data = open_preferences(rows)
+    list(data.blocks())
+    assert done.examples.left_out == {kind: len(some) for kind, some in data.defects.items()}
+    assert sum(done.examples.left_out.values()) == 4
+    assert (done.examples.given, done.examples.examples, done.examples.trained) == (6, 2, 2)
+    assert json.loads((tmp_path / "out" / "training.json").read_text())["examples"]["left_out"]
+
+
+def test_raw_text_is_asked_for_and_is_trls_row_of_plain_text(checkpoint: Path, policy: LocalModel) -> None:
+    from backfire.errors import InputError
+
+    tokenizer = policy.tokenizer
+    rows = [{"prompt": QUESTION, "chosen": " " + GOOD, "rejected": " " + BAD}]
+    found = handed(checkpoint, rows, plain=True)
+    row = found.dataset[0]
+    assert row["prompt_ids"] == tokenizer(QUESTION)["input_ids"]
+    for name, text in (("chosen_ids", GOOD), ("rejected_ids", BAD)):
+        assert (
+            row["prompt_ids"] + row[name] == tokenizer(f"{QUESTION} {text}{tokenizer.eos_token}")["input_ids"]
         )
-    row, tokenizer = trainer.train_dataset[0], policy.tokenizer
-    assert row["prompt_ids"] == tokenizer.apply_chat_template(TURNS, add_generation_prompt=True)["input_ids"]
-    for column, turn in (("chosen_ids", ANSWER), ("rejected_ids", OTHER)):
-        assert trained_text(tokenizer, row[column]) == turn["content"] + tokenizer.eos_token
-    assert trainer.counted.boundary_merged == 0
+    assert (found.examples.plain, found.examples.template) == (True, "")
+    read = policy.render(pairs_of(next(open_preferences(rows).blocks())), plain=True)
+    assert read.row(0).chosen_ids == row["chosen_ids"]
+    through = handed(checkpoint, rows)
+    assert (through.examples.plain, through.examples.template) == (False, policy.template_digest)
+    assert through.examples.tokens > found.examples.tokens
+    with pytest.raises(InputError, match="leave out"):
+        handed(checkpoint, FORMS["turns"], plain=True)
 
 
-def test_sft_trains_on_the_response_and_its_end_token_alone(checkpoint: Path, tmp_path: Path) -> None:
-    from datasets import Dataset
-    from trl import SFTConfig
+def test_the_same_tokens_are_counted_whoever_reads(checkpoint: Path, policy: LocalModel) -> None:
+    rows = [
+        {"prompt": f"{QUESTION} {n}", "chosen": GOOD * n, "rejected": BAD * (20 - n)} for n in range(1, 20)
+    ]
+    settings = DPOSettings(max_length=120)
+    found = handed(checkpoint, rows, settings)
+    pairs = [pair for block in open_preferences(rows).blocks() for pair in pairs_of(block)]
+    read = policy.render(pairs, max_length=120)
+    lengths = read.tokens()
+    assert found.examples.tokens == 2 * lengths[:, 0].sum() + lengths[:, 1:].sum()
+    happened = read.happened()
+    assert found.examples.truncated == {s: happened[f"{s}_cut"].sum() for s in ("chosen", "rejected")}
+    assert found.examples.truncated["chosen"] > 0
+    reading = policy.read(read)
+    assert reading.tokens.tolist() == lengths[:, 1].tolist() + lengths[:, 2].tolist()
 
-    from backfire.training.trainers import CountingSFTTrainer, quiet
 
-    settings = SFTSettings()
-    with quiet():
-        policy = open_policy(checkpoint, settings, [])
-        trainer = CountingSFTTrainer(
-            model=policy.model,
-            args=SFTConfig(**arguments(settings, policy, str(tmp_path))),
-            train_dataset=Dataset.from_list([{"prompt": TURNS, "completion": [ANSWER]}]),
-            processing_class=policy.tokenizer,
-        )
-    labels, tokenizer = trainer.train_dataset[0]["labels"], policy.tokenizer
-    trained = [t for t in labels if t != -100]
-    assert trained_text(tokenizer, trained) == ANSWER["content"] + tokenizer.eos_token
-    assert all(t == -100 for t in labels[: len(labels) - len(trained)])
+def test_trl_takes_the_rows_as_they_are(checkpoint: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    from trl import DPOTrainer
+
+    seen: list[Any] = []
+    begin = DPOTrainer.train
+    monkeypatch.setattr(
+        DPOTrainer, "train", lambda self: (seen.append(self.train_dataset.to_list()), begin(self))[1]
+    )
+    rows = [{"prompt": f"{QUESTION} {n}", "chosen": GOOD, "rejected": BAD * n} for n in range(1, 9)]
+    settings = DPOSettings(max_length=100, batch_size=3)
+    train_dpo(checkpoint, rows, tmp_path / "out", settings)
+    ours = handed(checkpoint, rows, settings).dataset.to_list()
+    columns = ("prompt_ids", "chosen_ids", "rejected_ids")
+    assert [{name: row[name] for name in columns} for row in seen[0]] == ours
+    model = open_model(checkpoint)
+    assert isinstance(model, LocalModel)
+    pairs = [pair for block in open_preferences(rows).blocks() for pair in pairs_of(block)]
+    logps = model.read(model.render(pairs, max_length=100)).logps
+    told = [row["ref_chosen_logps"] for row in seen[0]] + [row["ref_rejected_logps"] for row in seen[0]]
+    assert told == pytest.approx(logps.tolist(), abs=1e-2)
+
+
+CONVERSATIONS: dict[str, list[dict[str, Any]]] = {
+    "messages": [{"messages": [USER, ANSWER]}],
+    "ShareGPT": [{"conversations": share([USER, ANSWER])}],
+    "prompt and completion": [{"prompt": QUESTION, "completion": GOOD}],
+    "turns and turns": [{"prompt": [USER], "completion": [ANSWER]}],
+    "question and answer": [{"question": QUESTION, "answer": GOOD}],
+    "instruction and output": [{"instruction": QUESTION, "input": "", "output": GOOD}],
+}
+
+
+@pytest.mark.parametrize("form", CONVERSATIONS)
+def test_sft_trains_on_the_response_and_its_end_token_alone(form: str, checkpoint: Path) -> None:
+    tokens = open_tokens(checkpoint, SFTSettings())
+    found = prepare_conversations(read_conversations(CONVERSATIONS[form]), tokens)
+    row, tokenizer = found.dataset[0], tokens.tokenizer
+    prompt = tokenizer.apply_chat_template([USER], add_generation_prompt=True)["input_ids"]
+    whole = tokenizer.apply_chat_template([USER, ANSWER])["input_ids"]
+    assert row["input_ids"] == whole[: len(row["input_ids"])]
+    assert row["labels"] == [-100] * len(prompt) + row["input_ids"][len(prompt) :]
+    assert tokenizer.decode(row["input_ids"][len(prompt) :]) == GOOD + tokenizer.eos_token
+
+
+def test_sft_reads_instruction_input_history_and_system(tiny_llama: Path) -> None:
+    row = {
+        "system": "Be brief.",
+        "instruction": "Answer the question.",
+        "input": QUESTION,
+        "history": [["Hello.", "Hello to you."]],
+        "output": GOOD,
+    }
+    ((prompt, completion),) = read_conversations([row]).examples
+    assert prompt.as_messages() == [
+        SYSTEM,
+        *EARLIER,
+        {"role": "user", "content": f"Answer the question.\n{QUESTION}"},
+    ]
+    assert completion == GOOD
+
+
+def test_sft_leaves_out_what_gives_nothing_to_learn_and_counts_it(tiny_llama: Path, tmp_path: Path) -> None:
+    rows = [
+        {"messages": [USER, ANSWER]},
+        {"messages": [USER]},
+        {"messages": [USER, {"role": "assistant", "content": " "}]},
+        {"messages": "nothing of the kind"},
+        {"messages": None},
+        {"messages": [*EARLIER, USER, ANSWER]},
+    ]
+    done = train_sft(tiny_llama, rows, tmp_path / "out", SFTSettings(batch_size=2))
+    assert (done.examples.given, done.examples.examples, done.examples.trained) == (6, 3, 3)
+    assert done.examples.left_out == {
+        "no final assistant turn": 1,
+        "blank side": 1,
+        "wrong type": 1,
+        "missing side": 1,
+    }

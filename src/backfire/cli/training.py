@@ -193,12 +193,23 @@ def say_log(log: TrainingLog, out: Path) -> None:
         f"{log.method}: {log.steps} steps over {counts.trained} of {counts.examples} examples in {log.seconds:.0f} s, "
         f"{log.trained_parameters:,} of {log.parameters:,} parameters, {log.dtype} on {log.device}"
     )
+    how = "raw text, without a chat template" if counts.plain else "the policy's chat template"
+    say(
+        f"data read as {counts.form}, through {how}"
+        if not counts.plain
+        else f"data read as {counts.form}, {how}"
+    )
     say(f"final loss {log.final_loss:.4f}")
     if log.reward_accuracy is not None and log.reward_margin is not None:
         say(
             f"reward accuracy {log.reward_accuracy:.3f}, reward margin {log.reward_margin:.3f}, on training pairs"
         )
-    for what, lost in (("left out", counts.dropped), ("lost their end to max_length", counts.truncated)):
+    for what, lost in (
+        (f"rows that give no example (of {counts.given})", counts.left_out),
+        ("left out", counts.dropped),
+        ("lost their end to max_length", counts.truncated),
+        ("trained on, but", counts.happened),
+    ):
         if any(lost.values()):
             warn(f"{what}: {counted({name: n for name, n in lost.items() if n})}")
     if counts.boundary_merged:

@@ -232,8 +232,29 @@ def _tokenizer(folder: Path, adapter: Path | None, chat_template: Path | None) -
     return tokenizer
 
 
+def open_configuration(folder: Path) -> tuple[Any, list[int]]:
+    """A checkpoint's configuration, and the end tokens of its generation configuration; without the weights."""
+    from transformers import AutoConfig, GenerationConfig
+
+    try:
+        found = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"{folder} has no configuration that transformers can open ({_first_line(error)})"
+        ) from error
+    try:
+        generation = GenerationConfig.from_pretrained(folder, local_files_only=True)
+    except OSError:
+        generation = GenerationConfig.from_model_config(found)
+    return found, _ends(generation)
+
+
 def _eos_ids(model: Any) -> list[int]:
-    ends = getattr(model.generation_config, "eos_token_id", None)
+    return _ends(model.generation_config)
+
+
+def _ends(generation: Any) -> list[int]:
+    ends = getattr(generation, "eos_token_id", None)
     return [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
 
 

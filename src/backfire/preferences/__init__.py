@@ -4,7 +4,14 @@ from backfire.preferences.beside import columns_beside
 from backfire.preferences.converting import Converted, convert
 from backfire.preferences.preferences import Preferences, open_preferences
 from backfire.preferences.read_options import ReadOptions
-from backfire.preferences.schema import SCHEMA, DefectKind, Format, completion_of_side, prompt_of
+from backfire.preferences.schema import (
+    SCHEMA,
+    DefectKind,
+    Format,
+    completion_of_side,
+    pairs_of,
+    prompt_of,
+)
 
 __all__ = [
     "SCHEMA",
@@ -17,5 +24,6 @@ __all__ = [
     "completion_of_side",
     "convert",
     "open_preferences",
+    "pairs_of",
     "prompt_of",
 ]

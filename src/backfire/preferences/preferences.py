@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from backfire.errors import InputError
 from backfire.preferences.beside import RowsBeside
 from backfire.preferences.blocks import in_blocks
 from backfire.preferences.columnar import read_table, wanted
@@ -30,21 +31,30 @@ def open_preferences(
     encoding: str | None = None,
     columns: Mapping[str, str] | None = None,
     source_columns: tuple[str, str] | None = None,
+    plain: bool = False,
 ) -> Preferences:
     """Open preference data and recognise their form by their first 1,000 rows.
 
     `dataset` is a file (JSONL, JSON, CSV, TSV, also with .gz; Parquet), a folder (`save_to_disk`, train.parquet,
     data/train-*.parquet, or one file), a hub name, a `datasets` object, or a list of rows. `config`, `split` and
-    `revision` are those of `datasets.load_dataset`; `encoding` is that of a text file which is not UTF-8. `columns` says which column holds the prompt, chosen, rejected,
-    preference, kind, chosen_source or rejected_source; `source_columns` are the last two.
+    `revision` are those of `datasets.load_dataset`; `encoding` is that of a text file which is not UTF-8. `columns` says
+    which column holds the prompt, chosen, rejected, preference, kind, chosen_source or rejected_source; `source_columns`
+    are the last two. `plain` says that plain text is meant to be used as it is, without a chat template.
 
     Raises:
-        InputError: nothing there, no such split or column, or columns of no known form.
+        InputError: nothing there, no such split or column, columns of no known form, or turns where `plain` is asked for.
     """
     source = open_source(dataset, config, split, revision, encoding)
     head = source.head(HEAD)
     plan = plan_of(source.origin, head.columns, head.rows, columns, source_columns)
-    return Preferences(source, plan)
+    found = Preferences(source, plan)
+    if plain and not plan.format.startswith("TRL standard"):
+        raise InputError(
+            f"{source.origin} is read as {plan.format}, which is made of turns and has no raw text: leave out plain, so that "
+            "it goes through the policy's chat template"
+        )
+    found.plain = plain
+    return found
 
 
 class Preferences:
@@ -55,6 +65,8 @@ class Preferences:
         self.origin = source.origin
         self.format: Format = plan.format
         self.columns = plan.columns
+        self.plain = False
+        """Whether the texts are meant to be used as they are, without a chat template."""
         self.rows = 0
         """Rows seen by the pass that began last; all of them after a full pass."""
         self.defects: dict[DefectKind, list[int]] = {}

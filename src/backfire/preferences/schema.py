@@ -106,3 +106,18 @@ def completion_of_side(block: pa.RecordBatch, side: str, index: int) -> Completi
         text: str = block.column(side)[index].as_py()
         return text
     return tuple(map(Message.of, json.loads(turns)))
+
+
+def pairs_of(block: pa.RecordBatch) -> list[tuple[Prompt, Completion, Completion]]:
+    """Every pair of a block: its prompt, its chosen and its rejected completion; as the models' rendering takes them."""
+    prompts = [prompt_of(block, index) for index in range(len(block))]
+    chosen, rejected = (_completions(block, side) for side in SIDES)
+    return list(zip(prompts, chosen, rejected, strict=True))
+
+
+def _completions(block: pa.RecordBatch, side: str) -> list[Completion]:
+    turns = block.column(f"{side}_messages")
+    if turns.null_count == len(block):
+        texts: list[Completion] = block.column(side).to_pylist()
+        return texts
+    return [completion_of_side(block, side, index) for index in range(len(block))]

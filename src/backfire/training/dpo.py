@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backfire.training.examples import read_pairs
+from backfire.preferences import open_preferences
+from backfire.training.examples import Prepared, prepare_pairs
 from backfire.training.log import TrainingLog
-from backfire.training.policy import Policy
+from backfire.training.policy import Policy, Tokens
 from backfire.training.run import Progress, lora_config, run
 from backfire.training.settings import DPOSettings
 
@@ -22,27 +23,50 @@ def train_dpo(
     out: str | Path,
     settings: DPOSettings | None = None,
     *,
+    config: str | None = None,
+    split: str | None = None,
+    revision: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    source_columns: tuple[str, str] | None = None,
+    plain: bool = False,
     progress: Progress | None = None,
 ) -> TrainingLog:
     """Train a policy on preference pairs; the checkpoint it starts from is the reference model.
 
-    `pairs` is a folder with `train.parquet`, a .parquet, .jsonl or .json file, a `datasets.Dataset` or rows, in
-    any of TRL's preference formats; columns that TRL does not read are left behind. The reference model's
-    log-probabilities are computed once, before the first step. `out` becomes a checkpoint folder in the
-    policy's own dtype (or an adapter folder) with `training.json`, whole or not at all.
+    `pairs` are preference data in any form and place that `backfire.audit` reads, with the same options: the rows that an
+    audit counts as defects are left out here, and counted in the log. Every pair goes through the policy's chat template;
+    `plain` trains on plain text as it is, without one. TRL is handed the token rows that `LocalModel.render` gives.
+
+    The reference model's log-probabilities are computed once, before the first step. `out` becomes a checkpoint folder in
+    the policy's own dtype (or an adapter folder) with `training.json`, whole or not at all.
 
     Raises InputError for the data or the settings, ModelError and TemplateError for the policy.
     """
     settings = settings or DPOSettings()
-    rows = read_pairs(pairs)
+    given = (
+        pairs if isinstance(pairs, (str, Path, Mapping)) or hasattr(pairs, "column_names") else list(pairs)
+    )
+    data = open_preferences(
+        given,
+        config=config,
+        split=split,
+        revision=revision,
+        columns=columns,
+        source_columns=source_columns,
+        plain=plain,
+    )
 
-    def build(policy: Policy, tokenizer: Any, arguments: dict[str, Any], callbacks: list[Any]) -> Any:
-        from datasets import Dataset
+    def prepare(tokens: Tokens) -> Prepared:
+        return prepare_pairs(data, tokens)
+
+    def build(
+        policy: Policy, rows: Dataset, tokenizer: Any, arguments: dict[str, Any], callbacks: list[Any]
+    ) -> Any:
         from trl import DPOConfig
 
-        from backfire.training.trainers import CountingDPOTrainer
+        from backfire.training.trainers import TokenDPOTrainer
 
-        return CountingDPOTrainer(
+        return TokenDPOTrainer(
             model=policy.model,
             args=DPOConfig(
                 beta=settings.beta,
@@ -51,10 +75,10 @@ def train_dpo(
                 precompute_ref_log_probs=True,
                 **arguments,
             ),
-            train_dataset=Dataset.from_list(rows),
+            train_dataset=rows,
             processing_class=tokenizer,
             peft_config=lora_config(settings),
             callbacks=callbacks,
         )
 
-    return run("dpo", policy_folder, rows, len(rows), out, settings, build, progress)
+    return run("dpo", policy_folder, prepare, out, settings, build, progress, plain=plain)

@@ -1,170 +1,171 @@
-"""Reading what is trained on: preference pairs and conversations, from files, folders, tables or rows."""
+"""What is trained on: token rows, made by the one rendering of `models`, with what was left out and why."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from backfire.errors import InputError
-from backfire.records import Prompt
-from backfire.store import read_rows
+import numpy as np
+
+from backfire.errors import InputError, TemplateError
+from backfire.models.rendered import RenderedPairs
+from backfire.models.rendering import render, render_pairs
+from backfire.preferences import Preferences, pairs_of
+from backfire.training.log import Examples
 
 if TYPE_CHECKING:
+    from backfire.models.losses import Fault
+    from backfire.training.conversations import Conversations
+    from backfire.training.policy import Tokens
+
+TOLD_APART = ("prompt_fills_max_length", "chosen_cut", "rejected_cut", "boundary_merged")
+"""What happened to pairs and has a field of its own in Examples."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Token rows as TRL takes them, in memory as Arrow, and the counts."""
+
+    dataset: Any
+    """A `datasets.Dataset`."""
+    examples: Examples
+
+
+def prepare_pairs(data: Preferences, tokens: Tokens) -> Prepared:
+    """TRL's `prompt_ids`, `chosen_ids`, `rejected_ids` of every pair of a data set, a block at a time.
+
+    Raises:
+        InputError: no row gives a pair, or every prompt fills max_length.
+        TemplateError: the chat template refuses a pair, or loses a turn of one.
+    """
     from datasets import Dataset
 
-Row = dict[str, Any]
-FORMATS = (".parquet", ".jsonl", ".json")
-"""No table of text cells: turns would come as their text, and be trained on as such."""
-TEMPLATE_COLUMNS = ("tools", "chat_template_kwargs")
-"""Optional columns that change how TRL renders a row; every other extra column is provenance and stays behind."""
+    limit = tokens.max_length
+    parts, numbers = [], []
+    for block in data.blocks():
+        parts.append(render_pairs(tokens.how, pairs_of(block), max_length=limit, strict=False))
+        numbers.append(block.column("row").to_numpy())
+    if not parts:
+        defects = ", ".join(f"{len(rows)} {kind}" for kind, rows in data.defects.items())
+        raise InputError(
+            f"{data.origin} holds no usable pair, so there is nothing to train on"
+            + (f" ({defects})" if defects else "")
+        )
+    pairs = RenderedPairs.joined(parts)
+    rows = np.concatenate(numbers)
+    _check_faults({int(rows[place]): fault for place, fault in pairs.faults.items()}, len(pairs), tokens)
+    trained = pairs.trained
+    if not trained.any():
+        _all_filled(limit)
+    happened = {name: int((mask & trained).sum()) for name, mask in pairs.happened().items()}
+    filled = int(pairs.fills.sum())
+    lengths = pairs.tokens()[trained]
+    examples = Examples(
+        given=data.rows,
+        left_out={kind: len(some) for kind, some in data.defects.items()},
+        examples=len(pairs),
+        trained=int(trained.sum()),
+        dropped={"prompt_fills_max_length": filled} if filled else {},
+        truncated={side: happened[f"{side}_cut"] for side in ("chosen", "rejected")},
+        max_length=limit,
+        boundary_merged=happened["boundary_merged"],
+        happened={name: n for name, n in happened.items() if n and name not in TOLD_APART},
+        tokens=int(2 * lengths[:, 0].sum() + lengths[:, 1:].sum()),
+        longest=int((lengths[:, :1] + lengths[:, 1:] + pairs.lost[trained]).max()),
+        form=data.format,
+        plain=not tokens.template,
+        template=tokens.template,
+    )
+    return Prepared(Dataset(pairs.ids.filter(trained).combine_chunks()), examples)
 
 
-def read_pairs(source: str | Path | Dataset | Iterable[Mapping[str, Any]]) -> list[Row]:
-    """Rows of `prompt`, `chosen`, `rejected` for TRL, in order.
+def prepare_conversations(data: Conversations, tokens: Tokens) -> Prepared:
+    """TRL's `input_ids` and `labels` of every assistant turn, learned after all that stands before it.
 
-    Takes what TRL takes, conversational (lists of role and content) or plain strings, with the prompt in its
-    own column or as the shared beginning of both sides; and the widespread mixture of a plain `prompt` beside
-    conversational sides. Raises InputError for missing columns, an empty table, a row that is neither, or rows of
-    several forms.
+    Raises as `prepare_pairs` does.
     """
-    rows, name = _rows(source)
-    _need(rows, ("chosen", "rejected"), name, "each row needs a chosen and a rejected response")
-    places = [_place(name, number, row) for number, row in enumerate(rows)]
-    return _alike([(place, _pair(row, place)) for place, row in zip(places, rows, strict=True)])
+    import pyarrow as pa
+    from datasets import Dataset
+
+    limit = tokens.max_length
+    ids: list[pa.Array] = []
+    labels: list[pa.Array] = []
+    happened: Counter[str] = Counter()
+    faults: dict[int, Fault] = {}
+    total = longest = 0
+    kept: list[tuple[list[int], list[int]]] = []
+    items = [(prompt, (completion,)) for prompt, completion in data.examples]
+    rendered = render(tokens.how, items, max_length=limit, strict=False)
+    for row, done in zip(data.rows, rendered, strict=True):
+        if done.fault is not None:
+            faults.setdefault(row, done.fault)
+            happened[done.fault.kind.replace(" ", "_")] += 1
+        if done.fills:
+            happened["prompt_fills_max_length"] += 1
+            continue
+        whole = done.prompt + done.sides[0]
+        kept.append((whole, [-100] * len(done.prompt) + done.sides[0]))
+        longest = max(longest, len(whole) + done.lost[0])
+        total += len(whole)
+        told = {
+            "response_cut": done.lost[0] > 0,
+            "boundary_merged": done.merged,
+            "response_end_missing": done.end_missing[0],
+            "response_end_doubled": done.end_doubled[0],
+            "bos_missing": done.bos_missing,
+            "bos_doubled": done.bos_doubled,
+        }
+        happened.update(name for name, there in told.items() if there)
+        if len(kept) == 1024:
+            _move(kept, ids, labels)
+    _move(kept, ids, labels)
+    _check_faults(faults, len(data.examples), tokens)
+    trained = sum(map(len, ids))
+    if not trained:
+        _all_filled(limit)
+    filled = happened.pop("prompt_fills_max_length", 0)
+    examples = Examples(
+        given=data.given,
+        left_out=dict(data.left_out),
+        examples=len(data.examples),
+        trained=trained,
+        dropped={"prompt_fills_max_length": filled} if filled else {},
+        truncated={"response": happened.pop("response_cut", 0)},
+        max_length=limit,
+        boundary_merged=happened.pop("boundary_merged", 0),
+        happened=dict(happened),
+        tokens=total,
+        longest=longest,
+        form=data.form,
+        plain=not tokens.template,
+        template=tokens.template,
+    )
+    table = pa.table({"input_ids": pa.concat_arrays(ids), "labels": pa.concat_arrays(labels)})
+    return Prepared(Dataset(table), examples)
 
 
-def read_conversations(source: str | Path | Dataset | Iterable[Mapping[str, Any]]) -> tuple[list[Row], int]:
-    """Rows of `prompt` and `completion` for TRL, and how many rows were read.
+def _move(kept: list[tuple[list[int], list[int]]], ids: list[Any], labels: list[Any]) -> None:
+    """Rows into Arrow, which takes a tenth of the memory."""
+    import pyarrow as pa
 
-    `messages` rows give one example for each assistant turn, the turns before it being the prompt, so that
-    every assistant token is trained on once and nothing else is. Raises InputError as `read_pairs` does.
-    """
-    rows, name = _rows(source)
-    if rows and "messages" not in rows[0]:
-        _need(rows, ("prompt", "completion"), name, "give `messages`, or `prompt` and `completion`")
-    examples: list[tuple[str, Row]] = []
-    for number, row in enumerate(rows):
-        place = _place(name, number, row)
-        kept = {c: row[c] for c in TEMPLATE_COLUMNS if row.get(c) is not None}
-        if "messages" in row:
-            turns = row["messages"]
-            _conversation(turns, "messages", place)
-            at = [i for i, turn in enumerate(turns) if turn["role"] == "assistant"]
-            if not at or at[0] == 0:
-                raise InputError(f"{place}: messages need an assistant turn after another one, to learn from")
-            examples += [(place, {"prompt": turns[:i], "completion": [turns[i]], **kept}) for i in at]
-        else:
-            _same_form(row, ("prompt", "completion"), place)
-            examples.append((place, {"prompt": row["prompt"], "completion": row["completion"], **kept}))
-    if not examples:
-        raise InputError(f"{name} has no rows: nothing to train on")
-    return _alike(examples), len(rows)
+    for k, column in enumerate((ids, labels)):
+        column.append(pa.array([row[k] for row in kept], pa.list_(pa.int32())))
+    kept.clear()
 
 
-def conversational(rows: list[Row]) -> bool:
-    """Whether rows are lists of turns, which pass through the chat template, or plain strings."""
-    return not isinstance(rows[0].get("chosen", rows[0].get("completion")), str)
-
-
-def unusual_prompts(rows: list[Row]) -> list[Prompt]:
-    """The prompts that are not user and assistant by turns, the user last: a template may drop or refuse those."""
-    found = {}
-    for row in rows:
-        turns = row.get("prompt") or row["chosen"][:-1]
-        usual = ("user", "assistant") * (len(turns) // 2) + ("user",)
-        if tuple(turn["role"] for turn in turns) != usual:
-            prompt = Prompt.of_messages(turns)
-            found[prompt.id] = prompt
-    return list(found.values())
-
-
-def _pair(row: Mapping[str, Any], place: str) -> Row:
-    pair: Row = {c: row[c] for c in ("prompt", "chosen", "rejected") if row.get(c) is not None}
-    prompt = pair.get("prompt")
-    if isinstance(prompt, str) and not isinstance(pair.get("chosen"), str):
-        _same_form(pair, ("chosen", "rejected"), place)
-        if pair["chosen"][0]["role"] == "assistant":
-            pair["prompt"] = [{"role": "user", "content": prompt}]
-        else:
-            del pair["prompt"]  # the sides repeat it as their first turn
-    columns = ("prompt", "chosen", "rejected") if "prompt" in pair else ("chosen", "rejected")
-    _same_form(pair, columns, place)
-    return pair | {c: row[c] for c in TEMPLATE_COLUMNS if row.get(c) is not None}
-
-
-def _same_form(row: Mapping[str, Any], columns: tuple[str, ...], place: str) -> None:
-    plain = [isinstance(row.get(c), str) for c in columns]
-    if all(plain):
+def _check_faults(faults: dict[int, Fault], count: int, tokens: Tokens) -> None:
+    """Raise TemplateError where the template refuses or loses what would be trained on; `faults` by row."""
+    stopping = {row: fault for row, fault in faults.items() if fault.stops}
+    if not stopping:
         return
-    if any(plain):
-        text = ", ".join(c for c, p in zip(columns, plain, strict=True) if p)
-        raise InputError(
-            f"{place}: {text} is plain text and the rest is not: give all as text or all as turns"
-        )
-    for column in columns:
-        _conversation(row.get(column), column, place)
+    row, fault = min(stopping.items())
+    many = f" ({len(stopping)} of {count} examples, the first in row {row})"
+    raise TemplateError(f"policy {tokens.reference}: {fault.message}{many}")
 
 
-def _alike(examples: list[tuple[str, Row]]) -> list[Row]:
-    """Rows of one form: a table takes its columns from the first row, and would drop the others' without a word."""
-    rows = [row for _, row in examples]
-    first = _form(rows[0]) if rows else ""
-    for place, row in examples:
-        if _form(row) != first:
-            raise InputError(
-                f"{place} has {_form(row)}, and {examples[0][0]} {first}: give all rows in one form, or train on "
-                "each form by itself"
-            )
-    if any("tools" in row for row in rows):
-        rows = [{"tools": None, **row} for row in rows]
-    return rows
-
-
-def _form(row: Row) -> str:
-    """Its columns, and whether they are text or turns; `tools` may be there or not."""
-    said = "plain text" if isinstance(row.get("chosen", row.get("completion")), str) else "turns"
-    return f"{', '.join(sorted(row.keys() - {'tools'}))} in {said}"
-
-
-def _conversation(turns: object, column: str, place: str) -> None:
-    good = isinstance(turns, list) and turns and all(isinstance(t, Mapping) for t in turns)
-    if not good or not all(isinstance(t.get(k), str) for t in turns for k in ("role", "content")):  # type: ignore[attr-defined]
-        shown = repr(turns)
-        shown = shown if len(shown) <= 80 else shown[:77] + "..."
-        raise InputError(
-            f"{place}: {column} is {shown}: give text, or a list of turns that have a role and a content"
-        )
-
-
-def _need(rows: list[Row], columns: tuple[str, ...], name: str, mend: str) -> None:
-    if not rows:
-        raise InputError(f"{name} has no rows: nothing to train on")
-    missing = [c for c in columns if c not in rows[0]]
-    if missing:
-        found = ", ".join(rows[0]) or "none"
-        raise InputError(f"{name} has no column {', '.join(missing)} (columns: {found}): {mend}")
-
-
-def _place(name: str, number: int, row: Mapping[str, Any]) -> str:
-    return f"{name}, row {number}" + (f" (pair {row['pair_id']})" if row.get("pair_id") else "")
-
-
-def _rows(source: str | Path | Dataset | Iterable[Mapping[str, Any]]) -> tuple[list[Row], str]:
-    """Every row as a dict, and the source's name for messages."""
-    if isinstance(source, str | Path):
-        path = Path(source)
-        if path.is_dir() and not (path / "train.parquet").is_file():
-            raise InputError(
-                f"{path} has no train.parquet: name a folder that `backfire pair` wrote, or a file"
-            )
-        return _read(path / "train.parquet" if path.is_dir() else path), str(source)
-    if hasattr(source, "column_names") and isinstance(source.column_names, dict):
-        raise InputError(f"the data set has splits {', '.join(source.column_names)}: pass one of them")
-    return [dict(row) for row in source], "the data"
-
-
-def _read(path: Path) -> list[Row]:
-    if path.suffix not in FORMATS:
-        raise InputError(f"{path} is not a .parquet, .jsonl or .json file: convert it to one of these")
-    return read_rows(path)
+def _all_filled(limit: int | None) -> None:
+    raise InputError(
+        f"every prompt alone fills max_length {limit}, so that nothing of the responses is left: raise max_length, within "
+        "the model's context"
+    )

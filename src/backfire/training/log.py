@@ -40,12 +40,14 @@ class TrainingStep(BaseModel):
 
 
 class Examples(BaseModel):
-    """How many examples there were and what `max_length` did to them, counted on TRL's own tokens."""
+    """How many examples there were, what was left out of them, and what `max_length` and the template did to them."""
 
     model_config = ConfigDict(frozen=True)
 
     given: int
     """Rows read. For SFT a conversation with k assistant turns gives k examples, see `examples`."""
+    left_out: dict[str, int] = {}
+    """Rows that give no example, by defect: those that an audit of the same data counts."""
     examples: int
     """Examples after that, before any was dropped."""
     trained: int
@@ -58,11 +60,20 @@ class Examples(BaseModel):
     """Tokens that a sequence could have: the setting, or the model's context where that is shorter."""
     boundary_merged: int
     """Examples whose prompt is not a token prefix of prompt and response, so that the model trains on another
-    context than it will be given; a space at the end of a plain prompt does that."""
+    context than it will be given; a space at the end of a raw prompt does that."""
+    happened: dict[str, int] = {}
+    """What else happened to examples that are trained on, by name: end and BOS tokens missing or doubled, reasoning
+    that the template leaves out (`models.RenderedPairs.happened` has all names)."""
     tokens: int
     """Tokens per epoch after truncation, prompts included, both sides of a pair."""
     longest: int
     """Tokens of the longest sequence before truncation."""
+    form: str = ""
+    """The form that the data were read as."""
+    plain: bool = False
+    """Whether prompts and responses were trained on as raw text, without the chat template."""
+    template: str = ""
+    """Digest of the chat template that they went through; empty for raw text."""
 
 
 class TrainingLog(BaseModel):

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from backfire.errors import InputError, ModelError, TemplateError
-from backfire.records import Prompt
+from backfire.models.rendering import RawText, Renders
 from backfire.training.log import FILE
 from backfire.training.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What turns the data into token rows: read before the weights, so that data that cannot be used end a run early."""
+
+    reference: str
+    folder: Path
+    tokenizer: Any
+    how: Renders
+    """The checked chat template, or raw text."""
+    template: str
+    """Digest of the chat template; empty for raw text."""
+    max_length: int | None
+    """Of the settings, or the model's context where that is shorter."""
 
 
 @dataclass
@@ -35,18 +49,12 @@ class Policy:
     """From the configuration, in which the Trainer switches it off."""
 
 
-def open_policy(
-    reference: str | Path, settings: TrainingSettings, prompts: Iterable[Prompt] | None
-) -> Policy:
-    """Open a checkpoint folder, `organism:` reference or hub name for training.
+def open_tokens(reference: str | Path, settings: TrainingSettings, *, plain: bool = False) -> Tokens:
+    """The tokenizer and checked template of a checkpoint folder, `organism:` reference or hub name.
 
-    Where the data pass through the chat template, `prompts` are those of the data: the template is checked, and
-    that it keeps every turn of theirs. Raises ModelError or TemplateError.
+    `plain` takes the data as raw text: no template is needed then. Raises ModelError or TemplateError.
     """
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    from backfire.models.opening import open_folder, open_tokenizer, resolve
+    from backfire.models.opening import open_configuration, open_tokenizer, resolve
 
     folder = resolve(str(reference))
     if (folder / "adapter_config.json").is_file():
@@ -55,22 +63,36 @@ def open_policy(
             "(PEFT: merge_and_unload, then save_pretrained)"
         )
     tokenizer = open_tokenizer(folder)
-    # An absolute path, because an adapter stores it as its base.
-    model = open_folder(AutoModelForCausalLM, folder.resolve(), "auto")
     if tokenizer.eos_token is None:
         raise ModelError(
             f"policy {reference}: the tokenizer has no end token: set eos_token in its configuration"
         )
-    if prompts is not None:
+    configuration, ends = open_configuration(folder)
+    context = getattr(configuration.get_text_config(), "max_position_embeddings", None)
+    limits = [n for n in (settings.max_length, context) if n]
+    how: Renders
+    if plain:
+        how, digest = RawText(tokenizer, frozenset({tokenizer.eos_token_id, *ends})), ""
+    else:
         from backfire.models.template import check_template
 
-        ends = model.generation_config.eos_token_id
         try:
-            checked = check_template(tokenizer, eos_ids=[ends] if isinstance(ends, int) else ends or [])
-            checked.check_prompts(prompts)
+            how = checked = check_template(tokenizer, eos_ids=ends)
         except TemplateError as error:
             raise TemplateError(f"policy {reference}: {error}") from error
+        digest = checked.digest
+    return Tokens(str(reference), folder, tokenizer, how, digest, min(limits) if limits else None)
 
+
+def open_policy(tokens: Tokens, settings: TrainingSettings) -> Policy:
+    """The weights, in the dtype that they are trained in. Raises ModelError."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from backfire.models.opening import open_folder
+
+    # An absolute path, because an adapter stores it as its base.
+    model = open_folder(AutoModelForCausalLM, tokens.folder.resolve(), "auto")
     cuda = torch.cuda.is_available()
     dtype = settings.dtype
     if dtype == "auto":
@@ -83,18 +105,16 @@ def open_policy(
         if rounded and p.dtype not in (torch.float32, torch.float64)
     }
     model.to(torch.bfloat16 if settings.adapter is not None and dtype == "bfloat16" else torch.float32)
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    limits = [n for n in (settings.max_length, context) if n]
     return Policy(
-        reference=str(reference),
+        reference=tokens.reference,
         model=model,
-        tokenizer=tokenizer,
+        tokenizer=tokens.tokenizer,
         dtype=dtype,
         device="cuda" if cuda else "cpu",
         source_dtypes=sources,
         initial=initial,
         special_ids=(model.config.get_text_config().pad_token_id, model.generation_config.pad_token_id),
-        max_length=min(limits) if limits else None,
+        max_length=tokens.max_length,
         use_cache=model.config.use_cache,
     )
 

@@ -13,27 +13,30 @@ from typing import Any, Literal
 
 from backfire.errors import InputError
 from backfire.store import artifact
-from backfire.training.examples import Row, conversational, unusual_prompts
+from backfire.training.examples import Prepared
 from backfire.training.log import TrainingLog, final_mean
-from backfire.training.policy import Policy, open_policy, save_policy, usable_folder
+from backfire.training.policy import Policy, Tokens, open_policy, open_tokens, save_policy, usable_folder
 from backfire.training.settings import TrainingSettings
 
 Progress = Callable[[int, int], None]
 """Called with the optimizer steps done and all of them, first with 0 done."""
-Build = Callable[[Policy, Any, dict[str, Any], list[Any]], Any]
-"""(policy, tokenizer, arguments, callbacks) -> trainer. The tokenizer is a copy that TRL may change."""
+Prepare = Callable[[Tokens], Prepared]
+"""From the policy's tokens to the token rows that are trained on."""
+Build = Callable[[Policy, Any, Any, dict[str, Any], list[Any]], Any]
+"""(policy, token rows, tokenizer, arguments, callbacks) -> trainer. The tokenizer is a copy that TRL may change."""
 PACKAGES = ("backfire", "torch", "transformers", "trl", "peft", "accelerate")
 
 
 def run(
     method: Literal["dpo", "sft"],
     reference: str | Path,
-    rows: list[Row],
-    given: int,
+    prepare: Prepare,
     out: str | Path,
     settings: TrainingSettings,
     build: Build,
     progress: Progress | None,
+    *,
+    plain: bool = False,
 ) -> TrainingLog:
     """Train and write the folder `out`. Raises InputError, ModelError or TemplateError before training."""
     folder = usable_folder(out)
@@ -44,9 +47,13 @@ def run(
 
     with quiet(), TemporaryDirectory(prefix="backfire-") as scratch:
         started = time.perf_counter()
-        policy = open_policy(reference, settings, unusual_prompts(rows) if conversational(rows) else None)
+        tokens = open_tokens(reference, settings, plain=plain)
+        data = prepare(tokens)
+        policy = open_policy(tokens, settings)
         recorder = Recorder(progress)
-        trainer = build(policy, deepcopy(policy.tokenizer), arguments(settings, policy, scratch), [recorder])
+        trainer = build(
+            policy, data.dataset, deepcopy(policy.tokenizer), arguments(settings, policy, scratch), [recorder]
+        )
         if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
             raise InputError(
                 "sharded training (FSDP, DeepSpeed) is not supported: launch with torchrun alone"
@@ -70,7 +77,7 @@ def run(
             device=policy.device,
             parameters=sum(n for n, _ in sizes),
             trained_parameters=sum(n for n, trains in sizes if trains),
-            examples=trainer.counted.model_copy(update={"given": given}),
+            examples=data.examples,
             steps=trainer.state.global_step,
             final_loss=final_mean([line.loss for line in log]),
             reward_accuracy=final_mean(accuracies) if accuracies else None,
@@ -82,6 +89,7 @@ def run(
         )
         if trainer.is_world_process_zero():
             configuration = {"method": method, "policy": result.policy, "settings": result.settings}
+            configuration["text"] = "raw" if plain else f"chat template {tokens.template}"
             with artifact(folder, configuration) as aside:
                 saved, lost = save_policy(model, policy, aside, settings)
                 result = result.model_copy(update={"saved_dtype": saved, "update_lost": lost})

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backfire.training.examples import read_conversations
+from backfire.training.conversations import read_conversations
+from backfire.training.examples import Prepared, prepare_conversations
 from backfire.training.log import TrainingLog
-from backfire.training.policy import Policy
+from backfire.training.policy import Policy, Tokens
 from backfire.training.run import Progress, lora_config, run
 from backfire.training.settings import SFTSettings
 
@@ -22,30 +23,41 @@ def train_sft(
     out: str | Path,
     settings: SFTSettings | None = None,
     *,
+    config: str | None = None,
+    split: str | None = None,
+    revision: str | None = None,
+    plain: bool = False,
     progress: Progress | None = None,
 ) -> TrainingLog:
     """Train a policy on the assistant's turns, their end token included, and on nothing else.
 
-    `conversations` is a file, folder, `datasets.Dataset` or rows, as for `train_dpo`, with `messages`, or with
-    `prompt` and `completion`. A conversation of several assistant turns gives one example for each. `out` is
-    written as `train_dpo` writes it, and the same errors are raised.
+    `conversations` is a file, folder, hub name, `datasets.Dataset` or rows, as for `train_dpo`: conversations in a column
+    `messages` or `conversations` (ShareGPT), a prompt and a `completion`, or `instruction`, `input` and `output`; with a
+    column `system` and `tools` if there are such. A conversation of several assistant turns gives one example for each.
+    Rows without anything to learn are left out and counted. Everything goes through the policy's chat template; `plain`
+    trains on plain prompts and completions as they are. `out` is written as `train_dpo` writes it, and the same errors
+    are raised.
     """
     settings = settings or SFTSettings()
-    rows, given = read_conversations(conversations)
+    data = read_conversations(conversations, config=config, split=split, revision=revision)
 
-    def build(policy: Policy, tokenizer: Any, arguments: dict[str, Any], callbacks: list[Any]) -> Any:
-        from datasets import Dataset
+    def prepare(tokens: Tokens) -> Prepared:
+        return prepare_conversations(data, tokens)
+
+    def build(
+        policy: Policy, rows: Dataset, tokenizer: Any, arguments: dict[str, Any], callbacks: list[Any]
+    ) -> Any:
         from trl import SFTConfig
 
-        from backfire.training.trainers import CountingSFTTrainer
+        from backfire.training.trainers import TokenSFTTrainer
 
-        return CountingSFTTrainer(
+        return TokenSFTTrainer(
             model=policy.model,
             args=SFTConfig(**arguments),
-            train_dataset=Dataset.from_list(rows),
+            train_dataset=rows,
             processing_class=tokenizer,
             peft_config=lora_config(settings),
             callbacks=callbacks,
         )
 
-    return run("sft", policy_folder, rows, given, out, settings, build, progress)
+    return run("sft", policy_folder, prepare, out, settings, build, progress, plain=plain)
