@@ -21,3 +21,5 @@ class ReadOptions(TypedDict, total=False):
     """Role to column, such as {"prompt": "question"}, where names are unusual."""
     source_columns: tuple[str, str] | None
     """The columns that say who wrote chosen and rejected."""
+    plain: bool
+    """Take plain text as it is, without the policy's chat template. Data made of turns are refused."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from backfire.preferences import open_preferences
+from backfire.preferences import ReadOptions, open_preferences
 from backfire.training.examples import Prepared, prepare_pairs
 from backfire.training.log import TrainingLog
 from backfire.training.policy import Policy, Tokens
@@ -23,19 +23,15 @@ def train_dpo(
     out: str | Path,
     settings: DPOSettings | None = None,
     *,
-    config: str | None = None,
-    split: str | None = None,
-    revision: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    source_columns: tuple[str, str] | None = None,
-    plain: bool = False,
     progress: Progress | None = None,
+    **reading: Unpack[ReadOptions],
 ) -> TrainingLog:
     """Train a policy on preference pairs; the checkpoint it starts from is the reference model.
 
-    `pairs` are preference data in any form and place that `backfire.audit` reads, with the same options: the rows that an
-    audit counts as defects are left out here, and counted in the log. Every pair goes through the policy's chat template;
-    `plain` trains on plain text as it is, without one. TRL is handed the token rows that `LocalModel.render` gives.
+    `pairs` are preference data in any form and place that `backfire.audit` reads, with the same options (`reading`: those
+    of `open_preferences`): the rows that an audit counts as defects are left out here, and counted in the log. Every pair
+    goes through the policy's chat template; `plain=True` trains on plain text as it is, without one. TRL is handed the
+    token rows that `LocalModel.render` gives.
 
     The reference model's log-probabilities are computed once, before the first step. `out` becomes a checkpoint folder in
     the policy's own dtype (or an adapter folder) with `training.json`, whole or not at all.
@@ -46,15 +42,7 @@ def train_dpo(
     given = (
         pairs if isinstance(pairs, (str, Path, Mapping)) or hasattr(pairs, "column_names") else list(pairs)
     )
-    data = open_preferences(
-        given,
-        config=config,
-        split=split,
-        revision=revision,
-        columns=columns,
-        source_columns=source_columns,
-        plain=plain,
-    )
+    data = open_preferences(given, **reading)
 
     def prepare(tokens: Tokens) -> Prepared:
         return prepare_pairs(data, tokens)
@@ -81,4 +69,4 @@ def train_dpo(
             callbacks=callbacks,
         )
 
-    return run("dpo", policy_folder, prepare, out, settings, build, progress, plain=plain)
+    return run("dpo", policy_folder, prepare, out, settings, build, progress, plain=data.plain)
