@@ -228,7 +228,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes,
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is no file or folder"):
+    with pytest.raises(InputError, match="there is no file"):
         open_preferences(tmp_path / "missing.jsonl")
     with pytest.raises(InputError, match="holds no data set"):
         open_preferences(tmp_path)

@@ -47,20 +47,20 @@ class Layout:
 
 def sniffed(text: str, usual: str) -> Layout:
     """The layout of a file that begins with `text`: what its first line says; else the delimiter which gives the header
-    the most of the usual names, and the first rows as many cells as the header; `usual` if none does."""
+    the most of the usual names, the first rows as many cells as the header, and the most columns; `usual` if none does."""
     if said := _SEP.match(text):
         return Layout(said.group(1), said=True, known=_known(_first(text[said.end() :], said.group(1))))
     found = {mark: _judged(text, mark) for mark in (usual, *MARKS)}
     best = max(found, key=lambda mark: found[mark])
-    return Layout(best if found[best] > (0, 0.0) else usual, known=found[best][0])
+    return Layout(best if found[best] > (0, 0.0, 0) else usual, known=found[best][0])
 
 
-def _judged(text: str, delimiter: str) -> tuple[int, float]:
+def _judged(text: str, delimiter: str) -> tuple[int, float, int]:
     rows = _first(text, delimiter)
     if not rows or len(rows[0]) < 2:
-        return 0, 0.0
+        return 0, 0.0, 0
     fitting = [len(row) == len(rows[0]) for row in rows[1:] if row]
-    return _known(rows), (1 + sum(fitting)) / (1 + len(fitting))
+    return _known(rows), (1 + sum(fitting)) / (1 + len(fitting)), len(rows[0])
 
 
 def _known(rows: list[list[str]]) -> int:

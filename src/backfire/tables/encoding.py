@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterable
 
 from backfire.errors import InputError
@@ -36,7 +37,8 @@ _NAMES = {
     "mac_roman": "old Macintosh",
     "cp850": "DOS, Western European",
 }
-_LATIN = ("cp1250", "cp1252", "cp1254", "cp1257", "mac_roman", "cp850")
+_BETWEEN = re.compile(rb'[",;|\t\r\n]+')
+"""Between the texts of a table; none of these bytes is part of another character in any of _NAMES."""
 _WESTERN = frozenset(
     "àâäáãåæçéèêëíìîïñóòôöõøœúùûüßÀÂÄÁÃÅÆÇÉÈÊËÍÌÎÏÑÓÒÔÖÕØŒÚÙÛÜ’‘“”„–—…€£°«»©®™¿¡·•×§²½\u00a0"
 )
@@ -93,18 +95,31 @@ def likely(sample: bytes) -> list[str]:
     """Encodings that a sample may be written in, the likeliest first; none where it looks like no text."""
     import charset_normalizer
 
-    found = charset_normalizer.from_bytes(sample, cp_isolation=list(_NAMES))
+    words = b"\n".join(dict.fromkeys(part for part in _BETWEEN.split(sample) if not part.isascii()))
+    found = charset_normalizer.from_bytes(words, cp_isolation=list(_NAMES))
     names = [match.encoding for match in found]
-    if (not names or names[0] in _LATIN) and _is_western(sample):
-        names.insert(0, "cp1252")
-    return list(dict.fromkeys(names))
+    plain = (
+        ["cp1252"] if _is_western(words) else [name for name in ("cp932", "euc_jp") if _is_kana(words, name)]
+    )
+    return list(dict.fromkeys(plain + names))
 
 
-def _is_western(sample: bytes) -> bool:
+def _is_western(words: bytes) -> bool:
+    """Whether it is as most text of Western Europe is: of few other letters than ASCII's, and these common ones."""
     try:
-        return all(c.isascii() or c in _WESTERN for c in sample.decode("cp1252"))
+        other = [c for c in words.decode("cp1252") if not c.isascii()]
     except UnicodeDecodeError:
         return False
+    return len(other) * 2 <= len(words) and _WESTERN.issuperset(other)
+
+
+def _is_kana(words: bytes, name: str) -> bool:
+    """Whether a good part of it is Japanese syllables, if it is in this encoding."""
+    try:
+        other = [c for c in words.decode(name) if not c.isascii()]
+    except UnicodeDecodeError:
+        return False
+    return 5 * sum("\u3041" <= c <= "\u3096" for c in other) > len(other)
 
 
 def not_utf8(origin: str, line: int, bad: bytes, sample: bytes) -> InputError:

@@ -48,7 +48,7 @@ def rows_of(value: Any, origin: str, split: str | None = None) -> list[Any]:
 
 def _splits(value: Mapping[str, Any]) -> dict[str, list[Any]] | None:
     """The rows that an object holds by the name of their split, or all of them under ""; None if it is a row itself."""
-    for read in (_pandas_split, _pandas_table):
+    for read in (_viewer, _pandas_split, _pandas_table):
         if (rows := read(value)) is not None:
             return {"": rows}
     if any(_is_turns(held) or (normal(name) in _TEXTS and _is_cell(held)) for name, held in value.items()):
@@ -79,6 +79,17 @@ def _is_turns(held: Any) -> bool:
 def _is_numbered(held: Any) -> bool:
     """Whether an object holds one value a row, by number, as pandas writes a column."""
     return isinstance(held, dict) and bool(held) and all(key.isdecimal() for key in held)
+
+
+def _viewer(value: Mapping[str, Any]) -> list[Any] | None:
+    rows = value.get("rows")
+    return rows if isinstance(rows, list) and _are_viewed(rows) else None
+
+
+def _are_viewed(rows: Sequence[Any]) -> bool:
+    return bool(rows) and all(
+        isinstance(row, dict) and row.keys() <= _VIEWER and isinstance(row.get("row"), dict) for row in rows
+    )
 
 
 def _pandas_split(value: Mapping[str, Any]) -> list[Any] | None:
@@ -141,9 +152,7 @@ def _holds_texts(row: Mapping[str, Any]) -> bool:
 
 def _unwrapped(rows: Sequence[Any], origin: str) -> list[Any]:
     """Rows as they are, or without what the hub's viewer puts around each."""
-    if not rows or not all(
-        isinstance(row, dict) and row.keys() <= _VIEWER and isinstance(row.get("row"), dict) for row in rows
-    ):
+    if not _are_viewed(rows):
         return list(rows)
     for row in rows:
         if cut := row.get("truncated_cells"):

@@ -152,7 +152,7 @@ def _hub(name: str, config: str | None, split: str | None, revision: str | None)
         )
     path_like = name.startswith((".", "/", "~")) or name.count("/") > 1 or not name.strip()
     if path_like or ending_of(name) or Path(name).suffix in PACKED:
-        raise InputError(f"there is no file or folder {name}")
+        raise InputError(f"there is no file {name}, nor a folder")
     return _loaded(name, f"{name} (hub)", config, split, revision)
 
 
