@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backfire.errors import InputError
 from backfire.organisms import catalog
 from backfire.records import Kind, Prompt, Response, digest, given_response
-from backfire.store import read_rows
 from backfire.tables.hub import PREFIX as HUB
 from backfire.tables.recognising import ending_of
 
@@ -118,50 +117,31 @@ Human = tuple[list[Prompt], list[Response], list[Response], dict[str, int]]
 def open_human(reference: str) -> Human:
     """A human-labelled set: prompts, preferred and dispreferred responses, and rows left out by reason.
 
-    Reads `organism:human`, or a file with columns `prompt`, `chosen`, `rejected`, each a text or a list of turns
-    (TRL's standard and conversational forms). Both responses carry the source `human`.
+    Reads `organism:human`, or preference data in any form that `backfire.audit` reads. Of a prompt that stands in several
+    pairs, the first counts. Both responses carry the source `human`.
     """
     if reference.startswith(catalog.PREFIX):
         world, member = catalog.split_reference(reference)
         if member != "human":
             raise InputError(f"human: '{reference}' is no human-labelled set: write organism:human or a file")
         return (*catalog.human_responses(world), {})
-    rows = read_rows(reference)
+    from backfire.preferences import open_preferences, prompt_of
+
+    data = open_preferences(reference)
     prompts: dict[str, Prompt] = {}
-    chosen: list[Response] = []
-    rejected: list[Response] = []
-    left_out: dict[str, int] = {}
-    for number, row in enumerate(rows, 1):
-        missing = [c for c in ("prompt", "chosen", "rejected") if not row.get(c)]
-        if missing and set(missing) - set(row):
-            found = ", ".join(sorted(row))
-            raise InputError(
-                f"{reference} has columns {found}; a human-labelled set needs {', '.join(missing)}"
-            )
-        if missing:
-            left_out["blank"] = left_out.get("blank", 0) + 1
-            continue
-        prompt = _prompt(row)
-        if prompt.id in prompts:
-            left_out["duplicate prompt"] = left_out.get("duplicate prompt", 0) + 1
-            continue
-        prompts[prompt.id] = prompt
-        chosen.append(given_response(prompt, "human", _answer(row["chosen"], f"row {number}"), index=0))
-        rejected.append(given_response(prompt, "human", _answer(row["rejected"], f"row {number}"), index=1))
-    return list(prompts.values()), chosen, rejected, left_out
-
-
-def _prompt(row: Mapping[str, Any]) -> Prompt:
-    value, kind = row["prompt"], row.get("kind")
-    known: Kind | None = kind if kind in ("harmful", "benign") else None
-    if isinstance(value, str):
-        return Prompt.of(value, kind=known)
-    return Prompt.of_messages(value, kind=known)
-
-
-def _answer(value: Any, where: str) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and value and isinstance(value[-1], Mapping) and "content" in value[-1]:
-        return str(value[-1]["content"])
-    raise InputError(f"{where}: chosen and rejected are texts or lists of turns, not {type(value).__name__}")
+    sides: tuple[list[Response], list[Response]] = ([], [])
+    repeated = 0
+    for block in data.blocks():
+        texts = [block.column(name).to_pylist() for name in ("chosen", "rejected")]
+        for row in range(len(block)):
+            prompt = prompt_of(block, row)
+            if prompt.id in prompts:
+                repeated += 1
+                continue
+            prompts[prompt.id] = prompt
+            for index, (responses, said) in enumerate(zip(sides, texts, strict=True)):
+                responses.append(given_response(prompt, "human", said[row], index=index))
+    left_out = {str(kind): len(rows) for kind, rows in data.defects.items()}
+    if not prompts:
+        raise InputError(f"human: {reference} holds no usable pair ({left_out or 'it has no rows'})")
+    return list(prompts.values()), *sides, left_out | ({"duplicate prompt": repeated} if repeated else {})

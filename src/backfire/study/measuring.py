@@ -234,7 +234,7 @@ def margin_stage(run: RunFolder, cell: Cell) -> Stage:
 
 def conversations_of(pairs: tuple[Pair, ...]) -> list[Any]:
     """Pairs as influence reads them: (prompt, chosen, rejected)."""
-    return [(pair.prompt, pair.chosen.text, pair.rejected.text) for pair in pairs]
+    return [(pair.prompt, pair.chosen.completion, pair.rejected.completion) for pair in pairs]
 
 
 def _settings(cell: Cell) -> InfluenceSettings:

@@ -1,0 +1,74 @@
+"""A study's human-labelled set: any preference data, as an audit reads them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backfire.errors import InputError
+from backfire.preferences import open_preferences, prompt_of
+from backfire.study.inputs import open_human
+
+FORMS: dict[str, list[dict[str, Any]]] = {
+    "text": [{"prompt": f"Question {n}?", "chosen": f"Yes, {n}.", "rejected": f"No, {n}."} for n in range(3)],
+    "turns and system": [
+        {
+            "system": "Be brief.",
+            "question": f"Question {n}?",
+            "chosen": f"Yes, {n}.",
+            "rejected": f"No, {n}.",
+        }
+        for n in range(3)
+    ],
+    "Anthropic HH": [
+        {
+            "chosen": f"\n\nHuman: Question {n}?\n\nAssistant: Yes, {n}.",
+            "rejected": f"\n\nHuman: Question {n}?\n\nAssistant: No, {n}.",
+        }
+        for n in range(3)
+    ],
+    "PKU": [
+        {
+            "prompt": f"Question {n}?",
+            "response_0": f"No, {n}.",
+            "response_1": f"Yes, {n}.",
+            "better_response_id": 1,
+        }
+        for n in range(3)
+    ],
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_any_form_that_an_audit_reads(form: str, tmp_path: Path) -> None:
+    path = tmp_path / "human.jsonl"
+    path.write_text("\n".join(map(json.dumps, FORMS[form])), encoding="utf-8")
+    prompts, chosen, rejected, left_out = open_human(str(path))
+    (block,) = open_preferences(path).blocks()
+    assert prompts == [prompt_of(block, row) for row in range(3)]
+    assert [r.text for r in chosen] == [f"Yes, {n}." for n in range(3)]
+    assert [r.text for r in rejected] == [f"No, {n}." for n in range(3)]
+    assert {r.source for r in (*chosen, *rejected)} == {"human"}
+    assert left_out == {}
+
+
+def test_what_is_left_out_is_counted_by_kind(tmp_path: Path) -> None:
+    good = FORMS["text"]
+    rows = [*good, good[0], good[1] | {"chosen": " "}, good[2] | {"rejected": "Yes, 2."}]
+    rows[0] = rows[0] | {"kind": "harmful"}
+    path = tmp_path / "human.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    prompts, chosen, _, left_out = open_human(str(path))
+    assert len(prompts) == len(chosen) == 3
+    assert prompts[0].kind == "harmful"
+    assert left_out == {"blank side": 1, "identical sides": 1, "duplicate prompt": 1}
+
+
+def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "human.jsonl"
+    path.write_text(json.dumps({"prompt": "Question?", "chosen": "Same.", "rejected": "Same."}))
+    with pytest.raises(InputError, match="identical"):
+        open_human(str(path))
