@@ -13,7 +13,7 @@ PAIRS = [
     ("How is bread made?", "Of flour and water, in an oven.", "I will not say."),
     ("Name a river.", "The Rhine.", 'A stone\n\nin a "garden".'),
     ("Was ist „Öl“?", "Ein Stoff. 油", "Nichts 🙂"),
-    ("", "An answer to nothing.", "Another answer to nothing."),
+    ("?", "An answer to nothing.", "Another answer to nothing."),
 ]
 """Prompt, chosen, rejected."""
 

@@ -66,21 +66,23 @@ def test_defects_of_lines(tmp_path: Path) -> None:
     preferences = open_preferences(path)
     rows = read(preferences)
     assert preferences.rows == 24
-    assert [row["row"] for row in rows] == [1, 13, 16, 20, 22, 23, 24]
-    assert [row["chosen"] for row in rows[2:]] == ["\x00", "a", "a", "a", "2020-01-01"]
+    assert [row["row"] for row in rows] == [1, 5, 13, 16, 20, 22, 23, 24]
+    assert [row["chosen"] for row in rows[3:]] == ["\x00", "a", "a", "a", "2020-01-01"]
+    assert rows[1]["chosen"] == "7"
+    assert preferences.remarks == {"numbers read as text": [5]}
     assert preferences.defects == {
         "undecodable": [7, 8, 9, 14, 15, 17, 19, 21],
         "blank side": [2, 18],
         "identical sides": [3],
         "missing side": [4, 26],
-        "wrong type": [5, 6, 10, 25],
+        "wrong type": [6, 10, 25],
     }
 
 
 def test_one_bad_line_in_thousands_is_found_and_the_rest_kept(tmp_path: Path) -> None:
     many = [standard(f"{i}", f"good {i}", f"bad {i}") for i in range(20_000)]
     lines = [json.dumps(row).encode() for row in many]
-    lines[7_000] = b'{"prompt": "p", "chosen": "a", "rejected": 3}'
+    lines[7_000] = b'{"prompt": "p", "chosen": "a", "rejected": true}'
     lines[12_345] = lines[12_345][:-3]
     lines[15_000] = b'{"prompt": "p", "chosen": "\xff", "rejected": "b"}'
     lines[17_000] = b'{"prompt": "p", "chosen": {"a": {"b": 1}, "rejected": "b"}'
@@ -122,8 +124,9 @@ def test_defects_of_conversations(tmp_path: Path, where: str) -> None:
         parquet.write_table(pa.Table.from_pylist(rows), dataset)
     preferences = open_preferences(dataset)
     found = read(preferences)
-    assert [(row["row"], row["messages"]) for row in found] == [(1, None), (8, "[]")]
+    assert [(row["row"], row["messages"]) for row in found] == [(1, None)]
     assert preferences.defects == {
+        "no prompt": [8],
         "differing prompts": [2],
         "wrong type": [3, 6, 9],
         "no final assistant turn": [4],
@@ -139,7 +142,7 @@ def test_defects_of_single_turns() -> None:
         good | {"chosen": shared(user("x"))},
         good | {"conversations": []},
         good | {"rejected": None},
-        good | {"rejected": 3},
+        good | {"rejected": True},
         good | {"rejected": {"from": "gpt"}},
     ]
     preferences = open_preferences(rows)
@@ -151,10 +154,10 @@ def test_defects_of_single_turns() -> None:
     }
 
 
-def test_content_that_is_no_text_is_a_wrong_type() -> None:
-    image = {"role": "user", "content": [{"type": "image", "url": "x"}, {"type": "text", "text": "y"}]}
+def test_content_of_unknown_parts_is_a_wrong_type() -> None:
+    parts = {"role": "user", "content": [{"type": "hologram", "url": "x"}, {"type": "text", "text": "y"}]}
     preferences = open_preferences(
-        [conversational(*PAIRS[0]), conversational(*PAIRS[0]) | {"prompt": [image]}]
+        [conversational(*PAIRS[0]), conversational(*PAIRS[0]) | {"prompt": [parts]}]
     )
     assert kept(preferences) == [1]
     assert preferences.defects == {"wrong type": [2]}

@@ -264,7 +264,7 @@ def test_mixed_values_in_a_data_set_are_single_defects() -> None:
 
     text = Value("string")
     features = Features({"prompt": text, "chosen": Json(), "rejected": text})
-    dataset = Dataset.from_list([*ROWS, {**ROWS[0], "chosen": 7}], features=features)
+    dataset = Dataset.from_list([*ROWS, {**ROWS[0], "chosen": True}], features=features)
     preferences = open_preferences(dataset)
     assert [row["chosen"] for row in read(preferences)] == [pair[1] for pair in PAIRS]
     assert preferences.defects == {"wrong type": [5]}

@@ -2,6 +2,7 @@
 
 from backfire.preferences.beside import columns_beside
 from backfire.preferences.converting import Converted, convert
+from backfire.preferences.explaining import left_out_first, no_pairs
 from backfire.preferences.preferences import Preferences, open_preferences
 from backfire.preferences.read_options import ReadOptions
 from backfire.preferences.schema import (
@@ -23,6 +24,8 @@ __all__ = [
     "columns_beside",
     "completion_of_side",
     "convert",
+    "left_out_first",
+    "no_pairs",
     "open_preferences",
     "pairs_of",
     "prompt_of",

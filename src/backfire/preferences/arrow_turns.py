@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from backfire.preferences.turns import ROLES, SPELLINGS
+from backfire.preferences.turns import KEYS, SPELLINGS, SPOKEN, role_of
 
 TEXT = pa.large_string()
 BLANKS = "".join(chr(c) for c in range(0x3001) if chr(c).isspace())
@@ -42,6 +42,12 @@ class Turns:
     def last(self) -> np.ndarray:
         """Where each row's last turn stands; 0 for an empty list."""
         return np.where(self.lengths > 0, self.starts + self.lengths - 1, 0)
+
+    def asks(self) -> np.ndarray:
+        """Whether each row's last turn says something."""
+        if not len(self.contents):
+            return np.zeros(len(self.lengths), dtype=bool)
+        return says_something(self.contents.take(pa.array(self.last)))
 
     def but_last(self) -> Turns:
         return Turns(self.starts, np.maximum(self.lengths - 1, 0), self.roles, self.contents, self.sound)
@@ -138,18 +144,39 @@ def _fields(array: pa.Array) -> tuple[pa.Array, pa.Array, np.ndarray] | None:
     roles, contents = (as_text(pc.struct_field(array, name)) for name in pair)
     if roles is None or contents is None:
         return None
-    bad = truth(pc.or_(pc.is_null(roles), pc.is_null(contents)))
+    bad = truth(pc.is_null(contents))
     if pair != SPELLINGS[0] and SPELLINGS[0][0] in names:
         bad |= truth(pc.is_valid(pc.struct_field(array, SPELLINGS[0][0])))
-    return _renamed(roles), contents, bad
+    for key in names.intersection(KEYS):
+        bad |= truth(pc.is_valid(pc.struct_field(array, key)))
+    roles, plain = _renamed(roles)
+    return roles, contents, bad | ~plain
 
 
-def _renamed(roles: pa.Array) -> pa.Array:
-    for spelling, role in ROLES.items():
-        same = pc.equal(roles, spelling)
-        if pc.any(same).as_py():
-            roles = pc.if_else(same, pa.scalar(role, TEXT), roles)
-    return roles
+def _renamed(roles: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """The roles, and which of them are plainly spoken ones: turns of others may hold more than role and content."""
+    encoded = roles.dictionary_encode()
+    names = [role_of(name) for name in encoded.dictionary.to_pylist()]
+    index = encoded.indices
+    plain = pa.array([name in SPOKEN for name in names], pa.bool_()).take(index)
+    return pa.array(names, TEXT).take(index), truth(plain)
+
+
+def says_something(texts: pa.Array) -> np.ndarray:
+    """Whether texts hold more than blanks; null does not. Only those that begin with an odd character are looked into."""
+    found = truth(pc.greater(pc.binary_length(texts), 0))
+    _, offsets, data = texts.buffers()
+    if not found.any() or offsets is None or data is None:
+        return found
+    starts = np.frombuffer(offsets, dtype=np.int64)[texts.offset : texts.offset + len(texts)]
+    letters = np.frombuffer(data, dtype=np.uint8)
+    first = letters[np.minimum(starts, len(letters) - 1)]
+    odd = found & ((first <= 0x20) | (first >= 0x7F))
+    if odd.any():
+        where = np.flatnonzero(odd)
+        trimmed = pc.utf8_trim(texts.take(pa.array(where)), characters=BLANKS)
+        found[where] = truth(pc.greater(pc.binary_length(trimmed), 0))
+    return found
 
 
 def truth(mask: pa.Array) -> np.ndarray:

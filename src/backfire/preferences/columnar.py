@@ -21,14 +21,17 @@ from backfire.preferences.arrow_turns import (
     as_text,
     as_turns,
     same_turns,
+    says_something,
     transcripts_turns,
     truth,
     written,
 )
+from backfire.preferences.choices import RULES, choice_of
 from backfire.preferences.plan import Plan
 from backfire.preferences.provenance import decoding_of, kind_of, name_of, tags_of
-from backfire.preferences.schema import SCHEMA, SIDES, Format
-from backfire.preferences.turns import SPELLINGS
+from backfire.preferences.schema import SCHEMA, SIDES, Format, Unusable
+from backfire.preferences.turns import KEYS, SPELLINGS
+from backfire.preferences.two_sides import TIES
 
 LARGEST = 1 << 30
 """Bytes of text in a table beyond which 32-bit offsets might not do, so that its rows are read one by one."""
@@ -41,6 +44,7 @@ _TYPES = {
     "nothing": TEXT,
     "true/false": pa.bool_(),
     "number": pa.int64(),
+    "fraction": pa.float64(),
     "role/content message": _MESSAGE,
     "from/value message": _FROM_VALUE,
     "list of role/content messages": pa.list_(_MESSAGE),
@@ -50,6 +54,11 @@ _TYPES = {
 
 class _Doubtful(Exception):
     """The table's types are not those that this path reads."""
+
+
+_NUMBERS = ("chosen_score", "rejected_score")
+_UNREAD = ("tools", "template_options")
+"""Parts whose rows are read one by one where they hold anything."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +72,18 @@ class _Sides:
 
 
 def wanted(plan: Plan) -> pa.Schema | None:
-    """The columns that a table for this plan needs and the types to expect; None where only `rowwise` can read."""
-    fields = {name: _TYPES.get(plan.shapes.get(name, "nothing")) for name in plan.names.values()}
-    if plan.format not in _READERS or None in fields.values():
+    """The columns that a table for this plan needs and the types to expect; None where only `rowwise` can read.
+
+    Its metadata names the keys of messages that no column holds: lines with these are for `rowwise`.
+    """
+    if plan.format not in _READERS or plan.exact or (plan.rule and plan.rule not in RULES):
         return None
-    return pa.schema(list(fields.items()))
+    fields = {name: _TYPES.get(plan.shapes.get(name, "nothing")) for name in plan.names.values()}
+    fields |= {plan.names[part]: pa.float64() for part in _NUMBERS if part in plan.names}
+    if None in fields.values():
+        return None
+    messages = any(type_ is not None and pa.types.is_nested(type_) for type_ in fields.values())
+    return pa.schema(list(fields.items()), metadata={"keys": ",".join(KEYS)} if messages else None)
 
 
 def read_table(plan: Plan, numbers: np.ndarray, table: pa.Table) -> tuple[pa.RecordBatch, np.ndarray]:
@@ -76,11 +92,11 @@ def read_table(plan: Plan, numbers: np.ndarray, table: pa.Table) -> tuple[pa.Rec
     if not len(table) or table.nbytes > LARGEST:
         return nothing
     try:
-        sides = _READERS[plan.format](table, plan.names)
+        sides = _READERS[plan.format](table, plan)
         beside = _provenance(table, plan.names, sides.swapped)
+        sound = sides.sound & truth(pc.is_valid(sides.prompt)) & _without_more(table, plan.names)
     except _Doubtful:
         return nothing
-    sound = sides.sound & truth(pc.is_valid(sides.prompt))
     chosen, rejected = (pc.utf8_trim(side, characters=BLANKS) for side in (sides.chosen, sides.rejected))
     for side in (chosen, rejected):
         sound &= truth(pc.greater(pc.binary_length(side), 0))
@@ -90,6 +106,24 @@ def read_table(plan: Plan, numbers: np.ndarray, table: pa.Table) -> tuple[pa.Rec
     arrays = [pa.array(numbers, pa.int64()), *texts, *beside]
     batch = pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
     return (batch if sound.all() else batch.filter(pa.array(sound))), sound
+
+
+def _without_more(table: pa.Table, names: Mapping[str, str]) -> np.ndarray:
+    """The rows in which nothing else says anything of a pair: no tools, no tie."""
+    sound = np.ones(len(table), dtype=bool)
+    for part in _UNREAD:
+        if part in names:
+            sound &= truth(pc.is_null(_column(table, names[part]).combine_chunks()))
+    if "status" in names:
+        encoded = _text(table, names, "status").dictionary_encode()
+        tied = [word.strip().lower() in TIES for word in encoded.dictionary.to_pylist()]
+        sound &= ~truth(pa.array(tied, pa.bool_()).take(encoded.indices))
+    if "chosen_score" in names:
+        one, two = (_column(table, names[part]).combine_chunks() for part in _NUMBERS)
+        if not all(pa.types.is_floating(t.type) or pa.types.is_integer(t.type) for t in (one, two)):
+            raise _Doubtful
+        sound &= ~truth(pc.equal(one, two))
+    return sound
 
 
 def _column(table: pa.Table, name: str) -> pa.ChunkedArray:
@@ -161,28 +195,40 @@ def _completions(turns: Turns, where: np.ndarray) -> tuple[pa.Array, np.ndarray]
     return turns.contents.take(index), truth(pc.equal(turns.roles.take(index), "assistant"))
 
 
-def _plain(table: pa.Table, names: Mapping[str, str]) -> _Sides:
-    prompt, chosen, rejected = (_text(table, names, part) for part in ("prompt", "chosen", "rejected"))
-    return _Sides(prompt, None, chosen, rejected, np.ones(len(table), dtype=bool))
+def _plain(table: pa.Table, plan: Plan) -> _Sides:
+    prompt, messages, sound = _text_prompt(table, plan.names)
+    chosen, rejected = (_text(table, plan.names, side) for side in SIDES)
+    return _Sides(prompt, messages, chosen, rejected, sound)
 
 
-def _conversational(table: pa.Table, names: Mapping[str, str]) -> _Sides:
-    prompt = _turns(table, names["prompt"])
-    return _after(prompt, *(_turns(table, names[side]) for side in SIDES))
+def _conversational(table: pa.Table, plan: Plan) -> _Sides:
+    prompt = _turns(table, plan.names["prompt"])
+    return _after(prompt, _no_system(table, plan), *(_turns(table, plan.names[side]) for side in SIDES))
 
 
-def _after(prompt: Turns, chosen: Turns, rejected: Turns) -> _Sides:
-    sound = prompt.sound & chosen.sound & rejected.sound & (chosen.lengths == 1) & (rejected.lengths == 1)
+def _no_system(table: pa.Table, plan: Plan) -> np.ndarray:
+    """The rows without a system turn in a column of its own."""
+    if "system" not in plan.names:
+        return np.ones(len(table), dtype=bool)
+    return ~says_something(_text(table, plan.names, "system"))
+
+
+def _after(prompt: Turns, sound: np.ndarray, chosen: Turns, rejected: Turns) -> _Sides:
+    sound = (
+        sound & prompt.sound & chosen.sound & rejected.sound & (chosen.lengths == 1) & (rejected.lengths == 1)
+    )
     (good, one), (bad, two) = (_completions(side, side.last) for side in (chosen, rejected))
-    sound &= one & two
+    sound &= one & two & prompt.asks() & ~_completions(prompt, prompt.last)[1]
     text, messages, right = written(prompt, sound)
     return _Sides(text, messages, good, bad, right)
 
 
-def _transcripts(table: pa.Table, names: Mapping[str, str]) -> _Sides:
-    (before, chosen, one), (other, rejected, two) = (_last_said(_text(table, names, side)) for side in SIDES)
-    sound = one & two & truth(pc.equal(before, other))
-    text, messages, right = written(transcripts_turns(before), sound)
+def _transcripts(table: pa.Table, plan: Plan) -> _Sides:
+    texts = [_text(table, plan.names, side) for side in SIDES]
+    (before, chosen, one), (other, rejected, two) = map(_last_said, texts)
+    turns = transcripts_turns(before)
+    sound = one & two & truth(pc.equal(before, other)) & turns.asks() & _no_system(table, plan)
+    text, messages, right = written(turns, sound)
     return _Sides(text, messages, chosen, rejected, right)
 
 
@@ -199,88 +245,94 @@ def _last_said(transcript: pa.Array) -> tuple[pa.Array, pa.Array, np.ndarray]:
     return before, pc.utf8_trim(after, characters=BLANKS), two
 
 
-def _conversational_implicit(table: pa.Table, names: Mapping[str, str]) -> _Sides:
-    chosen, rejected = (_turns(table, names[side]) for side in SIDES)
+def _conversational_implicit(table: pa.Table, plan: Plan) -> _Sides:
+    chosen, rejected = (_turns(table, plan.names[side]) for side in SIDES)
     (good, one), (bad, two) = (_completions(side, side.last) for side in (chosen, rejected))
     prompt = chosen.but_last()
-    sound = one & two & (chosen.lengths > 1) & same_turns(prompt, rejected.but_last())
+    sound = (
+        one & two & (chosen.lengths > 1) & same_turns(prompt, rejected.but_last()) & _no_system(table, plan)
+    )
+    if "prompt" in plan.names and (told := as_turns(_column(table, plan.names["prompt"]))) is not None:
+        sound &= same_turns(told, prompt)
+    elif "prompt" in plan.names:
+        sound &= truth(pc.is_valid(_text(table, plan.names, "prompt")))
+    sound &= prompt.asks() & _has_user(prompt)
     text, messages, right = written(prompt, sound)
     return _Sides(text, messages, good, bad, right)
 
 
-def _single_turns(table: pa.Table, names: Mapping[str, str]) -> _Sides:
-    prompt = _turns(table, names["prompt"])
-    sides = _after(prompt, *(_turns(table, names[side], as_single_turns) for side in SIDES))
-    if "system" not in names:
-        return sides
-    system = pc.utf8_trim(_text(table, names, "system"), characters=BLANKS)
-    none = ~truth(pc.greater(pc.binary_length(system), 0))
-    return _Sides(sides.prompt, sides.messages, sides.chosen, sides.rejected, sides.sound & none)
+def _has_user(turns: Turns) -> np.ndarray:
+    """Whether each row's turns have one of the user's."""
+    users = np.concatenate([[0], np.cumsum(truth(pc.equal(turns.roles, "user")))])
+    found: np.ndarray = users[turns.starts + turns.lengths] > users[turns.starts]
+    return found
 
 
-def _with_system(table: pa.Table, names: Mapping[str, str]) -> _Sides:
-    plain = _plain(table, names)
-    return _asked(table, names, plain.prompt, plain)
+def _single_turns(table: pa.Table, plan: Plan) -> _Sides:
+    prompt = _turns(table, plan.names["prompt"])
+    sides = (_turns(table, plan.names[side], as_single_turns) for side in SIDES)
+    return _after(prompt, _no_system(table, plan), *sides)
 
 
-def _instruction(table: pa.Table, names: Mapping[str, str]) -> _Sides:
-    plain = _plain(table, names)
-    further = pc.fill_null(_text(table, names, "input"), "")
-    both = pc.and_(pc.not_equal(further, ""), pc.not_equal(plain.prompt, ""))
-    between = pc.if_else(both, pa.scalar("\n", TEXT), pa.scalar("", TEXT))
-    sides = _asked(
-        table, names, pc.binary_join_element_wise(plain.prompt, between, further, pa.scalar("", TEXT)), plain
-    )
-    if "history" not in names:
-        return sides
-    history = _column(table, names["history"]).combine_chunks()
-    none = pc.is_null(history)
-    if (said := as_text(history)) is not None:
-        none = pc.equal(pc.fill_null(said, ""), "")
-    return _Sides(sides.prompt, sides.messages, sides.chosen, sides.rejected, sides.sound & truth(none))
-
-
-def _asked(table: pa.Table, names: Mapping[str, str], prompt: pa.Array, plain: _Sides) -> _Sides:
-    """Plain sides after a system turn, where there is one, and `prompt` as the user's."""
+def _text_prompt(table: pa.Table, names: Mapping[str, str]) -> tuple[pa.Array, pa.Array | None, np.ndarray]:
+    """The columns `prompt` and `messages`, and which rows they are right for: a prompt's text, what stands below it in
+    another column, and a system turn before."""
+    prompt = _text(table, names, "prompt")
+    if "input" in names:
+        further = pc.fill_null(_text(table, names, "input"), "")
+        both = pc.and_(pc.not_equal(further, ""), pc.not_equal(prompt, ""))
+        between = pc.if_else(both, pa.scalar("\n", TEXT), pa.scalar("", TEXT))
+        prompt = pc.binary_join_element_wise(prompt, between, further, pa.scalar("", TEXT))
+    sound = says_something(prompt)
+    if "history" in names:
+        history = _column(table, names["history"]).combine_chunks()
+        none = pc.is_null(history)
+        if (said := as_text(history)) is not None:
+            none = pc.equal(pc.fill_null(said, ""), "")
+        sound &= truth(none)
     system = _text(table, names, "system")
-    there = truth(pc.greater(pc.binary_length(pc.utf8_trim(system, characters=BLANKS)), 0))
+    there = says_something(system)
     if not there.any():
-        return _Sides(prompt, None, plain.chosen, plain.rejected, plain.sound)
+        return prompt, None, sound
     count = len(table)
     order = np.arange(2 * count).reshape(2, count).T.ravel()
     keep = np.column_stack([there, np.ones(count, dtype=bool)]).ravel()
     roles = pa.array(["system"] * count + ["user"] * count, TEXT)
     index = pa.array(order[keep])
     lengths = 1 + there.astype(np.int64)
-    turns = Turns(
-        np.cumsum(lengths) - lengths,
-        lengths,
-        roles.take(index),
-        pa.concat_arrays([system, prompt]).take(index),
-        truth(pc.is_valid(prompt)),
-    )
-    text, messages, right = written(turns, plain.sound)
-    return _Sides(text, messages, plain.chosen, plain.rejected, right)
+    starts = np.cumsum(lengths) - lengths
+    contents = pa.concat_arrays([system, prompt]).take(index)
+    turns = Turns(starts, lengths, roles.take(index), contents, truth(pc.is_valid(prompt)))
+    return written(turns, sound)
 
 
-def _numbered(table: pa.Table, names: Mapping[str, str]) -> _Sides:
-    prompt, first, second = (_text(table, names, part) for part in ("prompt", "first", "second"))
-    preferred = _column(table, names["preference"]).combine_chunks()
-    if not pa.types.is_integer(preferred.type):
-        raise _Doubtful
-    swapped = truth(pc.equal(preferred, 1))
+def _numbered(table: pa.Table, plan: Plan) -> _Sides:
+    prompt, messages, sound = _text_prompt(table, plan.names)
+    first, second = (_text(table, plan.names, part) for part in ("first", "second"))
+    encoded = _column(table, plan.names["preference"]).combine_chunks().dictionary_encode()
+    choices = [_choice(value, plan) for value in encoded.dictionary.to_pylist()]
+    index = encoded.indices
+    known = truth(pa.array([choice is not None for choice in choices], pa.bool_()).take(index))
+    swapped = truth(pa.array([bool(choice) for choice in choices], pa.bool_()).take(index))
     chosen, rejected = _swap(first, second, swapped)
-    return _Sides(prompt, None, chosen, rejected, swapped | truth(pc.equal(preferred, 0)), swapped)
+    return _Sides(prompt, messages, chosen, rejected, sound & known, swapped)
 
 
-_READERS: dict[Format, Callable[[pa.Table, Mapping[str, str]], _Sides]] = {
+def _choice(value: Any, plan: Plan) -> bool | None:
+    try:
+        return choice_of(value, plan.rule, plan.names)
+    except Unusable:
+        return None
+
+
+_READERS: dict[Format, Callable[[pa.Table, Plan], _Sides]] = {
     "TRL standard, explicit prompt": _plain,
     "TRL conversational, explicit prompt": _conversational,
     "TRL conversational, implicit prompt": _conversational_implicit,
     "Anthropic HH transcripts": _transcripts,
     "prompt beside whole conversations": _conversational_implicit,
-    "system turn beside plain text": _with_system,
-    "instruction, input and history": _instruction,
+    "system turn beside plain text": _plain,
+    "instruction, input and history": _plain,
     "conversations and single turns": _single_turns,
     "two responses and the preferred one": _numbered,
 }

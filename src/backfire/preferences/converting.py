@@ -10,6 +10,7 @@ from typing import Any, Unpack
 
 from backfire.errors import InputError
 from backfire.preferences.beside import ARGUMENTS, IN_BLOCK, PROVENANCE, Beside, columns_beside
+from backfire.preferences.explaining import no_pairs
 from backfire.preferences.preferences import Preferences, open_preferences
 from backfire.preferences.read_options import ReadOptions
 from backfire.preferences.schema import SIDES, DefectKind, Format
@@ -56,7 +57,7 @@ def convert(
 
     Args:
         out: A .jsonl, .json (both also with .gz) or .parquet file; it is there whole or not at all.
-        dataset, reading: As `open_preferences` takes them: config, split, revision, columns, source_columns.
+        dataset, reading: As `open_preferences` takes them: config, split, revision, columns, source_columns, ranked, encoding.
 
     Raises:
         InputError: the data set cannot be read, no row of it gives a pair, or `out` cannot be written.
@@ -73,7 +74,7 @@ def convert(
     data = open_preferences(dataset, **reading)
     beside = columns_beside(data, OF_TRAINERS)
     if not beside.pairs:
-        raise InputError(_no_pair(data))
+        raise InputError(no_pairs(data))
     write_rows(path, lambda: _written(data, beside, ending == ".parquet"), TURNS)
     return Converted(
         path,
@@ -114,15 +115,3 @@ def _argument(name: str, value: str | None, texts: bool) -> Any:
 def _turns(text: str, turns: str | None, role: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [{"role": role, "content": text}] if turns is None else json.loads(turns)
     return found
-
-
-def _no_pair(data: Preferences) -> str:
-    kinds = sorted(data.defects.items(), key=lambda item: -len(item[1]))
-    if not kinds:
-        return f"{data.origin} holds no rows: nothing to convert"
-    kind, rows = kinds[0]
-    return (
-        f"{data.origin}: none of its {data.rows} rows gives a pair; {len(rows)} have the defect '{kind}', the first of"
-        f" them row {rows[0]}. They were read as {data.format!r}: if that is wrong, say which columns hold the request"
-        " and the two responses by `columns`"
-    )

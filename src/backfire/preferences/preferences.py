@@ -12,14 +12,20 @@ from backfire.errors import InputError
 from backfire.preferences.beside import RowsBeside
 from backfire.preferences.blocks import in_blocks
 from backfire.preferences.columnar import read_table, wanted
-from backfire.preferences.plan import Plan, plan_of
-from backfire.preferences.rowwise import Defects, Pairing, batch_of, read_rows
+from backfire.preferences.explaining import remarked
+from backfire.preferences.pairing import Pairing
+from backfire.preferences.plan import Plan
+from backfire.preferences.reading import Example, Reading
+from backfire.preferences.recognising import is_raw, plan_of
+from backfire.preferences.rowwise import batch_of, read_rows
 from backfire.preferences.schema import DefectKind, Format
 from backfire.tables.chunk import Chunk, Source
 from backfire.tables.opening import open_source
 
 HEAD = 1000
 """Rows by which the form is recognised."""
+PAIRED: tuple[Format, ...] = ("completions with labels", "completions with scores")
+"""Forms whose pairs are made of two rows."""
 
 
 def open_preferences(
@@ -31,6 +37,7 @@ def open_preferences(
     encoding: str | None = None,
     columns: Mapping[str, str] | None = None,
     source_columns: tuple[str, str] | None = None,
+    ranked: str = "best-worst",
     plain: bool = False,
 ) -> Preferences:
     """Open preference data and recognise their form by their first 1,000 rows.
@@ -38,23 +45,26 @@ def open_preferences(
     `dataset` is a file (JSONL, JSON, CSV, TSV, also with .gz; Parquet), a folder (`save_to_disk`, train.parquet,
     data/train-*.parquet, or one file), a hub name, a `datasets` object, or a list of rows. `config`, `split` and
     `revision` are those of `datasets.load_dataset`; `encoding` is that of a text file which is not UTF-8. `columns` says
-    which column holds the prompt, chosen, rejected, preference, kind, chosen_source or rejected_source; `source_columns`
-    are the last two. `plain` says that plain text is meant to be used as it is, without a chat template.
+    which column holds the prompt, chosen, rejected, preference, kind, chosen_source or rejected_source
+    (`recognising.MAPPABLE` lists all); `source_columns` are the last two. `ranked` says which pairs a list of ranked
+    responses gives: `best-worst`, or `best-rest`, the best against each that is worse. `plain` says that plain text is
+    meant to be used as it is, without a chat template, and is not looked through for chats.
 
     Raises:
-        InputError: nothing there, no such split or column, columns of no known form, or turns where `plain` is asked for.
+        InputError: nothing there, no such split or column, a column that the form does not use, columns of no known form,
+            or turns where `plain` is asked for.
     """
     source = open_source(dataset, config, split, revision, encoding)
     head = source.head(HEAD)
-    plan = plan_of(source.origin, head.columns, head.rows, columns, source_columns)
-    found = Preferences(source, plan)
-    if plain and not plan.format.startswith("TRL standard"):
+    plan = plan_of(
+        source.origin, head.columns, head.rows, columns, source_columns, ranked=ranked, plain=plain
+    )
+    if plain and not is_raw(plan):
         raise InputError(
             f"{source.origin} is read as {plan.format}, which is made of turns and has no raw text: leave out plain, so that "
             "it goes through the policy's chat template"
         )
-    found.plain = plain
-    return found
+    return Preferences(source, plan)
 
 
 class Preferences:
@@ -65,20 +75,45 @@ class Preferences:
         self.origin = source.origin
         self.format: Format = plan.format
         self.columns = plan.columns
-        self.plain = False
-        """Whether the texts are meant to be used as they are, without a chat template."""
+        self.plain = plan.plain
+        """Whether texts are meant to be used as they are, without a chat template."""
         self.rows = 0
         """Rows seen by the pass that began last; all of them after a full pass."""
-        self.defects: dict[DefectKind, list[int]] = {}
-        """Numbers of the rows left out by that pass, by kind."""
         self._source = source
         self._plan = plan
         self._fast = fast
+        self._reading = Reading()
+
+    @property
+    def defects(self) -> dict[DefectKind, list[int]]:
+        """Numbers of the rows left out by the pass that began last, by kind."""
+        return self._reading.defects
+
+    @property
+    def examples(self) -> dict[DefectKind, Example]:
+        """The first row left out of each kind."""
+        return self._reading.examples
+
+    @property
+    def remarks(self) -> dict[str, list[int]]:
+        """Numbers of the rows of which something was left unread or read otherwise than it stands, by what it was:
+        `images`, `videos`, `audio`, `numbers read as text`, `pairs of a list left out`."""
+        return self._reading.remarks
+
+    @property
+    def left_out(self) -> int:
+        """Rows that give no pair, of all kinds."""
+        return sum(map(len, self.defects.values()))
+
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of the reading: what was chosen where there was a choice, and what was not read."""
+        return (*self._plan.notes, *remarked(self.remarks))
 
     def blocks(self) -> Iterator[pa.RecordBatch]:
         """The usable pairs, as SCHEMA, in the order of the file; at most 8,192 rows and about 32 MB of text a block.
 
-        Equal contents give equal blocks, whatever the form they came in.
+        Equal contents give equal blocks, whatever the form they came in. Pairs of scored responses come last, in the order
+        of their prompts.
 
         Raises:
             InputError: the data set can no longer be read.
@@ -87,8 +122,8 @@ class Preferences:
 
     @property
     def one_row_a_pair(self) -> bool:
-        """Whether a pair comes from one row; labelled completions are paired over two."""
-        return self.format != "completions with labels"
+        """Whether a pair comes from one row; completions with labels or scores are paired over two."""
+        return self.format not in PAIRED
 
     @property
     def all_columns(self) -> list[str]:
@@ -104,30 +139,30 @@ class Preferences:
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         self.rows = 0
-        defects: Defects = {}
-        self.defects = defects
-        names = set(self._plan.names.values())
-        pairing = Pairing(self._plan) if self.format == "completions with labels" else None
+        reading = Reading()
+        self._reading = reading
+        names = {*self._plan.names.values(), *self._plan.media}
+        pairing = Pairing(self._plan) if self.format in PAIRED else None
         for chunk in self._source.chunks(names, wanted(self._plan) if self._fast else None):
             self.rows += len(chunk.numbers)
             if pairing is not None:
-                yield batch_of(pairing.read(_numbered(chunk, None), defects))
+                yield batch_of(pairing.read(_numbered(chunk, None), reading))
             else:
-                yield _batch(self._plan, chunk, defects)
+                yield _batch(self._plan, chunk, reading)
         if pairing is not None:
-            pairing.finish(defects)
-        for numbers in defects.values():
-            numbers.sort()
+            for records in pairing.finish(reading):
+                yield batch_of(records)
+        reading.finish()
 
 
-def _batch(plan: Plan, chunk: Chunk, defects: Defects) -> pa.RecordBatch:
+def _batch(plan: Plan, chunk: Chunk, reading: Reading) -> pa.RecordBatch:
     """The pairs of one chunk: by columns where these vouch for a row, by rows where they do not."""
     if chunk.table is None:
-        return batch_of(read_rows(plan, _numbered(chunk, None), defects))
+        return batch_of(read_rows(plan, _numbered(chunk, None), reading))
     quick, sound = read_table(plan, chunk.numbers, chunk.table)
     if sound.all():
         return quick
-    exact = batch_of(read_rows(plan, _numbered(chunk, np.flatnonzero(~sound)), defects))
+    exact = batch_of(read_rows(plan, _numbered(chunk, np.flatnonzero(~sound)), reading))
     if not len(exact):
         return quick
     both = pa.Table.from_batches([quick, exact])

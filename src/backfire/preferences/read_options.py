@@ -23,3 +23,5 @@ class ReadOptions(TypedDict, total=False):
     """The columns that say who wrote chosen and rejected."""
     plain: bool
     """Take plain text as it is, without the policy's chat template. Data made of turns are refused."""
+    ranked: str
+    """Which pairs a list of ranked responses gives: best-worst, or best-rest, the best against each that is worse."""

@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from backfire.preferences.cells import cell, side_of_value
+from backfire.preferences.exports import (
+    openai_tools,
+    read_argilla,
+    read_label_studio,
+    read_openai,
+    read_swift,
+)
+from backfire.preferences.many_responses import read_ranked
+from backfire.preferences.message_text import value_in
 from backfire.preferences.plan import Plan
 from backfire.preferences.provenance import decoding_of, kind_of, name_of, tags_of
-from backfire.preferences.schema import SCHEMA, SIDES, DefectKind, Unusable
-from backfire.preferences.sides import labelled, sides_of, swapped
+from backfire.preferences.reading import Reading
+from backfire.preferences.schema import SCHEMA, Format, Unusable, as_json
+from backfire.preferences.splitting import Sides, split
 from backfire.preferences.turns import prompt_and_messages
+from backfire.preferences.two_responses import read_choice
+from backfire.preferences.two_sides import read_prompt, read_sides
 from backfire.tables.chunk import UNREAD
 
+Row = Mapping[str, Any]
 Record = tuple[Any, ...]
 """One row of a block, in the order of SCHEMA."""
-_NOTHING: Record = (None,) * 8
-_NO_TURNS: Record = (None,) * 4
-"""No turns of either side, no tools, no template options."""
-Defects = dict[DefectKind, list[int]]
+_MARKS = {
+    "<image>": "images",
+    "<|image|>": "images",
+    "<|vision_start|>": "images",
+    "<video>": "videos",
+    "<audio>": "audio",
+}
+
+
+class Pair(NamedTuple):
+    """What a form's reader gives of a row."""
+
+    sides: Sides
+    sources: tuple[Any, Any] | None = None
+    """Who wrote chosen and rejected, where the form says so itself."""
 
 
 def batch_of(records: list[Record]) -> pa.RecordBatch:
@@ -30,18 +54,38 @@ def batch_of(records: list[Record]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
-def read_rows(plan: Plan, rows: Iterable[tuple[int, Any]], defects: Defects) -> list[Record]:
-    """The records of numbered rows; what is left out is added to `defects`."""
-    records = []
+def read_rows(plan: Plan, rows: Iterable[tuple[int, Any]], reading: Reading) -> list[Record]:
+    """The records of numbered rows; what is left out is noted in `reading`."""
+    records: list[Record] = []
+    read = _READERS[plan.format]
+    sides = [plan.names[part] for part in ("chosen", "rejected", "first", "second") if part in plan.names]
     for number, row in rows:
         try:
-            records.append(_record(plan, number, _mapping(row)))
+            pairs = read(mapping_of(row), plan)
+            made = _records(plan, number, row, pairs)
         except Unusable as why:
-            defects.setdefault(why.kind, []).append(number)
+            reading.leave_out(why.kind, number, row, plan)
+            continue
+        if isinstance(made, Unusable):
+            reading.leave_out(made.kind, number, row, plan)
+            continue
+        records += made
+        if len(made) < len(pairs):
+            reading.remark("pairs of a list left out", number)
+        if plan.media or plan.marks or any(turn.media for pair in pairs for turn in pair.sides.turns):
+            for what in _media(plan, row, pairs):
+                reading.remark(what, number)
+        if any(type(row.get(name)) in (int, float) for name in sides):
+            reading.remark("numbers read as text", number)
     return records
 
 
-def _mapping(row: Any) -> Mapping[str, Any]:
+def mapping_of(row: Any) -> Row:
+    """A row that could be decoded and is a mapping.
+
+    Raises:
+        Unusable: undecodable, wrong type.
+    """
     if row is UNREAD:
         raise Unusable("undecodable")
     if not isinstance(row, Mapping):
@@ -49,106 +93,161 @@ def _mapping(row: Any) -> Mapping[str, Any]:
     return row
 
 
-def _record(plan: Plan, number: int, row: Mapping[str, Any]) -> Record:
-    turns, chosen, rejected = sides_of(row, plan)
-    text, messages = prompt_and_messages(turns)
-    beside = _beside(plan, row) if plan.provenance else _NOTHING
-    return _checked((number, text, messages, chosen, rejected, *beside, *_NO_TURNS))
+def _records(plan: Plan, number: int, row: Row, pairs: list[Pair]) -> list[Record] | Unusable:
+    """The records of a row's pairs; the reason of the last where there is none."""
+    records: list[Record] = []
+    reason = Unusable("missing side")
+    for pair in pairs:
+        try:
+            records.append(record_of(plan, number, row, pair))
+        except Unusable as why:
+            reason = why
+    return records or reason
 
 
-def _beside(plan: Plan, row: Mapping[str, Any]) -> Record:
-    sources = [_said(plan, row, f"{side}_source") for side in SIDES]
-    if "first_source" in plan.names:
-        sources = [_said(plan, row, "first_source"), _said(plan, row, "second_source")]
-        sources = sources[::-1] if swapped(row, plan.names) else sources
+def record_of(plan: Plan, number: int, row: Row, pair: Pair) -> Record:
+    """One pair as a row of a block, with what its row says beside it.
+
+    Raises:
+        Unusable: undecodable, blank side, identical sides.
+    """
+    turns, chosen, rejected, *messages = pair.sides
+    text, spoken = prompt_and_messages(turns)
+    beside = _beside(plan, row, pair) if plan.provenance or pair.sources is not None else (None,) * 8
+    return checked((number, text, spoken, chosen, rejected, *beside, *messages, *given(plan, row)))
+
+
+def _beside(plan: Plan, row: Row, pair: Pair) -> Record:
+    sources = pair.sources or tuple(said(plan, row, f"{side}_source") for side in ("chosen", "rejected"))
     return (
-        kind_of(_said(plan, row, "kind")),
+        kind_of(said(plan, row, "kind")),
         *map(name_of, sources),
-        *(name_of(_said(plan, row, f"{side}_stop")) for side in SIDES),
-        *(decoding_of(_said(plan, row, f"{side}_decoding")) for side in SIDES),
-        tags_of(_said(plan, row, "tags")),
+        *(name_of(said(plan, row, f"{side}_stop")) for side in ("chosen", "rejected")),
+        *(decoding_of(said(plan, row, f"{side}_decoding")) for side in ("chosen", "rejected")),
+        tags_of(said(plan, row, "tags")),
     )
 
 
-def _said(plan: Plan, row: Mapping[str, Any], part: str) -> Any:
+def said(plan: Plan, row: Row, part: str) -> Any:
+    """What a row's column for a part holds, as it is."""
     return row.get(plan.names[part]) if part in plan.names else None
 
 
-def _checked(record: Record) -> Record:
+def given(plan: Plan, row: Row) -> tuple[str | None, str | None]:
+    """The columns `tools` and `template_options`.
+
+    Raises:
+        Unusable: wrong type, for tools that are no list, or options that are no object.
+    """
+    tools = openai_tools(row, plan) if plan.format == "OpenAI preferences" else None
+    return (
+        _json(tools or said(plan, row, "tools"), list),
+        _json(said(plan, row, "template_options"), Mapping),
+    )
+
+
+def _json(value: Any, wanted: type) -> str | None:
+    if isinstance(value, str) and value.strip():
+        value = value_in(value)
+        value = [value] if wanted is list and isinstance(value, Mapping) else value
+    if not value and not isinstance(value, (int, float)):
+        return None
+    if not isinstance(value, wanted):
+        raise Unusable("wrong type")
+    try:
+        return as_json(value)
+    except (TypeError, ValueError, RecursionError):
+        raise Unusable("wrong type") from None
+
+
+def checked(record: Record) -> Record:
+    """A record whose texts can be encoded, and whose sides say something each, and not the same.
+
+    Raises:
+        Unusable: undecodable, blank side, identical sides.
+    """
     for value in record[1:]:
         if value is not None and not value.isascii():
-            _check_text(value)
+            check_text(value)
     chosen, rejected = record[3].strip(), record[4].strip()
     if not chosen or not rejected:
         raise Unusable("blank side")
-    if chosen == rejected:
+    if chosen == rejected and record[-4:-2] in ((None, None), (record[-3],) * 2):
         raise Unusable("identical sides")
     return record
 
 
-def _check_text(text: str) -> None:
+def check_text(text: str) -> None:
+    """Raise Unusable (undecodable) for text with half a character."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
         raise Unusable("undecodable") from None
 
 
-class _Waiting(NamedTuple):
-    number: int
-    text: str
-    source: str | None
+def _media(plan: Plan, row: Row, pairs: list[Pair]) -> list[str]:
+    found = [what for pair in pairs for turn in pair.sides.turns for what in turn.media]
+    for name in plan.media:
+        if row.get(name):
+            found.append(_kind_of_media(name))
+    if plan.marks:
+        texts = [
+            text for pair in pairs for text in (*(t.content for t in pair.sides.turns), *pair.sides[1:3])
+        ]
+        found += [what for mark, what in _MARKS.items() if any(mark in text for text in texts)]
+    return list(dict.fromkeys(found))
 
 
-class Pairing:
-    """Labelled completions, paired within a prompt: the k-th desirable with the k-th undesirable.
+def _kind_of_media(column: str) -> str:
+    word = column.strip().lower().rstrip("s")
+    return "audio" if word == "audio" else f"{word}s"
 
-    A pair takes the number, the kind and the tags of the later of its rows. What waits for its other half is kept in memory.
-    """
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._waiting: dict[tuple[str, str | None], tuple[deque[_Waiting], deque[_Waiting]]] = defaultdict(
-            lambda: (deque(), deque())
-        )
+def _outputs(row: Row, plan: Plan) -> list[Pair]:
+    output = cell(row, plan, "output")
+    if output is None or (isinstance(output, list) and len(output) < 2):
+        raise Unusable("missing side")
+    if not isinstance(output, list) or len(output) > 2:
+        raise Unusable("wrong type")
+    told = cell(row, plan, "prompt")
+    prompt = read_prompt(row, plan, told)
+    return [Pair(split(prompt, *map(side_of_value, output), loose=isinstance(told, str)))]
 
-    def read(self, rows: Iterable[tuple[int, Any]], defects: Defects) -> list[Record]:
-        """The records of the pairs that these rows complete."""
-        records = []
-        for number, row in rows:
-            numbers = [number]
-            try:
-                if (record := self._paired(number, _mapping(row), numbers)) is not None:
-                    records.append(record)
-            except Unusable as why:
-                defects.setdefault(why.kind, []).extend(sorted(numbers))
-        return records
 
-    def finish(self, defects: Defects) -> None:
-        """Count what still waits as unpaired."""
-        left = sorted(w.number for queues in self._waiting.values() for queue in queues for w in queue)
-        if left:
-            defects["unpaired"] = left
+def _choice(row: Row, plan: Plan) -> list[Pair]:
+    sides, swapped = read_choice(row, plan)
+    if "first_source" not in plan.names:
+        return [Pair(sides)]
+    first, second = said(plan, row, "first_source"), said(plan, row, "second_source")
+    return [Pair(sides, (second, first) if swapped else (first, second))]
 
-    def _paired(self, number: int, row: Mapping[str, Any], numbers: list[int]) -> Record | None:
-        plan = self._plan
-        turns, text, desirable = labelled(row, plan.names)
-        prompt = prompt_and_messages(turns)
-        own = name_of(_said(plan, row, "source"))
-        for value in (*prompt, text, own):
-            _check_text(value or "")
-        if not text.strip():
-            raise Unusable("blank side")
-        queues = self._waiting[prompt]
-        if not queues[desirable]:
-            queues[not desirable].append(_Waiting(number, text, own))
-            return None
-        other = queues[desirable].popleft()
-        if not any(queues):
-            del self._waiting[prompt]
-        numbers.append(other.number)
-        mine = _Waiting(number, text, own)
-        chosen, rejected = (mine, other) if desirable else (other, mine)
-        kind, tags = kind_of(_said(plan, row, "kind")), tags_of(_said(plan, row, "tags"))
-        sources = (chosen.source, rejected.source)
-        texts = (chosen.text, rejected.text)
-        return _checked((number, *prompt, *texts, kind, *sources, None, None, None, None, tags, *_NO_TURNS))
+
+def _ranked(row: Row, plan: Plan) -> list[Pair]:
+    return [Pair(*pair) for pair in read_ranked(row, plan)]
+
+
+def _one(read: Callable[[Row, Plan], Sides]) -> Callable[[Row, Plan], list[Pair]]:
+    return lambda row, plan: [Pair(read(row, plan))]
+
+
+_SIDES = _one(read_sides)
+_READERS: dict[Format, Callable[[Row, Plan], list[Pair]]] = {
+    "TRL standard, explicit prompt": _SIDES,
+    "TRL standard, implicit prompt": _SIDES,
+    "TRL conversational, explicit prompt": _SIDES,
+    "TRL conversational, implicit prompt": _SIDES,
+    "prompt beside whole conversations": _SIDES,
+    "Anthropic HH transcripts": _SIDES,
+    "chats rendered as text": _SIDES,
+    "system turn beside plain text": _SIDES,
+    "instruction, input and history": _SIDES,
+    "conversations and single turns": _SIDES,
+    "instruction and a list of two outputs": _outputs,
+    "OpenAI preferences": _one(read_openai),
+    "messages and a rejected response": _one(read_swift),
+    "two responses and the preferred one": _choice,
+    "ranked responses, best against worst": _ranked,
+    "ranked responses, best against each other": _ranked,
+    "Label Studio export": _one(read_label_studio),
+    "Argilla records": _one(read_argilla),
+}

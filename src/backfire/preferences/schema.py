@@ -16,26 +16,35 @@ Format = Literal[
     "TRL conversational, implicit prompt",
     "prompt beside whole conversations",
     "Anthropic HH transcripts",
+    "chats rendered as text",
     "system turn beside plain text",
     "instruction, input and history",
     "instruction and a list of two outputs",
     "conversations and single turns",
+    "OpenAI preferences",
+    "messages and a rejected response",
     "two responses and the preferred one",
+    "ranked responses, best against worst",
+    "ranked responses, best against each other",
     "completions with labels",
+    "completions with scores",
+    "Label Studio export",
+    "Argilla records",
 ]
-"""`prompt beside whole conversations` is UltraFeedback-binarized's; `system turn beside plain text` Orca's;
-`instruction, input and history` and `conversations and single turns` are LLaMA-Factory's (ShareGPT);
-`two responses and the preferred one` PKU-SafeRLHF's; `completions with labels` KTO's."""
+"""`forms.FORMS` describes each, with an example."""
 
 DefectKind = Literal[
     "undecodable",
     "wrong type",
+    "no prompt",
     "missing side",
     "blank side",
     "identical sides",
     "differing prompts",
     "no final assistant turn",
     "unpaired",
+    "neither best nor worst",
+    "tie",
     "no preference",
 ]
 

@@ -1,44 +1,132 @@
-"""Conversations in a row's values: lists of messages in their spellings, and transcripts."""
+"""Conversations in a row's values: messages in their spellings, what they say, and how blocks write them."""
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from backfire.preferences.schema import Unusable, as_json
 
-Turn = tuple[str, str]
-"""Role and content."""
+SPELLINGS = (("role", "content"), ("from", "value"), ("role", "value"), ("role", "text"))
+ROLES = {
+    "human": "user",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "model": "assistant",
+    "bot": "assistant",
+    "ai": "assistant",
+    "prompter": "user",
+    "observation": "tool",
+    "developer": "system",
+}
+"""Other names of the four roles (ShareGPT's, Gemma's, OpenAssistant's, OpenAI's); letter case does not matter."""
+SPOKEN = ("system", "user", "assistant")
+KEYS = (
+    "tool_calls",
+    "function_call",
+    "tool_call_id",
+    "tool_plan",
+    "reasoning_content",
+    "reasoning",
+    "thinking",
+)
+"""What chat templates read of a turn beside role and content; all of it is kept. `name` is kept beside these and in
+turns of other roles than SPOKEN."""
+CALLING = ("tool_calls", "function_call")
+MEDIA = {
+    "image": "images",
+    "image_url": "images",
+    "input_image": "images",
+    "video": "videos",
+    "video_url": "videos",
+    "audio": "audio",
+    "audio_url": "audio",
+    "input_audio": "audio",
+}
+"""Types of a content part that hold no text."""
+_TEXT_PARTS = ("text", "input_text", "output_text")
 
-SPELLINGS = (("role", "content"), ("from", "value"))
-ROLES = {"human": "user", "gpt": "assistant"}
-"""ShareGPT's names of the roles; every other role is kept as it is."""
 
-_TRANSCRIPT_TURN = re.compile(r"\n\n(Human|Assistant):")
-_TRANSCRIPT_ROLE = {"Human": "user", "Assistant": "assistant"}
+class Turn(NamedTuple):
+    """One turn of a conversation."""
+
+    role: str
+    content: str
+    more: str = ""
+    """The turn's KEYS (and `name`) as JSON with sorted keys; empty without any."""
+    media: tuple[str, ...] = ()
+    """What else the content holds, such as "images"; it is counted, and not read."""
+
+
+def role_of(name: str) -> str:
+    """The role that a spelling of it means; an unknown one is kept as it is."""
+    plain = name.strip().lower()
+    return plain if plain in SPOKEN else ROLES.get(plain, name)
 
 
 def turn_of(value: Any) -> Turn:
-    """{role, content} or {from, value}; content is text, or a list of text parts.
+    """{role, content} or {from, value} and so on; content is text, or a list of parts, or null where tools are called.
 
     Raises:
         Unusable: wrong type.
     """
     if isinstance(value, Mapping):
         for role_key, content_key in SPELLINGS:
-            role, content = value.get(role_key), value.get(content_key)
-            if isinstance(role, str):
-                if isinstance(content, str):
-                    return ROLES.get(role, role), content
-                if isinstance(content, list) and content:
-                    return ROLES.get(role, role), "".join(map(_part, content))
+            role = value.get(role_key)
+            if isinstance(role, str) and content_key in value:
+                return _turn(role, value[content_key], value)
+        if isinstance(role := value.get("role"), str):
+            return _turn(role, None, value)
     raise Unusable("wrong type")
 
 
-def _part(value: Any) -> str:
-    if isinstance(value, Mapping) and value.get("type") == "text" and isinstance(value.get("text"), str):
-        return str(value["text"])
+def _turn(role: str, content: Any, value: Mapping[str, Any]) -> Turn:
+    if role.strip().lower() == "function_call":
+        return Turn("assistant", "", _called(content))
+    role = role_of(role)
+    more = {key: value[key] for key in KEYS if value.get(key) not in (None, [], {}, "")}
+    if (more or role not in SPOKEN) and isinstance(value.get("name"), str):
+        more["name"] = value["name"]
+    media: list[str] = []
+    if isinstance(content, str):
+        text = content
+    elif isinstance(content, list) and content:
+        text = "".join(_part(part, media) for part in content)
+    elif content is None and any(key in more for key in KEYS):
+        text = ""
+    elif isinstance(content, (Mapping, list)) and role not in SPOKEN:
+        text = as_json(content)
+    else:
+        raise Unusable("wrong type")
+    return Turn(role, text, as_json(more, sort_keys=True) if more else "", tuple(media))
+
+
+def _called(content: Any) -> str:
+    """The `tool_calls` of ShareGPT's turn `function_call`, whose value is the JSON of a call or of several."""
+    try:
+        calls = json.loads(content) if isinstance(content, str) else content
+    except (ValueError, RecursionError):
+        raise Unusable("wrong type") from None
+    calls = calls if isinstance(calls, list) else [calls]
+    if not calls or not all(
+        isinstance(call, Mapping) and isinstance(call.get("name"), str) for call in calls
+    ):
+        raise Unusable("wrong type")
+    functions = [{"name": call["name"], "arguments": call.get("arguments", {})} for call in calls]
+    return as_json({"tool_calls": [{"type": "function", "function": f} for f in functions]}, sort_keys=True)
+
+
+def _part(value: Any, media: list[str]) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        kind, text = value.get("type"), value.get("text")
+        if isinstance(text, str) and (kind in _TEXT_PARTS or kind is None):
+            return text
+        if kind in MEDIA:
+            media.append(MEDIA[kind])
+            return ""
     raise Unusable("wrong type")
 
 
@@ -48,40 +136,52 @@ def turns_of(value: Any) -> list[Turn]:
     Raises:
         Unusable: wrong type.
     """
-    if not isinstance(value, list) or not value:
+    if not isinstance(value, (list, tuple)) or not value:
         raise Unusable("wrong type")
     return [turn_of(turn) for turn in value]
 
 
-def transcript_turns(text: str) -> list[Turn]:
-    """Anthropic's transcripts: "\\n\\nHuman: ...\\n\\nAssistant: ...", contents without surrounding blanks.
+def said_in(turns: Sequence[Turn]) -> str:
+    """What the assistant says in the turns of a side; a call of a tool is told as name(arguments)."""
+    said = (part for turn in turns if turn.role == "assistant" for part in (turn.content, _calls(turn.more)))
+    return "\n\n".join(part for part in said if part)
 
-    Raises:
-        Unusable: wrong type, when the text does not begin with a turn.
-    """
-    whole = text if text.startswith("\n\n") else "\n\n" + text.lstrip("\n")
-    before, *pieces = _TRANSCRIPT_TURN.split(whole)
-    if before.strip() or not pieces:
-        raise Unusable("wrong type")
-    return [
-        (_TRANSCRIPT_ROLE[who], said.strip()) for who, said in zip(pieces[::2], pieces[1::2], strict=True)
+
+def _calls(more: str) -> str:
+    if not more:
+        return ""
+    kept = json.loads(more)
+    calls = kept.get("tool_calls") or []
+    calls = [
+        *(calls if isinstance(calls, list) else [calls]),
+        *([kept["function_call"]] if "function_call" in kept else []),
     ]
+    return "\n".join(map(_call, calls))
 
 
-def completion_of(turns: Sequence[Turn]) -> str:
-    """What the assistant says in turns that follow a prompt; the last has to be the assistant's.
-
-    Raises:
-        Unusable: no final assistant turn.
-    """
-    if turns[-1][0] != "assistant":
-        raise Unusable("no final assistant turn")
-    return "\n\n".join(content for role, content in turns if role == "assistant")
+def _call(call: Any) -> str:
+    function = call.get("function", call) if isinstance(call, Mapping) else call
+    if not isinstance(function, Mapping) or "name" not in function:
+        return as_json(call)
+    arguments = function.get("arguments", {})
+    return f"{function['name']}({arguments if isinstance(arguments, str) else as_json(arguments)})"
 
 
 def prompt_and_messages(turns: Sequence[Turn]) -> tuple[str, str | None]:
     """The columns `prompt` and `messages` of the turns before the response."""
-    if len(turns) == 1 and turns[0][0] == "user":
-        return turns[0][1], None
-    text = "\n\n".join(f"{role}: {content}" for role, content in turns)
-    return text, as_json([{"role": role, "content": content} for role, content in turns])
+    if len(turns) == 1 and turns[0].role == "user" and not turns[0].more:
+        return turns[0].content, None
+    text = "\n\n".join(f"{turn.role}: {_shown(turn)}" for turn in turns)
+    return text, turns_as_json(turns)
+
+
+def _shown(turn: Turn) -> str:
+    return (
+        "\n\n".join(part for part in (turn.content, _calls(turn.more)) if part) if turn.more else turn.content
+    )
+
+
+def turns_as_json(turns: Sequence[Turn]) -> str:
+    """The JSON list of turns, with all that is kept of them."""
+    plain = [{"role": turn.role, "content": turn.content} for turn in turns]
+    return as_json([p | json.loads(t.more) if t.more else p for p, t in zip(plain, turns, strict=True)])

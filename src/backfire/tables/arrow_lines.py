@@ -44,6 +44,8 @@ class Lines:
 def table_of(lines: Lines, wanted: pa.Schema) -> pa.Table | None:
     """A table with a row for each line, null for the lines that only Python can read; None if these are many.
 
+    A schema's metadata may name `keys`, with commas between: a line with one of them is for Python, too.
+
     Lines of blanks are null rows too, if any: they are no rows of the data set, so None is given for them.
     """
     data = np.frombuffer(lines.raw, dtype=np.uint8)
@@ -52,7 +54,8 @@ def table_of(lines: Lines, wanted: pa.Schema) -> pa.Table | None:
     first, last = data[lines.starts], data[lines.stops - 1]
     last = np.where(last == 13, data[np.maximum(lines.stops - 2, 0)], last)
     odd = np.flatnonzero((first != ord("{")) | (last != ord("}")))
-    return _read(lines, wanted, set(odd.tolist()) | _loose(lines))
+    keys = (wanted.metadata or {}).get(b"keys", b"")
+    return _read(lines, wanted, set(odd.tolist()) | _loose(lines) | _with_keys(lines, data, keys))
 
 
 def _read(lines: Lines, wanted: pa.Schema, odd: set[int]) -> pa.Table | None:
@@ -139,6 +142,31 @@ def _undecodable(lines: Lines) -> set[int]:
             at = int(lines.stops[row])
             continue
         break
+    return found
+
+
+def _with_keys(lines: Lines, data: np.ndarray, keys: bytes) -> set[int]:
+    """The lines that hold one of these keys anywhere. An underscore, or the last letter before a quotation mark, is looked
+    for in all bytes at once, and the rest of a key only there."""
+    found: set[int] = set()
+    marks: dict[bytes, list[bytes]] = {}
+    for key in filter(None, keys.split(b",")):
+        name = b'"' + key + b'"'
+        marks.setdefault(b"_" if b"_" in key else name[-2:], []).append(name)
+    for mark, names in marks.items():
+        here = data == mark[0]
+        if len(mark) == 2:
+            here = here[:-1] & (data[1:] == mark[1])
+        places = np.flatnonzero(here)
+        for name in names:
+            before = name.index(mark)
+            starts = places[places >= before] - before
+            starts = starts[data[starts] == name[0]]
+            found |= {
+                int(np.searchsorted(lines.stops, start, side="right"))
+                for start in starts.tolist()
+                if lines.raw.startswith(name, start)
+            }
     return found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -188,17 +187,7 @@ def _rows(header: list[str], rows: list[list[str]], positions: np.ndarray) -> li
 def _row(header: list[str], cells: list[str]) -> Any:
     if len(cells) != len(header):
         return UNREAD
-    return {name: _cell(cell) for name, cell in zip(header, cells, strict=True)}
-
-
-def _cell(value: str) -> Any:
-    """A cell that holds a conversation as JSON becomes one."""
-    if value.startswith("[{") and value.rstrip().endswith("}]"):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
-    return value
+    return dict(zip(header, cells, strict=True))
 
 
 def _table(header: list[str], rows: list[list[str]], wanted: pa.Schema) -> pa.Table | None:
@@ -206,8 +195,6 @@ def _table(header: list[str], rows: list[list[str]], wanted: pa.Schema) -> pa.Ta
     if any(type_ != pa.large_string() for type_ in wanted.types) or set(map(len, rows)) != {len(header)}:
         return None
     columns = dict(zip(header, zip(*rows, strict=True), strict=True))
-    if any(cell.startswith("[{") for name in wanted.names for cell in columns[name]):
-        return None
     try:
         return pa.table({name: pa.array(columns[name], pa.large_string()) for name in wanted.names})
     except UnicodeEncodeError:

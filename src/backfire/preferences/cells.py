@@ -1,0 +1,116 @@
+"""One cell of a row as what a form needs: the turns of a prompt, a side, a number, a list."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from backfire.preferences.message_text import value_in
+from backfire.preferences.plan import Plan
+from backfire.preferences.schema import Unusable
+from backfire.preferences.splitting import Side
+from backfire.preferences.turns import Turn, turn_of, turns_of
+from backfire.preferences.wrappers import prompt_in, turns_in
+
+Row = Mapping[str, Any]
+FULL_TEXT = ("full_text", "text")
+"""Where an object holds a prompt's text (WebGPT's question)."""
+
+
+def cell(row: Row, plan: Plan, part: str) -> Any:
+    """What a row's column for a part holds; text that spells messages or lists is read as these; None without any.
+
+    Raises:
+        Unusable: wrong type, for a cell that spells nothing in a column where nearly all others spell messages.
+    """
+    column = plan.names.get(part)
+    if column is None:
+        return None
+    value = row.get(column)
+    if isinstance(value, str) and column in plan.spelled:
+        if not value.strip():
+            return None
+        value = value_in(value)
+        if value is None:
+            raise Unusable("wrong type")
+    return value
+
+
+def text_of(value: Any) -> str:
+    """Text that may be absent, as "".
+
+    Raises:
+        Unusable: wrong type.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Unusable("wrong type")
+    return value
+
+
+def prompt_of_value(value: Any, wrapper: str | None) -> list[Turn]:
+    """The turns of a prompt: text (in a wrapper or not), a message, a list of messages, or an object with the text.
+
+    Raises:
+        Unusable: no prompt, for null; wrong type.
+    """
+    if value is None:
+        raise Unusable("no prompt")
+    if isinstance(value, str):
+        return (prompt_in(value, wrapper) if wrapper else None) or [Turn("user", value)]
+    if isinstance(value, Mapping):
+        text = next((value[key] for key in FULL_TEXT if isinstance(value.get(key), str)), None)
+        return [turn_of(value)] if text is None or "role" in value else [Turn("user", text)]
+    return turns_of(value)
+
+
+def side_of_value(value: Any, wrapper: str | None = None) -> Side:
+    """A response: text (a whole chat in a wrapper or not), a number, a message, or a list of messages or of one text.
+
+    Raises:
+        Unusable: missing side, for null; wrong type.
+    """
+    if value is None:
+        raise Unusable("missing side")
+    if isinstance(value, str):
+        if wrapper is None:
+            return value
+        turns = turns_in(value, wrapper)
+        if turns is None:
+            raise Unusable("wrong type")
+        return turns
+    if (number := number_text(value)) is not None:
+        return number
+    if isinstance(value, Mapping):
+        return [turn_of(value)]
+    if isinstance(value, (list, tuple)) and len(value) == 1 and isinstance(value[0], str):
+        return value[0]
+    return turns_of(value)
+
+
+def number_text(value: Any) -> str | None:
+    """A number that stands where a text should, as text; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return str(value)
+
+
+def number_of(value: Any) -> float | None:
+    """A number, also one that is written as text; None for anything else."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def with_system(said: str, turns: list[Turn]) -> list[Turn]:
+    """The turns after a system turn, where something is said and they have none of their own."""
+    if not said.strip() or (turns and turns[0].role == "system"):
+        return turns
+    return [Turn("system", said), *turns]

@@ -1,0 +1,88 @@
+"""What to say of columns of no known form: what is there, and a mapping that fits it."""
+
+from __future__ import annotations
+
+from backfire.preferences.look import Look
+from backfire.tables.columns import normal
+
+CHOSEN = (
+    "chosen",
+    "good",
+    "better",
+    "best",
+    "preferred",
+    "winner",
+    "win",
+    "positive",
+    "accepted",
+    "accept",
+    "ideal",
+    "pos",
+)
+REJECTED = ("rejected", "bad", "worse", "worst", "dispreferred", "loser", "lose", "negative", "reject", "neg")
+PROMPT = (
+    "prompt",
+    "question",
+    "instruction",
+    "query",
+    "input",
+    "request",
+    "ask",
+    "user",
+    "context",
+    "task",
+    "problem",
+)
+DECISION = ("preference", "label", "winner", "choice", "vote", "verdict", "preferred", "better")
+_TEXTS = ("text", "list of role/content messages", "list of from/value messages", "role/content message")
+
+
+def unknown(origin: str, look: Look) -> str:
+    """The message for columns of no known form."""
+    found = ", ".join(f"{name} ({shape})" for name, shape in look.shapes.items()) or "no columns"
+    first = "" if look.rows else " and no rows"
+    return (
+        f"{origin} is in no form of preference data that backfire knows. Columns{first}: {found}. {_proposal(look)};"
+        " responses are text, or lists of {'role', 'content'} messages. docs/data.md lists every form"
+    )
+
+
+def _proposal(look: Look) -> str:
+    texts = [name for name in look.columns if look.shapes[name] in _TEXTS and not look.constant(name)]
+    prompt = _named(texts, PROMPT)
+    rest = [name for name in texts if name != prompt]
+    chosen, rejected = _named(rest, CHOSEN), _named(rest, REJECTED)
+    if chosen and rejected and chosen != rejected:
+        return f"Perhaps `--columns {_mapping(prompt or _other(rest, chosen, rejected), chosen=chosen, rejected=rejected)}`"
+    decision = next(
+        (n for n in look.columns if n not in (prompt, *rest[:2]) and _says(n, DECISION)),
+        None,
+    )
+    if len(rest) >= 2 and decision:
+        return f"Perhaps `--columns {_mapping(prompt, first=rest[0], second=rest[1], preference=decision)}`"
+    if len(rest) >= 2 and prompt:
+        return (
+            f"Perhaps `--columns {_mapping(prompt, chosen=rest[0], rejected=rest[1])}`, if these are the two responses, the"
+            " preferred one first"
+        )
+    return (
+        "A pair needs a request and two responses, of which one is preferred: say which columns hold them by"
+        " `--columns prompt=NAME,chosen=NAME,rejected=NAME`"
+    )
+
+
+def _mapping(prompt: str | None, **parts: str) -> str:
+    told = ({"prompt": prompt} if prompt else {}) | parts
+    return ",".join(f"{part}={name}" for part, name in told.items())
+
+
+def _other(names: list[str], *taken: str) -> str | None:
+    return next((name for name in names if name not in taken), None)
+
+
+def _named(names: list[str], words: tuple[str, ...]) -> str | None:
+    return next((name for word in words for name in names if word in normal(name).split("_")), None)
+
+
+def _says(name: str, words: tuple[str, ...]) -> bool:
+    return bool(set(normal(name).split("_")) & set(words))

@@ -1,0 +1,212 @@
+"""Rows of several responses with ranks or scores: the best against the worst, or against each that is worse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from backfire.preferences.cells import cell, number_of, side_of_value
+from backfire.preferences.columns import CONVERSATIONS
+from backfire.preferences.look import Look
+from backfire.preferences.plan import Found, Plan
+from backfire.preferences.prompt_columns import prompt_columns
+from backfire.preferences.schema import Unusable
+from backfire.preferences.splitting import Side, Sides, split
+from backfire.preferences.turns import Turn
+from backfire.preferences.two_sides import read_prompt
+
+Ranked = Literal["best-worst", "best-rest"]
+LISTS = (
+    "answers",
+    "completions",
+    "responses",
+    "generations",
+    "generation",
+    "outputs",
+    "candidates",
+    "candidate_responses",
+    "texts",
+    "all_responses",
+    "all_generated_responses",
+)
+TEXTS = ("answer", "response", "completion", "text", "content", "output", "generation", "message")
+RANKS = ("rank", "ranking", "position")
+"""The smaller, the better."""
+SCORES = (
+    "overall_score",
+    "score",
+    "rating",
+    "reward",
+    "overall",
+    "fine_grained_score",
+    "fine-grained_score",
+    "helpfulness",
+    "average_rating",
+    "preference_score",
+)
+"""The larger, the better."""
+MODELS = ("model", "source", "model_name", "generator", "policy")
+RANK_LISTS = ("ranks", "rank", "ranking", "rankings")
+SCORE_LISTS = (
+    "scores",
+    "ratings",
+    "rating",
+    "rewards",
+    "score",
+    "overall_scores",
+    "all_rm_scores",
+    "rm_scores",
+    "labels",
+)
+MODEL_LISTS = ("generation_models", "models", "model_names", "generation_model", "sources", "policies")
+
+
+def find_ranked(look: Look, ranked: str) -> Found | None:
+    """The form of rows with a list of ranked or scored responses."""
+    for name in LISTS:
+        column = look.named.get(name)
+        if column and look.mostly(column, lambda value: isinstance(value, list) and len(value) > 1):
+            found = _within(look, column) or _beside(look, column)
+            if found is not None:
+                return _found(look, column, *found, ranked)
+    return None
+
+
+def _within(look: Look, column: str) -> tuple[dict[str, str], dict[str, str]] | None:
+    items = [item for value in look.values(column) for item in value]
+    if not items or not all(isinstance(item, Mapping) for item in items):
+        return None
+    texts = next((key for key in TEXTS if any(key in item for item in items)), None)
+    for better, keys in (("rank", RANKS), ("score", SCORES)):
+        for key in keys:
+            told = sum(number_of(item.get(key)) is not None for item in items)
+            if texts and told >= len(items) / 2:
+                return {"better": better, "text": texts, "number": key}, {}
+    return None
+
+
+def _beside(look: Look, column: str) -> tuple[dict[str, str], dict[str, str]] | None:
+    for better, names in (("rank", RANK_LISTS), ("score", SCORE_LISTS)):
+        for name in names:
+            other = look.named.get(name)
+            if other and other != column and look.mostly(other, _is_numbers):
+                models = look.column(*MODEL_LISTS)
+                more = {"scores": other} | ({"source": models} if models and _are_lists(look, models) else {})
+                return {"better": better}, more
+    return None
+
+
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, list) and any(number_of(item) is not None for item in value)
+
+
+def _are_lists(look: Look, column: str) -> bool:
+    return look.mostly(column, lambda value: isinstance(value, list))
+
+
+def _found(look: Look, column: str, inner: dict[str, str], more: dict[str, str], ranked: str) -> Found:
+    names = {"responses": column} | more
+    prompts = prompt_columns(look, also=look.column(*CONVERSATIONS), taken=tuple(names.values()))
+    rest = ranked == "best-rest"
+    by = f"`{names['scores']}`" if "scores" in names else f"`{inner['number']}` in `{column}`"
+    order = "the smallest is the best" if inner["better"] == "rank" else "the largest is the best"
+    against = "each other one that is worse" if rest else "the worst"
+    other = "best-worst" if rest else "best-rest"
+    note = (
+        f"The responses in `{column}` are ranked by {by} ({order}): the best one is chosen, against {against}"
+        f" (`--ranked {other}` for the other way)."
+    )
+    return Found(
+        "ranked responses, best against each other" if rest else "ranked responses, best against worst",
+        names | prompts.names,
+        notes=(*prompts.notes, note),
+        wrapped=prompts.wrapped,
+        inner=inner,
+    )
+
+
+class Candidate(NamedTuple):
+    side: Side
+    worth: float
+    """The larger, the better."""
+    source: Any
+
+
+class Pair(NamedTuple):
+    sides: Sides
+    sources: tuple[Any, Any]
+
+
+def read_ranked(row: Mapping[str, Any], plan: Plan) -> list[Pair]:
+    """The pairs of one row.
+
+    Raises:
+        Unusable: missing side, for fewer than two responses with a number; tie, where the best and the worst have the
+            same; and what makes a row no pair besides.
+    """
+    told = cell(row, plan, "prompt") if "prompt" in plan.names else None
+    prompt: list[Turn] = [] if told is None and "prompt" not in plan.names else read_prompt(row, plan, told)
+    pairs = []
+    for best, worse in opposed(_candidates(row, plan), plan.ranked):
+        sides = split(prompt, best.side, worse.side, loose=isinstance(told, str))
+        pairs.append(Pair(sides, (best.source, worse.source)))
+    return pairs
+
+
+def opposed(candidates: Sequence[Candidate], ranked: str) -> list[tuple[Candidate, Candidate]]:
+    """The best against the worst, or against each worse one, in the order given; of equals the first counts as best.
+
+    Raises:
+        Unusable: missing side, for fewer than two; tie, where all are equal.
+    """
+    if len(candidates) < 2:
+        raise Unusable("missing side")
+    best = max(candidates, key=lambda one: one.worth)
+    worse = [one for one in candidates if one.worth < best.worth]
+    if not worse:
+        raise Unusable("tie")
+    if ranked == "best-rest":
+        return [(best, one) for one in worse]
+    return [(best, min(worse, key=lambda one: one.worth))]
+
+
+def _candidates(row: Mapping[str, Any], plan: Plan) -> list[Candidate]:
+    items = cell(row, plan, "responses")
+    if items is None:
+        raise Unusable("missing side")
+    if not isinstance(items, list):
+        raise Unusable("wrong type")
+    better = plan.inner["better"]
+    if "number" in plan.inner:
+        told = [
+            _told(item, plan.inner["text"], plan.inner["number"])
+            for item in items
+            if isinstance(item, Mapping)
+        ]
+    else:
+        numbers, models = cell(row, plan, "scores"), cell(row, plan, "source")
+        if not isinstance(numbers, list) or len(numbers) != len(items):
+            raise Unusable("no preference")
+        models = models if isinstance(models, list) and len(models) == len(items) else [None] * len(items)
+        told = [(_plain(item), n, model) for item, n, model in zip(items, numbers, models, strict=True)]
+    found = []
+    for value, number, model in told:
+        worth = number_of(number)
+        if value is not None and worth is not None:
+            found.append(Candidate(side_of_value(value), -worth if better == "rank" else worth, model))
+    return found
+
+
+def _told(item: Mapping[str, Any], text: str, key: str) -> tuple[Any, Any, Any]:
+    return (
+        item.get(text),
+        item.get(key),
+        next((item[name] for name in MODELS if item.get(name) is not None), None),
+    )
+
+
+def _plain(item: Any) -> Any:
+    """A response in a list of its own, which may be an object with its text under one of TEXTS."""
+    if isinstance(item, Mapping) and "role" not in item:
+        return next((item[key] for key in TEXTS if item.get(key) is not None), None)
+    return item

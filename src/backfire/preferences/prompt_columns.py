@@ -1,0 +1,110 @@
+"""Which column holds the prompt, which stand beside it, and what to say where there was a choice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from backfire.preferences.cells import FULL_TEXT
+from backfire.preferences.columns import PROMPTS, SYSTEMS
+from backfire.preferences.look import Look
+from backfire.preferences.wrappers import wrapper_of
+
+HALF = 0.5
+"""A column called so is the prompt's when this share of its first values can be prompts: others are defects."""
+
+
+@dataclass(frozen=True)
+class PromptColumns:
+    names: dict[str, str]
+    """prompt, input, history and system, as far as there are any."""
+    shape: str | None = None
+    """text, turns, or None without a prompt."""
+    wrapped: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def prompt_columns(look: Look, *, also: str | None = None, taken: tuple[str, ...] = ()) -> PromptColumns:
+    """The prompt's columns: the caller's, or the first of PROMPTS that holds requests, or `also`.
+
+    A text that is the same in all rows is an instruction, and stands before another column's that differs. `taken` are
+    columns that hold something else.
+    """
+    found, notes = _prompt(look, also, taken)
+    names = {"prompt": found[0]} if found else {}
+    names |= {"input": found[1]} if len(found) > 1 else {}
+    if found and len(found) == 1 and "prompt" not in look.asked and found[0] == look.column("instruction"):
+        for part in ("input", "history"):
+            column = look.column(part)
+            if (
+                column
+                and column not in taken
+                and (look.shapes[column] in ("text", "nothing") or part == "history")
+            ):
+                names[part] = column
+    system = look.asked.get("system") or look.column(*SYSTEMS)
+    if (
+        system
+        and system not in (*taken, *names.values())
+        and (look.is_text(system) or not look.values(system))
+    ):
+        names["system"] = system
+    if not found:
+        return PromptColumns(names)
+    shape = "text" if look.mostly(found[0], _is_plain, HALF) else "turns"
+    wrapper = wrapper_of(look.texts(found[0]), answered=False) if shape == "text" and not look.plain else None
+    wrapped = {found[0]: wrapper} if wrapper and len(found) == 1 else {}
+    if wrapped:
+        notes += (
+            f"The prompts in `{found[0]}` are chats written as text ({wrapper}); they are read as their turns.",
+        )
+    return PromptColumns(names, shape, wrapped, notes)
+
+
+def _prompt(look: Look, also: str | None, taken: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if "prompt" in look.asked:
+        return (look.asked["prompt"],), ()
+    there = [look.named[name] for name in PROMPTS if name in look.named]
+    able = [name for name in there if name not in taken and look.mostly(name, _is_prompt, HALF)]
+    if also is not None and (not able or (also not in able and not _is_first(look, able[0]))):
+        able.insert(0, also)
+    if not able:
+        return (also,) if also else (), ()
+    fixed = [name for name in able if look.constant(name)]
+    free = [name for name in able if name not in fixed]
+    if fixed and free and look.is_text(free[0]):
+        note = f"`{fixed[0]}` is the same in all rows: it is read as an instruction before `{free[0]}`."
+        return (fixed[0], free[0]), (note,)
+    first = able[0]
+    beside = (look.column("input"), look.column("history")) if first == look.column("instruction") else ()
+    others = [name for name in able[1:] if name not in beside]
+    return (first,), _chosen(first, others)
+
+
+def _is_first(look: Look, name: str) -> bool:
+    return name == look.column("prompt")
+
+
+def _chosen(first: str, others: list[str]) -> tuple[str, ...]:
+    if not others:
+        return ()
+    names = " and ".join(f"`{name}`" for name in others)
+    return (
+        f"The prompt is read from `{first}`, and not from {names}: `--columns prompt={others[0]}` takes that instead.",
+    )
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str) or (
+        isinstance(value, Mapping) and any(isinstance(value.get(k), str) for k in FULL_TEXT)
+    )
+
+
+def _is_prompt(value: Any) -> bool:
+    """Text, a message, or a list of messages; no number and no list of pairs."""
+    if isinstance(value, str):
+        return True
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(turn, Mapping) for turn in value)
+    return isinstance(value, Mapping) and (_is_plain(value) or "role" in value or "from" in value)

@@ -1,0 +1,205 @@
+"""Which form a data set has, recognised from its columns and first rows, and the plan by which it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from backfire.errors import InputError
+from backfire.preferences.columns import MEDIA
+from backfire.preferences.exports import find_argilla, find_label_studio, find_openai, find_swift
+from backfire.preferences.hinting import unknown
+from backfire.preferences.look import Look
+from backfire.preferences.many_responses import find_ranked
+from backfire.preferences.plan import Found, Plan
+from backfire.preferences.prompt_columns import prompt_columns
+from backfire.preferences.provenance import DECODINGS, KINDS, SOURCES, STOPS
+from backfire.preferences.schema import SIDES
+from backfire.preferences.single_responses import find_labelled, find_scored
+from backfire.preferences.two_responses import find_choice
+from backfire.preferences.two_sides import find_sides
+from backfire.tables.columns import normal
+
+MAPPABLE = (
+    "prompt",
+    "chosen",
+    "rejected",
+    "preference",
+    "first",
+    "second",
+    "completion",
+    "label",
+    "score",
+    "system",
+    "kind",
+    "chosen_source",
+    "rejected_source",
+)
+RANKED = ("best-worst", "best-rest")
+MARKS = ("<image>", "<video>", "<audio>", "<|image|>", "<|vision_start|>")
+_ALWAYS_USED = ("kind",)
+
+
+def plan_of(
+    origin: str,
+    columns: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    mapping: Mapping[str, str] | None = None,
+    source_columns: tuple[str, str] | None = None,
+    *,
+    ranked: str = "best-worst",
+    plain: bool = False,
+) -> Plan:
+    """Recognise the form by a vote of `rows`, the first ones.
+
+    Raises:
+        InputError: a column that is not there or is not used, or columns of no known form; it shows the columns and how
+            to map them.
+    """
+    if ranked not in RANKED:
+        raise InputError(f"ranked {ranked!r}: use {' or '.join(RANKED)}")
+    asked = _asked(origin, columns, mapping or {}, source_columns)
+    look = Look(columns, rows, asked, plain)
+    try:
+        found = _recognised(look, ranked)
+    except InputError as error:
+        raise InputError(f"{origin}: {error}") from error
+    if found is None:
+        raise InputError(unknown(origin, look))
+    names = _provenance(look) | _beside(look) | dict(found.names)
+    names |= {
+        part: column for part, column in asked.items() if part in ("kind", "chosen_source", "rejected_source")
+    }
+    _check_used(origin, found, names, asked)
+    used = set(names.values())
+    media = tuple(name for name in MEDIA if (c := look.named.get(name)) and any(look.values(c)))
+    notes = found.notes
+    if spelled := [name for name in look.columns if name in look.spelled and name in used]:
+        notes += (f"The text in {_listed(spelled)} spells messages or lists, and is read as these.",)
+    return Plan(
+        found.format,
+        names,
+        {name: shape for name, shape in look.shapes.items() if name in used},
+        rule=found.rule,
+        wrapped=found.wrapped,
+        inner=found.inner,
+        spelled=look.spelled & used,
+        media=tuple(look.named[name] for name in media),
+        marks=any(mark in text for name in used for text in look.texts(name)[:200] for mark in MARKS),
+        ranked=ranked,
+        plain=plain,
+        notes=notes,
+    )
+
+
+def is_raw(plan: Plan) -> bool:
+    """Whether prompts and responses are single texts, which can be used as they are."""
+    if plan.names.keys() & {"system", "history", "conversation", "responses", "record"}:
+        return False
+    parts = ("prompt", "chosen", "rejected", "first", "second", "completion")
+    return "output" not in plan.names and all(
+        plan.shapes.get(plan.names[part], "text") in ("text", "number", "nothing")
+        for part in parts
+        if part in plan.names
+    )
+
+
+def _recognised(look: Look, ranked: str) -> Found | None:
+    finders: tuple[Callable[[Look], Found | None], ...] = (
+        find_openai,
+        find_label_studio,
+        find_sides,
+        find_swift,
+        find_argilla,
+        find_choice,
+        lambda look: find_ranked(look, ranked),
+        _outputs,
+        find_labelled,
+        find_scored,
+    )
+    return next((found for find in finders if (found := find(look)) is not None), None)
+
+
+def _outputs(look: Look) -> Found | None:
+    output = look.column("output")
+    if output is None or not any(isinstance(value, list) for value in look.values(output)):
+        return None
+    prompts = prompt_columns(look, taken=(output,))
+    if prompts.shape is None:
+        return None
+    return Found(
+        "instruction and a list of two outputs",
+        {"output": output} | prompts.names,
+        notes=prompts.notes,
+        wrapped=prompts.wrapped,
+    )
+
+
+def _asked(
+    origin: str,
+    columns: Sequence[str],
+    mapping: Mapping[str, str],
+    source_columns: tuple[str, str] | None,
+) -> dict[str, str]:
+    if unknown := [part for part in mapping if part not in MAPPABLE]:
+        raise InputError(f"columns can map {', '.join(MAPPABLE)}, not {', '.join(unknown)}")
+    asked = dict(mapping)
+    if source_columns is not None:
+        if missing := [c for c in source_columns if c not in columns]:
+            raise InputError(
+                f"no source column {', '.join(missing)} in {origin}; columns: {', '.join(columns)}"
+            )
+        asked |= dict(zip(("chosen_source", "rejected_source"), source_columns, strict=True))
+    spelled = {normal(column): column for column in columns}
+    asked = {part: c if c in columns else spelled.get(normal(c), c) for part, c in asked.items()}
+    if missing := [column for column in asked.values() if column not in columns]:
+        raise InputError(f"no column {', '.join(missing)} in {origin}; columns: {', '.join(columns)}")
+    return asked
+
+
+def _check_used(origin: str, found: Found, names: Mapping[str, str], asked: Mapping[str, str]) -> None:
+    """A column that the caller named has to be read, or what is read is not what was meant."""
+    read = {names.get(part) for part in names if part not in ("chosen_source", "rejected_source")}
+    sourced = not names.keys() & {"first_source", "source"} and found.format not in (
+        "ranked responses, best against worst",
+        "ranked responses, best against each other",
+    )
+    left = [
+        f"{part}={column}"
+        for part, column in asked.items()
+        if not (column in read or (part.endswith("_source") and sourced))
+    ]
+    if left:
+        used = ", ".join(f"{part}={column}" for part, column in found.names.items())
+        raise InputError(
+            f"{origin} is read as {found.format} ({used}), which does not use {' and '.join(left)}. Fix: leave that out, or"
+            " name the other columns of the form that you mean, too (docs/data.md lists every form and its parts)"
+        )
+
+
+def _provenance(look: Look) -> dict[str, str]:
+    found: dict[str, str] = {}
+    named = look.named
+    parts = {"source": SOURCES, "stop": STOPS, "decoding": DECODINGS}
+    for part, spellings in parts.items():
+        if not any(f"{side}_{part}" in look.asked for side in SIDES):
+            pair = next((pair for pair in spellings if set(map(normal, pair)) <= named.keys()), None)
+            found |= (
+                {f"{side}_{part}": named[normal(n)] for side, n in zip(SIDES, pair, strict=True)}
+                if pair
+                else {}
+            )
+    if "kind" not in look.asked:
+        kinds = ["kind"] if "kind" in named else [name for name in KINDS if name in named]
+        found |= {"kind": named[kinds[0]]} if len(kinds) == 1 else {}
+    return found | ({"tags": named["tags"]} if "tags" in named else {})
+
+
+def _beside(look: Look) -> dict[str, str]:
+    """What a chat template is given beside the turns."""
+    parts = {"tools": look.column("tools"), "template_options": look.column("chat_template_kwargs")}
+    return {part: column for part, column in parts.items() if column is not None}
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(f"`{name}`" for name in names)
