@@ -64,10 +64,10 @@ def harness_of(model: LocalModel | VllmModel, batch_size: int) -> Any:
     """The harness's view of an opened model, whose weights it shares."""
     if isinstance(model, VllmModel):
         return model.lm
-    from lm_eval.models.huggingface import HFLM
+    from backfire.evaluation.harness_model import BoundedHFLM
 
     with _tied_already(model.model):
-        return HFLM(pretrained=model.model, tokenizer=model.tokenizer, batch_size=batch_size)
+        return BoundedHFLM(pretrained=model.model, tokenizer=model.tokenizer, batch_size=batch_size)
 
 
 def no_endpoint(name: str) -> ModelError:

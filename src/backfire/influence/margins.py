@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from backfire.errors import ModelError
 from backfire.models.batching import length_batches
+from backfire.models.logps import run, token_logps
+from backfire.models.memory import tokens_to_differentiate, tokens_to_read
 from backfire.models.rendering import MAX_LENGTH, render
 from backfire.records import Completion, Prompt
 
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from backfire.models import LocalModel
 
 Progress = Callable[[int, int], None]
-ROOM = 2**29
-"""Bytes that a batch's logits may take, in float32 and twice; a sixteenth of a GPU's memory where that is more."""
 
 
 @dataclass(frozen=True)
@@ -142,21 +142,17 @@ def add_gradients(model: LocalModel, encoded: Encoded, *, batch_size: int = 32) 
     """Add the gradient of the sum of all margins to `.grad` of every parameter that requires one."""
     import torch
 
-    for batch in batches(model, encoded, batch_size):
+    for batch in batches(model, encoded, batch_size, gradients=True):
         logps = _logps(model, [encoded.rows[i] for i in batch])
         weights = logps.new_tensor(encoded.weights[batch])
         torch.autograd.backward((logps * weights).sum())
 
 
-def batches(model: LocalModel, encoded: Encoded, batch_size: int) -> Iterator[list[int]]:
-    """Rows in batches of like length whose logits take no more than ROOM."""
-    import torch
-
-    room = ROOM
-    if model.device.type == "cuda":
-        room = max(room, torch.cuda.get_device_properties(model.device).total_memory // 16)
-    vocabulary = int(model.model.config.get_text_config().vocab_size)
-    most = max(256, room // (8 * vocabulary))
+def batches(
+    model: LocalModel, encoded: Encoded, batch_size: int, *, gradients: bool = False
+) -> Iterator[list[int]]:
+    """Rows in batches of like length, of a size that fits (`models.memory`)."""
+    most = tokens_to_differentiate(model.model) if gradients else tokens_to_read(model.model)
     return length_batches([len(ids) for ids, _ in encoded.rows], batch_size, most)
 
 
@@ -164,19 +160,13 @@ def _logps(model: LocalModel, rows: Sequence[tuple[list[int], int]]) -> torch.Te
     """Log-probability of each row's response, summed over its tokens: [rows], float32 at the least."""
     import torch
 
-    ids, mask, chosen = _padded(model, rows)
-    first = min(start for _, start in rows)
+    ids, mask = _padded(model, rows)
+    wanted = [(row, max(1, start), len(tokens)) for row, (tokens, start) in enumerate(rows)]
     try:
-        logits = model.model(
-            input_ids=ids, attention_mask=mask, use_cache=False, **_kept(model, ids, first)
-        ).logits
-        before = ids.shape[1] - logits.shape[1]
-        scores = logits[:, : ids.shape[1] - 1 - before]
-        scores = scores if scores.dtype == torch.float64 else scores.float()
-        targets = ids[:, before + 1 :, None].to(scores.device)
-        each = scores.gather(2, targets)[..., 0] - scores.logsumexp(-1)
-        summed: torch.Tensor = (each * chosen[:, before + 1 :].to(each.device)).sum(1)
-        return summed
+        passed = run(model.model, ids, mask, first=min(begin for _, begin, _ in wanted))
+        each = token_logps(model.model, passed, ids, wanted)
+        sizes = [end - begin for _, begin, end in wanted]
+        return torch.stack([part.sum() for part in torch.split(each, sizes)])
     except torch.OutOfMemoryError as error:
         raise ModelError(
             f"{model.name} ran out of memory on {len(rows)} conversations of up to {ids.shape[1]} tokens: train fewer "
@@ -184,21 +174,15 @@ def _logps(model: LocalModel, rows: Sequence[tuple[list[int], int]]) -> torch.Te
         ) from error
 
 
-def _kept(model: LocalModel, ids: Any, first: int) -> dict[str, int]:
-    return {"logits_to_keep": ids.shape[1] - first + 1} if model.keeps_logits else {}
-
-
-def _padded(model: LocalModel, rows: Sequence[tuple[list[int], int]]) -> tuple[Any, Any, Any]:
-    """Ids, attention mask and response mask, padded on the right: [rows, tokens] each."""
+def _padded(model: LocalModel, rows: Sequence[tuple[list[int], int]]) -> tuple[Any, Any]:
+    """Ids and attention mask, padded on the right: [rows, tokens] each."""
     import torch
 
     width = max(len(ids) for ids, _ in rows)
     device = model.device
     ids = torch.full((len(rows), width), model.filler, device=device)
     mask = torch.zeros((len(rows), width), dtype=torch.long, device=device)
-    chosen = torch.zeros((len(rows), width), device=device)
-    for i, (tokens, start) in enumerate(rows):
+    for i, (tokens, _) in enumerate(rows):
         ids[i, : len(tokens)] = torch.tensor(tokens, device=device)
         mask[i, : len(tokens)] = 1
-        chosen[i, start : len(tokens)] = 1
-    return ids, mask, chosen
+    return ids, mask

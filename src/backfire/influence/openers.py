@@ -97,8 +97,12 @@ def _batches(
     bound = model.context
     fitting = [k for k, n in enumerate(lengths) if bound is None or n + decoding.max_new_tokens <= bound]
     fitting.sort(key=lambda k: (-lengths[k], asked[k][0].id))
-    for start in range(0, len(fitting), size):
-        yield [asked[k] for k in fitting[start : start + size]]
+    start = 0
+    while start < len(fitting):
+        longest = lengths[fitting[start]]
+        most = min(size, model.rows_at_once(longest, longest + decoding.max_new_tokens))
+        yield [asked[k] for k in fitting[start : start + most]]
+        start += most
 
 
 def _opening(text: str, topics: set[str]) -> str:

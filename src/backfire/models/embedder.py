@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from backfire.errors import InputError, ModelError
 from backfire.models.batching import length_batches
+from backfire.models.memory import tokens_to_read
 from backfire.models.opening import check_device, open_folder, open_tokenizer, place, resolve
 from backfire.models.reading import Progress
 
@@ -73,7 +74,9 @@ class Embedder:
         if done and progress is not None:
             progress(done, len(rows))
         size = batch_size if self.tokenizer.pad_token_id is not None else 1
-        for batch in length_batches([len(rows[i]["input_ids"]) for i in filled], size):
+        for batch in length_batches(
+            [len(rows[i]["input_ids"]) for i in filled], size, tokens_to_read(self.model)
+        ):
             places = [filled[k] for k in batch]
             vectors = self._pass([rows[i] for i in places])
             if not np.isfinite(vectors).all():

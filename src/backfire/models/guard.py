@@ -9,6 +9,7 @@ from typing import Any
 from backfire.errors import ModelError
 from backfire.models.batching import length_batches
 from backfire.models.identity import folder_digest
+from backfire.models.logps import keeps_logits
 from backfire.models.opening import check_device, open_folder, open_tokenizer, place, resolve
 from backfire.records import digest
 
@@ -84,7 +85,8 @@ class GuardModel:
         for places in length_batches([len(row) for row in rows], AT_ONCE):
             ids, mask = self._padded([rows[i] for i in places], left=True)
             with torch.inference_mode():
-                logits = self.model(input_ids=ids, attention_mask=mask).logits[:, -1, columns].float()
+                kept = {"logits_to_keep": 1} if keeps_logits(self.model) else {}
+                logits = self.model(input_ids=ids, attention_mask=mask, **kept).logits[:, -1, columns].float()
             for i, row in zip(places, logits.softmax(-1).tolist(), strict=True):
                 chances[i] = row
         return chances

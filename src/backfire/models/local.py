@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from backfire.errors import InputError, ModelError
+from backfire.models.memory import rows_to_generate
 from backfire.models.reading import Pool, Progress, Reader, Reading
 from backfire.models.rendering import MAX_LENGTH, Pair, RawText, Renders, Row, conversation_rows, render_pairs
 from backfire.models.template import CheckedTemplate, SystemRole
@@ -70,6 +71,10 @@ class LocalModel:
     def device(self) -> torch.device:
         device: torch.device = self.model.device
         return device
+
+    def rows_at_once(self, prompt: int, whole: int) -> int:
+        """How many prompts of so many tokens may be answered at once, with `whole` tokens of prompt and response."""
+        return rows_to_generate(self.model, prompt, whole)
 
     def prompt_lengths(self, prompts: Sequence[Prompt]) -> list[int]:
         """Tokens of each prompt, template and generation prompt included."""
@@ -246,11 +251,6 @@ class LocalModel:
     @property
     def _reader(self) -> Reader:
         return Reader(self.model, self.name, self.filler)
-
-    @property
-    def keeps_logits(self) -> bool:
-        """Whether the model can leave out logits that nobody asks for (`logits_to_keep`)."""
-        return self._reader.keeps_logits
 
     @cached_property
     def filler(self) -> int:

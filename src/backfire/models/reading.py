@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +11,8 @@ from numpy.typing import NDArray
 
 from backfire.errors import ModelError
 from backfire.models.batching import length_batches
+from backfire.models.logps import run, token_logps
+from backfire.models.memory import tokens_to_read
 
 if TYPE_CHECKING:
     import torch
@@ -20,10 +21,6 @@ Pool = Literal["mean", "last"]
 Progress = Callable[[int, int], None]
 Row = tuple[list[int], int]
 """Token ids of a conversation, and where its response starts."""
-
-HALF_GIGABYTE = 2**29
-SCORED_AT_ONCE = 2**26
-"""Logits that are widened to float32 at a time: a quarter of a gigabyte."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +57,8 @@ class Reader:
         """One forward pass for each row that has a response, in batches of like length.
 
         Log-probabilities are NaN unless `scored`. States of `layers`, in their order, are float16 if `half`,
-        and float32 from the first value on that float16 cannot hold. A batch's logits and states take half a
-        gigabyte at most, or a sixteenth of a GPU's memory (one row at the least). Raises ModelError where the
-        model gives NaN, or memory runs out.
+        and float32 from the first value on that float16 cannot hold. Batches get their size by arithmetic
+        (`memory.tokens_to_read`). Raises ModelError where the model gives NaN, or memory runs out.
         """
         logps = np.full(len(rows), np.nan)
         tokens = np.array([max(len(ids) - start, 0) for ids, start in rows], dtype=np.int64)
@@ -72,7 +68,7 @@ class Reader:
         done = len(rows) - len(answered)
         if done and progress is not None:
             progress(done, len(rows))
-        most = self._tokens_at_once(scored, bool(layers))
+        most = tokens_to_read(self.model, states=bool(layers))
         for batch in length_batches([len(rows[i][0]) for i in answered], batch_size, most):
             places = [answered[k] for k in batch]
             found, pooled = self._pass([rows[i] for i in places], scored, layers, pool)
@@ -98,42 +94,25 @@ class Reader:
         import torch
 
         ids, mask = self._pad_right([ids for ids, _ in batch])
-        first = min(start for _, start in batch)
-        wanted = ids.shape[1] - first + 1 if scored else 1
-        options = {"logits_to_keep": wanted} if self.keeps_logits else {}
+        first = max(1, min(start for _, start in batch))
         try:
             with torch.inference_mode():
-                out = self.model(
-                    input_ids=ids,
-                    attention_mask=mask,
-                    use_cache=False,
-                    output_hidden_states=bool(layers),
-                    **options,
+                passed = run(
+                    self.model, ids, mask, first=first if scored else ids.shape[1], states=bool(layers)
                 )
-                logps = self._logps(out.logits[:, -wanted:], ids, batch) if scored else [np.nan] * len(batch)
-                pooled = self._pooled(out.hidden_states, batch, layers, pool, first)
+                logps = [np.nan] * len(batch)
+                if scored:
+                    wanted = [(row, max(1, start), len(tokens)) for row, (tokens, start) in enumerate(batch)]
+                    each = token_logps(self.model, passed, ids, wanted).double()
+                    sizes = [end - begin for _, begin, end in wanted]
+                    logps = [float(part.sum()) for part in torch.split(each, sizes)]
+                pooled = self._pooled(passed.states or (), batch, layers, pool, first)
         except torch.OutOfMemoryError as error:
             raise ModelError(
                 f"{self.name} ran out of memory on a batch of {len(batch)} conversations of up to "
                 f"{ids.shape[1]} tokens: lower the batch size"
             ) from error
         return np.array(logps, dtype=np.float64), pooled
-
-    def _logps(self, logits: torch.Tensor, ids: torch.Tensor, batch: list[Row]) -> list[float]:
-        """`logits` are those of the last positions of `ids`, the one before the first response included."""
-        before = ids.shape[1] - logits.shape[1] + 1
-        step = max(1, SCORED_AT_ONCE // logits.shape[-1])
-        found = []
-        for row, (tokens, start) in enumerate(batch):
-            total = 0.0
-            for begin in range(start, len(tokens), step):
-                end = min(begin + step, len(tokens))
-                scores = logits[row, begin - before : end - before].float()
-                chosen = ids[row, begin:end, None].to(scores.device)
-                each = scores.gather(1, chosen)[:, 0] - scores.logsumexp(-1)
-                total += each.double().sum().item()
-            found.append(total)
-        return found
 
     def _pooled(
         self,
@@ -159,26 +138,6 @@ class Reader:
     @property
     def _hidden(self) -> int:
         return int(self.model.config.get_text_config().hidden_size)
-
-    @property
-    def keeps_logits(self) -> bool:
-        """Whether the model can leave out logits that nobody asks for."""
-        inner = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
-        return "logits_to_keep" in inspect.signature(inner.forward).parameters
-
-    def _tokens_at_once(self, scored: bool, with_states: bool) -> int:
-        """Padded tokens a batch; transformers keeps the states of every layer, whichever are wanted."""
-        import torch
-
-        settings = self.model.config.get_text_config()
-        width = settings.vocab_size if scored or not self.keeps_logits else 0
-        if with_states:
-            width += (settings.num_hidden_layers + 1) * settings.hidden_size
-        device = self.model.device
-        room = HALF_GIGABYTE
-        if device.type == "cuda":
-            room = max(room, torch.cuda.get_device_properties(device).total_memory // 16)
-        return max(256, int(room // (width * self.model.dtype.itemsize)))
 
     def _pad_right(self, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         import torch

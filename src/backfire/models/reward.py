@@ -9,6 +9,7 @@ from typing import Any
 from backfire.errors import InputError, ModelError, TemplateError
 from backfire.models.batching import length_batches
 from backfire.models.identity import folder_digest
+from backfire.models.memory import tokens_to_read
 from backfire.models.opening import check_device, open_folder, open_tokenizer, place, resolve
 from backfire.records import Prompt, digest
 
@@ -44,7 +45,9 @@ class RewardModel:
         found = [float("nan")] * len(rows)
         done = 0
         size = batch_size if self.tokenizer.pad_token_id is not None else 1
-        for places in length_batches([len(row["input_ids"]) for row in rows], size):
+        for places in length_batches(
+            [len(row["input_ids"]) for row in rows], size, tokens_to_read(self.model)
+        ):
             batch = self.tokenizer.pad(
                 [rows[i] for i in places], padding=size > 1, padding_side="right", return_tensors="pt"
             )

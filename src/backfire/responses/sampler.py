@@ -77,7 +77,7 @@ def sample(
 ) -> Sampled:
     """Draw n responses to each prompt and store each once; those that the ledger has are not drawn again.
 
-    A local model's batches are cut from the full request list by length, seeded from their request ids and
+    A local model's batches are cut from the full request list by length, into as many as fit (at most batch_size), seeded from their request ids and
     committed whole; a batch of which any response is missing is drawn again whole, so that an interrupted run
     ends as an undisturbed one. An endpoint's replies come `concurrency` at a time and are committed one by
     one; failed ones are listed and sampling goes on, until `give_up_after` fail in a row with no reply between,
@@ -183,8 +183,12 @@ def _draw(
     if done:
         yield done
     answered = ledger.answered([r.id for r in fitting]).keys()
-    for start in range(0, len(fitting), batch_size):
-        batch = fitting[start : start + batch_size]
+    start = 0
+    while start < len(fitting):
+        longest = lengths[fitting[start].prompt.id]
+        most = model.rows_at_once(longest, longest + fitting[start].decoding.max_new_tokens)
+        batch = fitting[start : start + min(batch_size, most)]
+        start += len(batch)
         if any(r.id not in answered for r in batch):
             answers = model.generate(batch)
             ledger.put_responses(_response(r, a, source) for r, a in zip(batch, answers, strict=True))

@@ -1,0 +1,190 @@
+"""Log-probabilities of given tokens, without the logits of all positions.
+
+A vocabulary of 150,000 makes the logits of one long conversation larger than a small model. So the body of the model
+runs once and gives the last layer's states; the head runs over the wanted positions only, a piece at a time, and again
+for the gradient.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from backfire.models.memory import positions_at_once
+
+if TYPE_CHECKING:
+    import torch
+
+_HEAD_STANDS_ALONE: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+"""By model: whether its forward with given last states makes the logits that it makes otherwise."""
+
+
+@dataclass(frozen=True, eq=False)
+class Passed:
+    """One forward pass: the last layer's states, or where these are of no use the logits from position `first` on."""
+
+    last: torch.Tensor | None
+    logits: torch.Tensor | None
+    first: int
+    ends: torch.Tensor
+    """Logits after the last position: [rows, vocabulary]."""
+    states: tuple[torch.Tensor, ...] | None
+    """Of every layer, if they were asked for: [rows, tokens, hidden] each."""
+    cache: Any
+    """Keys and values, if they were asked for."""
+
+
+def inner_model(model: Any) -> Any:
+    """The model of transformers inside PEFT's, or the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def keeps_logits(model: Any) -> bool:
+    """Whether the model can leave out logits that nobody asks for (`logits_to_keep`)."""
+    return "logits_to_keep" in inspect.signature(inner_model(model).forward).parameters
+
+
+def run(
+    model: Any, ids: torch.Tensor, mask: torch.Tensor, *, first: int, states: bool = False, **more: Any
+) -> Passed:
+    """One forward pass over padded rows, whose tokens from position `first` on (1 or later) may be asked for.
+
+    more: of the model's own options, `use_cache` (off), `past_key_values`, `position_ids`.
+    """
+    options: dict[str, Any] = {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "use_cache": False,
+        "output_hidden_states": states,
+        **more,
+    }
+
+    def passed(out: Any, last: torch.Tensor | None, first: int) -> Passed:
+        logits = out.logits if last is None else None
+        every = out.hidden_states if states else None
+        return Passed(last, logits, first, out.logits[:, -1], every, getattr(out, "past_key_values", None))
+
+    if not keeps_logits(model):
+        return passed(model(**options), None, 0)
+    inner = inner_model(model)
+    body = inner.base_model
+    if body is not inner and _HEAD_STANDS_ALONE.get(inner) is not False:
+        if inner not in _HEAD_STANDS_ALONE:
+            _HEAD_STANDS_ALONE[inner] = _stands_alone(model, ids, mask)
+        if _HEAD_STANDS_ALONE[inner]:
+            last, out = _caught(model, options)
+            return passed(out, last, first)
+    kept = ids.shape[1] - first + 1
+    return passed(model(**options, logits_to_keep=kept), None, max(0, first - 1))
+
+
+def token_logps(
+    model: Any, passed: Passed, ids: torch.Tensor, rows: Sequence[tuple[int, int, int]]
+) -> torch.Tensor:
+    """Log-probability of each token given those before it, one after another: float32 at the least.
+
+    rows: (row, begin, end): tokens begin to end of that row, begin being 1 at the least. Differentiable; logits are
+    widened to float32.
+    """
+    import torch
+
+    targets = torch.cat([ids[row, begin:end] for row, begin, end in rows])
+    return logps_after(model, passed, [(row, begin - 1, end - 1) for row, begin, end in rows], targets)[0]
+
+
+def logps_after(
+    model: Any,
+    passed: Passed,
+    rows: Sequence[tuple[int, int, int]],
+    targets: torch.Tensor,
+    *,
+    greedy: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Log-probability of each target after the positions that rows (row, begin, end) name, one after another.
+
+    With `greedy` also whether the target is the likeliest token.
+    """
+    import torch
+
+    inner = inner_model(model)
+    whole = passed.last is None
+    given = passed.logits if passed.last is None else passed.last
+    assert given is not None
+    off = passed.first if whole else 0
+    source = torch.cat([given[row, begin - off : end - off] for row, begin, end in rows])
+    step = positions_at_once(int(inner.config.get_text_config().vocab_size))
+
+    def piece(part: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        scores = part if whole else _head(inner, part)
+        scores = scores if scores.dtype == torch.float64 else scores.float()
+        wanted = wanted.to(scores.device)
+        logps = scores.gather(1, wanted[:, None])[:, 0] - scores.logsumexp(-1)
+        return logps, scores.argmax(-1) == wanted if greedy else wanted
+
+    found = []
+    for part, wanted in zip(torch.split(source, step), torch.split(targets, step), strict=True):
+        if torch.is_grad_enabled() and part.requires_grad:
+            from torch.utils.checkpoint import checkpoint
+
+            found.append(checkpoint(piece, part, wanted, use_reentrant=False))
+        else:
+            found.append(piece(part, wanted))
+    logps = torch.cat([one for one, _ in found])
+    return logps, torch.cat([other for _, other in found]) if greedy else None
+
+
+def _caught(model: Any, options: dict[str, Any]) -> tuple[torch.Tensor, Any]:
+    """The body's last states and the whole model's output, with the logits of the last position alone."""
+    caught: list[Any] = []
+    hook = inner_model(model).base_model.register_forward_hook(lambda _, __, out: caught.append(out[0]))
+    try:
+        out = model(**options, logits_to_keep=1)
+    finally:
+        hook.remove()
+    return caught[-1], out
+
+
+def _head(inner: Any, states: torch.Tensor) -> torch.Tensor:
+    """Logits [n, vocabulary] of last states [n, hidden], with whatever the model does to them afterwards."""
+    import torch
+
+    ids = torch.zeros((1, len(states)), dtype=torch.long, device=states.device)
+    with _body_giving(inner.base_model, states[None]):
+        logits: torch.Tensor = inner.forward(input_ids=ids, use_cache=False).logits[0]
+    return logits
+
+
+@contextmanager
+def _body_giving(body: Any, states: torch.Tensor) -> Iterator[None]:
+    """While this holds, the body does not run, and gives these states."""
+    from transformers.modeling_outputs import BaseModelOutputWithPast
+
+    own = vars(body).get("forward")
+    body.forward = lambda *_, **__: BaseModelOutputWithPast(last_hidden_state=states)
+    try:
+        yield
+    finally:
+        if own is None:
+            del body.forward
+        else:
+            body.forward = own
+
+
+def _stands_alone(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> bool:
+    """Whether the head alone gives the logits that come out of the whole pass; looked at on one row, once a model."""
+    import torch
+
+    options = {"input_ids": ids[:1], "attention_mask": mask[:1], "use_cache": False}
+    try:
+        with torch.no_grad():
+            last, out = _caught(model, options)
+            alone = _head(inner_model(model), last[:, -1]).float()
+        whole = out.logits[:, -1].float().to(alone.device)
+        close = float((alone - whole).abs().max()) <= 0.02 * float(whole.abs().max())
+        return alone.shape == whole.shape and (close or bool(torch.isnan(whole).any()))
+    except (AttributeError, TypeError, ValueError, IndexError, RuntimeError):
+        return False
