@@ -34,20 +34,20 @@ class BoundedHFLM(HFLM):  # type: ignore[misc]
     """`HFLM` in bounded memory."""
 
     def _loglikelihood_tokens(
-        self, requests: Sequence[tuple[Any, list[int], list[int]]], disable_tqdm: bool = False, **_: Any
+        self, requests: Sequence[tuple[Any, list[int], list[int]]], disable_tqdm: bool = False, **more: Any
     ) -> list[Answer]:
         rows = [self._fitting(context, answer) for _, context, answer in requests]
         together: dict[tuple[int, ...], list[int]] = {}
         for place, (context, _) in enumerate(rows):
             together.setdefault(tuple(context), []).append(place)
         sharing = self._caches
-        apart = [p for c, places in together.items() for p in places if not sharing or _alone(c, places)]
-        shared = [places for c, places in together.items() if sharing and not _alone(c, places)]
+        apart = [p for c, group in together.items() for p in group if not sharing or _alone(c, group)]
+        shared = [group for c, group in together.items() if sharing and not _alone(c, group)]
         found: dict[int, Answer] = {}
         with torch.inference_mode():
             for done in (self._one_by_one(rows, apart), self._by_question(rows, shared)):
-                for place, answers in done:
-                    found.update(zip(place, answers, strict=True))
+                for places, answers in done:
+                    found.update(zip(places, answers, strict=True))
         for (key, _, _), answer in zip(requests, (found[i] for i in range(len(rows))), strict=True):
             if key is not None:
                 self.cache_hook.add_partial("loglikelihood", key, answer)
