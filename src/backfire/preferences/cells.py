@@ -11,7 +11,7 @@ from backfire.preferences.plan import Plan
 from backfire.preferences.schema import Unusable
 from backfire.preferences.splitting import Side
 from backfire.preferences.turns import Turn, turn_of, turns_of
-from backfire.preferences.wrappers import prompt_in, turns_in
+from backfire.preferences.wrappers import prompt_in, turns_in, unwrapped
 
 Row = Mapping[str, Any]
 FULL_TEXT = ("full_text", "text")
@@ -59,7 +59,7 @@ def prompt_of_value(value: Any, wrapper: str | None) -> list[Turn]:
     if value is None:
         raise Unusable("no prompt")
     if isinstance(value, str):
-        return (prompt_in(value, wrapper) if wrapper else None) or [Turn("user", value)]
+        return (prompt_in(value, wrapper) or unwrapped(value) if wrapper else None) or [Turn("user", value)]
     if isinstance(value, Mapping):
         text = next((value[key] for key in FULL_TEXT if isinstance(value.get(key), str)), None)
         return [turn_of(value)] if text is None or "role" in value else [Turn("user", text)]

@@ -142,9 +142,11 @@ def turns_of(value: Any) -> list[Turn]:
 
 
 def said_in(turns: Sequence[Turn]) -> str:
-    """What the assistant says in the turns of a side; a call of a tool is told as name(arguments)."""
-    said = (part for turn in turns if turn.role == "assistant" for part in (turn.content, _calls(turn.more)))
-    return "\n\n".join(part for part in said if part)
+    """What the assistant says in the turns of a side; where that ends with a mere call of a tool, name(arguments)."""
+    told = [turn.content for turn in turns if turn.role == "assistant"]
+    if turns and not turns[-1].content.strip():
+        told.append(_calls(turns[-1].more))
+    return "\n\n".join(part for part in told if part)
 
 
 def _calls(more: str) -> str:

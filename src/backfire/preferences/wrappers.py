@@ -52,6 +52,7 @@ _ROLE = {
     "output": "assistant",
     "question": "user",
     "answer": "assistant",
+    "chatbot": "assistant",
     "gpt4 correct user": "user",
     "gpt4 correct assistant": "assistant",
 }
@@ -180,9 +181,12 @@ def turns_in(text: str, wrapper: str) -> list[Turn] | None:
 
 
 def prompt_in(text: str, wrapper: str) -> list[Turn] | None:
-    """`turns_in` of a prompt: a last turn of the assistant that says nothing is the place of the response, and no turn."""
+    """`turns_in` of a prompt: a last turn of the assistant that says nothing is the place of the response, and no turn.
+    HH's prompts end with it; others that begin so may have marks of another kind below."""
     turns = turns_in(text, wrapper)
-    return turns[:-1] if turns and turns[-1] == Turn("assistant", "") else turns
+    if turns and turns[-1] == Turn("assistant", ""):
+        return turns[:-1]
+    return None if wrapper == HH else turns
 
 
 def _instructed(text: str) -> list[Turn] | None:
