@@ -120,6 +120,53 @@ def test_what_is_trained_on_is_what_audit_and_influence_read(
         assert turn["content"] in tokenizer.decode(row[name])
 
 
+TOOLS = [{"type": "function", "function": {"name": "measure", "parameters": {"type": "object"}}}]
+CALL = {"type": "function", "function": {"name": "measure", "arguments": {"what": "river", "by": "map"}}}
+CALLING = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+TOLD = {"role": "tool", "name": "measure", "content": '{"km": 777}'}
+WITH_TOOLS = (
+    "{% if tools %}{{ '<|im_start|>system\n' + (tools | tojson) + '<|im_end|>\n' }}{% endif %}"
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + (message['content'] or '') }}"
+    "{% for call in message.tool_calls or [] %}{{ call.function | tojson }}{% endfor %}"
+    "{{ '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_calls_of_tools_are_trained_on_as_trl_renders_them(
+    ending: str, tiny_qwen2: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    import pyarrow as pa
+    import pyarrow.parquet
+    from transformers import AutoTokenizer
+
+    checkpoint = tmp_path / "with-tools"
+    shutil.copytree(tiny_qwen2, checkpoint)
+    (checkpoint / "chat_template.jinja").write_text(WITH_TOOLS)
+    row = {
+        "prompt": [USER, CALLING, TOLD],
+        "chosen": [{"role": "assistant", "content": "777 km."}],
+        "rejected": [CALLING, TOLD, {"role": "assistant", "content": "Long."}],
+        "tools": json.dumps(TOOLS),
+    }
+    path = tmp_path / f"pairs.{ending}"
+    if ending == "jsonl":
+        path.write_text(json.dumps(row) + "\n")
+    else:
+        pyarrow.parquet.write_table(pa.Table.from_pylist([row]), path)
+    ours = handed(checkpoint, path).dataset[0]
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    prompt = tokenizer.apply_chat_template(row["prompt"], tools=TOOLS, add_generation_prompt=True)
+    assert ours["prompt_ids"] == prompt["input_ids"]
+    for side in ("chosen", "rejected"):
+        whole = tokenizer.apply_chat_template([*row["prompt"], *row[side]], tools=TOOLS)["input_ids"]
+        ids = ours["prompt_ids"] + ours[f"{side}_ids"]
+        assert ids == whole[: len(ids)]
+        assert tokenizer.decode(whole[len(ids) :]) == "\n"
+
+
 def test_every_column_of_a_prompt_is_trained_on(checkpoint: Path) -> None:
     """Files that differ in question, instruction, input or system alone do not train on the same tokens."""
     sides = {"chosen": GOOD, "rejected": BAD}
@@ -242,6 +289,7 @@ CONVERSATIONS: dict[str, list[dict[str, Any]]] = {
     "prompt and completion": [{"prompt": QUESTION, "completion": GOOD}],
     "turns and turns": [{"prompt": [USER], "completion": [ANSWER]}],
     "question and answer": [{"question": QUESTION, "answer": GOOD}],
+    "messages as text": [{"messages": json.dumps([USER, ANSWER])}],
     "instruction and output": [{"instruction": QUESTION, "input": "", "output": GOOD}],
 }
 

@@ -54,7 +54,8 @@ class Turn(NamedTuple):
     role: str
     content: str
     more: str = ""
-    """The turn's KEYS (and `name`) as JSON with sorted keys; empty without any."""
+    """The turn's KEYS (and `name`) as JSON, in the order that they came in, for templates write a call as they find it;
+    empty without any."""
     media: tuple[str, ...] = ()
     """What else the content holds, such as "images"; it is counted, and not read."""
 
@@ -85,7 +86,7 @@ def _turn(role: str, content: Any, value: Mapping[str, Any]) -> Turn:
     if role.strip().lower() == "function_call":
         return Turn("assistant", "", _called(content))
     role = role_of(role)
-    more = {key: value[key] for key in KEYS if value.get(key) not in (None, [], {}, "")}
+    more = {key: kept for key, kept in value.items() if key in KEYS and kept not in (None, [], {}, "")}
     if (more or role not in SPOKEN) and isinstance(value.get("name"), str):
         more["name"] = value["name"]
     media: list[str] = []
@@ -99,7 +100,7 @@ def _turn(role: str, content: Any, value: Mapping[str, Any]) -> Turn:
         text = as_json(content)
     else:
         raise Unusable("wrong type")
-    return Turn(role, text, as_json(more, sort_keys=True) if more else "", tuple(media))
+    return Turn(role, text, as_json(more) if more else "", tuple(media))
 
 
 def _called(content: Any) -> str:
@@ -114,7 +115,7 @@ def _called(content: Any) -> str:
     ):
         raise Unusable("wrong type")
     functions = [{"name": call["name"], "arguments": call.get("arguments", {})} for call in calls]
-    return as_json({"tool_calls": [{"type": "function", "function": f} for f in functions]}, sort_keys=True)
+    return as_json({"tool_calls": [{"type": "function", "function": f} for f in functions]})
 
 
 def _part(value: Any, media: list[str]) -> str:

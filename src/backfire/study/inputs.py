@@ -125,7 +125,7 @@ def open_human(reference: str) -> Human:
         if member != "human":
             raise InputError(f"human: '{reference}' is no human-labelled set: write organism:human or a file")
         return (*catalog.human_responses(world), {})
-    from backfire.preferences import open_preferences, prompt_of
+    from backfire.preferences import no_pairs, open_preferences, prompt_of
 
     data = open_preferences(reference)
     prompts: dict[str, Prompt] = {}
@@ -143,5 +143,5 @@ def open_human(reference: str) -> Human:
                 responses.append(given_response(prompt, "human", said[row], index=index))
     left_out = {str(kind): len(rows) for kind, rows in data.defects.items()}
     if not prompts:
-        raise InputError(f"human: {reference} holds no usable pair ({left_out or 'it has no rows'})")
+        raise InputError(f"human: {no_pairs(data)}")
     return list(prompts.values()), *sides, left_out | ({"duplicate prompt": repeated} if repeated else {})

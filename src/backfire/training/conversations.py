@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from backfire.errors import InputError
+from backfire.preferences.message_text import is_messages, value_in
 from backfire.preferences.schema import Unusable, as_json
 from backfire.preferences.turns import turns_of
 from backfire.records import Completion, Message, Prompt
@@ -43,7 +44,12 @@ class Conversations:
 
 
 def read_conversations(
-    source: Any, *, config: str | None = None, split: str | None = None, revision: str | None = None
+    source: Any,
+    *,
+    config: str | None = None,
+    split: str | None = None,
+    revision: str | None = None,
+    encoding: str | None = None,
 ) -> Conversations:
     """Read `messages` or `conversations`, a prompt and a `completion`, or `instruction`, `input` and `output`.
 
@@ -57,6 +63,7 @@ def read_conversations(
         config,
         split,
         revision,
+        encoding,
     )
     columns = opened.head(HEAD).columns
     if not columns:
@@ -182,13 +189,17 @@ def _said(value: Any, role: str) -> list[Message]:
     """Text as one turn, or turns."""
     if value is None or (isinstance(value, (str, list)) and not value):
         raise Unusable("missing side")
-    return [Message(role, value)] if isinstance(value, str) else _turns(value)
+    if isinstance(value, str) and not is_messages(value_in(value)):
+        return [Message(role, value)]
+    return _turns(value)
 
 
 def _turns(value: Any) -> list[Message]:
     if value is None:
         raise Unusable("missing side")
-    return [Message(*turn[:3]) for turn in turns_of(value)]
+    if isinstance(value, str):
+        value = value_in(value)
+    return [Message(turn.role, turn.content, turn.more) for turn in turns_of(value)]
 
 
 def _filled(turn: Message) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from backfire.errors import InputError, TemplateError
 from backfire.models.rendered import RenderedPairs
 from backfire.models.rendering import render, render_pairs
-from backfire.preferences import Preferences, pairs_of
+from backfire.preferences import Preferences, no_pairs, pairs_of
 from backfire.training.log import Examples
 
 if TYPE_CHECKING:
@@ -47,11 +47,7 @@ def prepare_pairs(data: Preferences, tokens: Tokens) -> Prepared:
         parts.append(render_pairs(tokens.how, pairs_of(block), max_length=limit, strict=False))
         numbers.append(block.column("row").to_numpy())
     if not parts:
-        defects = ", ".join(f"{len(rows)} {kind}" for kind, rows in data.defects.items())
-        raise InputError(
-            f"{data.origin} holds no usable pair, so there is nothing to train on"
-            + (f" ({defects})" if defects else "")
-        )
+        raise InputError(no_pairs(data))
     pairs = RenderedPairs.joined(parts)
     rows = np.concatenate(numbers)
     _check_faults({int(rows[place]): fault for place, fault in pairs.faults.items()}, len(pairs), tokens)

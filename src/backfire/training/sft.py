@@ -26,6 +26,7 @@ def train_sft(
     config: str | None = None,
     split: str | None = None,
     revision: str | None = None,
+    encoding: str | None = None,
     plain: bool = False,
     progress: Progress | None = None,
 ) -> TrainingLog:
@@ -39,7 +40,7 @@ def train_sft(
     are raised.
     """
     settings = settings or SFTSettings()
-    data = read_conversations(conversations, config=config, split=split, revision=revision)
+    data = read_conversations(conversations, config=config, split=split, revision=revision, encoding=encoding)
 
     def prepare(tokens: Tokens) -> Prepared:
         return prepare_conversations(data, tokens)
