@@ -46,7 +46,6 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
         "numpy",
         "pydantic",
         "yaml",
-        "doit",
     ]
     code = f"import sys, backfire.cli; print([m for m in {heavy} if m in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -35,7 +35,7 @@ def ran(miniature_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
 
 
 def times(folder: Path) -> dict[str, int]:
-    """Every file with its modification time, but for doit's bookkeeping."""
+    """Every file with its modification time, but for the lock's."""
     return {
         str(p.relative_to(folder)): p.stat().st_mtime_ns
         for p in folder.rglob("*")

@@ -242,7 +242,12 @@ def attack(
             "sets": {**sets[0], **sets[1]},
         }
         write_answer(json, {**about, **asdict(result)})
-    if any(note["reason"].startswith(NO_RESPONSE) for note in result.notes):
+    if result.lost:
+        warn(
+            f"{sum(result.lost.values())} requests got no answer, of the model or a judge, for now: the same command asks for them "
+            "again, and for nothing else"
+        )
+    if result.lost or any(note["reason"].startswith(NO_RESPONSE) for note in result.notes):
         raise typer.Exit(PARTLY)
 
 

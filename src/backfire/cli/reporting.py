@@ -23,11 +23,14 @@ def report(
     ] = None,
 ) -> None:
     """Write the page of a run anew, and print its table."""
-    from backfire.report import read_results, write_page, write_picture
+    from backfire.report import read_results, write_picture
+    from backfire.study import outdated, rewrite_page
 
     results = read_results(run)
     folder = run if run.is_dir() else run.parent
-    page = write_page(results, folder / "report")
+    page = rewrite_page(run)
+    if why := outdated(folder):
+        warn(f"{why}: run the study again")
     show_results(results)
     if picture is not None:
         say(f"picture: {write_picture(results, picture)}")
@@ -46,6 +49,10 @@ def show_results(results: Results) -> None:
     if isinstance(missing, dict):
         for cell, why in missing.items():
             warn(f"not in the table: {cell}: {why}")
+    parts = results.stages.get("parts_missing")
+    if isinstance(parts, dict):
+        for cell, why in parts.items():
+            warn(f"not measured: {cell}: {why}")
     left_out = results.stages.get("left_out")
     if isinstance(left_out, dict):
         for what, reasons in left_out.items():

@@ -9,7 +9,7 @@ import typer
 
 from backfire.cli.exits import PARTLY, keeping
 from backfire.cli.reporting import show_results
-from backfire.cli.terminal import complain, say, show, table
+from backfire.cli.terminal import complain, counted, say, show, table
 
 if TYPE_CHECKING:
     from backfire.study import StudyFile
@@ -34,7 +34,8 @@ Out = Annotated[
 def run(file: File, out: Out = None) -> None:
     """Run a study, or go on with it: what is done is not done again.
 
-    Failed stages are listed at the end, and stop only what needs them; the exit code is then 1.
+    Failed stages are listed at the end, and stop only what needs them; so are requests that got no response, which the next
+    run asks for again. The exit code is then 1.
     """
     from backfire.study import read_study
 
@@ -107,4 +108,13 @@ def _run(study: StudyFile, out: Path) -> None:
         complain("error", f"{len(finished.failed)} stages failed; run again once their cause is mended:")
         for stage, reason in finished.failed.items():
             typer.echo(f"  {stage}: {reason}", err=True)
+    if finished.lost:
+        count = sum(sum(reasons.values()) for reasons in finished.lost.values())
+        complain(
+            "error",
+            f"{count} requests were lost; the same command asks for them again, and for nothing else:",
+        )
+        for stage, reasons in finished.lost.items():
+            typer.echo(f"  {stage}: {counted(reasons)}", err=True)
+    if finished.failed or finished.lost:
         raise typer.Exit(PARTLY)

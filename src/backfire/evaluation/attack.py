@@ -72,6 +72,7 @@ def attack(
             for name, asked in sets.items()
         },
         examples,
+        asking.lost,
     )
 
 

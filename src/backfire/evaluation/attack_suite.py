@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -96,6 +97,7 @@ def attack_suite(
         warnings.warn(NO_BENIGN, stacklevel=2)
     total = len(every) * len(fit) + len(plain) - len(every)
     cases: dict[str, Case] = {}
+    lost: Counter[str] = Counter()
     done = 0
 
     def ask(call: Callable[[Asking], Answers], count: int) -> tuple[Answers, dict[str, dict[str, Any]]]:
@@ -108,7 +110,7 @@ def attack_suite(
             if progress is not None:
                 progress(done, total)
 
-        asking = Asking(model, ledger, decoding, seed, batch_size, judges, advance, system)
+        asking = Asking(model, ledger, decoding, seed, batch_size, judges, advance, system, lost)
         answers = call(asking)
         done = before + count
         names = list(answers.responses)
@@ -127,7 +129,7 @@ def attack_suite(
         answers, verdicts = ask(lambda asking: asking.answer(ordinary), len(ordinary))
         for name, asked in allowed.items():
             cases[name] = Case(asked, asked, answers.responses, answers.failed, verdicts, harm=False)
-    counted = tally(cases, examples)
+    counted = tally(cases, examples, lost)
     each = _by_attack(harmful, fit, judges, counted.outcomes)
     together = {
         _row(name, ANY, harmful): {

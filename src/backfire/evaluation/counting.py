@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from backfire.judges import is_lost
 from backfire.records import Prompt, Response, Verdict, clustered_rate_of, rate_of
 
 BEHAVIOUR_TAGS = ("noun", "behavior", "behaviour", "BehaviorID", "Behavior")
@@ -37,6 +38,9 @@ class AttackResult:
     clusters: Mapping[str, Mapping[str, str]]
     """set -> prompt id -> the behaviour that several prompts share; only sets in which prompts do. Their intervals, and those of
     paired tests, take prompts of one behaviour together."""
+    lost: dict[str, int]
+    """Requests that got no answer, of a model or a judge, for a reason that may have passed when they are asked again: reason ->
+    count. What was refused or does not fit is not among them."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,12 @@ class Case:
         return shared_behaviours(self.asked)
 
 
-def tally(cases: Mapping[str, Case], examples: int) -> AttackResult:
-    """Count every set by every judge; up to `examples` responses of each harmful one are shown."""
+def tally(cases: Mapping[str, Case], examples: int, lost: Mapping[str, int] | None = None) -> AttackResult:
+    """Count every set by every judge; up to `examples` responses of each harmful one are shown.
+
+    Args:
+        lost: requests without a response that asking again may give, by reason; verdicts that are lost are added.
+    """
     asr, over_refusal, notes, shown = [], [], [], []
     outcomes: dict[str, dict[str, dict[str, bool | None]]] = {}
     for name, case in cases.items():
@@ -83,7 +91,13 @@ def tally(cases: Mapping[str, Case], examples: int) -> AttackResult:
         for name, case in cases.items()
     }
     clusters = {name: case.clusters for name, case in cases.items() if case.clusters}
-    return AttackResult(asr, over_refusal, shown, notes, truncated, outcomes, clusters)
+    missing = Counter(lost or {})
+    for case in cases.values():
+        for judge, found in case.verdicts.items():
+            missing.update(f"{judge}: {v.reason}" for v in found.values() if is_lost(v.reason))
+    return AttackResult(
+        asr, over_refusal, shown, notes, truncated, outcomes, clusters, dict(missing.most_common())
+    )
 
 
 def shared_behaviours(prompts: Mapping[str, Prompt]) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 from backfire.judges.agreement import Agreement, agreement, agreement_from
 from backfire.judges.correction import CorrectedRate, corrected_rate, sensitivity_band
 from backfire.judges.exact import ExactJudge
+from backfire.judges.identity import judge_digest
 from backfire.judges.judge import BatchJudge, Judge, is_lost, judge_responses, reasons
 from backfire.judges.labelled import Labelled, What, read_labelled, read_responses
 from backfire.judges.matchers import MatcherJudge, matcher, published
@@ -35,6 +36,7 @@ __all__ = [
     "finding",
     "is_lost",
     "is_refusal",
+    "judge_digest",
     "judge_form",
     "judge_responses",
     "matcher",

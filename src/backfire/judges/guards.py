@@ -117,6 +117,11 @@ GUARDS: Mapping[str, Kind] = {
 """Guard models by their short names: Llama Guard 2 to 4, WildGuard, HarmBench's classifier, beaver-dam-7b, ShieldGemma."""
 
 
+def guard_id(kind: str, threshold: float | None, model_id: str) -> str:
+    """The id of the judge that asks this model as guards of this kind are asked."""
+    return digest("guard", 1, FENCING, kind, _words().get(kind), threshold, model_id)
+
+
 class GuardJudge:
     """A guard model as a judge.
 
@@ -144,7 +149,7 @@ class GuardJudge:
 
     @cached_property
     def id(self) -> str:
-        return digest("guard", 1, FENCING, self.kind, _words().get(self.kind), self.threshold, self.model.id)
+        return guard_id(self.kind, self.threshold, self.model.id)
 
     def judge(self, prompt: Prompt, response: Response) -> Verdict:
         return self.judge_many([(prompt, response)])[0]

@@ -92,7 +92,7 @@ def open_judge(
     if kind == "panel":
         from backfire.judges.panel import Panel
 
-        rule, names = _panel_parts(reference, rest)
+        rule, names = panel_parts(reference, rest)
         members = open_judges(names, world=world, threshold=threshold, dtype=dtype, device=device)
         return Panel(members, rule)
     if kind in ("rubric", "strongreject"):
@@ -116,7 +116,7 @@ def judge_form(reference: str) -> str:
     """
     kind, _, rest = reference.partition(":")
     if kind == "panel":
-        for name in _panel_parts(reference, rest)[1]:
+        for name in panel_parts(reference, rest)[1]:
             judge_form(name)
     elif kind == "matcher":
         from backfire.judges.matchers import matcher
@@ -164,7 +164,7 @@ def _graded(references: Sequence[str], threshold: float | None) -> set[str]:
 def _grades(reference: str) -> bool:
     kind, _, rest = reference.partition(":")
     if kind == "panel":
-        return any(map(_grades, _panel_parts(reference, rest)[1]))
+        return any(map(_grades, panel_parts(reference, rest)[1]))
     return kind in ("rubric", "strongreject") or kind in _guards() or Path(reference).is_file()
 
 
@@ -181,7 +181,8 @@ def _named(reference: str, model: str) -> str:
     return model
 
 
-def _panel_parts(reference: str, rest: str) -> tuple[str, list[str]]:
+def panel_parts(reference: str, rest: str) -> tuple[str, list[str]]:
+    """A panel's rule and the references of its members, of the reference and what stands in it after `panel:`."""
     from backfire.judges.panel import RULES
 
     rule, _, members = rest.partition(":")

@@ -58,6 +58,12 @@ RUBRICS: Mapping[str, Rubric] = _rubrics()
 (arXiv 2402.10260), a score in [0, 1]; the paper names no threshold, .5 is ours."""
 
 
+def rubric_id(rubric: Rubric, threshold: float, model_id: str) -> str:
+    """The id of a judge that puts this rubric to this model."""
+    words = (rubric.system, rubric.template, rubric.max_new_tokens)
+    return digest("rubric", 1, FENCING, *words, threshold, model_id)
+
+
 class RubricJudge:
     """A rubric put to any chat model, greedily, one question a response.
 
@@ -82,17 +88,7 @@ class RubricJudge:
 
     @cached_property
     def id(self) -> str:
-        rubric = self.rubric
-        return digest(
-            "rubric",
-            1,
-            FENCING,
-            rubric.system,
-            rubric.template,
-            rubric.max_new_tokens,
-            self.threshold,
-            self.model.id,
-        )
+        return rubric_id(self.rubric, self.threshold, self.model.id)
 
     def judge(self, prompt: Prompt, response: Response) -> Verdict:
         return self.judge_many([(prompt, response)])[0]

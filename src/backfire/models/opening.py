@@ -91,7 +91,10 @@ def local_model(model: Any, tokenizer: Any, *, name: str, id: str) -> LocalModel
 
 
 def reference_digest(reference: str | Path) -> str:
-    """Digest of the contents that a reference to local weights names; of an adapter, its base's too."""
+    """Digest of what a reference names, without opening it: the contents of weights (of an adapter, its base's too), or an
+    endpoint's address and model."""
+    if str(reference).startswith("openai:"):
+        return EndpointModel.of(str(reference)).id
     return _parts_digest(*_parts(str(reference), None))
 
 

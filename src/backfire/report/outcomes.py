@@ -9,7 +9,7 @@ from typing import Any
 
 from backfire.errors import InputError
 from backfire.report.results import read_results
-from backfire.store.artifacts import read_json
+from backfire.store.artifacts import manifest_digest, read_json
 
 Outcomes = Mapping[str, bool | None]
 """By prompt id; None unscored."""
@@ -120,12 +120,16 @@ def _check(path: Path, sets: Mapping[str, Any]) -> None:
 
 
 def read_cells(folder: Path) -> list[AttackedCell]:
-    """The cells of a run folder whose attack is there; raises InputError where none is."""
+    """The cells of a run folder whose attack is there.
+
+    Raises InputError where none is, and where an attack was run anew since results.json was written.
+    """
     cells = []
     for cell in read_results(folder).cells:
         place = cell.provenance.get("attack")
         if not isinstance(place, str) or not (folder / place).is_file():
             continue
+        _check_current(folder, place, cell.provenance.get("attack_digest"))
         world = "" if cell.world is None else str(cell.world)
         checkpoint = read_checkpoint(folder / place, cell.id)
         if world and not checkpoint.references:
@@ -138,3 +142,15 @@ def read_cells(folder: Path) -> list[AttackedCell]:
             f"{folder} has no cell whose attack is there: name the run folder itself, not its results.json"
         )
     return cells
+
+
+def _check_current(folder: Path, place: str, known: object) -> None:
+    try:
+        found = manifest_digest((folder / place).parent)
+    except ValueError:
+        found = "no JSON"
+    if known and found and found != known:
+        raise InputError(
+            f"{folder / place} is not the one that {folder / 'results.json'} was made from: a run has begun and not finished "
+            "since. Run the study again"
+        )

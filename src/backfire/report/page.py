@@ -126,8 +126,11 @@ def write_page(results: Results | Mapping[str, Any], folder: str | Path) -> Path
 def _missing(results: Results) -> list[tuple[str, object]]:
     """What the study was to have and has not, with the reason; said before anything else."""
     found: list[tuple[str, object]] = []
+    if isinstance(why := results.stages.get("outdated"), str):
+        found.append(("Of an earlier run", why))
     for key, what in (
         ("cells_missing", "Not on this page"),
+        ("parts_missing", "Not measured"),
         ("failed", "Failed"),
         ("left_out", "Left out"),
     ):

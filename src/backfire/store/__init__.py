@@ -3,6 +3,7 @@
 from backfire.store.artifacts import (
     artifact,
     is_done,
+    manifest_digest,
     read_json,
     whole_file,
     write_json,
@@ -22,6 +23,7 @@ __all__ = [
     "check_decodable",
     "ending_of",
     "is_done",
+    "manifest_digest",
     "read_json",
     "read_prompts",
     "read_rows",

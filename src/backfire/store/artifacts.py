@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from backfire.records import digest
+
 MANIFEST = "manifest.json"
 
 
@@ -52,6 +54,8 @@ def artifact(folder: Path, configuration: dict[str, Any]) -> Iterator[Path]:
     try:
         yield aside
         write_json(aside / MANIFEST, configuration)
+        if folder.is_file() or folder.is_symlink():
+            folder.unlink()
         shutil.rmtree(folder, ignore_errors=True)
         aside.replace(folder)
     except BaseException:
@@ -63,3 +67,12 @@ def is_done(folder: Path, configuration: dict[str, Any]) -> bool:
     """Whether `folder` holds the finished artifact of exactly this configuration."""
     manifest = folder / MANIFEST
     return manifest.is_file() and read_json(manifest) == json.loads(json.dumps(configuration))
+
+
+def manifest_digest(folder: Path) -> str:
+    """What stands for a finished artifact in the configurations of later ones; a folder without one has none.
+
+    Raises ValueError for a manifest that is no JSON.
+    """
+    manifest = folder / MANIFEST
+    return digest(read_json(manifest)) if manifest.is_file() else ""

@@ -1,13 +1,14 @@
 """The grid: one study file, run and resumed as a whole."""
 
 from backfire.study.plan import StudyFile, parse_study, read_study
-from backfire.study.running import Finished, demo_study, example_text, rewrite_page, run_study
+from backfire.study.running import Finished, demo_study, example_text, outdated, rewrite_page, run_study
 
 __all__ = [
     "Finished",
     "StudyFile",
     "demo_study",
     "example_text",
+    "outdated",
     "parse_study",
     "read_study",
     "rewrite_page",

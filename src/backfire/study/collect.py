@@ -1,4 +1,4 @@
-"""results.json from the finished artifacts of a run folder."""
+"""results.json from the artifacts of a run folder that stand now."""
 
 from __future__ import annotations
 
@@ -7,26 +7,66 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from backfire.errors import StudyError
 from backfire.organisms import catalog
 from backfire.report import Results, parse_results
-from backfire.store import read_json
+from backfire.store import manifest_digest, read_json
 from backfire.study.cells import SFT, Cell, RunFolder, grid
 from backfire.study.inputs import prompts_left_out
 from backfire.study.plan import StudyFile
-from backfire.study.stage import manifest_digest, read_stage
+from backfire.study.schedule import Outcome
+from backfire.study.stage import read_stage
 
 SCHEMA = 1
 
 
-def collect(study: StudyFile, run: RunFolder, failed: dict[str, str]) -> Results:
-    """Gather every cell whose attacks have been judged; `stages` names what is missing and why."""
-    cells, missing = [], {}
+class Standing:
+    """The parts of a study that stand now: artifacts whose stages are done under the present configuration.
+
+    Nothing else is read, whatever lies in the run folder: what failed, or was made otherwise before, is missing.
+    """
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.missing: dict[str, str] = {}
+        """Stages that no number comes from, and why."""
+
+    def has(self, stage: str) -> bool:
+        """Whether the stage's artifact stands; where it does not, it is noted as missing."""
+        if stage in self.outcome.standing:
+            return True
+        self.missing[stage] = self.outcome.cause(stage)
+        return False
+
+    def read(self, stage: str, file: Path) -> Any:
+        """What a JSON file of the stage's artifact holds; None where the artifact does not stand or has no such file."""
+        if not self.has(stage) or not file.is_file():
+            return None
+        try:
+            return read_json(file)
+        except (OSError, ValueError, RecursionError) as error:
+            self.missing[stage] = f"{file} does not read ({error}): remove {file.parent} and run again"
+            return None
+
+
+def collect(study: StudyFile, run: RunFolder, outcome: Outcome) -> Results:
+    """Gather every cell whose attacks are judged, part by part from what stands now; `stages` names what is missing and why."""
+    cells, missing, parts = [], {}, {}
     for cell in grid(study):
-        folder = run.cell(cell)
-        if (folder / "attack" / "attack.json").is_file():
-            cells.append(cell_result(cell, run))
-        else:
-            missing[cell.label] = _why(run.data(cell))
+        standing = Standing(outcome)
+        attacked = standing.read(f"attack {cell.folder_name}", run.cell(cell) / "attack" / "attack.json")
+        if attacked is None:
+            missing[cell.label] = _why(cell, run, standing)
+            continue
+        cells.append(cell_result(cell, run, attacked, standing))
+        if standing.missing:
+            parts[cell.label] = "; ".join(
+                f"{stage.partition(' ')[0]}: {why}" for stage, why in standing.missing.items()
+            )
+    if not cells:
+        reasons = "; ".join(f"{stage}: {reason}" for stage, reason in outcome.failed.items())
+        more = "; ".join(f"{cell}: {why}" for cell, why in missing.items())
+        raise StudyError(f"no cell of {study.name} could be finished: {reasons or more}")
     return parse_results(
         {
             "schema": SCHEMA,
@@ -34,47 +74,76 @@ def collect(study: StudyFile, run: RunFolder, failed: dict[str, str]) -> Results
             "name": study.name,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "study": study.model_dump(mode="json"),
-            "stages": {"failed": failed, "cells_missing": missing, **_left_out(study, run)},
+            "stages": {
+                "failed": outcome.failed,
+                "cells_missing": missing,
+                **({"parts_missing": parts} if parts else {}),
+                **_left_out(study, run, outcome),
+            },
             "cells": cells,
         }
     )
 
 
-def _left_out(study: StudyFile, run: RunFolder) -> dict[str, Any]:
-    """What the study's files and responders did not give, counted by reason; nothing where all was used."""
+def _left_out(study: StudyFile, run: RunFolder, outcome: Outcome) -> dict[str, Any]:
+    """What the study's files, responders and judges did not give, counted by reason; nothing where all was used."""
     found: dict[str, dict[str, int]] = {}
     for reference in {study.prompts, *study.attacks.harmful.values(), *study.attacks.benign.values()}:
         found[f"rows of {reference}"] = prompts_left_out(reference)
     for cell in grid(study):
+        attack = f"attack {cell.folder_name}"
+        if attack in outcome.lost:
+            found[f"answers in the attack on {cell.label} (the next run asks for them again)"] = outcome.lost[
+                attack
+            ]
         if cell.recipe == SFT or cell.repair is not None:
             continue
-        folders = [(draw.role_free_name, run.samples(draw)) for _, draw, _ in cell.draws()]
+        folders = [
+            (draw.role_free_name, f"sample {draw.slug}", run.samples(draw)) for _, draw, _ in cell.draws()
+        ]
         if cell.human is not None:
-            folders.append((cell.human, run.human(cell)))
-        for name, folder in folders:
-            told = _maybe(folder / "stage.json") or {}
+            folders.append((cell.human, f"human {run.human(cell).name}", run.human(cell)))
+        for name, stage, folder in folders:
+            if stage not in outcome.standing:
+                continue
+            told = read_stage(folder)
             found[f"rows of {name}"] = {**found.get(f"rows of {name}", {}), **told.get("left_out", {})}
-            failures = told.get("failures") or {}
             place = folder.relative_to(run.root)
-            found[f"requests to {name} without a response (remove {place} to ask again)"] = dict(failures)
+            without = f"requests to {name} without a response"
+            found[f"{without} (remove {place} to ask again)"] = dict(told.get("failures") or {})
+            found[f"{without}, of {place} (the next run asks for them again)"] = dict(told.get("lost") or {})
     counted = {what: reasons for what, reasons in sorted(found.items()) if reasons}
     return {"left_out": counted} if counted else {}
 
 
-def _why(folder: Path) -> str:
-    pairs = folder / "pairs" / "pairs.json"
-    if pairs.is_file():
-        about = read_json(pairs)
-        if not about["counts"]["built"]:
+def _why(cell: Cell, run: RunFolder, standing: Standing) -> str:
+    """Why a cell has no attack to show."""
+    pairs = f"pair {cell.data_name}"
+    if cell.recipe != SFT and pairs in standing.outcome.standing:
+        about = standing.read(pairs, run.data(cell) / "pairs" / "pairs.json")
+        if about is not None and not about["counts"]["built"]:
             return "; ".join(about["warnings"]) or "no pairs"
-    return "a stage failed or has not run"
+    return "; ".join(standing.missing.values()) or "nothing was trained"
 
 
-def cell_result(cell: Cell, run: RunFolder) -> dict[str, Any]:
+def cell_result(cell: Cell, run: RunFolder, attacked: dict[str, Any], standing: Standing) -> dict[str, Any]:
     """One cell of results.json; docs/results.md documents every field."""
     folder, data = run.cell(cell), run.data(cell)
-    attacked = read_json(folder / "attack" / "attack.json")
-    general = _maybe(folder / "general" / "general.json") or {"scores": [], "settings": {}}
+    general = None
+    if cell.study.general is not None:
+        general = standing.read(f"general {cell.folder_name}", folder / "general" / "general.json")
+    general = general or {"scores": [], "settings": {}}
+    pairs = audit = influence = training = None
+    if cell.recipe != SFT:
+        pairs = _pairs(standing.read(f"pair {cell.data_name}", data / "pairs" / "pairs.json"))
+        training = _training(cell, folder, standing)
+        if cell.study.audit is not None:
+            audit = standing.read(f"audit {cell.data_name}", data / "audit" / "audit.json")
+        if cell.study.influence is not None:
+            found = standing.read(f"influence {cell.data_name}", data / "influence" / "influence.json")
+            influence = _influence(found)
+            if cell.study.influence.pilot is not None:
+                standing.has(f"pilot {cell.folder_name}")
     world = None
     if cell.world is not None:
         world = catalog.open_world(cell.world).seed
@@ -85,15 +154,15 @@ def cell_result(cell: Cell, run: RunFolder) -> dict[str, Any]:
         "recipe": cell.name,
         "seed": cell.seed,
         "world": world,
-        "provenance": _provenance(cell, run),
-        "pairs": None if cell.recipe == SFT else _pairs(data),
+        "provenance": _provenance(cell, run, standing.outcome),
+        "pairs": pairs,
         "asr": attacked["asr"] + [_any_attack(row) for row in attacked.get("any_attack", ())],
         "over_refusal": attacked["over_refusal"],
         "general": general["scores"],
         "general_settings": general["settings"],
-        "separability": (_maybe(data / "audit" / "audit.json") or {}).get("separability", []),
-        "safety_influence": _influence(data),
-        "training": _training(folder),
+        "separability": (audit or {}).get("separability", []),
+        "safety_influence": influence,
+        "training": training,
         "examples": attacked["examples"],
         "notes": attacked["notes"],
         "truncated_responses": attacked["truncated"],
@@ -105,22 +174,16 @@ def _any_attack(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key not in ("prompts", "attacks", "open")}
 
 
-def _maybe(path: Path) -> Any:
-    return read_json(path) if path.is_file() else None
-
-
-def _pairs(folder: Path) -> dict[str, Any] | None:
-    about = _maybe(folder / "pairs" / "pairs.json")
+def _pairs(about: dict[str, Any] | None) -> dict[str, Any] | None:
     return None if about is None else {**about["counts"], "warnings": about["warnings"]}
 
 
-def _influence(data: Path) -> dict[str, Any] | None:
-    found = _maybe(data / "influence" / "influence.json")
+def _influence(found: dict[str, Any] | None) -> dict[str, Any] | None:
     return None if found is None else {k: found["influence"][k] for k in ("cosine", "low", "high", "probes")}
 
 
-def _training(folder: Path) -> dict[str, Any] | None:
-    log = _maybe(folder / "policy" / "training.json")
+def _training(cell: Cell, folder: Path, standing: Standing) -> dict[str, Any] | None:
+    log = standing.read(f"train {cell.folder_name}", folder / "policy" / "training.json")
     if log is None:
         return None
     kept = (
@@ -137,13 +200,19 @@ def _training(folder: Path) -> dict[str, Any] | None:
         {key: line.get(key) for key in ("step", "loss", "reward_accuracy", "reward_margin")}
         for line in log["log"]
     ]
-    margin = _maybe(folder / "margin" / "margin.json")
+    margin = None
+    if cell.study.influence is not None:
+        margin = standing.read(f"margin {cell.folder_name}", folder / "margin" / "margin.json")
     measured = {} if margin is None else {"refusal_margin": margin}
     return {**{key: log[key] for key in kept}, "log": lines, **measured}
 
 
-def _provenance(cell: Cell, run: RunFolder) -> dict[str, Any]:
+def _provenance(cell: Cell, run: RunFolder, outcome: Outcome) -> dict[str, Any]:
     folder = run.cell(cell)
+
+    def stands(stage: str) -> bool:
+        return stage in outcome.standing
+
     where: dict[str, Any] = {
         "policy": cell.policy,
         "ledger": run.ledger_path.name,
@@ -162,12 +231,12 @@ def _provenance(cell: Cell, run: RunFolder) -> dict[str, Any]:
         "pairs": f"{place}/pairs",
         "pairs_digest": manifest_digest(data / "pairs"),
     }
-    if cell.study.audit is not None:
+    if stands(f"audit {cell.data_name}"):
         where |= {"audit": f"{place}/audit/audit.json", "audit_page": f"{place}/audit/index.html"}
-    if cell.study.influence is not None:
+    if stands(f"influence {cell.data_name}"):
         where |= {"influence": f"{place}/influence/influence.json"}
-        if cell.study.influence.pilot is not None:
-            where["pilot"] = f"cells/{cell.folder_name}/pilot/pilot.json"
+    if stands(f"pilot {cell.folder_name}"):
+        where["pilot"] = f"cells/{cell.folder_name}/pilot/pilot.json"
     where |= {
         "trained_policy": f"cells/{cell.folder_name}/policy",
         "policy_digest": manifest_digest(folder / "policy"),
@@ -177,10 +246,8 @@ def _provenance(cell: Cell, run: RunFolder) -> dict[str, Any]:
             for role, draw, n in cell.draws()
         ],
     }
-    samples = [run.samples(draw) for _, draw, _ in cell.draws()]
+    samples = [run.samples(draw) for _, draw, _ in cell.draws() if stands(f"sample {draw.slug}")]
     where["model_ids"] = {
-        stage["model"]: stage["model_id"]
-        for stage in (read_stage(s) for s in samples if (s / "stage.json").is_file())
-        if "model" in stage
+        stage["model"]: stage["model_id"] for stage in map(read_stage, samples) if "model" in stage
     }
     return where

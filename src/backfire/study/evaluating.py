@@ -10,14 +10,8 @@ from backfire.records import Prompt
 from backfire.store import Ledger, write_json
 from backfire.study.artifacts import trained_policy
 from backfire.study.cells import SFT, Cell, RunFolder
-from backfire.study.inputs import (
-    identity_of,
-    judge_identity,
-    open_judge,
-    open_prompts,
-    suite_identity,
-    tasks_identity,
-)
+from backfire.study.identities import identity_of, judge_identity, suite_identity, tasks_identity
+from backfire.study.inputs import open_judge, open_prompts
 from backfire.study.plan import GeneralSettings, in_world
 from backfire.study.policies import open_policy
 from backfire.study.stage import Configuration, Stage, manifest_digest
@@ -55,7 +49,7 @@ def attack_stage(run: RunFolder, cell: Cell) -> Stage:
             else:
                 result = attack_suite(model, open_suite(settings.suite), attacks, allowed, **options)
         write_json(aside / "attack.json", {**asdict(result), "sets": {**harmful, **benign}})
-        return None
+        return {"lost": result.lost} if result.lost else None
 
     def configuration() -> Configuration:
         sets = {name: identity_of(ref) for name, ref in {**harmful, **benign}.items()}
@@ -64,7 +58,7 @@ def attack_stage(run: RunFolder, cell: Cell) -> Stage:
             "settings": settings.model_dump(exclude_none=True),
             "suite": suite_identity(settings.suite),
             "sets": sets,
-            "judges": [judge_identity(name) for name in settings.judges],
+            "judges": [judge_identity(name, cell.world) for name in settings.judges],
             "policy": _policy_identity(run, cell),
         }
 

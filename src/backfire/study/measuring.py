@@ -13,7 +13,8 @@ from backfire.report.audit_answer import PerPair
 from backfire.store import Ledger, write_json
 from backfire.study.artifacts import pairs_built, trained_policy
 from backfire.study.cells import Cell, RunFolder
-from backfire.study.inputs import identity_of, judge_of, open_judge, open_prompts
+from backfire.study.identities import identity_of, judge_identity
+from backfire.study.inputs import judge_of, open_judge, open_prompts
 from backfire.study.plan import InfluenceSettings, in_world
 from backfire.study.stage import Configuration, Stage, manifest_digest
 
@@ -58,7 +59,8 @@ def audit_stage(run: RunFolder, cell: Cell) -> Stage:
 
     def configuration() -> Configuration:
         inputs = [manifest_digest(pairs), identity_of(cell.policy)]
-        about = {"settings": settings.model_dump(), "exact": exact, "schema": AUDIT_SCHEMA}
+        judge = judge_identity("exact", cell.world) if exact else None
+        about = {"settings": settings.model_dump(), "judge": judge, "schema": AUDIT_SCHEMA}
         return {"stage": "audit", "seed": cell.seed, **about, "inputs": inputs}
 
     folder = run.data(cell) / "audit"
@@ -102,7 +104,7 @@ def probes_stage(run: RunFolder, cell: Cell) -> Stage:
 
     def configuration() -> Configuration:
         inputs = [identity_of(ref) for ref in (cell.policy, cell.prompts, *references)]
-        how = {"judge": name, "decoding": decoding.as_dict()}
+        how = {"judge": judge_identity(name, cell.world), "decoding": decoding.as_dict()}
         return {"stage": "probes", "seed": cell.seed, **how, "inputs": inputs}
 
     folder = run.probes(cell)
@@ -152,7 +154,8 @@ def influence_stage(run: RunFolder, cell: Cell) -> Stage:
     def configuration() -> Configuration:
         inputs = [manifest_digest(pairs), manifest_digest(probes), identity_of(cell.policy)]
         asked = settings.model_dump(mode="json", include={"parameters", "pairs"})
-        return {"stage": "influence", "seed": cell.seed, "settings": asked, "judge": name, "inputs": inputs}
+        judge = judge_identity(name, cell.world)
+        return {"stage": "influence", "seed": cell.seed, "settings": asked, "judge": judge, "inputs": inputs}
 
     folder = run.data(cell) / "influence"
     needs = [f"pair {cell.data_name}", f"probes {probes.name}"]

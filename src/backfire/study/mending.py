@@ -9,7 +9,8 @@ from backfire.records import Response
 from backfire.store import Ledger
 from backfire.study.artifacts import pairs_built, stored_responses
 from backfire.study.cells import Cell, RunFolder
-from backfire.study.inputs import identity_of, judge_of, open_judge
+from backfire.study.identities import identity_of, judge_identity
+from backfire.study.inputs import judge_of, open_judge
 from backfire.study.measuring import VALUES, probe_sets
 from backfire.study.plan import PilotSettings
 from backfire.study.stage import Configuration, Stage, manifest_digest, read_stage
@@ -80,7 +81,7 @@ def repair_stage(run: RunFolder, cell: Cell) -> Stage:
             "seed": cell.seed,
             "settings": settings.asked(),
             "pilot": tried,
-            "judge": name,
+            "judge": judge_identity(name, cell.world),
             "decoding": cell.study.decoding.model_dump(),
             "policy": identity_of(cell.policy),
             "inputs": inputs,

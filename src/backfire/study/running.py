@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
 import yaml
 
-from backfire.errors import StudyError
+from backfire.errors import InputError, StudyError
 from backfire.records import digest
 from backfire.report import Results, read_results, write_page, write_results
 from backfire.store import read_json, write_text
 from backfire.study.cells import RunFolder, grid
 from backfire.study.collect import collect
+from backfire.study.hands import Crew, Hands, Here, Orders
 from backfire.study.plan import StudyFile, parse_study, read_study
 from backfire.study.schedule import run_stages
 from backfire.study.stages import stages_of
+from backfire.study.stopping import SCRATCH, alone, interruptible
 
 RESOLVED = "study.yaml"
-SCRATCH = ".schedule"
+UNFINISHED = Path(SCRATCH) / "unfinished"
+"""When the run began that has not finished."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ class Finished:
     page: Path
     failed: dict[str, str]
     """Stages that failed, with their reasons; what they did not touch is in the results."""
+    lost: dict[str, dict[str, int]]
+    """Stages that stand without what some requests should have given, by reason; the next run asks for these again."""
 
 
 def demo_study() -> StudyFile:
@@ -51,40 +58,62 @@ def run_study(
 ) -> Finished:
     """Run a study into `folder`; what stands there under the same configuration is not done again.
 
-    Raises StudyError when the folder belongs to a study of another name, another run works in it, or nothing at all
-    could be finished.
+    A stage that fails leaves nothing in the results, nor does what another configuration made. SIGTERM ends it as Ctrl-C does:
+    with KeyboardInterrupt, every process of its own, and every finished stage kept.
+
+    Raises StudyError when the folder belongs to a study of another name, another run works in it, a stage needs one that
+    there is not, or no cell at all could be finished.
     """
     study = study if isinstance(study, StudyFile) else read_study(study)
     run = open_run(study, Path(folder), say)
-    cells = grid(study)
-    stages = stages_of(run, cells)
-    with alone(run.root):
-        failed = run_stages(stages, run.root / SCRATCH, workers=study.workers, say=say)
+    stages = stages_of(run, grid(study))
+    with interruptible(), alone(run.root) as held:
+        _resolve(study, run)
         shutil.rmtree(run.gradients, ignore_errors=True)
-    _resolve(study, run)
-    if not any((run.cell(c) / "attack" / "attack.json").is_file() for c in cells):
-        reasons = "; ".join(f"{stage}: {reason}" for stage, reason in failed.items())
-        raise StudyError(f"no cell of {study.name} could be finished: {reasons or 'nothing ran'}")
-    results = collect(study, run, failed)
-    if not _same(run, results):
-        write_results(run.results, results)
-        write_page(results, run.root / "report")
-    return Finished(results, run.root, run.root / "report" / "index.html", failed)
+        with _hands(study, run, held) as hands:
+            outcome = run_stages(stages, hands, say=say, beginning=lambda: _begin(run))
+        shutil.rmtree(run.gradients, ignore_errors=True)
+        results = collect(study, run, outcome)
+        if (run.root / UNFINISHED).exists() or not _same(run, results):
+            # The page first: a run that is killed between the two then writes both anew.
+            write_page(results, run.root / "report")
+            write_results(run.results, results)
+            (run.root / UNFINISHED).unlink(missing_ok=True)
+    return Finished(results, run.root, run.root / "report" / "index.html", outcome.failed, outcome.lost)
+
+
+def _hands(study: StudyFile, run: RunFolder, held: tuple[int, ...]) -> AbstractContextManager[Hands]:
+    if study.workers == 1:
+        return nullcontext(Here())
+    threads = max(1, (os.cpu_count() or 1) // study.workers)
+    return Crew(Orders(study, run.root, run.ledger_path, threads), study.workers, held)
+
+
+def _begin(run: RunFolder) -> None:
+    """Note that a run has begun; until it ends, the results and the page that are there are said to be of an earlier one."""
+    if not (run.root / UNFINISHED).exists():
+        write_text(run.root / UNFINISHED, datetime.now(UTC).isoformat(timespec="seconds"))
+    with suppress(InputError):
+        rewrite_page(run.root)
 
 
 def open_run(study: StudyFile, folder: Path, say: Callable[[str], None]) -> RunFolder:
     """The run folder of a study; says which settings changed since it was last run there."""
     stamp = folder / RESOLVED
     if stamp.is_file():
-        before = yaml.safe_load(stamp.read_text(encoding="utf-8"))
-        if not isinstance(before, dict) or not {"digest", "study"} <= set(before):
+        try:
+            before = yaml.safe_load(stamp.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError):
+            before = None
+        known = before.get("study") if isinstance(before, dict) and "digest" in before else None
+        if not isinstance(known, dict) or "name" not in known:
             raise StudyError(f"{stamp} was not written by a run: choose another --out")
-        if before["study"]["name"] != study.name:
+        if known["name"] != study.name:
             raise StudyError(
-                f"{folder} holds the study '{before['study']['name']}', not '{study.name}': choose another --out"
+                f"{folder} holds the study '{known['name']}', not '{study.name}': choose another --out"
             )
         now = study.model_dump(mode="json")
-        changed = sorted(k for k in now if now[k] != before["study"].get(k))
+        changed = sorted(k for k in now if now[k] != known.get(k))
         if changed:
             say(
                 f"{folder}: changed since the last run: {', '.join(changed)}; only what depends on it runs again"
@@ -92,32 +121,6 @@ def open_run(study: StudyFile, folder: Path, say: Callable[[str], None]) -> RunF
     folder.mkdir(parents=True, exist_ok=True)
     ledger = Path(study.ledger) if study.ledger else folder / "ledger.db"
     return RunFolder(folder.resolve(), ledger.resolve())
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold a run folder for one process, and remove half-written artifacts (`.policy.1234`) of runs that were killed.
-
-    The system frees the folder however the process ends. Where there are no file locks, nothing is done.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    path = folder / SCRATCH / "lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StudyError(
-                f"another run works in {folder}: wait for it, end it, or choose another --out"
-            ) from error
-        for aside in [*folder.glob("*/.*.*"), *folder.glob("cells/*/.*.*"), *folder.glob("data/*/.*.*")]:
-            if aside.is_dir() and aside.suffix[1:].isdecimal():
-                shutil.rmtree(aside, ignore_errors=True)
-        yield
 
 
 def _resolve(study: StudyFile, run: RunFolder) -> None:
@@ -131,13 +134,29 @@ def _same(run: RunFolder, results: Results) -> bool:
     """Whether results.json says the same already, but for the time at which it was made."""
     if not run.results.is_file() or not (run.root / "report" / "index.html").is_file():
         return False
-    before, now = read_json(run.results), results.model_dump(mode="json", by_alias=True)
-    return {**before, "created": ""} == {**now, "created": ""}
+    try:
+        before = read_json(run.results)
+    except (OSError, ValueError, RecursionError):
+        return False
+    now = results.model_dump(mode="json", by_alias=True)
+    return isinstance(before, dict) and {**before, "created": ""} == {**now, "created": ""}
 
 
-def rewrite_page(folder: Path) -> Path:
-    """Write the page anew from a run folder's results.json."""
-    return write_page(read_results(folder / "results.json"), folder / "report")
+def outdated(folder: Path) -> str:
+    """Why a run folder's results.json is of an earlier run than the last one; nothing where it is of the last."""
+    stamp = folder / UNFINISHED
+    if not stamp.is_file():
+        return ""
+    began = stamp.read_text(encoding="utf-8", errors="replace")[:40]
+    return f"a run that began at {began} has not finished: these numbers are of a run before it"
 
 
-__all__ = ["Finished", "demo_study", "example_text", "rewrite_page", "run_study"]
+def rewrite_page(run: Path) -> Path:
+    """Write the page anew from a run folder, or its results.json; it says so where that is not of the last run."""
+    results, folder = read_results(run), run if run.is_dir() else run.parent
+    if why := outdated(folder):
+        results = results.model_copy(update={"stages": {**results.stages, "outdated": why}})
+    return write_page(results, folder / "report")
+
+
+__all__ = ["Finished", "demo_study", "example_text", "outdated", "rewrite_page", "run_study"]

@@ -1,78 +1,118 @@
-"""Running stages in order, several at a time, by doit. Digests decide what is done; doit only schedules."""
+"""Running stages in order, several at a time. Digests decide what is done; nothing of a schedule is kept."""
 
 from __future__ import annotations
 
-import io
-import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-from backfire.study.policies import close_policy
-from backfire.study.stage import Stage
+from backfire.errors import StudyError
+from backfire.study.hands import Hands
+from backfire.study.stage import Stage, State
 
 Say = Callable[[str], None]
-GROUP = "study:"
+BLOCKED = "did not run, for it needs "
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a schedule."""
+
+    standing: frozenset[str]
+    """The stages whose artifacts stand now, made from what stands before them now."""
+    failed: dict[str, str]
+    """Every other stage, with its reason."""
+    lost: dict[str, dict[str, int]]
+    """Stages that stand without what some requests should have given: reason -> count."""
+
+    def cause(self, stage: str) -> str:
+        """Why a stage does not stand: its own reason, or that of the stage that it waited for."""
+        reason = self.failed.get(stage, "has not run")
+        while reason.startswith(BLOCKED):
+            stage = reason.removeprefix(BLOCKED)
+            reason = self.failed.get(stage, "has not run")
+            if not reason.startswith(BLOCKED):
+                return f"{stage}: {reason}"
+        return reason
 
 
 def run_stages(
-    stages: Sequence[Stage], scratch: Path, *, workers: int = 1, say: Say = print
-) -> dict[str, str]:
-    """Run every stage that is not done, each after those it needs; returns what failed: stage -> reason.
+    stages: Sequence[Stage], hands: Hands, *, say: Say = print, beginning: Callable[[], None] | None = None
+) -> Outcome:
+    """Run every stage that is not done, each after those it needs.
 
-    A failed stage stops only those that need it. With several workers each takes its share of the cores. `scratch`
-    holds doit's own bookkeeping.
+    A failed stage stops only those that need it. One that stands partly is run again; should that fail, it stands as it did.
+
+    Args:
+        hands: who runs them.
+        beginning: called before the first stage runs, and not at all where all are done.
+
+    Raises:
+        StudyError: a stage needs one that there is not, or stages wait for one another.
     """
-    from doit.cmd_base import ModuleTaskLoader
-    from doit.doit_cmd import DoitMain
+    _check(stages)
+    course = _Course(len(stages), hands.room, say, waiting=Counter(stage.kind for stage in stages))
+    waiting = list(stages)
+    running: dict[str, tuple[Stage, State]] = {}
+    settled: dict[str, bool] = {}
+    failed: dict[str, str] = {}
+    lost: dict[str, dict[str, int]] = {}
 
-    scratch.mkdir(parents=True, exist_ok=True)
-    course = _Course(len(stages), workers, say)
-    names = {s.name for s in stages}
+    def end(stage: Stage, outcome: str = "", *, reason: str = "") -> None:
+        settled[stage.name] = not reason
+        if reason:
+            failed[stage.name] = reason
+        course.end(stage, outcome)
 
-    def task_study() -> Any:
-        for stage in stages:
-            yield {
-                "name": stage.name,
-                "actions": [(_act, [stage, workers])],
-                "uptodate": [stage.done],
-                "task_dep": [GROUP + need for need in stage.needs if need in names],
-                "verbosity": 0,
-            }
+    while waiting or running:
+        moved = False
+        for stage in tuple(waiting):
+            broken = [need for need in stage.needs if settled.get(need) is False]
+            if broken:
+                reason = f"{BLOCKED}{broken[0]}"
+                end(stage, f"FAILED: {reason}", reason=reason)
+            elif all(settled.get(need) for need in stage.needs) and len(running) < hands.room:
+                state = stage.state()
+                if state is State.DONE:
+                    end(stage)
+                else:
+                    if beginning is not None:
+                        beginning()
+                        beginning = None
+                    running[stage.name] = stage, state
+                    course.begin(stage)
+                    hands.begin(stage)
+            else:
+                continue
+            waiting.remove(stage)
+            moved = True
+        if running and (not moved or len(running) >= hands.room):
+            name, reason = hands.wait()
+            stage, before = running.pop(name)
+            if reason and before is State.PARTLY:
+                lost[name] = stage.lost()
+                end(stage, f"asked again in vain: {reason}")
+            elif reason:
+                end(stage, f"FAILED: {reason}", reason=reason)
+            else:
+                missing = stage.lost()
+                if missing:
+                    lost[name] = missing
+                end(stage, course.took(stage) + (f", {sum(missing.values())} lost" if missing else ""))
+        elif not moved and not running:
+            raise StudyError(f"stages wait for one another: {', '.join(s.name for s in waiting)}")
+    return Outcome(frozenset(name for name, well in settled.items() if well), failed, lost)
 
-    settings = {
-        "dep_file": str(scratch / "doit.db"),
-        "reporter": _reporter(course),
-        "outfile": io.StringIO(),
-        "continue": True,
-        "num_process": workers if workers > 1 else 0,
-        "check_file_uptodate": "timestamp",
-    }
-    space = {"task_study": task_study, "DOIT_CONFIG": settings}
-    DoitMain(ModuleTaskLoader(space)).run(["run"])
-    return course.failed
 
-
-def _act(stage: Stage, workers: int) -> None:
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    if workers > 1:
-        import torch
-        from threadpoolctl import threadpool_limits
-
-        threads = max(1, (os.cpu_count() or 1) // workers)
-        torch.set_num_threads(threads)
-        threadpool_limits(threads)
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    if not stage.tests_policy:
-        close_policy()
-    stage.run()
+def _check(stages: Sequence[Stage]) -> None:
+    """Raise StudyError for two stages of one name, and for a need that no stage fills."""
+    names = Counter(stage.name for stage in stages)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise StudyError(f"two stages are named {twice[0]!r}")
+    for stage in stages:
+        if unknown := [need for need in stage.needs if need not in names]:
+            raise StudyError(f"stage {stage.name!r} needs {unknown[0]!r}, and no stage of that name is there")
 
 
 @dataclass
@@ -82,18 +122,24 @@ class _Course:
     total: int
     workers: int
     say: Say
+    waiting: Counter[str]
     ended: int = 0
-    failed: dict[str, str] = field(default_factory=dict)
     started: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    waiting: Counter[str] = field(default_factory=Counter)
 
-    def end(self, task: str, outcome: str = "") -> None:
-        name = task.removeprefix(GROUP)
+    def begin(self, stage: Stage) -> None:
+        self.started[stage.name] = time.monotonic()
+
+    def took(self, stage: Stage) -> str:
+        seconds = time.monotonic() - self.started[stage.name]
+        self.seconds[stage.kind].append(seconds)
+        return f"{seconds:.0f} s"
+
+    def end(self, stage: Stage, outcome: str = "") -> None:
         self.ended += 1
-        self.waiting[_kind(name)] -= 1
+        self.waiting[stage.kind] -= 1
         if outcome:
-            self.say(f"[{self.ended}/{self.total}] {name}: {outcome}{self.left()}")
+            self.say(f"[{self.ended}/{self.total}] {stage.name}: {outcome}{self.left()}")
 
     def left(self) -> str:
         """The time left, judged by the mean of each kind of stage, and of all for kinds that none has ended of."""
@@ -105,49 +151,3 @@ class _Course:
             known = self.seconds.get(kind) or every
             seconds += count * sum(known) / len(known) / self.workers
         return f", about {seconds / 60:.0f} min left" if seconds >= 90 else f", about {seconds:.0f} s left"
-
-
-def _reporter(course: _Course) -> Any:
-    """A doit reporter that tells `course`; doit wants a class, and makes one of it in the main process alone."""
-    from doit.exceptions import UnmetDependency
-    from doit.reporter import ConsoleReporter
-
-    class Reporter(ConsoleReporter):  # type: ignore[misc]
-        desc = "backfire"
-
-        def initialize(self, tasks: Any, selected_tasks: Any) -> None:
-            course.waiting.update(_kind(n.removeprefix(GROUP)) for n in tasks if n.startswith(GROUP))
-
-        def execute_task(self, task: Any) -> None:
-            course.started[task.name] = time.monotonic()
-
-        def add_success(self, task: Any) -> None:
-            if task.name in course.started and task.name.startswith(GROUP):
-                seconds = time.monotonic() - course.started[task.name]
-                course.seconds[_kind(task.name.removeprefix(GROUP))].append(seconds)
-                course.end(task.name, f"{seconds:.0f} s")
-
-        def add_failure(self, task: Any, fail: Any) -> None:
-            if task.name.startswith(GROUP):
-                lines = [line for line in fail.get_msg().strip().splitlines() if line.strip()]
-                reason = lines[-1].strip() if lines else "failed"
-                if isinstance(fail, UnmetDependency):
-                    reason = f"did not run, for it needs {reason.replace(GROUP, '')}"
-                course.failed[task.name.removeprefix(GROUP)] = reason
-                course.end(task.name, f"FAILED: {reason}")
-
-        def skip_uptodate(self, task: Any) -> None:
-            if task.name.startswith(GROUP):
-                course.end(task.name)
-
-        def runtime_error(self, msg: str) -> None:
-            course.failed["schedule"] = msg
-
-        def complete_run(self) -> None:
-            """Everything was said as it ended."""
-
-    return Reporter
-
-
-def _kind(name: str) -> str:
-    return name.partition(" ")[0]

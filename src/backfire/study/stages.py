@@ -4,7 +4,6 @@ artifact stands under the same configuration, which holds the digests of everyth
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +12,22 @@ from backfire.store import Ledger
 from backfire.study.artifacts import pairs_built, stored_responses
 from backfire.study.cells import SFT, Cell, Draw, RunFolder
 from backfire.study.evaluating import attack_stage, general_stage
-from backfire.study.inputs import (
-    identity_of,
-    open_human,
-    open_prompts,
-)
+from backfire.study.identities import human_identity, identity_of
+from backfire.study.inputs import open_human, open_prompts
 from backfire.study.measuring import audit_stage, influence_stage, margin_stage, pilot_stage, probes_stage
 from backfire.study.mending import repair_stage
-from backfire.study.stage import Configuration, Stage, manifest_digest, read_stage
+from backfire.study.stage import Configuration, Stage, State, manifest_digest, read_stage
 
 
 def sample_stage(run: RunFolder, draw: Draw) -> Stage:
-    """Draw (or read) one responder's responses to the prompts."""
+    """Draw (or read) one responder's responses to the prompts.
+
+    Requests that got no response are counted: those that were refused are final, those that were lost leave the artifact
+    standing partly, so that the next run asks for them again, and for nothing else.
+    """
 
     def make(_: Path) -> dict[str, Any]:
-        from backfire.responses import sample, store_given
+        from backfire.responses import counted_reasons, sample, store_given
 
         prompts = open_prompts(draw.prompts)
         with Ledger(run.ledger_path) as ledger:
@@ -42,20 +42,32 @@ def sample_stage(run: RunFolder, draw: Draw) -> Stage:
             from backfire.models import open_model
 
             model = open_model(draw.role_free_name)
-            sampled = sample(model, prompts, ledger=ledger, n=draw.n, decoding=draw.decoding, seed=draw.seed)
+            how: dict[str, Any] = {"n": draw.n, "decoding": draw.decoding, "seed": draw.seed}
+            sampled = sample(model, prompts, ledger=ledger, **how, refused=_refused(stage))
         return {
             "model": model.name,
             "model_id": model.id,
             "responses": [r.id for r in sampled.responses],
             "truncated": sum(r.truncated for r in sampled.responses),
-            "failures": dict(Counter(f.reason for f in sampled.failures)),
+            "failures": counted_reasons(sampled.refused),
+            "refused": {f.request.id: f.reason for f in sampled.refused},
+            "lost": counted_reasons(sampled.lost),
         }
 
     def configuration() -> Configuration:
         inputs = [identity_of(draw.role_free_name), identity_of(draw.prompts)]
         return {**draw.spec, "inputs": inputs}
 
-    return Stage(f"sample {draw.slug}", run.samples(draw), [], configuration, make)
+    stage = Stage(f"sample {draw.slug}", run.samples(draw), [], configuration, make)
+    return stage
+
+
+def _refused(stage: Stage) -> dict[str, str]:
+    """Requests that were refused when the artifact was made that stands partly: they are not sent again."""
+    if stage.state() is not State.PARTLY:
+        return {}
+    refused: dict[str, str] = read_stage(stage.folder)["refused"]
+    return refused
 
 
 def human_stage(run: RunFolder, cell: Cell) -> Stage:
@@ -69,7 +81,7 @@ def human_stage(run: RunFolder, cell: Cell) -> Stage:
         return {"chosen": [r.id for r in chosen], "rejected": [r.id for r in rejected], "left_out": left_out}
 
     def configuration() -> Configuration:
-        return {"stage": "human", "set": cell.human, "inputs": [identity_of(str(cell.human))]}
+        return {"stage": "human", "set": cell.human, "inputs": [human_identity(str(cell.human))]}
 
     return Stage(f"human {run.human(cell).name}", run.human(cell), [], configuration, make)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -11,7 +12,7 @@ from backfire.evaluation.attacks.wrappers import with_system
 from backfire.judges import Judge, judge_responses
 from backfire.models import EndpointModel, LocalModel
 from backfire.records import Decoding, Prompt, Response, Verdict
-from backfire.responses import Sampled, sample
+from backfire.responses import Sampled, counted_reasons, sample
 from backfire.store import Ledger
 
 Model = LocalModel | EndpointModel
@@ -47,6 +48,8 @@ class Asking:
     progress: Callable[[int, int], None] | None = field(default=None, compare=False)
     system: str | None = None
     """The system turn that the attacked model is given before every prompt."""
+    lost: Counter[str] = field(default_factory=Counter, compare=False)
+    """Requests that got no response and that asking again may give one, by reason; of the attack's helpers, too."""
 
     def seen(self, prompt: Prompt) -> Prompt:
         """The prompt as the attacked model sees it."""
@@ -61,7 +64,7 @@ class Asking:
         decoding: Decoding | None = None,
     ) -> Sampled:
         """Responses to these prompts, just as they are, by the attacked model or by another one."""
-        return sample(
+        drawn = sample(
             model or self.model,
             prompts,
             ledger=self.ledger,
@@ -71,6 +74,8 @@ class Asking:
             batch_size=self.batch_size,
             progress=self.progress,
         )
+        self.lost.update(counted_reasons(drawn.lost))
+        return drawn
 
     def answer(self, put: Mapping[str, Prompt]) -> Answers:
         """The attacked model's response to each prompt, which stand by request id."""

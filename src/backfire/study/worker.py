@@ -1,0 +1,92 @@
+"""A process of a study's crew: it runs the stages that it is told by name, and ends with the process that told it.
+
+Orders come on stdin, the reasons of failures (or nothing) go out on stdout, one line of JSON each; what stages print goes to
+stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+import warnings
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import IO, Any
+
+from backfire.study.cells import RunFolder, grid
+from backfire.study.hands import GRACE, Orders, run_one
+from backfire.study.stages import stages_of
+from backfire.study.stopping import interruptible
+
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """Let Linux end this process when the one that started it ends; elsewhere `_orders_of` does, a little later."""
+    if sys.platform == "linux":
+        import ctypes
+
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL.value, 0, 0, 0)
+
+
+def work() -> None:
+    """Run stages until no more are given."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    _warn_plainly()
+    orders = _read_orders(sys.stdin.buffer)
+    names = _orders_of(sys.stdin.buffer)
+    run = RunFolder(orders.root, orders.ledger_path)
+    study: Any = orders.study
+    stages = {stage.name: stage for stage in stages_of(run, grid(study))}
+    with suppress(KeyboardInterrupt), interruptible():
+        while (name := names.get()) is not None:
+            reason = run_one(stages[name], orders.threads)
+            answers.write(json.dumps(reason) + "\n")
+            answers.flush()
+
+
+def _warn_plainly() -> None:
+    """Warnings as one line each, as the command line has them."""
+
+    def shown(message: Warning | str, *_: object, **__: object) -> None:
+        print(f"warning: {message}", file=sys.stderr)
+
+    if not sys.warnoptions:
+        warnings.simplefilter("default")
+        for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning, ResourceWarning):
+            warnings.simplefilter("ignore", category)
+    warnings.showwarning = shown
+
+
+def _read_orders(source: IO[bytes]) -> Orders:
+    found = pickle.loads(source.read(int.from_bytes(source.read(8), "big")))
+    assert isinstance(found, Orders)
+    return found
+
+
+def _orders_of(source: IO[bytes]) -> SimpleQueue[str | None]:
+    """The names of stages as they come, then None. A stage that is running long after nobody can hear of it is killed."""
+    names: SimpleQueue[str | None] = SimpleQueue()
+
+    def listen() -> None:
+        for line in source:
+            names.put(json.loads(line))
+        names.put(None)
+        time.sleep(GRACE / 2)
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+
+    threading.Thread(target=listen, daemon=True).start()
+    return names
+
+
+if __name__ == "__main__":
+    work()
