@@ -6,6 +6,8 @@ import codecs
 import re
 from collections.abc import Iterable
 
+import pyarrow as pa
+
 from backfire.errors import InputError
 
 UTF8 = "utf-8"
@@ -136,6 +138,16 @@ def not_utf8(origin: str, line: int, bad: bytes, sample: bytes) -> InputError:
     return InputError(
         f"{where}. It is likely in {first} ({_NAMES[first]}){others}: read it with --encoding {first}, or save it as UTF-8"
     )
+
+
+def is_utf8(text: bytes) -> bool:
+    """Whether bytes are UTF-8 without half characters, without decoding them."""
+    ends = pa.py_buffer(bytes(8) + len(text).to_bytes(8, "little"))
+    try:
+        pa.Array.from_buffers(pa.large_string(), 1, [None, ends, pa.py_buffer(text)]).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def bad_lines(lines: Iterable[bytes]) -> tuple[int, int]:

@@ -16,17 +16,17 @@ from typing import IO, Any, cast
 import pyarrow as pa
 
 from backfire.errors import InputError
-from backfire.tables.encoding import SAMPLE, UTF8, bad_lines, by_mark, not_utf8, without_mark
+from backfire.tables.encoding import SAMPLE, UTF8, bad_lines, by_mark, is_utf8, not_utf8, without_mark
 
 PACKED = (".gz", ".zst", ".bz2", ".xz")
 """Endings of packed files; what a file is packed with is told by its first bytes."""
 FIRST = 1 << 16
 """Bytes by which an encoding and a format are recognised."""
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
-_FEW = 3
-"""Undecodable lines from which on a file may be in another encoding, however long it is."""
+_FEW, _SOME = 3, 1000
+"""So many undecodable lines, one in so many or more, make a file one of another encoding."""
 _MANY = 100
-"""One undecodable line in so many, or more, makes a file one of another encoding."""
+"""One undecodable line in so many, or more, makes a file one of another encoding, be it the only one."""
 
 
 def packed_with(first: bytes) -> str | None:
@@ -136,24 +136,30 @@ class _Checked(_Rest):
         super().__init__(first, file)
         self._path = path
         self._carried = b""
-        self._lines = self._bad = self._sound = 0
+        self._bytes = self._bad = self._sound = 0
+        self._line = 0.0
+        """Bytes of a line, in the piece that was found damaged last."""
 
     def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            return super().read(size)
         piece = super().read(size)
-        self._lines += piece.count(b"\n")
+        self._bytes += len(piece)
         if self._carried or not piece or not piece.isascii():
             self._check(piece)
         return piece
 
     def _check(self, piece: bytes) -> None:
-        text = self._carried + piece
-        try:
-            _, used = codecs.utf_8_decode(text, "strict", not piece)
-            self._carried = text[used:]
+        text = self._carried + piece if self._carried else piece
+        end = _last_begun(text) if piece else len(text)
+        self._carried = text[end:]
+        text = text[:end] if end < len(text) else text
+        if is_utf8(text):
             self._sound += bool(piece)
-        except UnicodeDecodeError:
-            self._carried = b""
-            bad, sound = bad_lines(text.split(b"\n"))
+        else:
+            lines = text.split(b"\n")
+            self._line = len(text) / len(lines)
+            bad, sound = bad_lines(lines)
             self._bad += bad
             self._sound += sound
         if self._bad:
@@ -163,8 +169,22 @@ class _Checked(_Rest):
         """Other encodings have bytes that are no UTF-8 wherever they leave ASCII; damage has them here and there."""
         if self._bad <= self._sound:
             return
-        if self._bad >= _FEW or ((ended or self._lines >= _MANY) and self._bad * _MANY >= self._lines):
+        lines = self._bytes / max(self._line, 1.0)
+        few = self._bad >= _FEW and self._bad * _SOME >= lines
+        if few or ((ended or lines >= _MANY) and self._bad * _MANY >= lines):
             raise _explained(self._path)
+
+
+def _last_begun(text: bytes) -> int:
+    """Where a character begins that the end of the text cuts; the text's length if none is cut."""
+    for back in range(1, min(4, len(text) + 1)):
+        byte = text[-back]
+        if byte >= 0xC0:
+            width = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return len(text) - back if width > back else len(text)
+        if byte < 0x80:
+            break
+    return len(text)
 
 
 def _explained(path: Path) -> InputError:
