@@ -28,7 +28,7 @@ from backfire.preferences.arrow_turns import (
 )
 from backfire.preferences.choices import RULES, choice_of
 from backfire.preferences.plan import Plan
-from backfire.preferences.provenance import decoding_of, kind_of, name_of, tags_of
+from backfire.preferences.provenance import decoding_of, name_of, tags_of
 from backfire.preferences.schema import SCHEMA, SIDES, Format, Unusable
 from backfire.preferences.turns import KEYS, SPELLINGS
 from backfire.preferences.two_sides import TIES
@@ -93,7 +93,7 @@ def read_table(plan: Plan, numbers: np.ndarray, table: pa.Table) -> tuple[pa.Rec
         return nothing
     try:
         sides = _READERS[plan.format](table, plan)
-        beside = _provenance(table, plan.names, sides.swapped)
+        beside = _provenance(table, plan, sides.swapped)
         sound = sides.sound & truth(pc.is_valid(sides.prompt)) & _without_more(table, plan.names)
     except _Doubtful:
         return nothing
@@ -148,12 +148,20 @@ def _turns(table: pa.Table, name: str, read: Callable[[Any], Turns | None] = as_
     return turns
 
 
-def _provenance(table: pa.Table, names: Mapping[str, str], swapped: np.ndarray | None) -> list[pa.Array]:
+def _provenance(table: pa.Table, plan: Plan, swapped: np.ndarray | None) -> list[pa.Array]:
+    names = plan.names
+
+    def kind_of(value: Any) -> str | None:
+        known, kind = (True, None) if plan.kind is None else plan.kind.read(value)
+        if not known:
+            raise _Doubtful
+        return kind
+
     def said(part: str, spell: Callable[[Any], str | None], type_: pa.DataType) -> pa.Array:
         if part not in names:
             return pa.nulls(len(table), type_)
         column = _column(table, names[part]).combine_chunks()
-        if not (part == "kind" and pa.types.is_boolean(column.type)):
+        if not (part == "kind" and (pa.types.is_boolean(column.type) or pa.types.is_integer(column.type))):
             column = _text(table, names, part)
         return _spelled(column, spell, type_)
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from backfire.preferences.many_responses import Candidate, opposed
 from backfire.preferences.plan import Plan
-from backfire.preferences.provenance import kind_of, name_of, tags_of
+from backfire.preferences.provenance import name_of, tags_of
 from backfire.preferences.reading import Reading
-from backfire.preferences.rowwise import Record, check_text, checked, given, mapping_of, said
+from backfire.preferences.rowwise import Record, check_text, checked, given, kind_in, mapping_of, said
 from backfire.preferences.schema import Unusable
 from backfire.preferences.single_responses import half_of
 from backfire.preferences.turns import prompt_and_messages
@@ -109,7 +109,7 @@ class Pairing:
             check_text(value or "")
         if not half.text.strip():
             raise Unusable("blank side")
-        beside = kind_of(said(plan, row, "kind")), tags_of(said(plan, row, "tags"))
+        beside = kind_in(plan, number, row), tags_of(said(plan, row, "tags"))
         mine = _Waiting(number, half.text, half.messages, own, half.worth, *beside)
         queues = self._waiting[key]
         if not self._labelled:

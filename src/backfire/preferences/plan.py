@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from backfire.preferences.schema import Format
+from backfire.tables.columns import KindColumn
 
 _TOLD = {
     "prompt": ("prompt", "system", "input", "history"),
@@ -60,6 +61,8 @@ class Plan:
     ranked: str = "best-worst"
     plain: bool = False
     notes: tuple[str, ...] = ()
+    kind: KindColumn | None = None
+    """The column `names["kind"]`, and which words it may hold."""
 
     @cached_property
     def provenance(self) -> bool:

@@ -21,24 +21,6 @@ STOPS = (
     ("chosen_finish_reason", "rejected_finish_reason"),
 )
 DECODINGS = (("chosen_decoding", "rejected_decoding"),)
-KINDS = ("is_harmful", "harmful", "unsafe")
-"""Columns taken for `kind` where there is no `kind` and only one of these."""
-
-_KIND = {
-    "harmful": "harmful",
-    "unsafe": "harmful",
-    "true": "harmful",
-    "benign": "benign",
-    "safe": "benign",
-    "false": "benign",
-}
-
-
-def kind_of(value: Any) -> str | None:
-    """harmful or benign where a value plainly says so: these words, safe and unsafe, true and false."""
-    if isinstance(value, bool):
-        return "harmful" if value else "benign"
-    return _KIND.get(value.lower()) if isinstance(value, str) else None
 
 
 def name_of(value: Any) -> str | None:

@@ -13,12 +13,12 @@ from backfire.preferences.look import Look
 from backfire.preferences.many_responses import find_ranked
 from backfire.preferences.plan import Found, Plan
 from backfire.preferences.prompt_columns import prompt_columns
-from backfire.preferences.provenance import DECODINGS, KINDS, SOURCES, STOPS
+from backfire.preferences.provenance import DECODINGS, SOURCES, STOPS
 from backfire.preferences.schema import SIDES
 from backfire.preferences.single_responses import find_labelled, find_scored
 from backfire.preferences.two_responses import find_choice
 from backfire.preferences.two_sides import find_sides
-from backfire.tables.columns import normal
+from backfire.tables.columns import kind_column, normal
 
 MAPPABLE = (
     "prompt",
@@ -67,15 +67,20 @@ def plan_of(
     if found is None:
         raise InputError(unknown(origin, look))
     names = _provenance(look) | _beside(look) | dict(found.names)
-    names |= {
-        part: column for part, column in asked.items() if part in ("kind", "chosen_source", "rejected_source")
-    }
+    names |= {part: asked[part] for part in ("chosen_source", "rejected_source") if part in asked}
+    kinds = kind_column(columns, enumerate(rows, 1), origin, asked.get("kind"))
+    names |= {"kind": kinds.column.name} if kinds.column is not None else {}
     _check_used(origin, found, names, asked)
     used = set(names.values())
     media = tuple(name for name in MEDIA if (c := look.named.get(name)) and any(look.values(c)))
     notes = found.notes
     if spelled := [name for name in look.columns if name in look.spelled and name in used]:
         notes += (f"The text in {_listed(spelled)} spells messages or lists, and is read as these.",)
+    if kinds.ignored is not None:
+        notes += (
+            f"Column `{kinds.ignored}` speaks neither of harmful nor of benign in its first rows, and is not read as the kind "
+            "of prompts.",
+        )
     return Plan(
         found.format,
         names,
@@ -89,6 +94,7 @@ def plan_of(
         ranked=ranked,
         plain=plain,
         notes=notes,
+        kind=kinds.column,
     )
 
 
@@ -189,9 +195,6 @@ def _provenance(look: Look) -> dict[str, str]:
                 if pair
                 else {}
             )
-    if "kind" not in look.asked:
-        kinds = ["kind"] if "kind" in named else [name for name in KINDS if name in named]
-        found |= {"kind": named[kinds[0]]} if len(kinds) == 1 else {}
     return found | ({"tags": named["tags"]} if "tags" in named else {})
 
 

@@ -18,7 +18,7 @@ from backfire.preferences.exports import (
 from backfire.preferences.many_responses import read_ranked
 from backfire.preferences.message_text import value_in
 from backfire.preferences.plan import Plan
-from backfire.preferences.provenance import decoding_of, kind_of, name_of, tags_of
+from backfire.preferences.provenance import decoding_of, name_of, tags_of
 from backfire.preferences.reading import Reading
 from backfire.preferences.schema import SCHEMA, Format, Unusable, as_json
 from backfire.preferences.splitting import Sides, split
@@ -113,19 +113,28 @@ def record_of(plan: Plan, number: int, row: Row, pair: Pair) -> Record:
     """
     turns, chosen, rejected, *messages = pair.sides
     text, spoken = prompt_and_messages(turns)
-    beside = _beside(plan, row, pair) if plan.provenance or pair.sources is not None else (None,) * 8
+    beside = _beside(plan, number, row, pair) if plan.provenance or pair.sources is not None else (None,) * 8
     return checked((number, text, spoken, chosen, rejected, *beside, *messages, *given(plan, row)))
 
 
-def _beside(plan: Plan, row: Row, pair: Pair) -> Record:
+def _beside(plan: Plan, number: int, row: Row, pair: Pair) -> Record:
     sources = pair.sources or tuple(said(plan, row, f"{side}_source") for side in ("chosen", "rejected"))
     return (
-        kind_of(said(plan, row, "kind")),
+        kind_in(plan, number, row),
         *map(name_of, sources),
         *(name_of(said(plan, row, f"{side}_stop")) for side in ("chosen", "rejected")),
         *(decoding_of(said(plan, row, f"{side}_decoding")) for side in ("chosen", "rejected")),
         tags_of(said(plan, row, "tags")),
     )
+
+
+def kind_in(plan: Plan, number: int, row: Row) -> str | None:
+    """What kind of prompt a row says it has.
+
+    Raises:
+        InputError: another word than the known ones, with row and value.
+    """
+    return None if plan.kind is None else plan.kind.kind(row.get(plan.kind.name), number)
 
 
 def said(plan: Plan, row: Row, part: str) -> Any:
