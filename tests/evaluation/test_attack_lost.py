@@ -123,3 +123,16 @@ def test_the_command_says_so_and_exits_1(server: Chat, moods: Moods, tmp_path: P
     assert "1 requests got no answer" in found.output
     moods.lost["j"] = []
     assert CliRunner().invoke(app, command).exit_code == 0
+
+
+def test_a_file_whose_judge_fails_exits_1(server: Chat, moods: Moods, tmp_path: Path) -> None:
+    moods.lost["j"] = ["lost"]
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text('{"prompt": "a", "response": "lost words"}\n{"prompt": "b", "response": "words"}\n')
+    judge = f"rubric:{server.reference('j')}"
+    command = ["judge", "file", str(answers), "--judge", judge, "--out", str(tmp_path / "judged.jsonl")]
+    found = CliRunner().invoke(app, command)
+    assert found.exit_code == 1, found.output
+    assert "1 verdicts are missing" in found.output
+    moods.lost["j"] = []
+    assert CliRunner().invoke(app, command).exit_code == 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backfire.cli import options
+from backfire.cli.exits import PARTLY
 from backfire.cli.progress import progress
 from backfire.cli.terminal import interval, percent, say, show, table, warn, write_answer
 
@@ -204,7 +205,7 @@ def judge_file(
     device: options.Device = None,
 ) -> None:
     """Judge a file of responses: every row again, with each judge's harmful, refusal, score and reason."""
-    from backfire.judges import read_responses, rows_with_verdicts, verdicts_on
+    from backfire.judges import is_lost, read_responses, rows_with_verdicts, verdicts_on
     from backfire.records import clustered_rate_of
     from backfire.store import write_text
 
@@ -225,6 +226,11 @@ def judge_file(
     write_text(out, rows_with_verdicts(rows, verdicts))
     show(shown)
     say(f"in {out}: {len(rows)} rows with their verdicts")
+    if lost := sum(is_lost(verdict.reason) for found in verdicts.values() for verdict in found):
+        warn(
+            f"{lost} verdicts are missing because a judge failed (see `reason`): the same command asks again"
+        )
+        raise typer.Exit(PARTLY)
 
 
 @app.command("correct")
