@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from backfire.auditing import audit
+    from backfire.auditing import audit, show
     from backfire.errors import BackfireError
     from backfire.evaluation.attack import attack
     from backfire.evaluation.attack_suite import attack_suite
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from backfire.training import DPOSettings, LoRASettings, SFTSettings, train_dpo, train_sft
 
 _ROOMS = {
-    "auditing": ("audit",),
+    "auditing": ("audit", "show"),
     "errors": ("BackfireError",),
     "evaluation": ("attack", "attack_suite", "general", "open_prompts", "open_suite"),
     "influence": ("draw_probes", "pair_influence", "safety_influence"),
@@ -94,6 +94,7 @@ __all__ = [
     "safety_influence",
     "sample",
     "score",
+    "show",
     "store_given",
     "train_dpo",
     "train_judge",

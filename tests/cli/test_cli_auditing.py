@@ -152,9 +152,18 @@ def test_a_gate_that_holds_ends_with_3_and_one_line_each(called: dict[str, Any],
     assert out.is_file(), "what was found is written before the command fails"
 
 
-def test_a_gate_that_holds_nothing_is_code_0_and_says_what_it_could_not_see(called: dict[str, Any]) -> None:
+def test_what_a_gate_could_not_see_counts_as_failed_unless_told_otherwise(called: dict[str, Any]) -> None:
     called["report"] = smallest_audit()
-    told = run("x.jsonl", "--fail-on", "truncation, matched>0.8")
+    told = run("x.jsonl", "--fail-on", "truncation, influence<0, end-token>0", code=3)
+    assert [
+        line.split(": ")[2] for line in told.stderr.splitlines() if line.startswith("failed: not checked")
+    ] == [
+        "truncation",
+        "influence<0",
+        "end-token>0",
+    ]
+    assert run("x.jsonl", "--fail-on", "truncation", "--fail-on-unchecked", "maybe", code=2)
+    told = run("x.jsonl", "--fail-on", "truncation, matched>0.8", "--fail-on-unchecked", "ignore")
     assert "warning: not checked: truncation: no stop reasons are recorded" in told.stderr
     assert "warning: not checked: matched>0.8: no rung was run" in told.stderr
     assert run("x.jsonl", "--fail-on", "no-judgement", code=3).stderr.startswith("failed: no-judgement")
@@ -191,6 +200,6 @@ def test_the_help_has_every_condition() -> None:
     from backfire.report.audit_gate import CONDITIONS
 
     page = (Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
-    section = " ".join(page.split("## backfire audit\n")[1].split("\n## ")[0].split())
+    section = " ".join(page.split("## backfire audit\n")[1].split("\n## ")[0].split()).replace("- ", "-")
     assert [name for name in CONDITIONS if name not in section] == []
     assert "| 3 |" in page

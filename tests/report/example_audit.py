@@ -302,10 +302,31 @@ def safety_influence() -> dict[str, Any]:
     }
 
 
+def as_trained() -> dict[str, Any]:
+    """Sides are cut, end tokens are missing, and system turns are lost."""
+    return {
+        "policy": "organism:llama/target",
+        "template": "0c8103ba8872",
+        "plain": False,
+        "max_length": 512,
+        "pairs": 1851,
+        "trained": 1841,
+        "tokens": {name: {"50": 40.0, "95": 90.5, "100": 512.0} for name in ("prompt", "chosen", "rejected")},
+        "happened": [
+            {"name": "end-token", "pairs": 12, "chosen": 12, "rejected": 3, "rows": [3, 9, 12]},
+            {"name": "end-missing", "pairs": 12, "chosen": 12, "rejected": 3, "rows": [3, 9, 12]},
+            {"name": "end-doubled", "pairs": 0, "chosen": 0, "rejected": 0, "rows": []},
+            {"name": "cut-sides", "pairs": 503, "chosen": 4, "rejected": 503, "rows": [1, 2]},
+            {"name": "system-lost", "pairs": 10, "rows": [70]},
+            {"name": "template-losses", "pairs": 0, "rows": []},
+        ],
+    }
+
+
 def example_audit() -> dict[str, Any]:
     """A set of chosen responses by one model and rejected ones by another: everything that can be wrong is."""
     return {
-        "schema": 3,
+        "schema": 4,
         "backfire": "0.1.0",
         "dataset": "prefs.jsonl",
         "format": "TRL conversational, explicit prompt",
@@ -370,6 +391,7 @@ def example_audit() -> dict[str, Any]:
                 "Leave out or regenerate the 503 rejected responses that stop at the token limit.",
             ],
         },
+        "as_trained": as_trained(),
         "interval": "95%, cross-fitted over 5 folds of prompt groups, variance clustered by prompt group; "
         "controls: 199 swaps of the sides of whole prompt groups.",
         "settings": {"controls": 199, "folds": 5, "seed": 0, "judge": "phrases"},
@@ -379,7 +401,7 @@ def example_audit() -> dict[str, Any]:
 def smallest_audit() -> dict[str, Any]:
     """What is left when there are too few pairs for any number."""
     return {
-        "schema": 3,
+        "schema": 4,
         "backfire": "0.1.0",
         "dataset": "tiny.csv",
         "format": "TRL standard, explicit prompt",

@@ -185,7 +185,12 @@ def clean_audit() -> dict[str, Any]:
 
 def test_nothing_fails_on_a_clean_set() -> None:
     report = parse_audit(clean_audit())
-    conditions = [*(name for name in CONDITIONS if not name.endswith("X")), "matched>0.95", "total > 0.99"]
+    conditions = [
+        *(name for name in CONDITIONS if not name.endswith("X")),
+        "end-doubled>0",
+        "matched>0.95",
+        "total > 0.99",
+    ]
     assert failed_conditions(report, conditions) == []
     assert unchecked_conditions(report, conditions) == []
 
@@ -232,3 +237,17 @@ def test_an_unknown_condition_lists_them_all(text: str) -> None:
 
 def test_conditions_are_split_and_repeated_ones_dropped() -> None:
     assert parse_conditions(" Strong, total > .9 ,strong,") == ("strong", "total > .9")
+
+
+def test_what_becomes_of_the_tokens_is_told_and_gated() -> None:
+    report = parse_audit(example_audit())
+    assert failed_conditions(
+        report, ["end-token>0", "cut-sides>0.2", "system-lost>0.005", "end-doubled>0"]
+    ) == [
+        "end-token>0: 12 of 1,851 pairs (0.6%; chosen 12, rejected 3; row 3, 9, 12 and 9 more), bound 0",
+        "cut-sides>0.2: 503 of 1,851 pairs (27.2%; chosen 4, rejected 503; row 1, 2 and 501 more), bound 0.2",
+        "system-lost>0.005: 10 of 1,851 pairs (0.5%; row 70 and 9 more), bound 0.005",
+    ]
+    assert failed_conditions(report, ["system-lost>0.01"]) == []
+    (line,) = unchecked_conditions(parse_audit(smallest_audit()), ["cut-sides>0"])
+    assert "--policy" in line

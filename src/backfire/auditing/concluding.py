@@ -21,6 +21,8 @@ from backfire.report.audit_answer import (
 )
 from backfire.report.audit_estimates import Accuracy, Auroc, Estimate, Rung
 from backfire.report.influence_answer import SafetyInfluence
+from backfire.report.trained_answer import AsTrained
+from backfire.report.trained_words import trained_sentences
 
 STRONG = 0.9
 """Strong: the whole interval of a probe's AUROC, or of its pairwise accuracy, lies above this."""
@@ -58,11 +60,12 @@ def conclude(
     points: Sequence[ReferencePoint],
     reason: str | None = None,
     influence: SafetyInfluence | None = None,
+    trained: AsTrained | None = None,
 ) -> Conclusion:
     """Weigh the finished parts.
 
     pairs: usable ones. reason: why there are no rungs (`folds.too_few`). influence: where it was predicted; the level
-    does not depend on it. A level above `none found` needs an estimate
+    does not depend on it. trained: what the policy's template and tokens make of the pairs, likewise. A level above `none found` needs an estimate
     that holds against swapped labels for the whole family of rungs, pointwise and pairwise, at 5%; `none found` needs
     an interval narrower than .2.
     """
@@ -78,6 +81,8 @@ def conclude(
     if rungs:
         reasons += _yardstick(rungs, points)
     reasons += _safety(contrast)
+    if trained is not None:
+        reasons += trained_sentences(trained)
     if influence is not None:
         reasons += influence_reasons(influence)
     reasons += confounded(confounds)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backfire.auditing.artefacts import artefacts
+from backfire.auditing.as_trained import MAX_LENGTH, as_trained
 from backfire.auditing.collected import Collected, Ints, Keys
 from backfire.auditing.collecting import SAMPLE_PAIRS, collect, first_prompts
 from backfire.auditing.concluding import conclude
@@ -33,6 +34,7 @@ from backfire.auditing.text_rungs import character_rung, embedding_rung, text_ru
 from backfire.errors import InputError
 from backfire.preferences import Preferences, ReadOptions, open_preferences
 from backfire.report.audit_answer import AuditReport, Confounds, Defect, NotRun, Overlap, Shortcut
+from backfire.report.trained_answer import AsTrained
 from backfire.texts import Vocabulary, signatures, text_keys
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def audit(
     *,
     policy: LocalModel | str | Path | None = None,
     policy_pairs: int = 1_000,
+    max_length: int | None = MAX_LENGTH,
     probe_prompts: Any = None,
     parameters: str = "auto",
     pilot: PilotSettings | int | None = None,
@@ -72,6 +75,8 @@ def audit(
         policy: the model to be trained, or its reference: adds the rung of its hidden states, every layer, and how
             likely it finds either side. An endpoint is refused.
         policy_pairs: read at most so many pairs with it.
+        max_length: tokens of prompt and response together in the training that is meant: the pairs are read as they are
+            cut there. None cuts at the policy's context alone.
         probe_prompts: adds the predicted safety influence on the policy: harmful prompts, and benign ones if over-refusal
             is to be seen; one or several of: a file, `organism:prompts/NAME`, a Prompt; or one file of probes.
         parameters: those that will be trained, for the influence: `all`, `lora`, a regular expression, or `auto`.
@@ -90,7 +95,8 @@ def audit(
         progress: called with (done, total).
         reading: how the data set is read, as `preferences.open_preferences` takes it: config, split and revision of a hub
             data set or of a folder with splits; columns, which says which column holds what, as {"prompt": ...,
-            "chosen": ..., "rejected": ...}, where names are unusual; source_columns, those that say who wrote either side.
+            "chosen": ..., "rejected": ...}, where names are unusual; source_columns, those that say who wrote either side;
+            plain, which takes plain text as it is, without the policy's chat template.
 
     Raises:
         InputError: what cannot be read or mapped, by name. Defective rows are counted in the answer instead.
@@ -111,7 +117,7 @@ def audit(
         check_file(file)
     model = None if policy is None else open_policy(policy)
     encoder = None if embedder is None else _opened(embedder)
-    steps = Steps(progress, total=22 + 4 * (encoder is not None) + 12 * (model is not None))
+    steps = Steps(progress, total=22 + 4 * (encoder is not None) + 14 * (model is not None))
     steps.total += 12 * (probe_prompts is not None)
     data = open_preferences(dataset, **reading)
     other = None if overlap_with is None else _other(dataset, overlap_with, overlap_split, reading)
@@ -136,9 +142,13 @@ def audit(
         names = ["length", "surface", "words", "characters", *(["embeddings"] if encoder is not None else [])]
         not_run += [NotRun(rung=name, reason=reason) for name in names]
     view = PolicyView(None, None, None)
+    trained: AsTrained | None = None
     if model is not None:
+        with steps.step("tokens", 2):
+            rows = None if usable == collected.pairs else collected.rows
+            trained = as_trained(model, data.blocks(), plain=data.plain, max_length=max_length, rows=rows)
         with steps.step("policy", 12) as part:
-            view = read_policy(model, collected, division, policy_pairs, part)
+            view = read_policy(model, collected, division, policy_pairs, data.plain, max_length, part)
         if view.climbed is not None:
             ladder.append(view.climbed)
         elif view.reason is not None:
@@ -157,6 +167,8 @@ def audit(
                 pilot=pilot,
                 seed=seed,
                 each_pair=file is not None,
+                plain=data.plain,
+                max_length=max_length,
                 progress=part,
             )
     with steps.step("sources"):
@@ -180,7 +192,16 @@ def audit(
         if moved is not None and written and values is not None:
             moved = moved.model_copy(update={"file": str(file)})
         conclusion = conclude(
-            collected.pairs, rungs, leak, found, confounds, contrast, points, reason, influence=moved
+            collected.pairs,
+            rungs,
+            leak,
+            found,
+            confounds,
+            contrast,
+            points,
+            reason,
+            influence=moved,
+            trained=trained,
         )
     steps.finish()
     settings = {
@@ -193,6 +214,8 @@ def audit(
         "sample": len(collected.sample),
         "policy": None if model is None else model.name,
         "policy_pairs": None if model is None else policy_pairs,
+        "max_length": None if model is None else max_length,
+        "plain": data.plain or None,
         "probe_prompts": None if probe_prompts is None else _named(probe_prompts),
         "parameters": None if probe_prompts is None else parameters,
         "pilot": pilot if pilot is None or isinstance(pilot, int) else asdict(pilot),
@@ -218,6 +241,7 @@ def audit(
         shortcuts=found,
         confounds=confounds,
         safety_contrast=contrast,
+        as_trained=trained,
         on_policyness=view.on_policyness,
         safety_influence=moved,
         per_pair=None if best is None else per_pair_of(best, division, file if written else None),

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from backfire.auditing.as_trained import MAX_LENGTH, pairs_of
 from backfire.auditing.collected import Collected
 from backfire.auditing.estimate import Values
 from backfire.auditing.folds import Split
 from backfire.auditing.ladder import sampled
-from backfire.preferences import prompt_of
 from backfire.records import Prompt
 from backfire.report.influence_answer import ProbeInfluence, SafetyInfluence
 from backfire.texts import text_keys
@@ -57,6 +57,8 @@ def read_influence(
     pilot: PilotSettings | int | None,
     seed: int,
     each_pair: bool,
+    plain: bool = False,
+    max_length: int | None = MAX_LENGTH,
     progress: Progress,
 ) -> InfluenceView:
     """Read at most `most` pairs of the sample, whole prompts; with `each_pair` also every pair of the sample by itself.
@@ -75,15 +77,17 @@ def read_influence(
     place = np.searchsorted(collected.sample, rest)
     found = read_influence_of(
         model,
-        conversations_of(text),
+        pairs_of(text),
         collected.rows[pairs],
         collected.groups[pairs],
         probes,
-        others=conversations_of(collected.text.take(pa.array(place))),
+        others=pairs_of(collected.text.take(pa.array(place))),
         parameters=parameters,
         pilot=pilot,
         judge=judge,
         seed=seed,
+        plain=plain,
+        max_length=max_length,
         progress=_part(progress, 1),
     )
     if not each_pair:
@@ -92,13 +96,6 @@ def read_influence(
     values[pairs] = found.values
     values[rest] = found.others
     return InfluenceView(found.answer, values)
-
-
-def conversations_of(text: pa.Table) -> list[tuple[Prompt, str, str]]:
-    """Rows of `preferences.SCHEMA` as (prompt, chosen, rejected)."""
-    sides = (text[side].to_pylist() for side in ("chosen", "rejected"))
-    prompts = [prompt_of(text, index) for index in range(len(text))]
-    return list(zip(prompts, *sides, strict=True))
 
 
 def _probes(

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from backfire.auditing.as_trained import pairs_of
 from backfire.auditing.collected import Collected
 from backfire.auditing.estimate import Values, clustered_mean
 from backfire.auditing.folds import Split, too_few
 from backfire.auditing.ladder import Climbed, climb, sampled
 from backfire.auditing.measure import measure
 from backfire.errors import InputError
-from backfire.preferences import prompt_of
 from backfire.report.audit_answer import Mean, OnPolicyness
 from backfire.report.audit_estimates import Layer
 
@@ -55,17 +55,22 @@ def read_policy(
     collected: Collected,
     split: Split,
     most: int,
+    plain: bool = False,
+    max_length: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> PolicyView:
-    """Read at most `most` pairs of the sample, whole prompts."""
-    pairs, text = sampled(collected, split, most)
-    prompts = [prompt_of(text, index) for index in range(len(text))]
-    conversations = [
-        (prompt, response)
-        for side in ("chosen", "rejected")
-        for prompt, response in zip(prompts, text[side].to_pylist(), strict=True)
-    ]
-    reading = model.read(conversations, progress=progress)
+    """Read at most `most` pairs of the sample, whole prompts, as they are trained on.
+
+    Pairs that the template refuses, or of which `max_length` leaves nothing, are left out and counted as cut.
+    """
+    drawn, text = sampled(collected, split, most)
+    every = pairs_of(text)
+    usable = np.flatnonzero(model.render(every, plain=plain, max_length=max_length, strict=False).trained)
+    if not len(usable):
+        return PolicyView(None, "no pair can be rendered for the policy", None)
+    pairs, left = drawn[usable], len(drawn) - len(usable)
+    rendered = model.render([every[k] for k in usable], plain=plain, max_length=max_length, strict=False)
+    reading = model.read(rendered, progress=progress)
     read = np.isfinite(reading.logps).reshape(2, -1).all(axis=0)
     kept = np.flatnonzero(read)
     sides = np.concatenate([kept, kept + len(pairs)])
@@ -73,7 +78,7 @@ def read_policy(
     per_token = reading.logps[sides] / reading.tokens[sides]
     likely = None
     if len(kept) > 1:
-        likely = _on_policyness(model.name, per_token, len(pairs) - len(kept), division)
+        likely = _on_policyness(model.name, per_token, left + len(pairs) - len(kept), division)
     if reason := too_few(division):
         return PolicyView(None, reason, likely)
     states = reading.states[sides]

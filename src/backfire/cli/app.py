@@ -20,6 +20,7 @@ from backfire.cli import (
     prompts,
     repairing,
     reporting,
+    showing,
     studying,
     training,
 )
@@ -66,6 +67,7 @@ app.command("import", rich_help_panel=STAGES)(collecting.import_responses)
 app.command("score", rich_help_panel=STAGES)(collecting.score)
 app.command("pair", rich_help_panel=STAGES)(pairing.pair)
 app.command("audit", rich_help_panel=STAGES)(auditing.audit)
+app.command("show", rich_help_panel=STAGES)(showing.show_pairs)
 app.command("convert", rich_help_panel=STAGES)(converting.convert)
 app.command("repair", rich_help_panel=STAGES)(repairing.repair)
 app.add_typer(training.app, name="train", rich_help_panel=STAGES)

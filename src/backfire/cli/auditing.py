@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FEWEST_CONTROLS = 199
 READING, MEASURING, WRITING, GATE = options.READING, "Measuring", "Writing the answer", "As a check"
 PILOT = "The pilot"
+UNCHECKED = ("fail", "ignore")
 PER_PAIR_SUFFIXES = (".parquet", ".jsonl", ".csv")
 
 
@@ -37,6 +38,7 @@ def audit(
         int,
         typer.Option("--policy-pairs", metavar="N", help="So many pairs, drawn at random, go through it."),
     ] = 1000,
+    max_length: options.MaxLength = options.MAX_LENGTH,
     probe_prompts: Annotated[
         list[str] | None,
         typer.Option(
@@ -111,6 +113,7 @@ def audit(
     split: options.Split = None,
     revision: options.Revision = None,
     encoding: options.Encoding = None,
+    plain: options.Plain = False,
     overlap_with: Annotated[
         str | None,
         typer.Option(
@@ -161,9 +164,22 @@ def audit(
             metavar="CONDITIONS",
             rich_help_panel=GATE,
             help="Exit with 3 when one of these holds, comma-separated: strong, some, no-judgement, fixed-sources, "
-            "truncation, contamination, overlap, duplicates, contradictions, debris, defects, matched>X, total>X, influence<X, pilot<X.",
+            "truncation, contamination, overlap, duplicates, contradictions, debris, defects, matched>X, total>X, influence<X, pilot<X; of the tokens, with "
+            "--policy, where X is a share of pairs: end-token>X, end-missing>X, end-doubled>X, bos-doubled>X, bos-missing>X, "
+            "cut-sides>X, full-prompts>X, merged-boundary>X, system-lost>X, template-losses>X, refused>X, turn-lost>X, "
+            "tools-lost>X, tool-calls-lost>X, prompt-rewritten>X, reasoning-lost>X, response-changed>X.",
         ),
     ] = None,
+    unchecked: Annotated[
+        str,
+        typer.Option(
+            "--fail-on-unchecked",
+            metavar="fail|ignore",
+            rich_help_panel=GATE,
+            help="What becomes of a condition that could not be looked at, such as influence<X where there is no probe: it "
+            "counts as failed, or is only said.",
+        ),
+    ] = "fail",
     chat_template: options.ChatTemplate = None,
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
@@ -179,7 +195,9 @@ def audit(
     from backfire.report import audit_table, parse_conditions
 
     conditions = parse_conditions(fail_on) if fail_on is not None else ()
-    how = options.reading(columns, source_columns, config, split, revision, encoding)
+    if unchecked not in UNCHECKED:
+        raise InputError(f"--fail-on-unchecked {unchecked!r}: use {' or '.join(UNCHECKED)}")
+    how = options.reading(columns, source_columns, config, split, revision, encoding, plain)
     if controls < FEWEST_CONTROLS:
         raise InputError(f"--controls {controls}: at least {FEWEST_CONTROLS}, or no p below 0.01 can be seen")
     if judge != "phrases":
@@ -210,6 +228,7 @@ def audit(
             dataset,
             policy=opened,
             policy_pairs=policy_pairs,
+            max_length=max_length or None,
             probe_prompts=probe_prompts or None,
             parameters=parameters,
             pilot=settings,
@@ -231,7 +250,7 @@ def audit(
             f"in {per_pair}: how easily each pair is told apart{', and where it moves refusals' if both else ''}"
         )
     whole = _write(report, json, html)
-    if _fails(report, conditions):
+    if _fails(report, conditions, unchecked == "fail"):
         raise typer.Exit(FAILED)
     if not whole:
         raise typer.Exit(PARTLY)
@@ -279,13 +298,16 @@ def _write(report: AuditReport, json: Path | None, html: Path | None) -> bool:
     return whole
 
 
-def _fails(report: AuditReport, conditions: tuple[str, ...]) -> bool:
-    """Say which conditions hold and which could not be looked at; whether any holds."""
+def _fails(report: AuditReport, conditions: tuple[str, ...], strict: bool) -> bool:
+    """Say which conditions hold and which could not be looked at; whether any fails: `strict` counts the latter too."""
     from backfire.report import failed_conditions, unchecked_conditions
 
-    for line in unchecked_conditions(report, conditions):
-        warn(f"not checked: {line}")
     failed = failed_conditions(report, conditions)
+    for line in unchecked_conditions(report, conditions):
+        if strict:
+            failed.append(f"not checked, which counts as failed (--fail-on-unchecked ignore): {line}")
+        else:
+            warn(f"not checked: {line}")
     for line in failed:
         complain("failed", line)
     return bool(failed)

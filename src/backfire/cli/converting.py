@@ -32,6 +32,7 @@ def convert(
     split: options.Split = None,
     revision: options.Revision = None,
     encoding: options.Encoding = None,
+    plain: options.Plain = False,
 ) -> None:
     """Write preference data of any form as conversational prompt, chosen and rejected, which TRL takes as they are.
 
@@ -40,7 +41,7 @@ def convert(
     """
     from backfire.preferences import convert as convert_dataset
 
-    how = options.reading(columns, source_columns, config, split, revision, encoding)
+    how = options.reading(columns, source_columns, config, split, revision, encoding, plain)
     options.check_output("--out", out)
     with keeping("nothing was written; run the same command again"):
         done = convert_dataset(dataset, out, **how)
@@ -59,7 +60,8 @@ def say_converted(done: Converted) -> None:
         say(f"  the column {name} is called {new}, since trainers would take it for part of the pair")
     if done.not_kept:
         warn(f"a pair comes from two rows here, so further columns are not kept: {', '.join(done.not_kept)}")
-    say(f"in {done.path}: prompt, chosen and rejected, each a list of turns")
+    each = "plain text" if done.plain else "a list of turns"
+    say(f"in {done.path}: prompt, chosen and rejected, each {each}")
 
 
 def row_numbers(rows: tuple[int, ...]) -> str:

@@ -25,6 +25,7 @@ ORDER = (
         "score",
         "pair",
         "audit",
+        "show",
         "convert",
         "repair",
         "train",

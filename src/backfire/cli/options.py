@@ -162,6 +162,14 @@ Encoding = Annotated[
         help="Of a text file that is not UTF-8, such as cp1252; UTF-16 is seen by itself.",
     ),
 ]
+Plain = Annotated[
+    bool,
+    typer.Option(
+        "--plain",
+        rich_help_panel=READING,
+        help="Take plain text as it is: raw text, without the policy's chat template.",
+    ),
+]
 PromptSplit = Annotated[
     str | None,
     typer.Option(
@@ -174,6 +182,19 @@ TableEncoding = Annotated[
 ]
 
 
+MAX_LENGTH = 1024
+"""TRL's default, and that of `train dpo`."""
+MaxLength = Annotated[
+    int,
+    typer.Option(
+        "--max-length",
+        metavar="TOKENS",
+        min=0,
+        help="Of prompt and response together, in the training that is meant; 0 sets no bound but the model's context.",
+    ),
+]
+
+
 def reading(
     columns: str | None,
     source_columns: str | None,
@@ -181,6 +202,7 @@ def reading(
     split: str | None,
     revision: str | None,
     encoding: str | None = None,
+    plain: bool = False,
 ) -> dict[str, Any]:
     """What the options under READING say, as `preferences.open_preferences` takes it."""
     return {
@@ -190,6 +212,7 @@ def reading(
         "split": split,
         "revision": revision,
         "encoding": encoding,
+        "plain": plain,
     }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from backfire.cli import options
 from backfire.cli.exits import keeping
 from backfire.cli.options import TRAINING
 from backfire.cli.progress import progress
@@ -81,9 +82,7 @@ def train_dpo(
     policy: Policy,
     pairs: Annotated[
         str,
-        typer.Argument(
-            metavar="PAIRS", help="A folder of pairs, or a .parquet, .jsonl or .json file in TRL's forms."
-        ),
+        typer.Argument(metavar="PAIRS", help=f"{options.DATASET} Read as `backfire audit` reads it."),
     ],
     out: Out,
     lr: Annotated[float, _option("--lr", "Peak learning rate; tiny models need 100 times as much.")] = 1e-6,
@@ -110,15 +109,23 @@ def train_dpo(
     lora_alpha: LoraAlpha = None,
     lora_dropout: LoraDropout = None,
     lora_modules: LoraModules = None,
+    columns: options.Columns = None,
+    source_columns: options.SourceColumns = None,
+    config: options.Config = None,
+    split: options.Split = None,
+    revision: options.Revision = None,
+    encoding: options.Encoding = None,
+    plain: options.Plain = False,
 ) -> None:
     """Train a policy on preference pairs by DPO; what it starts from is the reference model."""
-    values = {k: v for k, v in locals().items() if k not in ("policy", "pairs", "out")}
+    how = options.reading(columns, source_columns, config, split, revision, encoding, plain)
+    values = {k: v for k, v in locals().items() if k not in ("policy", "pairs", "out", "how", *how)}
     from backfire.training import DPOSettings
     from backfire.training import train_dpo as train
 
     settings = DPOSettings.of(**plain_settings(values))
     with keeping(UNWRITTEN), progress("training by DPO") as advance:
-        log = train(policy, pairs, out, settings, progress=advance)
+        log = train(policy, pairs, out, settings, progress=advance, **how)
     say_log(log, out)
 
 

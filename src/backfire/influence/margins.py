@@ -75,7 +75,8 @@ def encode(
     plain: bool = False,
     max_length: int | None = MAX_LENGTH,
 ) -> Encoded:
-    """The rows that training would take (`models.rendering`), cut at their right end with a warning.
+    """The rows that training would take (`models.rendering`), cut at their right end with a warning; what the template refuses
+    or loses is not usable, with a warning, too.
 
     plain: as raw text, without the chat template.
     """
@@ -87,9 +88,17 @@ def encode(
     ]
     bound = model.limit(max_length)
     given = [(c.prompt, (*c.plus, *c.minus)) for c in contrasts]
-    found = list(render(model.rendering(plain), given, max_length=bound))
+    found = list(render(model.rendering(plain), given, max_length=bound, strict=False))
+    stopped = [done.fault for done in found if done.fault is not None and done.fault.stops]
+    if stopped:
+        warnings.warn(
+            f"{len(stopped)} of {len(contrasts)} pairs or probes are left out, as training does: {stopped[0].message}",
+            stacklevel=2,
+        )
     rows = [row for done in found for row in done.rows()]
-    usable = np.array([not done.fills for done in found], dtype=bool)
+    usable = np.array(
+        [not done.fills and (done.fault is None or not done.fault.stops) for done in found], dtype=bool
+    )
     cut = sum(lost > 0 for done in found for lost in done.lost)
     if cut:
         what = "max_length" if bound == max_length else f"the context of {model.name}"

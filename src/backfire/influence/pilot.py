@@ -11,6 +11,7 @@ import numpy as np
 from backfire.errors import InputError
 from backfire.influence.margins import Contrast, Encoded, add_gradients, encode, margins, probe_contrasts
 from backfire.influence.parameters import trained
+from backfire.models.rendering import MAX_LENGTH, Pair
 from backfire.records import Decoding, Prompt, Request
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Pilot:
 
 def run_pilot(
     model: LocalModel,
-    conversations: Sequence[tuple[Prompt, str, str]],
+    conversations: Sequence[Pair],
     probes: ProbeSet,
     *,
     steps: int = 8,
@@ -78,6 +79,8 @@ def run_pilot(
     parameters: str = "auto",
     judge: Judge | None = None,
     max_new_tokens: int = 64,
+    plain: bool = False,
+    max_length: int | None = MAX_LENGTH,
 ) -> Pilot:
     """Take `steps` steps of DPO (Rafailov et al. 2023, eq. 7) by Adam at a constant `lr` and measure the probe margin.
 
@@ -91,7 +94,8 @@ def run_pilot(
         raise InputError(
             f"steps {steps}, lr {lr}, beta {beta}, batch_size {batch_size}, every {every}: all must be positive"
         )
-    data = encode(model, [Contrast(p, (c,), (r,)) for p, c, r in conversations])
+    given = [Contrast(p, (c,), (r,)) for p, c, r in conversations]
+    data = encode(model, given, plain=plain, max_length=max_length)
     probed = encode(model, probe_contrasts(probes))
     usable = np.flatnonzero(data.usable)
     if len(usable) == 0:

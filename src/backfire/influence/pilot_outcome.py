@@ -9,7 +9,8 @@ import numpy as np
 
 from backfire.influence.pilot import PilotSettings, run_pilot
 from backfire.influence.probes import ProbeSet
-from backfire.records import Prompt, paired_difference
+from backfire.models.rendering import MAX_LENGTH, Pair
+from backfire.records import paired_difference
 from backfire.report.clusters import mean_of_clusters
 from backfire.report.influence_answer import Cosine, PilotOutcome
 
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 
 def piloted(
     model: LocalModel,
-    conversations: Sequence[tuple[Prompt, str, str]],
+    conversations: Sequence[Pair],
     probes: ProbeSet,
     settings: PilotSettings,
     parameters: str,
     judge: Judge | None,
     seed: int,
+    plain: bool = False,
+    max_length: int | None = MAX_LENGTH,
 ) -> PilotOutcome:
     """`run_pilot` with intervals over the probe prompts: Student's of the mean margin change, a paired one of refusals."""
     from backfire.judges import PhraseJudge
@@ -41,6 +44,8 @@ def piloted(
         parameters=parameters,
         judge=PhraseJudge() if judge is None else judge,
         seed=seed,
+        plain=plain,
+        max_length=max_length,
     )
     changes = np.array(found.changes)
     changes = changes[np.isfinite(changes)]

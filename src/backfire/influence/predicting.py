@@ -31,7 +31,7 @@ from backfire.influence.pilot_outcome import piloted
 from backfire.influence.probes import ProbeSet, ProbeSets
 from backfire.influence.two_pass import PairInfluence, along
 from backfire.influence.wording import wording_cosine
-from backfire.records import Prompt
+from backfire.models.rendering import MAX_LENGTH, Pair
 from backfire.report.influence_answer import Cosine, PairsDoingDamage, ProbeInfluence, SafetyInfluence
 
 if TYPE_CHECKING:
@@ -66,13 +66,15 @@ def safety_influence(
     precondition: Literal["adam"] | None = None,
     pilot: PilotSettings | int | None = None,
     seed: int = 0,
+    max_length: int | None = MAX_LENGTH,
     progress: Progress | None = None,
     **reading: Unpack[ReadOptions],
 ) -> SafetyInfluence:
     """Predict, to first order and by a pilot, what DPO on a data set does to the policy's refusals.
 
     Args:
-        dataset: preference data in any form that `backfire.audit` reads; `reading` as there (columns, split and so on).
+        dataset: preference data in any form that `backfire.audit` reads; `reading` as there (columns, split and so on;
+            plain takes texts as they are, without the policy's chat template).
         policy: the model to be trained, or its reference.
         probe_prompts: harmful prompts, and benign ones if over-refusal is to be seen: a file, `organism:prompts/NAME`, a
             list of these or of Prompts, a file of (prompt, refusal, compliance), or ProbeSets.
@@ -81,6 +83,7 @@ def safety_influence(
         pairs: read at most so many pairs, whole prompts, drawn by `seed`.
         beta: DPO's, for the projection.
         precondition: "adam" takes inner products as Adam's second moment would.
+        max_length: tokens of prompt and response together in the training that is meant.
         pilot: also take a few steps, in these settings or so many in the default ones, and see what becomes of the probes:
             the better predictor, at the price of steps * batch_size pairs and the probes after each step.
 
@@ -88,18 +91,20 @@ def safety_influence(
         InputError: what cannot be read, an endpoint, or no usable pair or probe.
     """
     from backfire.models import open_model
-    from backfire.preferences import open_preferences, prompt_of
+    from backfire.preferences import completion_of_side, open_preferences, prompt_of
 
     model: Any = open_model(policy) if isinstance(policy, (str, Path)) else policy
     if not hasattr(model, "template"):
         raise InputError(
             f"policy {model.name} has no gradients here: name a checkpoint folder or a hub model"
         )
-    conversations: list[tuple[Prompt, str, str]] = []
+    conversations: list[Pair] = []
     rows: list[int] = []
-    for block in open_preferences(dataset, **reading).blocks():
-        chosen, rejected = block["chosen"].to_pylist(), block["rejected"].to_pylist()
-        conversations += [(prompt_of(block, i), chosen[i], rejected[i]) for i in range(len(block))]
+    data = open_preferences(dataset, **reading)
+    for block in data.blocks():
+        for i in range(len(block)):
+            chosen, rejected = (completion_of_side(block, side, i) for side in ("chosen", "rejected"))
+            conversations.append((prompt_of(block, i), chosen, rejected))
         rows += block["row"].to_pylist()
     ids = [prompt.id for prompt, _, _ in conversations]
     groups = np.unique(np.array(ids, dtype=object), return_inverse=True)[1].astype(np.int64)
@@ -127,13 +132,15 @@ def safety_influence(
         pilot=pilot,
         judge=judge,
         seed=seed,
+        plain=data.plain,
+        max_length=max_length,
         progress=progress,
     )
 
 
 def safety_influence_of(
     model: LocalModel,
-    conversations: Sequence[tuple[Prompt, str, str]],
+    conversations: Sequence[Pair],
     rows: NDArray[np.int64],
     groups: NDArray[np.int64],
     probes: ProbeSets,
@@ -160,12 +167,12 @@ class InfluenceRead:
 
 def read_influence_of(
     model: LocalModel,
-    conversations: Sequence[tuple[Prompt, str, str]],
+    conversations: Sequence[Pair],
     rows: NDArray[np.int64],
     groups: NDArray[np.int64],
     probes: ProbeSets,
     *,
-    others: Sequence[tuple[Prompt, str, str]] = (),
+    others: Sequence[Pair] = (),
     parameters: str = "auto",
     beta: float = 0.1,
     precondition: Literal["adam"] | None = None,
@@ -173,17 +180,21 @@ def read_influence_of(
     judge: Judge | None = None,
     keep: Path | None = None,
     seed: int = 0,
+    plain: bool = False,
+    max_length: int | None = MAX_LENGTH,
     progress: Progress | None = None,
 ) -> InfluenceRead:
     """`safety_influence_of` with each pair's own value, also of `others`, which the answer is not of.
 
     judge: of the pilot's answers, by default the refusal phrases. keep: a folder for the probes' gradients, so that the next
-    data set is read against the same policy and probes at a fraction of the price (`kept.KeptGradients`).
+    data set is read against the same policy and probes at a fraction of the price (`kept.KeptGradients`). plain, max_length:
+    how the pairs are rendered, as in training; probes always go through the chat template.
     """
     if not conversations or not probes.refusal.probes:
         what = "no pairs" if not conversations else "no probe: no prompt gave a refusal and a compliance"
         raise InputError(f"safety influence of {model.name}: {what}; {dict(probes.refusal.left_out) or ''}")
-    pairs = encode(model, [Contrast(p, (c,), (r,)) for p, c, r in conversations])
+    how: dict[str, Any] = {"plain": plain, "max_length": max_length}
+    pairs = encode(model, [Contrast(p, (c,), (r,)) for p, c, r in conversations], **how)
     if not pairs.usable.any():
         raise InputError(f"no pair fits the context of {model.name}")
     shards = [pairs.subset(np.flatnonzero(part)) for part in _shards(groups, DATA_SHARDS, seed)]
@@ -209,12 +220,12 @@ def read_influence_of(
         )
         refusals = encode(model, probe_contrasts(probes.refusal))
         steps, length = direction(model, refusals, chosen, kept=kept)
-        each = along(model, conversations, chosen, steps, length)
-        apart = along(model, others, chosen, steps, length) if others else None
+        each = along(model, conversations, chosen, steps, length, **how)
+        apart = along(model, others, chosen, steps, length, **how) if others else None
     tried = None
     if pilot is not None:
         asked = PilotSettings(pilot) if isinstance(pilot, int) else pilot
-        tried = piloted(model, conversations, probes.refusal, asked, parameters, judge, seed)
+        tried = piloted(model, conversations, probes.refusal, asked, parameters, judge, seed, **how)
 
     def told(name: str, stratum: str | None = None) -> ProbeInfluence:
         strata = named[name]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from backfire.influence.gradients import direction
 from backfire.influence.margins import Contrast, Encoded, Progress, encode, margins, probe_contrasts
 from backfire.influence.parameters import Trained, trained
-from backfire.records import Prompt
+from backfire.models.rendering import MAX_LENGTH, Pair
 
 if TYPE_CHECKING:
     from backfire.influence.probes import ProbeSet
@@ -56,7 +56,7 @@ class PairInfluence:
 
 def pair_influence(
     model: LocalModel,
-    conversations: Sequence[tuple[Prompt, str, str]],
+    conversations: Sequence[Pair],
     probes: ProbeSet,
     *,
     parameters: str = "auto",
@@ -77,16 +77,19 @@ def pair_influence(
 
 def along(
     model: LocalModel,
-    conversations: Sequence[tuple[Prompt, str, str]],
+    conversations: Sequence[Pair],
     chosen: Trained,
     steps: Sequence[Any],
     length: float,
     *,
+    plain: bool = False,
+    max_length: int | None = MAX_LENGTH,
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> PairInfluence:
     """`pair_influence` along a known direction of length 1; `length` is the probe gradient's own."""
-    first = encode(model, [Contrast(p, (c,), (r,)) for p, c, r in _spread(conversations)])
+    how: dict[str, Any] = {"plain": plain, "max_length": max_length}
+    first = encode(model, [Contrast(p, (c,), (r,)) for p, c, r in _spread(conversations)], **how)
     epsilon, disagreement = _step(model, first, chosen, steps, length, batch_size)
     if disagreement > TOLERANCE:
         warnings.warn(
@@ -96,14 +99,15 @@ def along(
         )
     found = []
     for start in range(0, len(conversations), CHUNK):
-        part = encode(model, [Contrast(p, (c,), (r,)) for p, c, r in conversations[start : start + CHUNK]])
+        some = conversations[start : start + CHUNK]
+        part = encode(model, [Contrast(p, (c,), (r,)) for p, c, r in some], **how)
         found.append(_differences(model, part, chosen, steps, epsilon, batch_size))
         if progress is not None:
             progress(min(start + CHUNK, len(conversations)), len(conversations))
     return PairInfluence(np.concatenate(found) if found else np.zeros(0), epsilon, disagreement)
 
 
-def _spread(conversations: Sequence[tuple[Prompt, str, str]]) -> list[tuple[Prompt, str, str]]:
+def _spread(conversations: Sequence[Pair]) -> list[Pair]:
     every = max(1, len(conversations) // CHECKED)
     return list(conversations[::every][:CHECKED])
 

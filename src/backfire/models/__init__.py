@@ -11,6 +11,7 @@ from backfire.models.rendered import PairRow, RenderedPairs
 from backfire.models.rendering import MAX_LENGTH, Pair, RawText, render_pairs
 from backfire.models.reward import RewardModel, open_reward_model
 from backfire.models.template import CheckedTemplate, SystemRole, check_template
+from backfire.models.tokens import PolicyTokens, open_tokens
 
 __all__ = [
     "MAX_LENGTH",
@@ -23,6 +24,7 @@ __all__ = [
     "LocalModel",
     "Pair",
     "PairRow",
+    "PolicyTokens",
     "RawText",
     "Reading",
     "RenderedPairs",
@@ -33,5 +35,6 @@ __all__ = [
     "open_embedder",
     "open_model",
     "open_reward_model",
+    "open_tokens",
     "render_pairs",
 ]

@@ -75,9 +75,9 @@ def model_files(
     reference: str, adapter: Path | None, chat_template: Path | None, *, base: str | None = None
 ) -> ModelFiles:
     """Find and digest the files of a reference, without opening the weights; `base` is the folder's digest, if known."""
-    folder, adapter = _parts(reference, adapter)
+    folder, adapter = model_parts(reference, adapter)
     weights = _parts_digest(folder, adapter, base)
-    tokenizer = _tokenizer(folder, adapter, chat_template)
+    tokenizer = policy_tokenizer(folder, adapter, chat_template)
     return ModelFiles(folder, adapter, tokenizer, digest("model", weights, template_digest(tokenizer)))
 
 
@@ -95,11 +95,11 @@ def reference_digest(reference: str | Path) -> str:
     endpoint's address and model."""
     if str(reference).startswith("openai:"):
         return EndpointModel.of(str(reference)).id
-    return _parts_digest(*_parts(str(reference), None))
+    return _parts_digest(*model_parts(str(reference), None))
 
 
-def resolve(reference: str) -> Path:
-    """The local folder that a reference names; a hub name is fetched into the hub's cache first."""
+def resolve(reference: str, *, weights: bool = True) -> Path:
+    """The local folder that a reference names; a hub name is fetched into the hub's cache first, with its weights or not."""
     if reference.startswith("organism:"):
         from backfire.organisms.catalog import folder_of
 
@@ -121,7 +121,7 @@ def resolve(reference: str) -> Path:
         raise ModelError(
             f"there is no folder {reference!r}: name a checkpoint folder, or a hub name such as org/model"
         )
-    return _fetch(reference)
+    return _fetch(reference, weights)
 
 
 def open_folder(auto: Any, folder: Path, dtype: str, **options: Any) -> Any:
@@ -245,7 +245,7 @@ def put_on(model: Any, adapter: Path, folder: Path) -> Any:
     return model
 
 
-def _tokenizer(folder: Path, adapter: Path | None, chat_template: Path | None) -> Any:
+def policy_tokenizer(folder: Path, adapter: Path | None, chat_template: Path | None) -> Any:
     own = adapter is not None and (adapter / "tokenizer_config.json").is_file()
     tokenizer = open_tokenizer(adapter if own and adapter else folder)
     if chat_template is not None:
@@ -282,11 +282,11 @@ def _ends(generation: Any) -> list[int]:
     return [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
 
 
-def _parts(reference: str, adapter: Path | None) -> tuple[Path, Path | None]:
+def model_parts(reference: str, adapter: Path | None, *, weights: bool = True) -> tuple[Path, Path | None]:
     """The folder of the whole model, and the adapter's where there is one."""
-    folder = resolve(reference)
+    folder = resolve(reference, weights=weights)
     if adapter is not None:
-        return folder, resolve(str(adapter))
+        return folder, resolve(str(adapter), weights=weights)
     return (_base_of(folder), folder) if is_adapter(folder) else (folder, None)
 
 
@@ -314,12 +314,13 @@ def _base_of(adapter: Path) -> Path:
         ) from error
 
 
-def _fetch(name: str) -> Path:
+def _fetch(name: str, weights: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=list(HUB_FILES), ignore_patterns=list(HUB_LEAVES)))
+        wanted = [pattern for pattern in HUB_FILES if weights or "safetensors" not in pattern]
+        return Path(snapshot_download(name, allow_patterns=wanted, ignore_patterns=list(HUB_LEAVES)))
     except (HFValidationError, LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise ModelError(
             f"{name} is neither a folder here nor a model that the Hugging Face hub gives "

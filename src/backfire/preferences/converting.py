@@ -42,6 +42,8 @@ class Converted:
     """Those of them whose names trainers would take for something else, and what they are called now."""
     not_kept: tuple[str, ...]
     """Further columns that could not be kept, since a pair comes from two rows."""
+    plain: bool = False
+    """Whether prompt and sides are text, and not lists of turns."""
 
 
 def convert(
@@ -51,13 +53,15 @@ def convert(
 ) -> Converted:
     """Write preference data of any form that the audit reads as conversational `prompt`, `chosen` and `rejected`.
 
-    Each is a list of turns as chat templates and TRL take them; the sides hold the assistant's turns only. Beside them
+    Each is a list of turns as chat templates and TRL take them; the sides hold the assistant's turns only (`plain`: each is
+    text, which TRL trains on without a template). Beside them
     stand `row` (from 1), `tools` and `chat_template_kwargs` where rows have them, what is known of kind, sources, stop
     reasons, decodings and tags, and every other column of the data set.
 
     Args:
         out: A .jsonl, .json (both also with .gz) or .parquet file; it is there whole or not at all.
-        dataset, reading: As `open_preferences` takes them: config, split, revision, columns, source_columns, ranked, encoding.
+        dataset, reading: As `open_preferences` takes them: config, split, revision, columns, source_columns, plain
+            and so on.
 
     Raises:
         InputError: the data set cannot be read, no row of it gives a pair, or `out` cannot be written.
@@ -75,7 +79,7 @@ def convert(
     beside = columns_beside(data, OF_TRAINERS)
     if not beside.pairs:
         raise InputError(no_pairs(data))
-    write_rows(path, lambda: _written(data, beside, ending == ".parquet"), TURNS)
+    write_rows(path, lambda: _written(data, beside, ending == ".parquet"), () if data.plain else TURNS)
     return Converted(
         path,
         data.format,
@@ -85,6 +89,7 @@ def convert(
         tuple(beside.given),
         {name: new for name, new in beside.given.items() if new != name},
         beside.not_kept,
+        data.plain,
     )
 
 
@@ -94,8 +99,11 @@ def _written(data: Preferences, beside: Beside, texts: bool) -> Iterator[list[Ro
     for block, rows in data.with_rows():
         made: list[Row] = []
         for index, pair in enumerate(block.to_pylist()):
-            row: Row = {"prompt": _turns(pair["prompt"], pair["messages"], "user")}
-            row |= {side: _turns(pair[side], pair[f"{side}_messages"], "assistant") for side in SIDES}
+            if data.plain:
+                row: Row = {name: pair[name] for name in TURNS}
+            else:
+                row = {"prompt": _turns(pair["prompt"], pair["messages"], "user")}
+                row |= {side: _turns(pair[side], pair[f"{side}_messages"], "assistant") for side in SIDES}
             for name in names:
                 value = pair[IN_BLOCK.get(name, name)]
                 row[name] = _argument(name, value, texts) if name in ARGUMENTS else value

@@ -52,7 +52,9 @@ class Trial:
         """
         from backfire.influence import run_pilot
 
-        conversations = [(m.pair.prompt, m.pair.chosen.text, m.pair.rejected.text) for m in outcome.pairs]
+        conversations = [
+            (m.pair.prompt, m.pair.chosen.completion, m.pair.rejected.completion) for m in outcome.pairs
+        ]
         steps = int(self.settings.get("steps", 8))
         settings = {**self.settings, "steps": steps, "every": steps}
         found = run_pilot(self.model, conversations, self.probes, seed=self.seed, **settings)

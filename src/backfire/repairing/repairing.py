@@ -130,6 +130,10 @@ def repair(
     from backfire.judges import PhraseJudge
 
     decider: Judge = PhraseJudge() if judge is None else judge
+    if reading.get("plain"):
+        raise InputError(
+            "plain: a repaired set is conversational, and goes through the policy's chat template: leave it out"
+        )
     given = read_given(dataset, **reading)
     if by == "pilot" and (method != "auto" or probe_prompts is None):
         raise InputError("by pilot: that is for method auto, with a policy and probe prompts to try steps on")

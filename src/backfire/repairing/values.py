@@ -99,7 +99,7 @@ def measured_influence(
     """First-order influence of each pair on the policy's refusals, in nats per unit step (`influence.pair_influence`)."""
     from backfire.influence.two_pass import pair_influence
 
-    conversations = [(p.prompt, p.chosen.text, p.rejected.text) for p in pairs]
+    conversations = [(p.prompt, p.chosen.completion, p.rejected.completion) for p in pairs]
     return pair_influence(model, conversations, probes, seed=seed, progress=progress).values
 
 

@@ -15,6 +15,9 @@ from backfire.report.outcomes import Checkpoint, read_cells, read_checkpoint
 from backfire.report.page import render_page, write_page
 from backfire.report.picture import write_picture
 from backfire.report.results import Cell, Results, parse_results, read_results, write_results
+from backfire.report.shown_page import render_shown_page, write_shown_page
+from backfire.report.shown_pairs import Shown
+from backfire.report.shown_table import shown_table
 from backfire.report.terminal import results_table
 from backfire.report.worlds import worlds_table
 
@@ -24,6 +27,7 @@ __all__ = [
     "Checkpoint",
     "Difference",
     "Results",
+    "Shown",
     "adjust",
     "audit_table",
     "compare_checkpoints",
@@ -39,7 +43,9 @@ __all__ = [
     "read_results",
     "render_audit_page",
     "render_page",
+    "render_shown_page",
     "results_table",
+    "shown_table",
     "unchecked_conditions",
     "worlds_table",
     "write_audit",
@@ -47,4 +53,5 @@ __all__ = [
     "write_page",
     "write_picture",
     "write_results",
+    "write_shown_page",
 ]

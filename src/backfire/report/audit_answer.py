@@ -21,9 +21,10 @@ from backfire.report.audit_estimates import (
     Unit,
 )
 from backfire.report.influence_answer import SafetyInfluence
+from backfire.report.trained_answer import AsTrained
 from backfire.store import write_json
 
-SCHEMA = 3
+SCHEMA = 4
 """The version of the schema that this module writes and reads."""
 
 Level = Literal["unknown", "none found", "some", "strong"]
@@ -291,6 +292,7 @@ class AuditReport(Part):
     shortcuts: tuple[Shortcut, ...]
     confounds: Confounds
     safety_contrast: SafetyContrast
+    as_trained: AsTrained | None = None
     on_policyness: OnPolicyness | None = None
     safety_influence: SafetyInfluence | None = None
     per_pair: PerPair | None = None

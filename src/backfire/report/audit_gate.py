@@ -21,6 +21,7 @@ from backfire.report.audit_words import (
     why_not_matched,
 )
 from backfire.report.numerals import decimal, printable
+from backfire.report.trained_words import MEANINGS, happening_text
 
 CONDITIONS = {
     "strong": "the conclusion's level is strong",
@@ -34,6 +35,7 @@ CONDITIONS = {
     "contradictions": "pairs contradict others",
     "debris": "responses hold remains of chat templates or special tokens",
     "defects": "rows were left out as defective",
+    **{f"{name}>X": f"in a share above X of pairs {what}; needs --policy" for name, what in MEANINGS.items()},
     "matched>X": "the best rung's decision-matched AUROC is above X",
     "total>X": "the best rung's AUROC over all pairs is above X",
     "influence<X": "the whole interval of the predicted influence on refusing (a cosine) lies below X, from -1 to 1",
@@ -48,6 +50,7 @@ CONTRADICTIONS = ("contradictions",)
 HIGHEST_P = 0.05
 MOST_ROWS = 5
 
+SHARE = re.compile(rf"({'|'.join(MEANINGS)})\s*>\s*(\d*\.?\d+)")
 THRESHOLD = re.compile(r"(matched|total)\s*>\s*(\d*\.?\d+)")
 BELOW = re.compile(r"(influence|pilot)\s*<\s*(-?\d*\.?\d+)")
 
@@ -67,8 +70,14 @@ def parse_conditions(text: str) -> tuple[str, ...]:
     for condition in found or (text,):
         threshold = THRESHOLD.fullmatch(condition)
         below = BELOW.fullmatch(condition)
+        share = SHARE.fullmatch(condition)
         plain = condition in CONDITIONS and not {"<", ">"} & set(condition)
-        if plain or (threshold and float(threshold[2]) < 1) or (below and abs(float(below[2])) <= 1):
+        if (
+            plain
+            or (share and float(share[2]) < 1)
+            or (threshold and float(threshold[2]) < 1)
+            or (below and abs(float(below[2])) <= 1)
+        ):
             continue
         known = "; ".join(f"{name}: {meaning}" for name, meaning in CONDITIONS.items())
         raise InputError(
@@ -98,8 +107,10 @@ def _line(found: Outcome) -> str:
 
 
 def _outcome(report: AuditReport, condition: str) -> Outcome:
-    threshold, below = THRESHOLD.fullmatch(condition), BELOW.fullmatch(condition)
-    if below:
+    threshold, below, share = (form.fullmatch(condition) for form in (THRESHOLD, BELOW, SHARE))
+    if share:
+        holds, why = _as_trained(report, share[1], share[2])
+    elif below:
         holds, why = (_influence if below[1] == "influence" else _pilot)(report, below[2])
     else:
         holds, why = _above(report, *threshold.groups()) if threshold else _named(report, condition)
@@ -114,6 +125,14 @@ def _above(report: AuditReport, what: str, bound: str) -> tuple[bool | None, str
     name = "decision-matched AUROC" if what == "matched" else "AUROC"
     shown = band(number.auroc, number.low, number.high)
     return (number.auroc or 0.0) > float(bound), f"{name} {shown} ({rung_name(rung.rung)}), bound {bound}"
+
+
+def _as_trained(report: AuditReport, name: str, bound: str) -> tuple[bool | None, str]:
+    found = report.as_trained
+    one = None if found is None else found.of(name)
+    if found is None or one is None or not found.pairs:
+        return None, "no policy was given, whose tokens could be looked at: --policy MODEL"
+    return one.pairs > float(bound) * found.pairs, f"{happening_text(one, found.pairs)}, bound {bound}"
 
 
 def _influence(report: AuditReport, bound: str) -> tuple[bool | None, str]:

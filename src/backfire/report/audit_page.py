@@ -36,6 +36,7 @@ from backfire.report.audit_words import (
 from backfire.report.influence_answer import PilotOutcome, ProbeInfluence
 from backfire.report.influence_picture import influence_picture
 from backfire.report.numerals import UNDEFINED, cut, interval, percent, printable
+from backfire.report.trained_words import rendered_by, tokens_line, trained_lines
 from backfire.store import write_text
 
 MOST_EXAMPLE = 1500
@@ -128,6 +129,9 @@ def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
         pilot_text=pilot_text,
         probe_sets=probe_sets(checked.safety_influence) if checked.safety_influence else [],
         undefined=UNDEFINED,
+        rendered_by=rendered_by,
+        tokens_line=tokens_line,
+        trained_lines=trained_lines,
     )
     return page.rstrip() + "\n"
 

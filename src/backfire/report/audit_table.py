@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from backfire.report.as_trained_table import as_trained_parts
 from backfire.report.audit_answer import AuditReport, Level, SourceLeak, parse_audit
 from backfire.report.audit_estimates import Auroc, Rung, Share
 from backfire.report.audit_pictures import reference_numbers
@@ -81,6 +82,8 @@ def audit_table(report: AuditReport | Mapping[str, Any]) -> Group:
         about = "predicted before training, to first order; cosine, above 0 is up"
         parts += ["", _title("What training on it would move", about), _influence(found)]
         parts += [_list([("-", line) for line in _beside_influence(found)])]
+    if checked.as_trained is not None:
+        parts += ["", *as_trained_parts(checked.as_trained)]
     parts += _block("What else", [*_confounds(checked), *_policy(checked)])
     parts += ["", *_conclusion(checked)]
     return Group(*parts)

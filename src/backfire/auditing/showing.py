@@ -1,0 +1,172 @@
+"""`show`: preference data as the tokens that training is handed, without opening any weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from backfire.auditing.as_trained import ALONE, MAX_LENGTH, Counts, pairs_of
+from backfire.errors import InputError
+from backfire.preferences import ReadOptions, open_preferences
+from backfire.records import completion_turns
+from backfire.report.shown_pairs import TEMPLATE, Piece, Shown, ShownPair, Stretch
+
+if TYPE_CHECKING:
+    from backfire.models import PairRow, PolicyTokens
+    from backfire.models.rendering import Pair
+
+MOST_SHOWN = 50
+"""Pairs that are shown at once."""
+MOST_JOINED = 8
+"""Tokens that are taken together to make up a character."""
+
+
+def show(
+    dataset: Any,
+    policy: PolicyTokens | str | Path,
+    *,
+    rows: Sequence[int] | None = None,
+    max_length: int | None = MAX_LENGTH,
+    chat_template: Path | None = None,
+    adapter: Path | None = None,
+    **reading: Unpack[ReadOptions],
+) -> Shown:
+    """Preference data as a policy is trained on them: the tokens of some pairs, and what happens to all of them.
+
+    Opens the policy's tokenizer and chat template, no weights.
+
+    Args:
+        dataset: preference data in any form that `backfire.audit` reads; `reading` as there (columns, split and so
+            on; plain takes texts as they are, without a chat template).
+        policy: a checkpoint or adapter folder, a hub name, or `organism:NAME`.
+        rows: row numbers, from 1, of the pairs to show; by default the first pair.
+        max_length: tokens that prompt and side have together in the training that is meant; None cuts at the context only.
+        chat_template: a Jinja file in the place of the policy's own; adapter: a PEFT adapter on it.
+
+    Raises:
+        InputError: what cannot be read, no pair at all, or a row that is not there; ModelError, TemplateError.
+    """
+    if rows is not None and len(rows) > MOST_SHOWN:
+        raise InputError(f"{len(rows)} rows to show: name at most {MOST_SHOWN}")
+    data = open_preferences(dataset, **reading)
+    if isinstance(policy, (str, Path)):
+        from backfire.models import open_tokens
+
+        policy = open_tokens(policy, chat_template=chat_template, adapter=adapter, plain=data.plain)
+    counts, shown = Counts(), list[ShownPair]()
+    asked = None if rows is None else set(rows)
+    for block in data.blocks():
+        pairs, numbers = pairs_of(block), block.column("row").to_numpy()
+        rendered = policy.render(pairs, max_length=max_length)
+        counts.add(rendered, numbers)
+        for place, number in enumerate(numbers.tolist()):
+            if (not shown and asked is None) or (asked is not None and number in asked):
+                shown.append(_shown(policy, pairs[place], number, rendered.row(place)))
+    defects = {str(kind): list(numbers) for kind, numbers in data.defects.items()}
+    if not counts.pairs:
+        raise InputError(
+            f"{data.origin}: none of its {data.rows} rows gives a pair, so that none can be shown"
+        )
+    if beyond := [n for n in rows or () if not 1 <= n <= data.rows]:
+        raise InputError(f"row {beyond[0]} is not there: {data.origin} has rows 1 to {data.rows}")
+    there = {one.row for one in shown}
+    why = {number: kind for kind, numbers in defects.items() for number in numbers}
+    return Shown(
+        dataset=data.origin,
+        format=data.format,
+        rows=data.rows,
+        pairs=counts.pairs,
+        defects={kind: len(numbers) for kind, numbers in defects.items()},
+        as_trained=counts.answer(policy, plain=data.plain, max_length=max_length, refused=policy.refused),
+        shown=tuple(sorted(shown, key=lambda one: _order(one.row, rows))),
+        without_pair={n: why.get(n, "paired with a later row") for n in rows or () if n not in there},
+    )
+
+
+def _order(row: int, asked: Sequence[int] | None) -> int:
+    return row if asked is None else list(asked).index(row)
+
+
+def _shown(policy: PolicyTokens, pair: Pair, number: int, row: PairRow) -> ShownPair:
+    prompt, chosen, rejected = pair
+    told = [(turn.role, turn.content) for turn in prompt.messages]
+    sides = [[(t["role"], t.get("content") or "") for t in completion_turns(c)] for c in (chosen, rejected)]
+    stretches = [
+        _stretch(policy.tokenizer, "prompt", False, row.prompt_ids, told, 0),
+        _stretch(policy.tokenizer, "chosen", True, row.chosen_ids, sides[0], row.lost[0]),
+        _stretch(policy.tokenizer, "rejected", True, row.rejected_ids, sides[1], row.lost[1]),
+    ]
+    happened = [name for name, key in ALONE.items() if key in row.happened]
+    return ShownPair(
+        row=number,
+        stretches=tuple(stretches),
+        happened=tuple(happened),
+        fault=None if row.fault is None else row.fault.message,
+    )
+
+
+def _stretch(
+    tokenizer: Any, name: str, trained: bool, ids: list[int], turns: list[tuple[str, str]], lost: int
+) -> Stretch:
+    joined = _joined(tokenizer, ids)
+    roles = _roles([text for text, _ in joined], turns)
+    special = set(tokenizer.all_special_ids)
+    pieces = tuple(
+        Piece(text=text, ids=some, role=role, special=len(some) == 1 and some[0] in special)
+        for (text, some), role in zip(joined, roles, strict=True)
+    )
+    return Stretch(name=name, trained=trained, pieces=pieces, tokens=len(ids), lost=lost)
+
+
+def _joined(tokenizer: Any, ids: list[int]) -> list[tuple[str, tuple[int, ...]]]:
+    """Each token's text; tokens that make up a character only together are one piece."""
+    found: list[tuple[str, tuple[int, ...]]] = []
+    at = 0
+    while at < len(ids):
+        for end in range(at + 1, min(at + MOST_JOINED, len(ids)) + 1):
+            text = _text(tokenizer, ids[at:end])
+            if "\ufffd" not in text:
+                break
+        else:
+            end, text = at + 1, _text(tokenizer, ids[at : at + 1])
+        found.append((text, tuple(ids[at:end])))
+        at = end
+    return found
+
+
+def _text(tokenizer: Any, ids: list[int]) -> str:
+    """Their text with the space that SentencePiece drops at the beginning of what it decodes."""
+    text: str = tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    first = tokenizer.convert_ids_to_tokens(ids[0])
+    return f" {text}" if str(first).startswith("\u2581") and not text.startswith(" ") else text
+
+
+def _roles(texts: list[str], turns: list[tuple[str, str]]) -> list[str]:
+    """Whose words each piece is of, found by looking for the turns, one after the other, in what the pieces spell."""
+    whole = "".join(texts)
+    spans: list[tuple[int, int, str]] = []
+    at = 0
+    for role, content in turns:
+        said = content.strip()
+        place = whole.find(said, at) if said else -1
+        if place < 0 and said and whole[at:]:
+            place, said = _cut(whole, said, at)
+        if place >= 0:
+            spans.append((place, place + len(said), role))
+            at = place + len(said)
+    roles, start = [], 0
+    for text in texts:
+        stop = start + len(text)
+        role = next((who for low, high, who in spans if low < stop and start < high), TEMPLATE)
+        roles.append(role)
+        start = stop
+    return roles
+
+
+def _cut(whole: str, said: str, at: int) -> tuple[int, str]:
+    """Where a turn begins that max_length cuts: the end of the text is its beginning."""
+    for length in range(min(len(said), len(whole) - at), 0, -1):
+        if whole.endswith(said[:length]):
+            return len(whole) - length, said[:length]
+    return -1, ""
