@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from backfire.auditing.as_trained import MAX_LENGTH, pairs_of
+from backfire.auditing.as_trained import MAX_LENGTH
 from backfire.auditing.collected import Collected
 from backfire.auditing.estimate import Values
 from backfire.auditing.folds import Split
 from backfire.auditing.ladder import sampled
+from backfire.preferences import pairs_of
 from backfire.records import Prompt
 from backfire.report.influence_answer import ProbeInfluence, SafetyInfluence
 from backfire.texts import text_keys

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from backfire.auditing.as_trained import pairs_of
 from backfire.auditing.collected import Collected
 from backfire.auditing.estimate import Values, clustered_mean
 from backfire.auditing.folds import Split, too_few
 from backfire.auditing.ladder import Climbed, climb, sampled
 from backfire.auditing.measure import measure
 from backfire.errors import InputError
+from backfire.preferences import pairs_of
 from backfire.report.audit_answer import Mean, OnPolicyness
 from backfire.report.audit_estimates import Layer
 

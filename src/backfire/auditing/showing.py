@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from backfire.auditing.as_trained import ALONE, MAX_LENGTH, Counts, pairs_of
+from backfire.auditing.as_trained import ALONE, MAX_LENGTH, Counts
 from backfire.errors import InputError
-from backfire.preferences import ReadOptions, open_preferences
+from backfire.preferences import ReadOptions, no_pairs, open_preferences, pairs_of
 from backfire.records import completion_turns
 from backfire.report.shown_pairs import TEMPLATE, Piece, Shown, ShownPair, Stretch
 
@@ -65,9 +65,7 @@ def show(
                 shown.append(_shown(policy, pairs[place], number, rendered.row(place)))
     defects = {str(kind): list(numbers) for kind, numbers in data.defects.items()}
     if not counts.pairs:
-        raise InputError(
-            f"{data.origin}: none of its {data.rows} rows gives a pair, so that none can be shown"
-        )
+        raise InputError(no_pairs(data))
     if beyond := [n for n in rows or () if not 1 <= n <= data.rows]:
         raise InputError(f"row {beyond[0]} is not there: {data.origin} has rows 1 to {data.rows}")
     there = {one.row for one in shown}

@@ -113,6 +113,7 @@ def audit(
     split: options.Split = None,
     revision: options.Revision = None,
     encoding: options.Encoding = None,
+    ranked: options.Ranked = None,
     plain: options.Plain = False,
     overlap_with: Annotated[
         str | None,
@@ -197,7 +198,7 @@ def audit(
     conditions = parse_conditions(fail_on) if fail_on is not None else ()
     if unchecked not in UNCHECKED:
         raise InputError(f"--fail-on-unchecked {unchecked!r}: use {' or '.join(UNCHECKED)}")
-    how = options.reading(columns, source_columns, config, split, revision, encoding, plain)
+    how = options.reading(columns, source_columns, config, split, revision, encoding, ranked, plain)
     if controls < FEWEST_CONTROLS:
         raise InputError(f"--controls {controls}: at least {FEWEST_CONTROLS}, or no p below 0.01 can be seen")
     if judge != "phrases":

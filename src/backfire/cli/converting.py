@@ -32,6 +32,7 @@ def convert(
     split: options.Split = None,
     revision: options.Revision = None,
     encoding: options.Encoding = None,
+    ranked: options.Ranked = None,
     plain: options.Plain = False,
 ) -> None:
     """Write preference data of any form as conversational prompt, chosen and rejected, which TRL takes as they are.
@@ -41,7 +42,7 @@ def convert(
     """
     from backfire.preferences import convert as convert_dataset
 
-    how = options.reading(columns, source_columns, config, split, revision, encoding, plain)
+    how = options.reading(columns, source_columns, config, split, revision, encoding, ranked, plain)
     options.check_output("--out", out)
     with keeping("nothing was written; run the same command again"):
         done = convert_dataset(dataset, out, **how)

@@ -162,6 +162,15 @@ Encoding = Annotated[
         help="Of a text file that is not UTF-8, such as cp1252; UTF-16 is seen by itself.",
     ),
 ]
+Ranked = Annotated[
+    str | None,
+    typer.Option(
+        "--ranked",
+        metavar="best-worst|best-rest",
+        rich_help_panel=READING,
+        help="Which pairs a list of ranked responses gives: the best against the worst, or against each that is worse.",
+    ),
+]
 Plain = Annotated[
     bool,
     typer.Option(
@@ -202,10 +211,13 @@ def reading(
     split: str | None,
     revision: str | None,
     encoding: str | None = None,
+    ranked: str | None = None,
     plain: bool = False,
 ) -> dict[str, Any]:
     """What the options under READING say, as `preferences.open_preferences` takes it."""
+    chosen = {} if ranked is None else {"ranked": ranked}
     return {
+        **chosen,
         "columns": None if columns is None else dict(named(columns.split(","), "--columns")),
         "source_columns": None if source_columns is None else _two_names(source_columns),
         "config": config,

@@ -222,6 +222,7 @@ def repair(
     split: options.Split = None,
     revision: options.Revision = None,
     encoding: options.Encoding = None,
+    ranked: options.Ranked = None,
     audit: Annotated[
         bool, typer.Option("--audit/--no-audit", help="Audit before and after, by text alone.")
     ] = True,
@@ -240,7 +241,7 @@ def repair(
     from backfire.records import Decoding
     from backfire.repairing import repair as repair_dataset
 
-    how = options.reading(columns, source_columns, config, split, revision, encoding)
+    how = options.reading(columns, source_columns, config, split, revision, encoding, ranked)
     chosen: dict[str, Any] = {}
     if template is not None:
         chosen["template"] = template.read_text(encoding="utf-8")

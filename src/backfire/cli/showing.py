@@ -40,6 +40,7 @@ def show_pairs(
     split: options.Split = None,
     revision: options.Revision = None,
     encoding: options.Encoding = None,
+    ranked: options.Ranked = None,
     plain: options.Plain = False,
     chat_template: options.ChatTemplate = None,
     adapter: options.Adapter = None,
@@ -51,7 +52,7 @@ def show_pairs(
     """
     from backfire.auditing import show as shown_of
 
-    how = options.reading(columns, source_columns, config, split, revision, encoding, plain)
+    how = options.reading(columns, source_columns, config, split, revision, encoding, ranked, plain)
     asked = None if rows is None else _rows(rows)
     if html is not None:
         options.check_output("--html", html)

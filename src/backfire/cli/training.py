@@ -115,10 +115,11 @@ def train_dpo(
     split: options.Split = None,
     revision: options.Revision = None,
     encoding: options.Encoding = None,
+    ranked: options.Ranked = None,
     plain: options.Plain = False,
 ) -> None:
     """Train a policy on preference pairs by DPO; what it starts from is the reference model."""
-    how = options.reading(columns, source_columns, config, split, revision, encoding, plain)
+    how = options.reading(columns, source_columns, config, split, revision, encoding, ranked, plain)
     values = {k: v for k, v in locals().items() if k not in ("policy", "pairs", "out", "how", *how)}
     from backfire.training import DPOSettings
     from backfire.training import train_dpo as train

@@ -91,7 +91,7 @@ def safety_influence(
         InputError: what cannot be read, an endpoint, or no usable pair or probe.
     """
     from backfire.models import open_model
-    from backfire.preferences import completion_of_side, open_preferences, prompt_of
+    from backfire.preferences import open_preferences, pairs_of
 
     model: Any = open_model(policy) if isinstance(policy, (str, Path)) else policy
     if not hasattr(model, "template"):
@@ -102,9 +102,7 @@ def safety_influence(
     rows: list[int] = []
     data = open_preferences(dataset, **reading)
     for block in data.blocks():
-        for i in range(len(block)):
-            chosen, rejected = (completion_of_side(block, side, i) for side in ("chosen", "rejected"))
-            conversations.append((prompt_of(block, i), chosen, rejected))
+        conversations += pairs_of(block)
         rows += block["row"].to_pylist()
     ids = [prompt.id for prompt, _, _ in conversations]
     groups = np.unique(np.array(ids, dtype=object), return_inverse=True)[1].astype(np.int64)
