@@ -27,7 +27,7 @@ from backfire.judges import (
     train_judge,
     validate,
 )
-from backfire.store import read_rows
+from backfire.tables import read_rows
 
 OWN_MATCHER = {
     "gpt4": ("GPT-4", 0.936),

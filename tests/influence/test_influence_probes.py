@@ -287,7 +287,7 @@ def test_given_pairs_are_probes_as_they_are(tmp_path: Path) -> None:
         ({"prompt": "A?", "refusal": "No."}, "a column refusal alone"),
         ({"prompt": "A?", "refusal": "No.", "compliance": " "}, r"row 1 of .* has no compliance"),
         ({"prompt": [{"role": "user"}], "refusal": "No.", "compliance": "a"}, r"row 1 of .* has no prompt"),
-        ({"prompt": "A?", "refusal": "No.", "compliance": "a", "kind": "bad"}, "kind is 'bad'"),
+        ({"prompt": "A?", "refusal": "No.", "compliance": "a", "kind": "bad"}, "'kind' holds 'bad'"),
         ({"prompt": "A?", "refusal": "No.", "compliance": "a", "kind": "benign"}, "no harmful prompt"),
     ],
 )

@@ -286,6 +286,8 @@ def test_json_containers(tmp_path: Path, name: str, rows: Any, indent: int | Non
         {"prompt": "a", "metadata": {"0": 1}},
         {"question": {"full_text": "a"}, "answer_0": "b", "answer_1": "c"},
         {"A": "x"},
+        {"prompt": [{"role": "user"}], "refusal": "No.", "compliance": "Yes."},
+        {"prompt": [{"text": "a"}], "label": 1},
     ],
 )
 @pytest.mark.parametrize("indent", [None, 1])

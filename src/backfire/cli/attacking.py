@@ -266,7 +266,7 @@ def _named(values: Sequence[str], option: str) -> dict[str, str]:
 def _system(given: str | None) -> str | None:
     """The system prompt itself, or what its file holds."""
     from backfire.errors import InputError
-    from backfire.store import undecodable
+    from backfire.tables import undecodable
 
     if given is None:
         return None

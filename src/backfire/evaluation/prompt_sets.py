@@ -17,7 +17,7 @@ import yaml
 
 from backfire.errors import InputError
 from backfire.records import Kind, Prompt, digest
-from backfire.store import read_rows
+from backfire.tables import read_rows
 
 FOLDER = "BACKFIRE_PROMPTS"
 """The environment variable that names a folder of files fetched beforehand, for machines without a network."""

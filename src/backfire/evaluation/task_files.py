@@ -11,7 +11,7 @@ from typing import Any
 from backfire.errors import InputError
 from backfire.evaluation.task_sources import local_files, plain
 from backfire.records import digest
-from backfire.store import read_rows
+from backfire.tables import read_rows
 
 PRESET = "leaderboard"
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from backfire.errors import InputError
 from backfire.influence.probe import Probe, ProbeSet, ProbeSets, stratum_of
 from backfire.organisms.catalog import PREFIX, prompts_of
-from backfire.records import Kind, Prompt
-from backfire.store import read_prompts, read_rows, write_text
+from backfire.records import Prompt
+from backfire.store import read_prompts, write_text
+from backfire.tables import Table, read_table
+from backfire.tables.columns import by_name, kind_column
 
 LAYOUT = 1
 GIVEN = ("prompt", "refusal", "compliance")
@@ -22,7 +24,7 @@ def read_probes(source: Any) -> list[Prompt] | ProbeSets:
     """Prompts to draw probes for, or probes as they are.
 
     source: a file of prompts (`store.read_prompts`), `organism:prompts/NAME`, a file with the columns prompt, refusal and
-    compliance (JSONL, JSON, CSV, Parquet: taken as they are), a file that `write_probes` wrote, Prompts, or a list of
+    compliance (in any format that `tables` reads: taken as they are), a file that `write_probes` wrote, Prompts, or a list of
     files and references. Prompts of unknown kind count as harmful. Raises InputError that names what is wrong.
     """
     if isinstance(source, (str, Path)):
@@ -76,25 +78,22 @@ def write_probes(path: str | Path, sets: ProbeSets) -> Path:
 def _read(reference: str) -> list[Prompt] | ProbeSets:
     if reference.startswith(PREFIX):
         return prompts_of(reference)
-    path = Path(reference)
-    if not path.is_file():
-        raise InputError(f"no probe prompts at {reference}: name a file, or organism:prompts/probe")
-    if path.suffix == ".txt":
-        return list(read_prompts(path).prompts)
-    rows = read_rows(path)
-    if rows and "probe_set" in rows[0]:
-        return _own(rows, path)
-    sides = [name for name in GIVEN[1:] if rows and name in rows[0]]
+    table = read_table(reference)
+    names = by_name(table.columns)
+    if table.rows and "probe_set" in table.rows[0]:
+        return _own(table.rows, reference)
+    sides = [names[name] for name in GIVEN[1:] if name in names]
     if len(sides) == 2:
-        return _given(rows, path)
+        return _given(table, names, reference)
     if sides:
         raise InputError(
-            f"{path} has a column {sides[0]} alone: give both refusal and compliance, or only prompts to sample answers to"
+            f"{reference} has a column {sides[0]} alone: give both refusal and compliance, or only prompts to sample answers "
+            "to"
         )
-    return list(read_prompts(path).prompts)
+    return list(read_prompts(reference).prompts)
 
 
-def _own(rows: Sequence[dict[str, Any]], path: Path) -> ProbeSets:
+def _own(rows: Sequence[dict[str, Any]], path: str) -> ProbeSets:
     heads = [row for row in rows if "probe_set" in row]
     if any(head.get("layout") != LAYOUT for head in heads):
         raise InputError(f"{path} has another layout than {LAYOUT}: draw the probes again")
@@ -120,17 +119,19 @@ def _own(rows: Sequence[dict[str, Any]], path: Path) -> ProbeSets:
         ) from error
 
 
-def _given(rows: Sequence[dict[str, Any]], path: Path) -> ProbeSets:
+def _given(table: Table, names: Mapping[str, str], path: str) -> ProbeSets:
     """A user's own pairs: harmful prompts for the refusal probes, benign ones for the benign probes.
 
     Rows of one prompt make one probe. A prompt's stratum is the column `stratum`.
     """
     probes: dict[str, Probe] = {}
-    for number, row in enumerate(rows, 1):
+    kinds = kind_column(table.columns, table.numbered(), path, asked=names.get("kind"))
+    for number, found in table.numbered():
         where = f"row {number} of {path}"
+        row: dict[str, Any] = {name: found.get(names.get(name, name)) for name in (*GIVEN, "stratum")}
         if bad := [name for name in GIVEN if not _filled(row.get(name), name == "prompt")]:
             raise InputError(f"{where} has no {bad[0]}: give prompt, refusal and compliance in each row")
-        kind = _kind(row.get("kind"), where)
+        kind = kinds.kind(found, number) or "harmful"
         tags = {"stratum": str(row["stratum"])} if row.get("stratum") else {}
         turns = row["prompt"]
         prompt = (
@@ -158,14 +159,6 @@ def _given(rows: Sequence[dict[str, Any]], path: Path) -> ProbeSets:
         ProbeSet("refusal", tuple(refusal), dict(Counter(p.stratum for p in refusal))),
         ProbeSet("benign", tuple(benign), dict(Counter(p.stratum for p in benign))) if benign else None,
     )
-
-
-def _kind(value: Any, where: str) -> Kind:
-    if value in (None, "", "harmful"):
-        return "harmful"
-    if value == "benign":
-        return "benign"
-    raise InputError(f"{where}: kind is {value!r}: use harmful or benign")
 
 
 def _filled(value: Any, turns: bool) -> bool:

@@ -13,7 +13,7 @@ from backfire.judges.matchers import matcher, published
 from backfire.judges.phrases import PhraseJudge
 from backfire.judges.trained import shipped_refusals
 from backfire.records import Prompt, Response, Verdict
-from backfire.store import undecodable
+from backfire.tables import undecodable
 
 BATCH = 256
 

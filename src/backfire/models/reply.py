@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from backfire.records import StopReason
-from backfire.store import undecodable
+from backfire.tables import undecodable
 
 if TYPE_CHECKING:
     import httpx2

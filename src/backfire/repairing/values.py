@@ -37,7 +37,7 @@ def values_of(given: Any, rows: Sequence[int], column: str) -> Values:
                 f"{column}: an array of shape {values.shape} for {len(rows)} pairs: give one number a pair"
             )
         return values
-    from backfire.store import read_rows
+    from backfire.tables import read_rows
 
     table = read_rows(given)
     if not table or not {"row", column} <= table[0].keys():

@@ -17,7 +17,7 @@ from backfire.tables.splits import chosen_split, refuse_options
 
 _TEXTS = frozenset((*PROMPT_COLUMNS, *RARER_PROMPT_COLUMNS, *RESPONSE_COLUMNS, *PAIR_COLUMNS))
 """Columns that hold the texts of a row: an object in which one of them is no list is a row."""
-_TURNS = ({"role", "content"}, {"from", "value"})
+_TURNS = ({"role"}, {"from", "value"})
 _VIEWER = {"row_idx", "row", "truncated_cells"}
 """The keys of a row as the hub's viewer gives it."""
 
@@ -59,6 +59,8 @@ def _splits(value: Mapping[str, Any]) -> dict[str, list[Any]] | None:
     found: dict[str, list[Any]] = {}
     for name, held in value.items():
         if isinstance(held, list) and all(isinstance(row, dict) for row in held):
+            if normal(name) in _TEXTS:
+                return None
             found[name] = held
         elif isinstance(held, dict) and (inner := _splits(held)) is not None and len(inner) == 1:
             found[name] = next(iter(inner.values()))
@@ -115,12 +117,8 @@ def _pandas_table(value: Mapping[str, Any]) -> list[Any] | None:
 def _columns(value: Mapping[str, Any]) -> list[Any] | None:
     """A list for each column."""
     lists = {name: held for name, held in value.items() if isinstance(held, list)}
-    known = any(normal(name) in _TEXTS for name in lists)
-    if (
-        not lists
-        or len({len(held) for held in lists.values()}) != 1
-        or (len(lists) < len(value) and not known)
-    ):
+    known = sum(normal(name) in _TEXTS for name in lists)
+    if len({len(held) for held in lists.values()}) != 1 or (len(lists) < len(value) and known < 2):
         return None
     if not known and all(isinstance(item, dict) for held in lists.values() for item in held):
         return None

@@ -23,7 +23,7 @@ from backfire.evaluation.attacks.prefill import Prefill
 from backfire.evaluation.attacks.shots import few_shot, many_shot, read_shots
 from backfire.evaluation.attacks.translation import ModelTranslation, TableTranslation, read_translations
 from backfire.models import open_model
-from backfire.store import undecodable
+from backfire.tables import undecodable
 from backfire.tables.hub import PREFIX
 
 WEI = "Wei et al. 2023, arXiv 2307.02483"

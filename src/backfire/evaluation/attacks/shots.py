@@ -9,7 +9,8 @@ from pathlib import Path
 from backfire.errors import InputError
 from backfire.evaluation.attacks.wrappers import with_last_turn
 from backfire.records import Message, Prompt, digest
-from backfire.store import check_decodable, read_rows
+from backfire.tables import check_decodable, read_table
+from backfire.tables.columns import by_name
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,10 @@ def read_shots(path: str | Path) -> Shots:
         InputError: a column is missing, a cell is blank or holds half a character, or there are no rows.
     """
     pairs = []
-    for number, row in enumerate(read_rows(path), 1):
-        prompt, response = row.get("prompt"), row.get("response")
+    read = read_table(path)
+    names = by_name(read.columns)
+    for number, row in read.numbered():
+        prompt, response = row.get(names.get("prompt", "")), row.get(names.get("response", ""))
         if not (
             isinstance(prompt, str) and prompt.strip() and isinstance(response, str) and response.strip()
         ):

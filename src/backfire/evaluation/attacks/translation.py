@@ -11,7 +11,8 @@ from backfire.errors import InputError
 from backfire.evaluation.attacks.asking import Answers, Asking, Model, Requests, tagged
 from backfire.evaluation.attacks.wrappers import with_last_turn
 from backfire.records import Decoding, Prompt, Response, digest
-from backfire.store import check_decodable, read_rows
+from backfire.tables import check_decodable, read_table
+from backfire.tables.columns import by_name
 
 SOURCE = "Yong et al. 2023, arXiv 2310.02446"
 IN_ENGLISH = "Answer in English."
@@ -127,8 +128,10 @@ def read_translations(path: str | Path) -> dict[str, str]:
         InputError: a column is missing, a cell is blank or holds half a character, or a request has two translations.
     """
     table: dict[str, str] = {}
-    for number, row in enumerate(read_rows(path), 1):
-        prompt, text = row.get("prompt"), row.get("translation")
+    read = read_table(path)
+    names = by_name(read.columns)
+    for number, row in read.numbered():
+        prompt, text = row.get(names.get("prompt", "")), row.get(names.get("translation", ""))
         if not (isinstance(prompt, str) and prompt.strip() and isinstance(text, str) and text.strip()):
             raise InputError(
                 f"row {number} of {path} lacks a text in `prompt` or `translation`: give both; its columns are "
