@@ -87,11 +87,8 @@ def measure(run: Path, cell: dict[str, Any], model: Any, probes: Any, judge: Any
     audit = json.loads((run / cell["provenance"]["audit"]).read_text(encoding="utf-8"))
     words = next((r for r in audit["separability"] if r["rung"] == "words"), None)
     matched = (words or {}).get("decision_matched") or {}
-    sides = [
-        model.read([(p, t) for p, t in side])
-        for side in zip(*[((p, c), (p, r)) for p, c, r in conversations], strict=True)
-    ]
-    likely = [side.logps / np.maximum(side.tokens, 1) for side in sides]
+    reading = model.read(model.render(conversations))
+    likely = np.split(reading.logps / np.maximum(reading.tokens, 1), 2)
     lengths = np.array([len(c.split()) - len(r.split()) for _, c, r in conversations], dtype=float)
     harmful = [p for p in pairs if p.prompt.kind == "harmful"]
     refuses = np.array(

@@ -89,9 +89,10 @@ class CheckedTemplate:
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
             return []
-        ids: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)[
-            "input_ids"
-        ]
+        encoded = self.tokenizer(
+            list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False
+        )
+        ids: list[list[int]] = encoded["input_ids"]
         return ids
 
     def _rendered(self, items: Sequence[tuple[Prompt, Turns]], generation_prompt: bool) -> list[Text]:

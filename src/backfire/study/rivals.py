@@ -23,11 +23,11 @@ def rivals_of(model: LocalModel, pairs: Sequence[Pair], judge: Judge) -> tuple[R
     (arXiv 2510.13212), which is also the on-policyness gap. `decision contrast`: share of harmful prompts' responses that
     refuse, by the judge. `reward-model margin`: the score that picked them. None where a number has nothing to be of.
     """
-    sides = [
-        model.read([(pair.prompt, response.text) for pair, response in zip(pairs, side, strict=True)])
-        for side in ([p.chosen for p in pairs], [p.rejected for p in pairs])
-    ]
-    chosen, rejected = (side.logps / np.maximum(side.tokens, 1) for side in sides)
+    rendered = model.render(
+        [(pair.prompt, pair.chosen.completion, pair.rejected.completion) for pair in pairs]
+    )
+    reading = model.read(rendered)
+    chosen, rejected = np.split(reading.logps / np.maximum(reading.tokens, 1), 2)
     gaps = np.asarray(chosen - rejected, dtype=np.float64)
     words = np.array([len(p.chosen.text.split()) - len(p.rejected.text.split()) for p in pairs], dtype=float)
     decided = [
