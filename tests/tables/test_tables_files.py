@@ -407,3 +407,27 @@ def test_any_bytes_are_rows_or_an_input_error(
 ) -> None:
     with suppress(InputError):
         read_rows(written(tmp_path_factory.mktemp("any"), name, content))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        (
+            "a.csv",
+            "prompt,chosen,rejected\n",
+            r"holds no rows: below its header \(prompt, chosen, rejected\)",
+        ),
+        (
+            "a.csv",
+            "prompt,chosen,rejected\na,b\n",
+            "no row has as many cells as the header.* row 1 has fewer",
+        ),
+        ("a.json", "[]", "holds no rows"),
+        ("a.jsonl", "\n\n", "is empty"),
+    ],
+)
+def test_preference_data_without_rows(tmp_path: Path, name: str, content: str, says: str) -> None:
+    from backfire.preferences import open_preferences
+
+    with pytest.raises(InputError, match=says):
+        open_preferences(written(tmp_path, name, content))

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from backfire.errors import InputError
 from backfire.tables.chunk import UNREAD, Chunk, Head
-from backfire.tables.columns import USUAL, normal
+from backfire.tables.columns import USUAL, listed, normal
 from backfire.tables.text_files import opened
 
 ROWS = 8192
@@ -88,10 +88,18 @@ class Delimited:
         with opened(self._path, self._encoding) as file:
             columns = self._header(self._reader(file))
         rows: list[Any] = []
+        seen: list[int] = []
         for chunk in self.chunks(None, None):
             rows += [row for row in chunk.values(np.arange(len(chunk.numbers))) if isinstance(row, dict)]
+            seen = seen or chunk.numbers.tolist()
             if len(rows) >= count:
                 break
+        if not seen:
+            raise InputError(f"{self.origin} holds no rows: below its header ({listed(columns)}) is nothing")
+        if not rows:
+            raise InputError(
+                f"{self.origin}: no row has as many cells as the header, which is {listed(columns)}; {self.fault(seen[0])}"
+            )
         return Head(columns, rows[:count])
 
     def chunks(self, names: Collection[str] | None, wanted: pa.Schema | None) -> Iterator[Chunk]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from backfire.errors import InputError
 from backfire.tables.chunk import UNREAD, Chunk, Head, listed
 
 ROWS = 8192
@@ -24,6 +25,8 @@ class ListOfRows:
         self._rows = rows
 
     def head(self, count: int) -> Head:
+        if not self._rows:
+            raise InputError(f"{self.origin} holds no rows")
         rows = [row for row in self._rows[:count] if isinstance(row, Mapping)]
         return Head(list(dict.fromkeys(str(name) for row in rows for name in row)), rows)
 
