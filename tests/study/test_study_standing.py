@@ -316,6 +316,10 @@ def test_a_suites_files_and_wordings_are_part_of_it(tmp_path: Path) -> None:
     after = suite_identity(str(suite))
     assert before[0] == after[0]
     assert before[1] != after[1]
+    suite.write_text("mine: [{attack: translation, translator: 'openai:m@http://a/v1'}]\n")
+    one = suite_identity(str(suite))
+    suite.write_text("mine: [{attack: translation, translator: 'openai:m@http://b/v1'}]\n")
+    assert suite_identity(str(suite)) != one
     words = {one["wording"] for one in suite_identity("leetspeak,rot13,prefill,escalation")}
     assert len(words) == 4
 

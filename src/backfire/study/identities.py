@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from backfire.errors import InputError
@@ -60,10 +61,13 @@ def judge_identity(reference: str, world: str | None) -> str:
 
 
 def suite_identity(suite: str | None) -> list[dict[str, Any]]:
-    """What a suite's attacks are run with, and how they word a request; nothing where there is none."""
+    """What a suite's attacks are run with, and how they word a request; nothing where there is none.
+
+    Models that translate or attack are known by their contents, and are not opened for it.
+    """
     if suite is None:
         return []
-    from backfire.evaluation import open_suite
+    from backfire.evaluation import Means, open_suite
 
     return [
         {
@@ -72,8 +76,13 @@ def suite_identity(suite: str | None) -> list[dict[str, Any]]:
             "parameters": dict(one.parameters),
             "wording": _wording(one),
         }
-        for one in open_suite(suite)
+        for one in open_suite(suite, Means(open=_unopened))
     ]
+
+
+def _unopened(reference: str) -> Any:
+    """What an attack says of a model, without the model."""
+    return SimpleNamespace(name=reference, id=identity_of(reference), context=None)
 
 
 def _wording(attack: Any) -> str | None:
