@@ -338,7 +338,7 @@ def test_csv_without_an_ending_is_told_by_its_names(tmp_path: Path, name: str) -
 
 def test_the_text_that_excel_saves(tmp_path: Path) -> None:
     assert read_rows(written(tmp_path, "a.txt", cells(delimiter="\t").encode("utf-16"))) == ROWS
-    plain = "prompt, or not?\n{not json}\n[also not]\n"
+    plain = '[{not json}]\nprompt, or not?\n{"nor" this}\n[also not]\n'
     assert read_rows(written(tmp_path, "a.txt", plain)) == [
         {"prompt": line} for line in plain.split("\n")[:-1]
     ]

@@ -125,7 +125,7 @@ def _by_text(path: Path, text: str, whole: bool, ending: str, named: Container |
     head = text.lstrip()
     if head[:1] in ("{", "["):
         form = json_form(text, whole)
-        if named in ("CSV", "text") and not _is_json(head):
+        if named in ("CSV", "text") and not (form == "JSON lines" or _may_go_on(text, whole)):
             form = None
         if form is not None:
             told = {"JSON lines": ("JSON lines", "JSON"), "JSON": ("JSON",)}[form]
@@ -176,14 +176,6 @@ def _quoted_line(head: str) -> bool:
     """Whether the first line is a JSON string, as a list of prompts one a line may be written."""
     line = head.split("\n", 1)[0].strip()
     return isinstance(_value(line), str)
-
-
-def _is_json(head: str) -> bool:
-    """Whether text begins with JSON, and not with words in brackets."""
-    if _value(head.split("\n", 1)[0]) is not _BROKEN:
-        return True
-    after = head[1:].lstrip()[:1]
-    return after == ('"' if head[0] == "{" else "{")
 
 
 def json_form(text: str, whole: bool) -> Literal["JSON lines", "JSON"] | None:
