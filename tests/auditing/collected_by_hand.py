@@ -18,6 +18,7 @@ from backfire.texts import (
     groups_of,
     near_links,
     signatures,
+    template_marks,
     text_keys,
 )
 
@@ -54,6 +55,7 @@ def collected_by_hand(rows: Sequence[Mapping[str, Any]], sample: Sequence[int] |
         judge="by hand",
         cues=cue_features(sides),
         debris=debris(sides),
+        prompt_marks=template_marks(prompts),
         sources=coded(table, "source"),
         stops=coded(table, "stop"),
         decodings=coded(table, "decoding"),

@@ -17,7 +17,7 @@ from backfire.errors import InputError
 from backfire.report.audit_answer import AuditReport, parse_audit
 from backfire.texts import text_keys
 
-CLOTHES = ("dataset", "format", "columns", "rows")
+CLOTHES = ("dataset", "format", "columns", "rows", "reading")
 
 
 @pytest.fixture(scope="module")
@@ -227,28 +227,55 @@ def test_thirty_pairs_are_enough_for_a_number() -> None:
     assert report.conclusion.level in ("some", "strong")
 
 
-def test_rows_without_a_usable_one_are_an_answer_too() -> None:
+def test_rows_without_a_usable_one_are_an_error_that_says_why() -> None:
     values = [
         {"prompt": "p", "chosen": "same", "rejected": "same"},
         {"prompt": "q", "chosen": " ", "rejected": "b"},
         {"prompt": "q", "chosen": None, "rejected": "b"},
+        {"prompt": "q", "chosen": None, "rejected": "c"},
     ]
-    report = audit(values, overlap_with=values)
-    unjudged(report, "0 usable")
-    assert (report.rows, report.pairs, report.prompts) == (3, 0, 0)
-    assert {d.kind: d.rows for d in report.defects} == {
-        "identical sides": (1,),
-        "blank side": (2,),
-        "missing side": (3,),
-    }
-    assert report.safety_contrast.strata[0].decisions_differ.rate is None
+    with pytest.raises(
+        InputError, match=r"none of the 4 rows.*2 lack a response.*row 3 holds.*Fix: give every row"
+    ):
+        audit(values)
 
 
-def test_labelled_completions_of_one_class_are_an_answer_too() -> None:
+def test_labelled_completions_of_one_class_are_an_error_too() -> None:
     values = [one for one in labelled(rows(40, 10)) if one["label"]]
+    with pytest.raises(InputError, match="40 have no other response to the same prompt"):
+        audit(values)
+
+
+def test_many_rows_left_out_are_the_first_thing_said() -> None:
+    good = rows(60, 11)
+    report = audit([*good, *({**row, "chosen": ""} for row in rows(31, 12))])
+    assert report.conclusion.reasons[0].startswith(
+        "31 of 91 rows (34%) give no pair and are left out: 31 have a blank"
+    )
+    few = audit([*good, *({**row, "chosen": ""} for row in rows(20, 12))])
+    assert "left out" not in few.conclusion.reasons[0]
+
+
+def test_marks_of_templates_in_some_prompts_are_counted_and_looked_through() -> None:
+    item = "What are the names of some famous actors that started their careers on Broadway?"
+    values = rows(60, 13)
+    for row, wrapper in zip(values, ("[INST] {} [/INST]", "\n\nHuman: {}\n\nAssistant:", "{}"), strict=False):
+        row["prompt"] = wrapper.format(item)
     report = audit(values)
-    unjudged(report, "0 usable")
-    assert [(d.kind, d.count) for d in report.defects] == [("unpaired", 40)]
+    assert {found.what: found.rows for found in report.confounds.prompt_debris} == {
+        "[INST] marks": (1,),
+        "Human: or Assistant: at the start of a line": (2,),
+    }
+    (found,) = report.confounds.evaluation_sets
+    assert (found.name, found.rows) == ("AlpacaEval", (1, 2, 3))
+    assert any("[INST] marks in the prompts of 1 pair" in reason for reason in report.conclusion.reasons)
+
+
+def test_how_the_data_were_read_is_part_of_the_answer() -> None:
+    values = [{**row, "prompt": f"[INST] {row['prompt']} [/INST]"} for row in rows(60, 14)]
+    report = audit(values)
+    assert "[INST] marks" in report.reading[0]
+    assert report.confounds.prompt_debris == ()
 
 
 def test_defective_rows_are_left_out_and_numbered(content: list[dict[str, Any]], plain: AuditReport) -> None:

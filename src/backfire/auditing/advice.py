@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backfire.auditing.confound_words import uneven, worth_telling
+from backfire.auditing.confound_words import MANY, uneven, worth_telling
 from backfire.auditing.influence_words import influence_advice
 from backfire.report.audit_answer import Confounds, Level, SafetyContrast, Shortcut, SourceLeak
 from backfire.report.influence_answer import SafetyInfluence
@@ -79,6 +79,8 @@ def _repairs(found: Confounds) -> list[str]:
         )
     if any(worth_telling(one, tests=len(found.debris)) for one in found.debris):
         steps.append("Strip the remains of templates from the responses, on both sides alike.")
+    if any((one.pairs.rate or 0) >= MANY for one in found.prompt_debris):
+        steps.append("Take the marks of templates off the prompts that have them: the rows are listed.")
     counts = {repeat.what: repeat.pairs.hits for repeat in found.repeats}
     if counts.get("contradictions"):
         steps.append("Drop or relabel contradictory pairs: the rows are listed.")

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from backfire.auditing.collected import Coded, Collected, Ints
 from backfire.auditing.estimate import share
 from backfire.auditing.folds import Split
-from backfire.report.audit_answer import Counted
+from backfire.report.audit_answer import Counted, InPrompts
 from backfire.report.audit_estimates import Share
-from backfire.texts import DEBRIS
+from backfire.texts import DEBRIS, TEMPLATE_MARKS
 
 TRUNCATED = ("length", "max_tokens")
 NOT_GENERATED = "given"
@@ -32,6 +32,7 @@ class Artefacts(NamedTuple):
     decoding_differs: Share | None
     decoding_example: tuple[str, str] | None
     debris: tuple[Counted, ...]
+    prompt_debris: tuple[InPrompts, ...]
 
 
 def artefacts(collected: Collected, split: Split) -> Artefacts:
@@ -56,7 +57,17 @@ def artefacts(collected: Collected, split: Split) -> Artefacts:
         for i, name in enumerate(DEBRIS)
         if collected.debris[:, i].any()
     )
-    return Artefacts(truncated, reasons, differs, example, debris)
+    marked = collected.prompt_marks
+    in_prompts = tuple(
+        InPrompts(
+            what=name,
+            pairs=share(int(np.count_nonzero(marked[:, i])), pairs),
+            rows=first_rows(marked[:, i], collected.rows),
+        )
+        for i, name in enumerate(TEMPLATE_MARKS)
+        if marked[:, i].any()
+    )
+    return Artefacts(truncated, reasons, differs, example, debris, in_prompts)
 
 
 def counted(what: str, has: Flags, told: Flags, collected: Collected, split: Split) -> Counted:

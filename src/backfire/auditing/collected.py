@@ -47,13 +47,15 @@ class Collected:
     """[2 * pairs, len(texts.CUES)]."""
     debris: NDArray[np.bool_]
     """[2 * pairs, len(texts.DEBRIS)]."""
+    prompt_marks: NDArray[np.bool_]
+    """[pairs, len(texts.TEMPLATE_MARKS)]: marks of chat templates in the prompts."""
     sources: Coded
     stops: Coded
     decodings: Coded
     prompt_keys: Keys
     """Of the whole prompt, letter case and white space aside (`texts.text_keys`)."""
     last_turn_keys: Keys
-    """Of the prompt's last user turn, the same way: what evaluation sets are compared with."""
+    """Of the prompt's last user turn, the same way and without a wrapper such as [INST]: what evaluation sets are compared with."""
     near_prompts: Ints
     """Clusters of nearly the same prompt: [pairs]."""
     prompt_signatures: NDArray[np.uint32] | None
@@ -89,6 +91,7 @@ class Collected:
             decisions=self.decisions[kept],
             cues=self.cues[sides],
             debris=self.debris[sides],
+            prompt_marks=self.prompt_marks[kept],
             sources=Coded(self.sources.codes[kept], self.sources.names),
             stops=Coded(self.stops.codes[kept], self.stops.names),
             decodings=Coded(self.decodings.codes[kept], self.decodings.names),

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from backfire.auditing.collected import COMPLY, KINDS, REFUSE, UNDECIDED, Coded, Collected, Ints, Keys
 from backfire.judges import refusals
-from backfire.preferences import SCHEMA, prompt_of
+from backfire.preferences import SCHEMA, prompt_of, unwrapped
 from backfire.records import given_response
 from backfire.texts import (
     CUES,
     DEBRIS,
+    TEMPLATE_MARKS,
     combine_keys,
     cue_features,
     debris,
@@ -27,6 +28,7 @@ from backfire.texts import (
     groups_of,
     near_links,
     signatures,
+    template_marks,
     text_keys,
 )
 
@@ -54,6 +56,7 @@ class _Block:
     decisions: NDArray[np.int8]
     cues: NDArray[np.float32]
     debris: NDArray[np.bool_]
+    prompt_marks: NDArray[np.bool_]
     prompt_keys: Keys
     last_turn_keys: Keys
     opening_keys: Keys
@@ -108,6 +111,7 @@ def _digested(batch: pa.RecordBatch, judge: Judge | None) -> _Block:
     prompt, sides = batch["prompt"], [batch[side] for side in SIDES]
     spoken = batch["messages"].is_valid()
     last = pc.if_else(spoken, _group(prompt, _LAST_TURN, "turn"), prompt)
+    marks = template_marks(prompt)
     kinds = pc.fill_null(pc.index_in(batch["kind"], pa.array(KINDS)), 0)
     return _Block(
         batch["row"].to_numpy(),
@@ -115,13 +119,27 @@ def _digested(batch: pa.RecordBatch, judge: Judge | None) -> _Block:
         _decisions(batch, sides, judge),
         np.vstack([cue_features(side) for side in sides]),
         np.vstack([debris(side) for side in sides]),
+        marks,
         text_keys(prompt),
-        text_keys(pc.fill_null(last, "")),
+        text_keys(_unwrapped(pc.fill_null(last, ""), marks)),
         _opening_keys(prompt, spoken),
         signatures(prompt),
         np.stack([exact_keys(side) for side in sides], axis=1),
         np.vstack([signatures(side) for side in sides]),
     )
+
+
+def _unwrapped(turns: pa.Array, marks: NDArray[np.bool_]) -> pa.Array:
+    """Last turns without the wrapper that some stand in: where all prompts do, the reader has taken it off."""
+    capitals = pc.match_substring(turns, "ASSISTANT:").to_numpy(zero_copy_only=False)
+    wrapped = np.flatnonzero(marks.any(axis=1) | capitals)
+    if not len(wrapped):
+        return turns
+    texts = turns.to_pylist()
+    for index in wrapped.tolist():
+        inside = [turn.content for turn in unwrapped(texts[index]) or () if turn.role == "user"]
+        texts[index] = inside[-1] if inside else texts[index]
+    return pa.array(texts, pa.large_string())
 
 
 def _group(texts: pa.Array, pattern: str, name: str) -> pa.Array:
@@ -240,6 +258,7 @@ def _joined(kept: list[_Block], stated: _Stated, judge: str, sample: _Sample, ke
         judge=judge,
         cues=stacked("cues", len(CUES), np.float32),
         debris=stacked("debris", len(DEBRIS), np.bool_),
+        prompt_marks=all_of("prompt_marks", np.zeros((0, len(TEMPLATE_MARKS)), dtype=bool)),
         prompt_keys=keys,
         last_turn_keys=all_of("last_turn_keys", keys),
         near_prompts=near,

@@ -61,16 +61,19 @@ def conclude(
     reason: str | None = None,
     influence: SafetyInfluence | None = None,
     trained: AsTrained | None = None,
+    left_out: str | None = None,
 ) -> Conclusion:
     """Weigh the finished parts.
 
     pairs: usable ones. reason: why there are no rungs (`folds.too_few`). influence: where it was predicted; the level
-    does not depend on it. trained: what the policy's template and tokens make of the pairs, likewise. A level above `none found` needs an estimate
+    does not depend on it. trained: what the policy's template and tokens make of the pairs, likewise. left_out: the
+    sentence on rows left out, where these are many (`preferences.left_out_first`): it comes first.
+    A level above `none found` needs an estimate
     that holds against swapped labels for the whole family of rungs, pointwise and pairwise, at 5%; `none found` needs
     an interval narrower than .2.
     """
     level, told = _level(pairs, rungs, reason)
-    reasons = [told]
+    reasons = [told] if left_out is None else [left_out, told]
     if rungs:
         reasons += _beyond_decisions(rungs, level)
     if leak is not None:

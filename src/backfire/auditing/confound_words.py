@@ -42,6 +42,12 @@ def confounded(found: Confounds) -> list[str]:
         if worth_telling(remains, tests=len(found.debris))
     ]
     told += [
+        f"{one.what} in the prompts of {pairs(one.pairs.hits)} ({rate(one.pairs)}), and not of the others: what is left of a"
+        " template there is trained on as if a user had written it."
+        for one in found.prompt_debris
+        if (one.pairs.rate or 0) >= MANY
+    ]
+    told += [
         f"{pairs(repeat.pairs.hits)} ({rate(repeat.pairs)}) {plural(repeat.pairs.hits, *REPEATS[repeat.what])}."
         for repeat in found.repeats
         if repeat.pairs.hits and (repeat.what == "contradictions" or (repeat.pairs.rate or 0) >= MANY)

@@ -32,7 +32,7 @@ from backfire.auditing.source_leak import source_leak
 from backfire.auditing.steps import Progress, Steps
 from backfire.auditing.text_rungs import character_rung, embedding_rung, text_rungs
 from backfire.errors import InputError
-from backfire.preferences import Preferences, ReadOptions, open_preferences
+from backfire.preferences import Preferences, ReadOptions, left_out_first, no_pairs, open_preferences
 from backfire.report.audit_answer import AuditReport, Confounds, Defect, NotRun, Overlap, Shortcut
 from backfire.report.trained_answer import AsTrained
 from backfire.texts import Vocabulary, signatures, text_keys
@@ -99,7 +99,8 @@ def audit(
             plain, which takes plain text as it is, without the policy's chat template.
 
     Raises:
-        InputError: what cannot be read or mapped, by name. Defective rows are counted in the answer instead.
+        InputError: what cannot be read or mapped, by name, and data of which no row gives a pair. Single defective rows
+            are counted in the answer instead.
     """
     if controls < FEWEST_CONTROLS or folds < 2 or policy_pairs < FEWEST_PAIRS:
         raise InputError(
@@ -125,6 +126,8 @@ def audit(
         kept = SAMPLE_PAIRS if max_pairs is None else min(SAMPLE_PAIRS, max_pairs)
         collected = collect(data.blocks(), judge=judge, sample=kept, keep_signatures=other is not None)
         usable = collected.pairs
+        if not usable:
+            raise InputError(no_pairs(data))
         chosen = _most(collected, max_pairs)
         if chosen is not None:
             collected = collected.subset(chosen)
@@ -202,6 +205,7 @@ def audit(
             reason,
             influence=moved,
             trained=trained,
+            left_out=left_out_first(data.rows, {kind: len(rows) for kind, rows in data.defects.items()}),
         )
     steps.finish()
     settings = {
@@ -227,6 +231,7 @@ def audit(
         dataset=data.origin,
         format=data.format,
         columns=data.columns,
+        reading=data.notes(),
         rows=data.rows,
         pairs=collected.pairs,
         left_out=usable - collected.pairs,

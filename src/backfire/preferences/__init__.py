@@ -13,6 +13,7 @@ from backfire.preferences.schema import (
     pairs_of,
     prompt_of,
 )
+from backfire.preferences.wrappers import unwrapped
 
 __all__ = [
     "SCHEMA",
@@ -29,4 +30,5 @@ __all__ = [
     "open_preferences",
     "pairs_of",
     "prompt_of",
+    "unwrapped",
 ]

@@ -81,9 +81,7 @@ def remarked(remarks: Mapping[str, list[int]]) -> tuple[str, ...]:
     return tuple(told)
 
 
-def left_out_first(
-    rows: int, defects: Mapping[str, int], examples: Mapping[str, object] | None = None
-) -> str | None:
+def left_out_first(rows: int, defects: Mapping[DefectKind, int]) -> str | None:
     """The sentence on rows left out, where these are so many that it has to come first; None where they are few."""
     left = sum(defects.values())
     if not rows or left < MANY * rows:
@@ -91,15 +89,15 @@ def left_out_first(
     told = sorted(defects.items(), key=lambda item: -item[1])
     counts = ", ".join(f"{count:,} {_said(kind, count)}" for kind, count in told)
     most = told[0][0]
-    fix = FIXES[most]  # type: ignore[index]
+    fix = FIXES[most]
     return (
         f"{left:,} of {rows:,} rows ({left / rows:.0%}) give no pair and are left out: {counts}. Everything below is said"
         f" of the rest alone. Fix: {fix}."
     )
 
 
-def _said(kind: str, count: int) -> str:
-    words = SAID[kind]  # type: ignore[index]
+def _said(kind: DefectKind, count: int) -> str:
+    words = SAID[kind]
     if count != 1:
         return words
     verb, _, rest = words.partition(" ")

@@ -136,6 +136,14 @@ class Counted(Part):
     rows: tuple[int, ...] = ()
 
 
+class InPrompts(Part):
+    """Pairs whose prompt holds something that it should not."""
+
+    what: str
+    pairs: Share
+    rows: tuple[int, ...] = ()
+
+
 class EvaluationSet(Part):
     """Pairs whose prompt is an item of a named evaluation set."""
 
@@ -172,6 +180,8 @@ class Confounds(Part):
     """The commonest differing pair of decodings, chosen then rejected, as JSON."""
     debris: tuple[Counted, ...] = ()
     """Template and special-token remains that occur."""
+    prompt_debris: tuple[InPrompts, ...] = ()
+    """Marks of chat templates that occur in prompts: where nearly all prompts had them, they were read as turns instead."""
     repeats: tuple[Repeats, ...] = ()
     """exact duplicates, near duplicates, contradictions, repeated prompts, near-duplicate prompts."""
     evaluation_sets: tuple[EvaluationSet, ...] = ()
@@ -278,6 +288,8 @@ class AuditReport(Part):
     dataset: str
     format: str
     columns: dict[str, tuple[str, ...]]
+    reading: tuple[str, ...] = ()
+    """Sentences on how it was read: what was chosen where there was a choice, and what was not read."""
     rows: Count
     pairs: Count
     """Usable pairs that were audited."""

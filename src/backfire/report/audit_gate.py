@@ -33,7 +33,7 @@ CONDITIONS = {
     "overlap": "prompts also stand, exactly or nearly, in the set of --overlap-with",
     "duplicates": "pairs repeat others, exactly or nearly",
     "contradictions": "pairs contradict others",
-    "debris": "responses hold remains of chat templates or special tokens",
+    "debris": "responses or prompts hold remains of chat templates or special tokens",
     "defects": "rows were left out as defective",
     **{f"{name}>X": f"in a share above X of pairs {what}; needs --policy" for name, what in MEANINGS.items()},
     "matched>X": "the best rung's decision-matched AUROC is above X",
@@ -190,9 +190,15 @@ def _named(report: AuditReport, condition: str) -> tuple[bool | None, str]:
         case "debris":
             return _occurs(
                 [
-                    (f"{found.what}, {side}", share, found.rows)
-                    for found in confounds.debris
-                    for side, share in (("chosen", found.chosen), ("rejected", found.rejected))
+                    *(
+                        (f"{found.what}, {side}", share, found.rows)
+                        for found in confounds.debris
+                        for side, share in (("chosen", found.chosen), ("rejected", found.rejected))
+                    ),
+                    *(
+                        (f"{found.what}, prompts", found.pairs, found.rows)
+                        for found in confounds.prompt_debris
+                    ),
                 ]
             )
         case _:

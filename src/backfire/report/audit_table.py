@@ -94,6 +94,8 @@ def _read(report: AuditReport) -> Iterator[Text]:
     yield _line(read_line(report))
     if report.columns:
         yield _line(columns_line(report), "dim")
+    for note in report.reading:
+        yield _line(note, "dim")
     for defect in report.defects:
         rows = shown_rows(defect.rows, MOST_ROWS, defect.count)
         yield _line(f"left out: {defect.count:,} with {defect.kind} (row {rows})", "yellow")
@@ -236,6 +238,8 @@ def _confounds(report: AuditReport) -> Iterator[str]:
         yield f"debris, {debris.what}: {share_text(debris.chosen)} of chosen, {share_text(debris.rejected)} of rejected"
     if len(found.debris) > MOST_LINES:
         yield f"debris: {len(found.debris) - MOST_LINES} kinds more"
+    for one in found.prompt_debris[:MOST_LINES]:
+        yield f"in prompts, {one.what}: {share_text(one.pairs)}{_at(one.rows, one.pairs.hits)}"
     for repeat in found.repeats:
         if repeat.pairs.hits:
             yield f"{repeat.what}: {share_text(repeat.pairs)}{_at(repeat.rows, repeat.pairs.hits)}"

@@ -146,27 +146,22 @@ def _undecodable(lines: Lines) -> set[int]:
 
 
 def _with_keys(lines: Lines, data: np.ndarray, keys: bytes) -> set[int]:
-    """The lines that hold one of these keys anywhere. An underscore, or the last letter before a quotation mark, is looked
-    for in all bytes at once, and the rest of a key only there."""
+    """The lines that hold one of these keys anywhere. Quotation marks are looked for in all bytes at once, and what follows
+    only where the first letters fit."""
     found: set[int] = set()
-    marks: dict[bytes, list[bytes]] = {}
-    for key in filter(None, keys.split(b",")):
-        name = b'"' + key + b'"'
-        marks.setdefault(b"_" if b"_" in key else name[-2:], []).append(name)
-    for mark, names in marks.items():
-        here = data == mark[0]
-        if len(mark) == 2:
-            here = here[:-1] & (data[1:] == mark[1])
-        places = np.flatnonzero(here)
-        for name in names:
-            before = name.index(mark)
-            starts = places[places >= before] - before
-            starts = starts[data[starts] == name[0]]
-            found |= {
-                int(np.searchsorted(lines.stops, start, side="right"))
-                for start in starts.tolist()
-                if lines.raw.startswith(name, start)
-            }
+    names = [b'"' + key + b'"' for key in keys.split(b",") if key]
+    if not names:
+        return found
+    places = np.flatnonzero(data[:-3] == ord('"'))
+    for letter in (1, 2, 3):
+        following = data[places + letter]
+        fits = np.zeros(len(places), dtype=bool)
+        for wanted in {name[letter] for name in names}:
+            fits |= following == wanted
+        places = places[fits]
+    for start in places.tolist():
+        if any(lines.raw.startswith(name, start) for name in names):
+            found.add(int(np.searchsorted(lines.stops, start, side="right")))
     return found
 
 

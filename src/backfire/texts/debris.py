@@ -39,8 +39,23 @@ _PATTERNS: dict[str, str] = {
 DEBRIS: tuple[str, ...] = tuple(_PATTERNS)
 """The kinds, in the order of the columns."""
 
+TEMPLATE_MARKS: tuple[str, ...] = (
+    "ChatML marks",
+    "Llama 3 marks",
+    "Gemma marks",
+    "other <|...|> tokens",
+    "[INST] marks",
+    "<s> or </s>",
+    "padding or unknown tokens",
+    "### Instruction or ### Response",
+    "Human: or Assistant: at the start of a line",
+)
+"""The kinds that a chat template leaves; in prompts, the other kinds are the users' own."""
+
 _AT_AN_END = ("white space at the start", "white space at the end")
 _INSIDE = "|".join(f"(?:{pattern})" for kind, pattern in _PATTERNS.items() if kind not in _AT_AN_END)
+
+_MARKED = "|".join(f"(?:{_PATTERNS[kind]})" for kind in TEMPLATE_MARKS)
 
 
 def debris(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
@@ -58,6 +73,18 @@ def debris(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
             found[:, column] = _matches(texts, pattern)
         elif len(with_some):
             found[with_some, column] = _matches(suspects, pattern)
+    return found
+
+
+def template_marks(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Whether each text has marks of a chat template: bool [texts, kinds], kinds in the order of TEMPLATE_MARKS."""
+    texts = as_texts(texts)
+    found = np.zeros((len(texts), len(TEMPLATE_MARKS)), dtype=bool)
+    with_some = np.flatnonzero(_matches(texts, _MARKED))
+    if len(with_some):
+        suspects = texts.take(pa.array(with_some))
+        for column, kind in enumerate(TEMPLATE_MARKS):
+            found[with_some, column] = _matches(suspects, _PATTERNS[kind])
     return found
 
 
