@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from backfire.errors import InputError
+from backfire.errors import BackfireError, InputError
 from backfire.preferences import open_preferences, prompt_of
+from backfire.study import parse_study
+from backfire.study.cells import grid
 from backfire.study.inputs import open_human
 
 FORMS: dict[str, list[dict[str, Any]]] = {
@@ -72,3 +74,37 @@ def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
     path.write_text(json.dumps({"prompt": "Question?", "chosen": "Same.", "rejected": "Same."}))
     with pytest.raises(InputError, match="identical"):
         open_human(str(path))
+
+
+def test_a_study_says_how_its_human_set_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "human.jsonl"
+    rows = [{"ask": f"request {n}", "good": f"yes {n}", "bad": f"no {n}"} for n in range(3)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = {"prompt": "ask", "chosen": "good", "rejected": "bad"}
+    base: dict[str, Any] = {
+        "name": "s",
+        "prompts": "organism:prompts/train",
+        "targets": [
+            {
+                "family": "llama",
+                "policy": "organism:llama/target",
+                "responders": [{"role": "self", "model": "organism:llama/target"}],
+            }
+        ],
+        "recipes": ["original"],
+        "attacks": {"harmful": {"direct": "organism:prompts/direct"}},
+    }
+    told = parse_study({**base, "human": {"data": str(path), "columns": columns}})
+    (cell,) = [cell for cell in grid(told) if cell.recipe == "original"]
+    assert cell.human == str(path)
+    prompts, chosen, rejected, left_out = open_human(str(cell.human), **cell.human_reading)
+    assert [prompt.text for prompt in prompts] == [row["ask"] for row in rows]
+    assert ([r.text for r in chosen], [r.text for r in rejected]) == (
+        [row["good"] for row in rows],
+        [row["bad"] for row in rows],
+    )
+    assert left_out == {}
+    (bare,) = [cell for cell in grid(parse_study({**base, "human": str(path)})) if cell.recipe == "original"]
+    assert cell.human_set != bare.human_set == str(path)
+    with pytest.raises(BackfireError, match="colums"):
+        parse_study({**base, "human": {"data": str(path), "colums": columns}})

@@ -52,6 +52,8 @@ def convert(
 def say_converted(done: Converted) -> None:
     """What was read, how many pairs it gave, and what was left out."""
     say(f"read as: {done.format}")
+    for note in done.notes:
+        say(note)
     say(f"{done.pairs} pairs from {done.rows} rows")
     for kind, rows in done.left_out.items():
         say(f"  rows left out: {len(rows)} {kind} ({row_numbers(rows)})")

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -84,8 +84,18 @@ def pair(
         typer.Option(
             "--human",
             metavar="FILE",
-            help="A human-labelled file (prompt, chosen, rejected), or organism:human, for the human roles.",
+            help="Human-labelled preference data in any form that `backfire audit` reads, or organism:human, for the human "
+            "roles.",
         ),
+    ] = None,
+    human_columns: Annotated[
+        str | None,
+        typer.Option(
+            "--human-columns", metavar="ROLE=NAME,...", help="Its columns, as --columns of `backfire audit`."
+        ),
+    ] = None,
+    human_split: Annotated[
+        str | None, typer.Option("--human-split", metavar="NAME", help="Its split, where it has several.")
     ] = None,
     reward_model: Annotated[
         str | None,
@@ -150,7 +160,7 @@ def pair(
         )
         candidates = _candidates(store, roles, asked, wanted)
         if human is not None:
-            candidates |= _human(human, store)
+            candidates |= _human(human, store, options.reading(human_columns, None, None, human_split, None))
         _note_roles(chosen, candidates)
         used = {name: found for name, found in candidates.items() if name in chosen.roles}
         if asked is None:
@@ -237,10 +247,10 @@ def _settings(model_id: str, decoding: Decoding | None, seed: int | None) -> dic
     return {"model id": model_id[:8], "seed": str(seed), **drawn}
 
 
-def _human(reference: str, store: Ledger) -> dict[str, list[Response]]:
+def _human(reference: str, store: Ledger, how: Mapping[str, Any]) -> dict[str, list[Response]]:
     from backfire.study.inputs import open_human
 
-    prompts, chosen, rejected, left_out = open_human(reference)
+    prompts, chosen, rejected, left_out = open_human(reference, **how)
     if left_out:
         warn(f"{reference}: rows left out: {counted(left_out)}")
     store.put_prompts(prompts)

@@ -42,6 +42,8 @@ class Converted:
     """Those of them whose names trainers would take for something else, and what they are called now."""
     not_kept: tuple[str, ...]
     """Further columns that could not be kept, since a pair comes from two rows."""
+    notes: tuple[str, ...] = ()
+    """What is to be said of the reading: what was chosen where there was a choice, and what was not read."""
     plain: bool = False
     """Whether prompt and sides are text, and not lists of turns."""
 
@@ -89,6 +91,7 @@ def convert(
         tuple(beside.given),
         {name: new for name, new in beside.given.items() if new != name},
         beside.not_kept,
+        data.notes(),
         data.plain,
     )
 

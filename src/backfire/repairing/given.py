@@ -9,7 +9,7 @@ from typing import Any, Unpack, cast
 
 from backfire.errors import InputError
 from backfire.pairs import Built, Pair, Recipe, Side, own_columns, pair_rows, read_pairs
-from backfire.preferences import ReadOptions, columns_beside, open_preferences, prompt_of
+from backfire.preferences import ReadOptions, columns_beside, no_pairs, open_preferences, prompt_of
 from backfire.records import Prompt, Response, StopReason, given_response
 from backfire.repairing.balancing import UNKNOWN
 
@@ -63,6 +63,8 @@ def read_given(
             )
             pairs.append(Pair(prompt, name, chosen, rejected, "given-chosen", "given-rejected"))
             numbers.append(row["row"])
+    if not pairs:
+        raise InputError(no_pairs(data))
     recipe = Recipe(
         name=name,
         chosen=Side(roles=("given-chosen",)),
@@ -99,5 +101,5 @@ def _response(prompt: Prompt, row: Mapping[str, Any], side: str, index: int) -> 
 
 def _some(found: GivenPairs) -> GivenPairs:
     if not found.pairs:
-        raise InputError(f"{found.origin} holds no usable pair: nothing to repair")
+        raise InputError(f"{found.origin} holds no pair: nothing to repair")
     return found

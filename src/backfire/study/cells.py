@@ -89,7 +89,21 @@ class Cell:
 
     @property
     def human(self) -> str | None:
-        return None if self.study.human is None else in_world(self.study.human, self.world)
+        given = self.study.human
+        return (
+            None if given is None else in_world(given if isinstance(given, str) else given.data, self.world)
+        )
+
+    @property
+    def human_reading(self) -> dict[str, Any]:
+        """How the human-labelled data are read, where the study says so."""
+        given = self.study.human
+        return {} if given is None or isinstance(given, str) else given.reading()
+
+    @property
+    def human_set(self) -> Any:
+        """What decides the human-labelled responses: the reference, and how it is read."""
+        return [self.human, self.human_reading] if self.human_reading else self.human
 
     @property
     def label(self) -> str:
@@ -139,7 +153,7 @@ class Cell:
             "seed": self.seed,
             "prompts": self.prompts,
             "responders": [[role, {**draw.spec, "n": n}] for role, draw, n in asked],
-            "human": self.human if with_human else None,
+            "human": self.human_set if with_human else None,
             "reward_model": self.reward_model if recipe.needs_scores else None,
             "truncated": self.study.truncated,
             "training": self.training,
@@ -179,10 +193,10 @@ class RunFolder:
         return self.root / "scores" / f"{draw.slug}-{digest(reward_model)[:8]}"
 
     def human(self, cell: Cell) -> Path:
-        return self.root / "samples" / f"human-{digest(cell.human, cell.prompts)[:8]}"
+        return self.root / "samples" / f"human-{digest(cell.human_set, cell.prompts)[:8]}"
 
     def human_scores(self, cell: Cell) -> Path:
-        name = f"human-{digest(cell.human, cell.prompts, cell.reward_model)[:8]}"
+        name = f"human-{digest(cell.human_set, cell.prompts, cell.reward_model)[:8]}"
         return self.root / "scores" / name
 
     def cell(self, cell: Cell) -> Path:

@@ -45,11 +45,11 @@ def identity_of(reference: str) -> str:
     return reference_digest(reference)
 
 
-def human_identity(reference: str) -> str:
+def human_identity(reference: str, **reading: Any) -> str:
     """A digest of a human-labelled set, with its responses: of its file or folder, or of what the hub gives."""
     if reference.startswith(catalog.PREFIX) or Path(reference).exists():
         return identity_of(reference)
-    prompts, chosen, rejected, _ = open_human(reference)
+    prompts, chosen, rejected, _ = open_human(reference, **reading)
     return digest("human", [p.id for p in prompts], [r.id for r in chosen], [r.id for r in rejected])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backfire.errors import InputError
 from backfire.organisms import catalog
@@ -46,11 +46,12 @@ def judge_of(judges: Sequence[str], world: str | None) -> str:
 Human = tuple[list[Prompt], list[Response], list[Response], dict[str, int]]
 
 
-def open_human(reference: str) -> Human:
+def open_human(reference: str, **reading: Any) -> Human:
     """A human-labelled set: prompts, preferred and dispreferred responses, and rows left out by reason.
 
     Reads `organism:human`, or preference data in any form that `backfire.audit` reads. Of a prompt that stands in several
-    pairs, the first counts. Both responses carry the source `human`.
+    pairs, the first counts. `reading` is that of `open_preferences`. A pair with a side that calls tools is left out, since the
+    ledger holds texts. Both responses carry the source `human`.
     """
     if reference.startswith(catalog.PREFIX):
         world, member = catalog.split_reference(reference)
@@ -59,13 +60,16 @@ def open_human(reference: str) -> Human:
         return (*catalog.human_responses(world), {})
     from backfire.preferences import no_pairs, open_preferences, prompt_of
 
-    data = open_preferences(reference)
+    data = open_preferences(reference, **reading)
     prompts: dict[str, Prompt] = {}
     sides: tuple[list[Response], list[Response]] = ([], [])
-    repeated = 0
+    repeated = called = 0
     for block in data.blocks():
         texts = [block.column(name).to_pylist() for name in ("chosen", "rejected")]
         for row in range(len(block)):
+            if any(block.column(f"{side}_messages")[row].is_valid for side in ("chosen", "rejected")):
+                called += 1
+                continue
             prompt = prompt_of(block, row)
             if prompt.id in prompts:
                 repeated += 1
@@ -76,4 +80,5 @@ def open_human(reference: str) -> Human:
     left_out = {str(kind): len(rows) for kind, rows in data.defects.items()}
     if not prompts:
         raise InputError(f"human: {no_pairs(data)}")
-    return list(prompts.values()), *sides, left_out | ({"duplicate prompt": repeated} if repeated else {})
+    beside = {"duplicate prompt": repeated, "a side of several turns": called}
+    return list(prompts.values()), *sides, left_out | {why: count for why, count in beside.items() if count}

@@ -208,6 +208,29 @@ class RepairSettings(_Part):
         return self.model_dump(mode="json", exclude={"of"})
 
 
+class HumanSettings(_Part):
+    """Human-labelled preference data, and how they are read, where that is not seen by itself."""
+
+    data: str
+    """A file, a folder, a hub name, or `organism:human`."""
+    columns: dict[str, str] | None = None
+    """Which column holds the prompt, chosen and so on, as `--columns` of `backfire audit`."""
+    config: str | None = None
+    """Of a hub data set."""
+    split: str | None = None
+    """Of a hub data set, a folder or a JSON file with splits."""
+    revision: str | None = None
+    """Of a hub data set."""
+    encoding: str | None = None
+    """Of a text file that is not UTF-8."""
+    ranked: Literal["best-worst", "best-rest"] | None = None
+    """Which pairs a list of ranked responses gives."""
+
+    def reading(self) -> dict[str, Any]:
+        """What is said of the reading, as `open_preferences` takes it."""
+        return self.model_dump(exclude={"data"}, exclude_none=True)
+
+
 class StudyFile(_Part):
     """A whole study: targets x recipes (and repairs) x trainings x seeds (x worlds, for organisms)."""
 
@@ -219,8 +242,9 @@ class StudyFile(_Part):
     """Worlds of organisms, such as `w0`: every `organism:` reference is read in each of them."""
     prompts: str
     """The prompts that preference pairs are built for: a file, or `organism:prompts/train`."""
-    human: str | None = None
-    """A human-labelled preference file (`prompt`, `chosen`, `rejected`), or `organism:human`."""
+    human: str | HumanSettings | None = None
+    """Human-labelled preference data in any form that `backfire audit` reads, or `organism:human`; with how they are read as
+    `{data: FILE, columns: {prompt: question}, split: train}`."""
     targets: tuple[TargetSettings, ...] = Field(min_length=1)
     """The policies."""
     reward_model: str | None = None

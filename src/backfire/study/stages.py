@@ -74,14 +74,15 @@ def human_stage(run: RunFolder, cell: Cell) -> Stage:
     """Put the human-labelled set into the ledger."""
 
     def make(_: Path) -> dict[str, Any]:
-        prompts, chosen, rejected, left_out = open_human(str(cell.human))
+        prompts, chosen, rejected, left_out = open_human(str(cell.human), **cell.human_reading)
         with Ledger(run.ledger_path) as ledger:
             ledger.put_prompts(prompts)
             ledger.put_responses([*chosen, *rejected])
         return {"chosen": [r.id for r in chosen], "rejected": [r.id for r in rejected], "left_out": left_out}
 
     def configuration() -> Configuration:
-        return {"stage": "human", "set": cell.human, "inputs": [human_identity(str(cell.human))]}
+        identity = human_identity(str(cell.human), **cell.human_reading)
+        return {"stage": "human", "set": cell.human_set, "inputs": [identity]}
 
     return Stage(f"human {run.human(cell).name}", run.human(cell), [], configuration, make)
 
