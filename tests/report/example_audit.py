@@ -194,6 +194,7 @@ def confounds() -> dict[str, Any]:
         "decoding_differs": share(1820, 1820, 20),
         "decoding_example": ['{"temperature": 0.7}', '{"temperature": 0.5, "top_p": 0.9}'],
         "debris": [counted("“### Response:”", 0, 9, 0.01, [77, 140])],
+        "prompt_debris": [{"what": "“Human:”", "pairs": share(6, 1840), "rows": [12, 13]}],
         "repeats": [
             {"what": "exact duplicates", "pairs": share(14, 1840), "rows": [101, 102]},
             {"what": "near duplicates", "pairs": share(31, 1840), "rows": [101, 230]},
@@ -331,6 +332,7 @@ def example_audit() -> dict[str, Any]:
         "dataset": "prefs.jsonl",
         "format": "TRL conversational, explicit prompt",
         "columns": {"prompt": ["prompt"], "chosen": ["chosen"], "rejected": ["rejected"]},
+        "reading": ["Ranked responses: the best against the worst."],
         "rows": 1900,
         "pairs": 1840,
         "left_out": 11,
@@ -406,6 +408,7 @@ def smallest_audit() -> dict[str, Any]:
         "dataset": "tiny.csv",
         "format": "TRL standard, explicit prompt",
         "columns": {},
+        "reading": [],
         "rows": 4,
         "pairs": 3,
         "left_out": 0,
@@ -417,6 +420,7 @@ def smallest_audit() -> dict[str, Any]:
         "confounds": {
             "stop_reasons": [],
             "debris": [],
+            "prompt_debris": [],
             "repeats": [],
             "evaluation_sets": [],
             "evaluation_sets_checked": [],
