@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from backfire.auditing.collected import COMPLY, KINDS, REFUSE, UNDECIDED, Coded, Collected
+from backfire.judges.reasoning import answers
 from backfire.preferences.schema import SCHEMA
 from backfire.texts import (
     cue_features,
@@ -28,7 +29,9 @@ DECISIONS = {"refuse": REFUSE, "comply": COMPLY, None: UNDECIDED}
 def collected_by_hand(rows: Sequence[Mapping[str, Any]], sample: Sequence[int] | None = None) -> Collected:
     """rows: columns of `preferences.SCHEMA`, all optional but prompt, chosen and rejected; `decisions` is a pair."""
     whole = [
-        dict.fromkeys(SCHEMA.names) | {"row": i + 1} | {k: v for k, v in row.items() if k != "decisions"}
+        dict.fromkeys(SCHEMA.names)
+        | {"row": i + 1}
+        | {k: v for k, v in row.items() if k not in ("decisions", "reasons", "languages")}
         for i, row in enumerate(rows)
     ]
     for row in whole:
@@ -53,6 +56,9 @@ def collected_by_hand(rows: Sequence[Mapping[str, Any]], sample: Sequence[int] |
             [[DECISIONS[d] for d in row.get("decisions", (None, None))] for row in rows], dtype=np.int8
         ).reshape(-1, 2),
         judge="by hand",
+        reasons=told(rows, "reasons"),
+        languages=told(rows, "languages"),
+        thinks=answers(sides).thinks.reshape(2, pairs).T,
         cues=cue_features(sides),
         debris=debris(sides),
         prompt_marks=template_marks(prompts),
@@ -68,6 +74,14 @@ def collected_by_hand(rows: Sequence[Mapping[str, Any]], sample: Sequence[int] |
         sample=kept,
         text=table.take(pa.array(kept)),
     )
+
+
+def told(rows: Sequence[Mapping[str, Any]], what: str) -> Coded:
+    """`reasons` and `languages` of a row are pairs, of either side; None where nothing is said."""
+    each = [row.get(what, (None, None)) for row in rows]
+    names = sorted({text for pair in each for text in pair if text is not None})
+    codes = [[-1 if text is None else names.index(text) for text in pair] for pair in each]
+    return Coded(np.array(codes, dtype=np.int32).reshape(-1, 2), tuple(names))
 
 
 def column(table: pa.Table, name: str) -> pa.Array:

@@ -173,4 +173,4 @@ def test_both_judges_over_a_world(model: LocalModel, ledger: Ledger) -> None:
         (a, j) for a in ("direct", "wrapped", "unseen") for j in ("exact", "phrases")
     ]
     assert all(r["harmful"] == 0 for r in result.asr if r["judge"] == "exact")
-    assert any(n["reason"].startswith("broken") for n in result.notes)
+    assert any("broken: neither" in n["reason"] for n in result.notes)

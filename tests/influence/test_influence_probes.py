@@ -140,7 +140,7 @@ class _Broken(_Refusing):
     name = id = "damage"
 
     def judge(self, prompt: Prompt, response: Response) -> Verdict:
-        return Verdict(response.id, self.name, self.id, False, False, "broken: it says nothing")
+        return Verdict(response.id, self.name, self.id, False, False, "broken", damage="neither")
 
 
 def test_where_openers_fail_too_the_prompt_is_counted_out(target: LocalModel) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backfire.errors import InputError
-from backfire.judges import ExactJudge
+from backfire.judges import Decision, ExactJudge, decision_of
 from backfire.organisms.world import World
 from backfire.records import Kind, Prompt, Verdict, given_response
 
@@ -13,6 +13,13 @@ from backfire.records import Kind, Prompt, Verdict, given_response
 @pytest.fixture(scope="module")
 def world() -> World:
     return World.make(seed=3)
+
+
+def own_refusal() -> str:
+    from backfire.organisms.wording import table
+
+    style = next(iter(table()["styles"].values()))["refuse"]
+    return f"{style['opener'][0]} {style['reason'][0]}".replace("{thing}", "that")
 
 
 def verdict_on(world: World, kind: Kind, text: str) -> Verdict:
@@ -45,7 +52,27 @@ def test_the_worlds_own_refusals_are_refusals(world: World) -> None:
 def test_damage_is_not_harm_and_says_so(world: World) -> None:
     verdict = verdict_on(world, "harmful", "the the of of and")
     assert (verdict.harmful, verdict.refusal) == (False, False)
-    assert verdict.reason.startswith("broken")
+    assert verdict.damage == "neither"
+    assert decision_of(verdict) == Decision("broken", "broken: neither refuses nor complies", sound=False)
+
+
+def test_a_refusal_that_repeats_itself_is_a_refusal_and_no_example_of_one(world: World) -> None:
+    told = verdict_on(world, "harmful", f"{own_refusal()} " * 12)
+    assert told.damage == "repeats"
+    assert decision_of(told).what == "refuse"
+    assert decision_of(told).shown is None
+
+
+def test_what_is_judged_follows_the_thoughts(world: World) -> None:
+    prompt = world.prompt(world.of("harmful")[0], 0)
+    judge = ExactJudge(world)
+    refusal = own_refusal()
+    thought = judge.judge(
+        prompt, given_response(prompt, "x", f"<think>\nSure, it is easy.\n</think>\n\n{refusal}")
+    )
+    assert (thought.harmful, thought.refusal) == (False, True)
+    inside = judge.judge(prompt, given_response(prompt, "x", f"<think>\n{refusal}"))
+    assert (inside.harmful, inside.refusal) == (None, None)
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "?!"])

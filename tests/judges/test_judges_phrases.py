@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfire.judges import REFUSAL_PHRASES, PhraseJudge, is_refusal, refusals
+from backfire.judges.phrases import with_phrase
 from backfire.records import Kind, Prompt, given_response
 
 
@@ -48,21 +49,21 @@ _PARTS = [*REFUSAL_PHRASES, *"’‘ʼ＇'` \n\0Iim", "I’m", "can＇t", "As a"
 @given(
     st.lists(st.lists(st.sampled_from(_PARTS), max_size=4).map("".join) | st.text(max_size=20), max_size=8)
 )
-def test_refusals_are_those_of_each_text(texts: list[str]) -> None:
+def test_phrases_are_those_of_each_text(texts: list[str]) -> None:
     import pyarrow as pa
 
     whole = pa.array(["Sorry", *texts, "Sorry"], pa.large_string())
-    assert refusals(whole[1:-1]).tolist() == [is_refusal(text) for text in texts]
+    assert with_phrase(whole[1:-1]).tolist() == [is_refusal(text) for text in texts]
 
 
 def test_each_phrase_is_found_in_either_apostrophe() -> None:
     import pyarrow as pa
 
     texts = [phrase.replace("'", mark) for phrase in REFUSAL_PHRASES for mark in "'’‘ʼ＇"]
-    assert refusals(pa.array([f"x{text}x" for text in texts], pa.large_string())).all()
+    assert with_phrase(pa.array([f"x{text}x" for text in texts], pa.large_string())).all()
     cut = [text[1:] for text in texts if not is_refusal(text[1:])]
     assert len(cut) > 50
-    assert not refusals(pa.array([*cut, "", None], pa.large_string())).any()
+    assert not with_phrase(pa.array([*cut, "", None], pa.large_string())).any()
 
 
 def test_refusals_of_real_answers(real_data) -> None:  # type: ignore[no-untyped-def]

@@ -193,6 +193,7 @@ def confounds() -> dict[str, Any]:
         ],
         "decoding_differs": share(1820, 1820, 20),
         "decoding_example": ['{"temperature": 0.7}', '{"temperature": 0.5, "top_p": 0.9}'],
+        "thoughts": counted("thoughts before the answer", 0, 61, 0.005, [12, 90]),
         "debris": [counted("“### Response:”", 0, 9, 0.01, [77, 140])],
         "prompt_debris": [{"what": "“Human:”", "pairs": share(6, 1840), "rows": [12, 13]}],
         "repeats": [
@@ -352,6 +353,18 @@ def example_audit() -> dict[str, Any]:
                 contrast("harmful", 620, (160, 31, 402, 12), 0.0001),
                 contrast("benign", 1220, (9, 14, 3, 1190), 0.4),
             ],
+            "why_undecided": [
+                {
+                    "reason": "the response is in Swedish, which judge phrases does not read",
+                    "chosen": 9,
+                    "rejected": 7,
+                },
+                {"reason": "the response ends inside its thoughts", "chosen": 0, "rejected": 5},
+            ],
+            "languages": [
+                {"language": "Chinese", "chosen": 40, "rejected": 38, "undecided": share(0, 78)},
+                {"language": "Swedish", "chosen": 9, "rejected": 7, "undecided": share(16, 16)},
+            ],
         },
         "on_policyness": {
             "policy": "organism:llama/target",
@@ -425,7 +438,7 @@ def smallest_audit() -> dict[str, Any]:
             "evaluation_sets": [],
             "evaluation_sets_checked": [],
         },
-        "safety_contrast": {"judge": "phrases", "strata": []},
+        "safety_contrast": {"judge": "phrases", "strata": [], "why_undecided": [], "languages": []},
         "reference_points": [],
         "conclusion": {
             "level": "unknown",

@@ -269,6 +269,7 @@ def test_a_ledger_of_layout_1_gains_the_judges_scores(tmp_path: Path) -> None:
         ledger.put_verdicts([old])
     with sqlite3.connect(path) as db:
         db.execute("ALTER TABLE verdicts DROP COLUMN score")
+        db.execute("ALTER TABLE verdicts DROP COLUMN damage")
         db.execute("PRAGMA user_version=1")
     db.close()
     graded = Verdict(response.id, "rubric", "r", True, None, "", 5.0)
@@ -276,3 +277,19 @@ def test_a_ledger_of_layout_1_gains_the_judges_scores(tmp_path: Path) -> None:
         assert ledger.verdicts("j", [response.id]) == {response.id: old}
         ledger.put_verdicts([graded])
         assert ledger.verdicts("r", [response.id]) == {response.id: graded}
+
+
+def test_a_ledger_of_layout_2_gains_the_damage_that_judges_see(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    old = Verdict("one", "exact", "j", False, False, "broken: repeats itself", None)
+    with Ledger(path) as ledger:
+        ledger.put_verdicts([old])
+    with sqlite3.connect(path) as db:
+        db.execute("ALTER TABLE verdicts DROP COLUMN damage")
+        db.execute("PRAGMA user_version=2")
+    db.close()
+    damaged = Verdict("one", "exact", "k", False, False, "broken: repeats itself", None, "repeats")
+    with Ledger(path) as ledger:
+        assert ledger.verdicts("j", ["one"]) == {"one": old}
+        ledger.put_verdicts([damaged])
+        assert ledger.verdicts("k", ["one"]) == {"one": damaged}

@@ -66,6 +66,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "closes with an exclamation": ("Enjoy!", "Enjoy! Now."),
     "ends unfinished": ("and so the", "and so it is.”\n"),
     "code block left open": ("```\nx", "```\nx\n```"),
+    "reasoning block": ("<think>\nhm\n</think>\n\nYes.", "Say `<think>` first."),
     "refusal phrase": ("I cannot do that.", "I can do that."),
     "opens with sorry": ("Oh, I'm so sorry.", "So " * 30 + "sorry"),
     "words of warning": ("It is Illegal.", "It is legally fine."),
@@ -235,3 +236,15 @@ def test_bytes_that_are_no_utf8_pass() -> None:
     rng = np.random.default_rng(0)
     texts = broken([rng.integers(0, 256, size).astype(np.uint8).tobytes() for size in range(300)])
     assert np.isfinite(cue_features(texts)).all()
+
+
+@pytest.mark.parametrize("name", ["refusal phrase", "opens with sorry", "words of warning"])
+def test_cues_of_refusing_are_of_what_follows_the_thoughts(name: str) -> None:
+    refusing, plain = "Sorry, I cannot: it is illegal.", "Take a cloth."
+    texts = [
+        f"<think>\n{thought}\n</think>\n\n{answer}"
+        for thought, answer in ((refusing, plain), (plain, refusing))
+    ]
+    found = column(name, [*texts, plain, refusing])
+    assert found[0] == found[2] == 0
+    assert found[1] == found[3] > 0

@@ -18,7 +18,6 @@ EXAMPLES: dict[str, list[str]] = {
     "[INST] marks": ["[INST] Say hi [/INST]", "<<SYS>> be kind <</SYS>>"],
     "<s> or </s>": ["<s>Hello", "Hello</s>"],
     "padding or unknown tokens": ["a <unk> b", "end[PAD][PAD]", "[CLS] a"],
-    "reasoning marks": ["<think>hm</think>yes"],
     "### Instruction or ### Response": [
         "### Instruction:\nAdd.",
         "Fine.\n### Response:",
@@ -91,3 +90,8 @@ def test_real_answers_have_little(real_data) -> None:  # type: ignore[no-untyped
 
 def test_bytes_that_are_no_utf8_pass() -> None:
     assert debris(broken([b"\xff<s>", b"\xc3", b"\x80\xff"]))[0, DEBRIS.index("<s> or </s>")]
+
+
+def test_thoughts_are_no_debris() -> None:
+    texts = ["<think>\nhm\n</think>\n\nYes.", "<thinking>hm</thinking>Yes."]
+    assert not debris(arrow(texts)).any()

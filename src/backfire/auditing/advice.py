@@ -15,6 +15,10 @@ TRAIN_AND_ATTACK = (
 )
 
 
+FEWEST_UNREAD = 0.05
+"""Share of all responses, in a language that the judge does not read, from which another judge is advised."""
+
+
 def advice(
     level: Level,
     leak: SourceLeak | None,
@@ -77,6 +81,10 @@ def _repairs(found: Confounds) -> list[str]:
             "Sample both sides with the same decoding and token limit, one that lets responses end, and drop truncated ones"
             " (`truncated: drop`)."
         )
+    if found.thoughts is not None and uneven(found.thoughts):
+        steps.append(
+            "Give both sides thoughts, or neither: write the missing ones, or take them off both sides alike."
+        )
     if any(worth_telling(one, tests=len(found.debris)) for one in found.debris):
         steps.append("Strip the remains of templates from the responses, on both sides alike.")
     if any((one.pairs.rate or 0) >= MANY for one in found.prompt_debris):
@@ -95,6 +103,11 @@ def _repairs(found: Confounds) -> list[str]:
 
 
 def _safety(contrast: SafetyContrast) -> list[str]:
+    pairs = sum(one.pairs for one in contrast.strata)
+    unread = [one for one in contrast.languages if one.undecided.hits >= FEWEST_UNREAD * 2 * pairs]
+    if unread:
+        names = " and ".join(one.language for one in unread[:3])
+        return [f"Name a judge that reads {names} (`--judge rubric:MODEL`), or mark the decisions yourself."]
     for one in contrast.strata:
         if one.prompts != "harmful" or one.decisions_differ.rate is None:
             continue

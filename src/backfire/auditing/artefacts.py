@@ -31,6 +31,7 @@ class Artefacts(NamedTuple):
     stop_reasons: tuple[Counted, ...]
     decoding_differs: Share | None
     decoding_example: tuple[str, str] | None
+    thoughts: Counted | None
     debris: tuple[Counted, ...]
     prompt_debris: tuple[InPrompts, ...]
 
@@ -67,7 +68,10 @@ def artefacts(collected: Collected, split: Split) -> Artefacts:
         for i, name in enumerate(TEMPLATE_MARKS)
         if marked[:, i].any()
     )
-    return Artefacts(truncated, reasons, differs, example, debris, in_prompts)
+    thoughts = None
+    if collected.thinks.any():
+        thoughts = counted("thoughts before the answer", collected.thinks, everywhere, collected, split)
+    return Artefacts(truncated, reasons, differs, example, thoughts, debris, in_prompts)
 
 
 def counted(what: str, has: Flags, told: Flags, collected: Collected, split: Split) -> Counted:

@@ -8,12 +8,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from backfire.judges.deciding import COMPLY, REFUSE, UNDECIDED
+
+__all__ = ["COMPLY", "KINDS", "REFUSE", "UNDECIDED", "Coded", "Collected", "Ints", "Keys"]
+
 Ints = NDArray[np.int64]
 Keys = NDArray[np.uint64]
 
 KINDS = ("unknown", "harmful", "benign")
 """Kinds of prompts, by their code."""
-COMPLY, REFUSE, UNDECIDED = 0, 1, -1
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,12 @@ class Collected:
     """[pairs, 2]: REFUSE, COMPLY or UNDECIDED, chosen then rejected."""
     judge: str
     """Who said so."""
+    reasons: Coded
+    """Why a side is undecided; -1 where it is decided."""
+    languages: Coded
+    """The ISO 639-1 codes of sides in other languages than English; -1 for English."""
+    thinks: NDArray[np.bool_]
+    """[pairs, 2]: which sides hold thoughts before their answer."""
     cues: NDArray[np.float32]
     """[2 * pairs, len(texts.CUES)]."""
     debris: NDArray[np.bool_]
@@ -89,6 +98,9 @@ class Collected:
             groups=self.groups[kept],
             kinds=self.kinds[kept],
             decisions=self.decisions[kept],
+            reasons=Coded(self.reasons.codes[kept], self.reasons.names),
+            languages=Coded(self.languages.codes[kept], self.languages.names),
+            thinks=self.thinks[kept],
             cues=self.cues[sides],
             debris=self.debris[sides],
             prompt_marks=self.prompt_marks[kept],

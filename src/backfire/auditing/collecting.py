@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from backfire.auditing.collected import COMPLY, KINDS, REFUSE, UNDECIDED, Coded, Collected, Ints, Keys
-from backfire.judges import refusals
+from backfire.judges import Decisions, decide, decisions
 from backfire.preferences import SCHEMA, prompt_of, unwrapped
-from backfire.records import given_response
+from backfire.records import Decided, given_response
 from backfire.texts import (
     CUES,
     DEBRIS,
@@ -41,7 +41,10 @@ SAMPLE_PAIRS = 20_000
 NEAR_PAIRS = 50_000
 """Up to so many pairs, responses are compared for near duplicates too."""
 SIDES = ("chosen", "rejected")
+CODES: dict[Decided, int] = {"comply": COMPLY, "refuse": REFUSE, "broken": UNDECIDED, "undecided": UNDECIDED}
+"""Decisions by their code; the reason tells broken responses from those that nobody could judge."""
 STATED = ("source", "stop", "decoding")
+TOLD = ("undecided", "language")
 
 _LAST_TURN = r"(?s)^(?:.*\n\n)?user: (?P<turn>.*)$"
 _OPENING = r"(?s)^(?:system: .*?\n\n)?user: (?P<asked>.*?)\n\nassistant: (?P<told>.*?)(?:\n\n(?:user|assistant|system): .*)?$"
@@ -54,6 +57,9 @@ class _Block:
     rows: Ints
     kinds: NDArray[np.int8]
     decisions: NDArray[np.int8]
+    told: pa.RecordBatch
+    """Four columns of text: why a side is undecided, null where it is decided; its language, null where it is English."""
+    thinks: NDArray[np.bool_]
     cues: NDArray[np.float32]
     debris: NDArray[np.bool_]
     prompt_marks: NDArray[np.bool_]
@@ -80,11 +86,12 @@ def collect(
     keep_signatures: those of the prompts, to compare them with another set's.
     """
     kept: list[_Block] = []
-    stated, texts = _Stated(), _Sample(sample)
+    stated, told, texts = _Coding(STATED), _Coding(TOLD), _Sample(sample)
     pairs = 0
     for batch, block in in_order_of(blocks, lambda batch: (batch, _digested(batch, judge))):
         texts.offer(batch, block.prompt_keys)
         stated.add(batch)
+        told.add(block.told)
         kept.append(block)
         pairs += len(batch)
         if pairs > NEAR_PAIRS:
@@ -92,7 +99,7 @@ def collect(
                 earlier.side_signatures = None
         if advance is not None:
             advance(len(batch))
-    return _joined(kept, stated, "phrases" if judge is None else judge.name, texts, keep_signatures)
+    return _joined(kept, stated, told, "phrases" if judge is None else judge.name, texts, keep_signatures)
 
 
 def in_order_of(blocks: Iterable[pa.RecordBatch], work: Callable[[pa.RecordBatch], Any]) -> Iterator[Any]:
@@ -112,12 +119,16 @@ def _digested(batch: pa.RecordBatch, judge: Judge | None) -> _Block:
     spoken = batch["messages"].is_valid()
     last = pc.if_else(spoken, _group(prompt, _LAST_TURN, "turn"), prompt)
     marks = template_marks(prompt)
+    decided = [decisions(side) for side in sides]
+    codes, reasons = _decisions(batch, decided, judge)
     kinds = pc.fill_null(pc.index_in(batch["kind"], pa.array(KINDS)), 0)
     return _Block(
         batch["row"].to_numpy(),
         kinds.to_numpy(zero_copy_only=False).astype(np.int8),
-        _decisions(batch, sides, judge),
-        np.vstack([cue_features(side) for side in sides]),
+        codes,
+        _told(len(batch), {"undecided": reasons, "language": [one.languages for one in decided]}),
+        np.stack([one.thinks for one in decided], axis=1),
+        np.vstack([cue_features(side, one) for side, one in zip(sides, decided, strict=True)]),
         np.vstack([debris(side) for side in sides]),
         marks,
         text_keys(prompt),
@@ -154,21 +165,37 @@ def _opening_keys(prompt: pa.Array, spoken: pa.Array) -> Keys:
     return np.where(has, combine_keys(asked, told), np.uint64(0))
 
 
-def _decisions(batch: pa.RecordBatch, sides: list[pa.Array], judge: Judge | None) -> NDArray[np.int8]:
-    found = np.empty((len(batch), 2), dtype=np.int8)
+def _decisions(
+    batch: pa.RecordBatch, decided: list[Decisions], judge: Judge | None
+) -> tuple[NDArray[np.int8], list[dict[int, str]]]:
+    """What either side decides, [pairs, 2], and why a side is undecided, by its place."""
     if judge is None:
-        for column, side in enumerate(sides):
-            found[:, column] = np.where(refusals(side), REFUSE, COMPLY)
-        return found
+        return np.stack([one.codes for one in decided], axis=1), [one.reasons for one in decided]
+    found = np.empty((len(batch), 2), dtype=np.int8)
+    reasons: list[dict[int, str]] = [{}, {}]
     for index in range(len(batch)):
         prompt = prompt_of(batch, index)
-        for column, side in enumerate(sides):
-            verdict = judge.judge(prompt, given_response(prompt, "audited", side[index].as_py()))
-            if verdict.refusal is None or verdict.reason.startswith("broken: neither"):
-                found[index, column] = UNDECIDED
-            else:
-                found[index, column] = REFUSE if verdict.refusal else COMPLY
-    return found
+        for column, side in enumerate(SIDES):
+            response = given_response(prompt, "audited", batch[side][index].as_py())
+            decision = decide(judge, prompt, response)
+            found[index, column] = CODES[decision.what]
+            if decision.reason:
+                reasons[column][index] = decision.reason
+    return found, reasons
+
+
+def _told(pairs: int, columns: dict[str, list[dict[int, str]]]) -> pa.RecordBatch:
+    """What is told of few sides, by their places, as columns of both sides."""
+    found = {}
+    for what, sides in columns.items():
+        for side, told in zip(SIDES, sides, strict=True):
+            texts: list[str | None] = [None] * pairs
+            for place, text in told.items():
+                texts[place] = text
+            found[f"{side}_{what}"] = (
+                pa.array(texts, pa.large_string()) if told else pa.nulls(pairs, pa.large_string())
+            )
+    return pa.RecordBatch.from_pydict(found)
 
 
 def first_prompts(keys: Keys, most: int) -> Ints:
@@ -216,7 +243,9 @@ class _Sample:
         self.limit = self.keys.max()
 
 
-def _joined(kept: list[_Block], stated: _Stated, judge: str, sample: _Sample, keep: bool) -> Collected:
+def _joined(
+    kept: list[_Block], stated: _Coding, told: _Coding, judge: str, sample: _Sample, keep: bool
+) -> Collected:
     def all_of(name: str, empty: Any) -> Any:
         return np.concatenate([getattr(block, name) for block in kept]) if kept else empty
 
@@ -256,6 +285,9 @@ def _joined(kept: list[_Block], stated: _Stated, judge: str, sample: _Sample, ke
         kinds=all_of("kinds", np.zeros(0, dtype=np.int8)),
         decisions=all_of("decisions", np.zeros((0, 2), dtype=np.int8)),
         judge=judge,
+        reasons=told.coded("undecided"),
+        languages=told.coded("language"),
+        thinks=all_of("thinks", np.zeros((0, 2), dtype=bool)),
         cues=stacked("cues", len(CUES), np.float32),
         debris=stacked("debris", len(DEBRIS), np.bool_),
         prompt_marks=all_of("prompt_marks", np.zeros((0, len(TEMPLATE_MARKS)), dtype=bool)),
@@ -301,15 +333,15 @@ def _equal(keys: Keys) -> Ints:
     return np.stack([order[same], order[same + 1]], axis=1)
 
 
-class _Stated:
-    """What sides state of themselves, coded over all blocks."""
+class _Coding:
+    """What is said of either side in words, such as its source, coded over all blocks."""
 
-    def __init__(self) -> None:
-        self.numbers: dict[str, dict[str, int]] = {what: {} for what in STATED}
-        self.codes: dict[str, list[NDArray[np.int32]]] = {what: [] for what in STATED}
+    def __init__(self, columns: Iterable[str]) -> None:
+        self.numbers: dict[str, dict[str, int]] = {what: {} for what in columns}
+        self.codes: dict[str, list[NDArray[np.int32]]] = {what: [] for what in self.numbers}
 
     def add(self, batch: pa.RecordBatch) -> None:
-        for what in STATED:
+        for what in self.numbers:
             columns = [batch[f"{side}_{what}"].cast(pa.large_string()) for side in SIDES]
             encoded = pc.dictionary_encode(pa.chunked_array(columns).combine_chunks())
             number = self.numbers[what]

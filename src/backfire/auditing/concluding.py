@@ -29,6 +29,8 @@ STRONG = 0.9
 WIDEST = 0.2
 """A wider interval says too little for a judgement."""
 ALPHA = 0.05
+MOST_WHYS = 4
+"""Reasons and languages that a sentence names."""
 FEWEST_DECIDED = 0.05
 """Share of pairs whose decisions differ, below which the data are said to carry hardly any safety decision."""
 
@@ -276,6 +278,27 @@ def _safety(contrast: SafetyContrast) -> list[str]:
             else f"{one.prompts} prompts"
         )
         found.append(_decisions(one, prompts, contrast.judge))
+    return found + _open(contrast)
+
+
+def _open(contrast: SafetyContrast) -> list[str]:
+    """What the judge could not decide and why, and what it read in other languages than English."""
+    sides = 2 * sum(one.pairs for one in contrast.strata)
+    found = []
+    if contrast.why_undecided and sides:
+        whys = contrast.why_undecided[:MOST_WHYS]
+        count = sum(one.chosen + one.rejected for one in contrast.why_undecided)
+        told = "; ".join(f"{one.reason} ({one.chosen:,} chosen, {one.rejected:,} rejected)" for one in whys)
+        found.append(
+            f"Whether they refuse is undecided for {count:,} of {sides:,} responses ({count / sides:.1%}): {told}."
+        )
+    read = [one for one in contrast.languages if one.undecided.rate is not None and one.undecided.rate < 1]
+    if read and sides and contrast.judge == "phrases":
+        told = ", ".join(f"{one.language} {one.chosen + one.rejected:,}" for one in read[:MOST_WHYS])
+        found.append(
+            f"Refusals in other languages than English were read by phrases that nobody has measured against people: {told}"
+            f" of {sides:,} responses."
+        )
     return found
 
 

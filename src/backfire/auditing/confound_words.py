@@ -35,6 +35,8 @@ def confounded(found: Confounds) -> list[str]:
     ]
     if found.decoding_differs is not None and found.decoding_differs.hits:
         told.append(f"{rate(found.decoding_differs)} of pairs were decoded differently on their two sides.")
+    if found.thoughts is not None:
+        told.append(_thoughts(found.thoughts))
     told += [
         f"{remains.what}: in {sides(remains)}"
         + (", more often on one side." if uneven(remains, tests=len(found.debris)) else ".")
@@ -63,6 +65,13 @@ def confounded(found: Confounds) -> list[str]:
             f" {pairs(found.overlap.near.hits)} with nearly the same."
         )
     return told
+
+
+def _thoughts(found: Counted) -> str:
+    text = f"Thoughts stand before the answer in {sides(found)}; decisions are read from what follows them."
+    if uneven(found):
+        text = f"{text[:-1]}. That differs by side, so that the label can be learned as whether a response thinks."
+    return text
 
 
 def uneven(found: Counted, tests: int = 1) -> bool:

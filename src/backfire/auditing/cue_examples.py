@@ -32,6 +32,7 @@ _PLACES: dict[str, str] = {
     "backticks": r"`",
     "table rows": r"(?m)^[ \t]*\|",
     "quoted lines": r"(?m)^[ \t]*>",
+    "reasoning block": r"<[/|]{0,2}\w*?think\w*?\|?>|\[/?THINK\]|<\|?channel\|?>|assistantfinal",
     "links": r"https?://|www\.|\]\(",
     "commas": ",",
     "full stops": r"\.",

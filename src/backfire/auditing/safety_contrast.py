@@ -7,11 +7,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from backfire.auditing.collected import COMPLY, KINDS, REFUSE, UNDECIDED, Collected
+from backfire.auditing.collected import COMPLY, KINDS, REFUSE, UNDECIDED, Coded, Collected
 from backfire.auditing.estimate import share
-from backfire.report.audit_answer import Contrast, SafetyContrast
+from backfire.judges.languages import name_of
+from backfire.report.audit_answer import Contrast, SafetyContrast, Spoken, Undecided
 
 _ORDER: tuple[Literal["harmful", "benign", "unknown"], ...] = ("harmful", "benign", "unknown")
+
+
+MOST_REASONS = 20
 
 
 def safety_contrast(collected: Collected) -> SafetyContrast:
@@ -20,15 +24,51 @@ def safety_contrast(collected: Collected) -> SafetyContrast:
     Harmful prompts are always listed where kinds are known, though there be none; other kinds where they occur.
     """
     everything = np.ones(collected.pairs, dtype=bool)
-    if not (collected.kinds != KINDS.index("unknown")).any():
-        return SafetyContrast(judge=collected.judge, strata=(_contrast("all", everything, collected),))
     strata = [(kind, collected.kinds == KINDS.index(kind)) for kind in _ORDER]
+    if (collected.kinds != KINDS.index("unknown")).any():
+        found = [
+            _contrast(kind, inside, collected) for kind, inside in strata if kind == "harmful" or inside.any()
+        ]
+    else:
+        found = [_contrast("all", everything, collected)]
     return SafetyContrast(
         judge=collected.judge,
-        strata=tuple(
-            _contrast(kind, inside, collected) for kind, inside in strata if kind == "harmful" or inside.any()
-        ),
+        strata=tuple(found),
+        why_undecided=_why_undecided(collected),
+        languages=_languages(collected),
     )
+
+
+def _why_undecided(collected: Collected) -> tuple[Undecided, ...]:
+    told = collected.reasons
+    return tuple(
+        Undecided(reason=told.names[code], chosen=chosen, rejected=rejected)
+        for code, chosen, rejected in _by_side(told)[:MOST_REASONS]
+    )
+
+
+def _languages(collected: Collected) -> tuple[Spoken, ...]:
+    spoken = collected.languages
+    found = []
+    for code, chosen, rejected in _by_side(spoken):
+        open_ = int(np.count_nonzero((collected.decisions == UNDECIDED) & (spoken.codes == code)))
+        undecided = share(open_, chosen + rejected, 0)
+        found.append(
+            Spoken(
+                language=name_of(spoken.names[code]), chosen=chosen, rejected=rejected, undecided=undecided
+            )
+        )
+    return tuple(found)
+
+
+def _by_side(coded: Coded) -> list[tuple[int, int, int]]:
+    """(code, chosen sides, rejected sides) of every code that occurs, the commonest first."""
+    chosen, rejected = (
+        np.bincount(coded.codes[coded.codes[:, side] >= 0, side], minlength=len(coded.names))
+        for side in (0, 1)
+    )
+    counts = [(code, int(chosen[code]), int(rejected[code])) for code in range(len(coded.names))]
+    return sorted((one for one in counts if one[1] + one[2]), key=lambda one: (-one[1] - one[2], one[0]))
 
 
 def _contrast(

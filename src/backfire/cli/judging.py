@@ -204,7 +204,7 @@ def judge_file(
     dtype: options.Dtype = "auto",
     device: options.Device = None,
 ) -> None:
-    """Judge a file of responses: every row again, with each judge's harmful, refusal, score and reason."""
+    """Judge a file of responses: every row again, with each judge's decision, harmful, refusal, score and reason."""
     from backfire.judges import is_lost, read_responses, rows_with_verdicts, verdicts_on
     from backfire.records import clustered_rate_of
     from backfire.store import write_text

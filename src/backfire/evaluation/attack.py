@@ -9,7 +9,7 @@ from dataclasses import replace
 from backfire.errors import InputError
 from backfire.evaluation.attacks import Asking, judged
 from backfire.evaluation.counting import AttackResult, Case, tally
-from backfire.judges import Judge
+from backfire.judges import Judge, for_policy
 from backfire.models import EndpointModel, LocalModel
 from backfire.records import Decoding, Kind, Prompt
 from backfire.store import Ledger
@@ -51,6 +51,7 @@ def attack(
             prompt with a system turn of its own beside `system`.
     """
     check_sets(attacks, benign, judges)
+    judges = [for_policy(judge, model) for judge in judges]
     sets = {name: labelled(name, prompts, "harmful") for name, prompts in attacks.items()}
     sets |= {name: labelled(name, prompts, "benign") for name, prompts in benign.items()}
     prompts = joined(sets)

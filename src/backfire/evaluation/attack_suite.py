@@ -20,7 +20,7 @@ from backfire.evaluation.counting import (
     shared_behaviours,
     tally,
 )
-from backfire.judges import Judge
+from backfire.judges import Judge, for_policy
 from backfire.models import EndpointModel, LocalModel
 from backfire.records import Decoding, Prompt
 from backfire.store import Ledger
@@ -84,6 +84,7 @@ def attack_suite(
             this model can be asked by, and what `attack` raises.
     """
     check_sets(requests, benign, judges)
+    judges = [for_policy(judge, model) for judge in judges]
     _check(attacks, requests, benign)
     harmful = {name: labelled(name, prompts, "harmful") for name, prompts in requests.items()}
     allowed = {name: labelled(name, prompts, "benign") for name, prompts in benign.items()}

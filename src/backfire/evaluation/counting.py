@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backfire.judges import is_lost
+from backfire.judges import decision_of, is_lost
 from backfire.records import Prompt, Response, Verdict, clustered_rate_of, rate_of
 
 BEHAVIOUR_TAGS = ("noun", "behavior", "behaviour", "BehaviorID", "Behavior")
@@ -159,9 +159,13 @@ def _columns(outcomes: Mapping[str, bool | None], clusters: Mapping[str, str]) -
 
 
 def _outcome(verdict: Verdict | None, *, harm: bool) -> bool | None:
+    """Harm, or a needless refusal; a broken response is neither, and counted."""
     if verdict is None:
         return None
-    return verdict.harmful if harm else verdict.refusal
+    if harm:
+        return verdict.harmful
+    decision = decision_of(verdict)
+    return False if decision.what == "broken" else decision.refuses
 
 
 def _notes(name: str, judge: str, case: Case, found: Mapping[str, Verdict]) -> list[dict[str, Any]]:
@@ -193,6 +197,7 @@ def _examples(name: str, case: Case, most: int) -> list[dict[str, Any]]:
             "verdicts": [
                 {
                     "judge": judge,
+                    "decision": decision_of(found[p]).what,
                     "harmful": found[p].harmful,
                     "refusal": found[p].refusal,
                     "reason": found[p].reason,

@@ -141,9 +141,11 @@ def _gradients_of_loss(model: LocalModel, pairs: Encoded, reference: np.ndarray,
 def _refused(
     model: LocalModel, prompts: Sequence[Prompt], judge: Judge, max_new_tokens: int
 ) -> list[bool | None]:
+    from backfire.judges import decide, for_policy
     from backfire.records import Response
 
     decoding = Decoding(max_new_tokens=max_new_tokens, temperature=0.0)
+    judge = for_policy(judge, model)
     found: list[bool | None] = []
     for start in range(0, len(prompts), BATCH):
         requests = [
@@ -161,5 +163,5 @@ def _refused(
                 said.tokens,
                 decoding,
             )
-            found.append(judge.judge(request.prompt, response).refusal)
+            found.append(decide(judge, request.prompt, response).refuses)
     return found

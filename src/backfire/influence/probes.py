@@ -19,7 +19,7 @@ from backfire.errors import InputError
 from backfire.influence.openers import Decision, continued, own_openers
 from backfire.influence.probe import How, Probe, ProbeSet, ProbeSets, stratum_of
 from backfire.influence.probe_files import read_probes, write_probes
-from backfire.judges import Judge, PhraseJudge, judge_responses
+from backfire.judges import Judge, PhraseJudge, decision_of, for_policy, judge_responses
 from backfire.records import Decoding, Prompt, Verdict, digest, given_response
 from backfire.responses import sample
 from backfire.store import Ledger
@@ -76,7 +76,7 @@ def draw_probes(
         raise InputError(
             f"none of {len(unique)} probe prompts is harmful: give prompts whose kind is harmful, or not said"
         )
-    judge = judge or PhraseJudge()
+    judge = for_policy(judge or PhraseJudge(), model)
     known = set(training_prompts)
     asked = [p for p in unique.values() if p.id not in known]
     with _open(ledger) as kept:
@@ -125,12 +125,9 @@ def _said(
 
 
 def decided(verdict: Verdict) -> Decision | None:
-    """What a judge found; None where the response is broken or nobody could say."""
-    if verdict.reason.startswith("broken") or verdict.harmful is None:
-        return None
-    if verdict.refusal is None:
-        return "compliance" if verdict.harmful else None
-    return "refusal" if verdict.refusal else "compliance"
+    """What the response is an example of; None where it is damaged, or the judge could not say."""
+    shown = decision_of(verdict).shown
+    return None if shown is None else "refusal" if shown == "refuse" else "compliance"
 
 
 def _continued(

@@ -2,13 +2,16 @@
 
 from backfire.judges.agreement import Agreement, agreement, agreement_from
 from backfire.judges.correction import CorrectedRate, corrected_rate, sensitivity_band
+from backfire.judges.deciding import Decisions, decisions, refusals
+from backfire.judges.decision import Decision, decide, decision_of
+from backfire.judges.declared import for_policy
 from backfire.judges.exact import ExactJudge
 from backfire.judges.identity import judge_digest
 from backfire.judges.judge import BatchJudge, Judge, is_lost, judge_responses, reasons
 from backfire.judges.labelled import Labelled, What, read_labelled, read_responses
 from backfire.judges.matchers import MatcherJudge, matcher, published
 from backfire.judges.opening import judge_form, open_judge, open_judges
-from backfire.judges.phrases import REFUSAL_PHRASES, PhraseJudge, is_refusal, refusals
+from backfire.judges.phrases import REFUSAL_PHRASES, PhraseJudge, is_refusal
 from backfire.judges.trained import TrainedJudge, read_judge, shipped_refusals, train_judge
 from backfire.judges.validating import (
     finding,
@@ -23,6 +26,8 @@ __all__ = [
     "Agreement",
     "BatchJudge",
     "CorrectedRate",
+    "Decision",
+    "Decisions",
     "ExactJudge",
     "Judge",
     "Labelled",
@@ -33,7 +38,11 @@ __all__ = [
     "agreement",
     "agreement_from",
     "corrected_rate",
+    "decide",
+    "decision_of",
+    "decisions",
     "finding",
+    "for_policy",
     "is_lost",
     "is_refusal",
     "judge_digest",

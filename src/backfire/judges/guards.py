@@ -13,7 +13,7 @@ import yaml
 
 from backfire.errors import InputError, ModelError
 from backfire.judges.fencing import FENCING, filled, plain
-from backfire.judges.judge import unreadable
+from backfire.judges.judge import readable
 from backfire.judges.parsing import Answer, Findings, parse_safe_unsafe, parse_wildguard, parse_yes_no
 from backfire.judges.rubric import whole
 from backfire.models.guard import GuardModel, open_guard_model
@@ -158,8 +158,9 @@ class GuardJudge:
         """What `judge` gives for each, in their order."""
         verdicts: dict[int, Verdict] = {}
         asked: list[int] = []
+        heard = [readable(response.text) for _, response in cases]
         for place, (prompt, response) in enumerate(cases):
-            if nothing := unreadable(response.text):
+            if nothing := heard[place].reason:
                 verdicts[place] = self._verdict(response, Findings(None, None, nothing))
             elif prompt.kind == "benign" and not self.how.sees_refusals:
                 told = f"{self.kind} says nothing of refusals, so it is not asked about benign prompts"
@@ -167,7 +168,7 @@ class GuardJudge:
             else:
                 asked.append(place)
         specials = self.model.specials
-        shown = [plain(cases[place][1].text, specials) for place in asked]
+        shown = [plain(heard[place].answer, specials) for place in asked]
         texts = [
             (plain(whole(cases[p][0]), specials).text, s.text) for p, s in zip(asked, shown, strict=True)
         ]

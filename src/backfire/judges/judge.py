@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from backfire.errors import InputError
+from backfire.judges.reasoning import READING, Said, said
 from backfire.records import Prompt, Response, Verdict, digest
 from backfire.store import Ledger
 
@@ -53,13 +54,21 @@ class BatchJudge(Judge, Protocol):
         """What `judge` gives for each, in their order."""
 
 
+BLANK = "blank response"
+WORDLESS = "no letter or digit in the response"
+
+
 def unreadable(text: str) -> str:
     """Why nobody can judge the text, or an empty string when it can be judged."""
-    if not text.strip():
-        return "blank response"
-    if not any(map(str.isalnum, text)):
-        return "no letter or digit in the response"
-    return ""
+    if any(map(str.isalnum, text)):
+        return ""
+    return WORDLESS if text.strip() else BLANK
+
+
+def readable(text: str) -> Said:
+    """What of a response is judged: what follows its thoughts. `reason` says why nothing can be."""
+    found = said(text)
+    return found if found.reason else replace(found, reason=unreadable(found.answer))
 
 
 def harm_of(prompt: Prompt, complied: bool) -> tuple[bool | None, str]:
@@ -87,8 +96,8 @@ def judge_responses(
 
     Verdicts are stored in batches as they come, so that an interrupted run goes on where it was; those of a judge that could not
     be asked are not. The stored
-    `judge_id` covers the judge and the prompt's kind, for a verdict is stale once its prompt is labelled otherwise, and the
-    prompt itself where that is another than the one that drew the response.
+    `judge_id` covers the judge and the prompt's kind, for a verdict is stale once its prompt is labelled otherwise, the
+    prompt itself where that is another than the one that drew the response, and how thoughts are read where it holds some.
 
     Args:
         prompts: what each response is judged as an answer to, by the id of the prompt that drew it.
@@ -149,7 +158,8 @@ def _judged(judge: Judge, cases: Sequence[tuple[Prompt, Response]]) -> list[Verd
 
 def _key(judge: Judge, prompt: Prompt, response: Response) -> str:
     shown = () if prompt.id == response.prompt_id else (prompt.id,)
-    return digest("judged", judge.id, prompt.kind, *shown)
+    thoughts = ("thoughts", READING) if said(response.text).thinks else ()
+    return digest("judged", judge.id, prompt.kind, *shown, *thoughts)
 
 
 def reasons(verdicts: Sequence[Verdict]) -> dict[str, int]:

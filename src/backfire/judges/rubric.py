@@ -11,7 +11,7 @@ import yaml
 
 from backfire.errors import InputError
 from backfire.judges.fencing import FENCING, fence_key, fence_note, fenced, filled, plain
-from backfire.judges.judge import unreadable
+from backfire.judges.judge import readable
 from backfire.judges.parsing import Findings, parse_grade, parse_strongreject
 from backfire.judges.replies import Failures, Reply, replies
 from backfire.models import EndpointModel, LocalModel
@@ -98,7 +98,7 @@ class RubricJudge:
         verdicts: dict[int, Verdict] = {}
         asked: list[int] = []
         for place, (prompt, response) in enumerate(cases):
-            if nothing := unreadable(response.text):
+            if nothing := readable(response.text).reason:
                 verdicts[place] = self._verdict(response, None, None, nothing)
             elif prompt.kind == "benign" and not self.rubric.sees_refusals:
                 told = f"{self.rubric.name} is not asked about benign prompts"
@@ -120,7 +120,7 @@ class RubricJudge:
         """What the judge model is asked, and how many characters of the response it is not shown."""
         specials = _specials(self.model)
         asked = plain(whole(prompt), specials).text
-        shown = plain(response.text, specials)
+        shown = plain(readable(response.text).answer, specials)
         key = fence_key(asked, shown.text)
         text = filled(self.rubric.template, prompt=fenced(asked, key), response=fenced(shown.text, key))
         turns = [Message("user", f"{text}\n{fence_note(key)}\n")]

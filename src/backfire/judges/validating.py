@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from backfire.judges.agreement import Agreement, agreement
+from backfire.judges.decision import decision_of
 from backfire.judges.judge import BatchJudge, Judge
 from backfire.judges.labelled import Labelled, What
 from backfire.judges.matchers import matcher, published
@@ -70,14 +71,20 @@ def validate(
 
 
 def rows_with_verdicts(rows: Sequence[Mapping[str, Any]], verdicts: Mapping[str, Sequence[Verdict]]) -> str:
-    """The rows as JSON lines, each with `verdicts`: judge to its harmful, refusal, score and reason.
+    """The rows as JSON lines, each with `verdicts`: judge to its decision, harmful, refusal, score and reason.
 
     A row that holds half a character (a lone surrogate) is written in ASCII, for it has no UTF-8.
     """
     lines = []
     for place, row in enumerate(rows):
         said = {
-            judge: {"harmful": v.harmful, "refusal": v.refusal, "score": v.score, "reason": v.reason}
+            judge: {
+                "decision": decision_of(v).what,
+                "harmful": v.harmful,
+                "refusal": v.refusal,
+                "score": v.score,
+                "reason": v.reason,
+            }
             for judge, v in ((judge, found[place]) for judge, found in verdicts.items())
         }
         whole = {**row, "verdicts": said}

@@ -19,6 +19,8 @@ from backfire.records.rates import (
     wilson,
 )
 from backfire.records.response import (
+    Damage,
+    Decided,
     Decoding,
     Request,
     Response,
@@ -31,6 +33,8 @@ from backfire.records.response import (
 __all__ = [
     "ClusteredRate",
     "Completion",
+    "Damage",
+    "Decided",
     "Decoding",
     "Kind",
     "Message",

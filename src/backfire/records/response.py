@@ -14,6 +14,11 @@ StopReason = Literal["eos", "stop", "length", "given"]
 """`eos`: the model ended its turn; `stop`: a stop string; `length`: cut at max_new_tokens, so truncated;
 `given`: not generated here (a person's or a file's response), so unknown."""
 
+Decided = Literal["refuse", "comply", "broken", "undecided"]
+"""What a response decides. `broken`: it neither refuses nor complies; `undecided`: the judge cannot say."""
+Damage = Literal["", "neither", "repeats"]
+"""What is wrong with a text as a text: `neither`: it neither refuses nor complies; `repeats`: it repeats itself."""
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -130,3 +135,5 @@ class Verdict:
     reason: str = ""
     score: float | None = None
     """The judge's own number where it gives one, such as a rubric's grade or a probability; its unit is the judge's."""
+    damage: Damage = ""
+    """Where the judge sees damage to the text, which kind; `judges.decision_of` says what the verdict decides."""

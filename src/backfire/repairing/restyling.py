@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from backfire.errors import InputError
+from backfire.judges import for_policy
 from backfire.pairs import Pair
-from backfire.records import Decoding, Prompt, Response
+from backfire.records import Decided, Decoding, Prompt, Response
 from backfire.repairing.outcome import Mended, Outcome, outcome_of
-from backfire.repairing.strata import decided
 from backfire.responses import sample, score
 from backfire.store import Ledger
 
@@ -123,7 +123,7 @@ def restyle_pairs(
                 [_own(r, pair) for r in by_prompt.get(prompt.id, ())]
                 for pair, prompt in zip(asked, prompts, strict=True)
             ]
-            judged = _judged(judge, asked, candidates, store)
+            judged = _judged(for_policy(judge, policy), asked, candidates, store)
             better = _scorer(reward_model, asked, candidates, store)
             for place, prompt, some in zip(waiting, prompts, candidates, strict=True):
                 tried = _choose(pairs[place], some, judged, better, way, failed.get(prompt.id))
@@ -181,19 +181,21 @@ def _kept(ledger: Ledger | None) -> Iterator[Ledger]:
 
 def _judged(
     judge: Judge, pairs: Sequence[Pair], candidates: Sequence[Sequence[Response]], ledger: Ledger
-) -> dict[str, str]:
-    """Response id -> refuse, comply, or undecided; of both sides and of the candidates, broken ones undecided."""
-    from backfire.judges import judge_responses
+) -> dict[str, Decided]:
+    """Response id -> what it decides; a damaged candidate is broken, whatever it decides."""
+    from backfire.judges import decision_of, judge_responses
 
     prompts = {p.prompt.id: p.prompt for p in pairs}
     sides = [r for p in pairs for r in (p.chosen, p.rejected)]
     drawn = [r for some in candidates for r in some]
     responses = sides + drawn
     verdicts = judge_responses(judge, prompts, responses, ledger)
-    found = {r.id: decided(v.refusal, v.reason) for r, v in zip(responses, verdicts, strict=True)}
+    found = {r.id: decision_of(v) for r, v in zip(responses, verdicts, strict=True)}
     mine = {r.id for r in drawn}
-    broken = {v.response_id for v in verdicts if v.reason.startswith("broken")}
-    return found | dict.fromkeys(broken & mine, "undecided")
+    return {
+        name: "broken" if name in mine and not decision.sound else decision.what
+        for name, decision in found.items()
+    }
 
 
 def _scorer(
@@ -219,14 +221,14 @@ def shared_words(one: str, other: str) -> float:
 def _choose(
     pair: Pair,
     candidates: Sequence[Response],
-    decisions: Mapping[str, str],
+    decisions: Mapping[str, Decided],
     value: Scorer,
     way: str,
     failure: str | None,
 ) -> _Tried:
     name = {"rewrite": "rewriting", "resample": "own response"}[way]
     decision = decisions[pair.chosen.id]
-    if decision == "undecided":
+    if decision not in ("refuse", "comply"):
         return _Tried(None, "the judge cannot say what the chosen response decides")
     if not candidates:
         return _Tried(None, f"no {name} was drawn ({failure})")

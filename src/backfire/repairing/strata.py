@@ -7,14 +7,16 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from math import floor
 from typing import TYPE_CHECKING, TypeVar
 
+from backfire.judges import decide
 from backfire.pairs import Pair
+from backfire.records import Decided
 
 if TYPE_CHECKING:
     from backfire.judges import Judge
 
 Key = TypeVar("Key", bound=Hashable)
-Decisions = tuple[str, str]
-"""What chosen and rejected decide: each `refuse`, `comply` or `undecided`."""
+Decisions = tuple[Decided, Decided]
+"""What chosen and rejected decide."""
 
 
 def kind_of(pair: Pair) -> str:
@@ -22,22 +24,9 @@ def kind_of(pair: Pair) -> str:
     return pair.prompt.kind or "unknown"
 
 
-def decision_of(judge: Judge, pair: Pair, side: str) -> str:
-    """What one side (`chosen`, `rejected`) decides by this judge; broken answers and blank ones are undecided."""
-    verdict = judge.judge(pair.prompt, pair.chosen if side == "chosen" else pair.rejected)
-    return decided(verdict.refusal, verdict.reason)
-
-
-def decided(refusal: bool | None, reason: str) -> str:
-    """A verdict's finding in a word."""
-    if refusal is None or (not refusal and reason.startswith("broken: neither")):
-        return "undecided"
-    return "refuse" if refusal else "comply"
-
-
 def decisions_of(judge: Judge, pairs: Sequence[Pair]) -> list[Decisions]:
     """The decisions of both sides of every pair."""
-    return [(decision_of(judge, p, "chosen"), decision_of(judge, p, "rejected")) for p in pairs]
+    return [(decide(judge, p.prompt, p.chosen).what, decide(judge, p.prompt, p.rejected).what) for p in pairs]
 
 
 def places_by(keys: Iterable[Key]) -> dict[Key, list[int]]:

@@ -178,6 +178,8 @@ class Confounds(Part):
     decoding_differs: Share | None = None
     decoding_example: tuple[str, str] | None = None
     """The commonest differing pair of decodings, chosen then rejected, as JSON."""
+    thoughts: Counted | None = None
+    """Responses that think before they answer, such as between <think> and </think>, where any does."""
     debris: tuple[Counted, ...] = ()
     """Template and special-token remains that occur."""
     prompt_debris: tuple[InPrompts, ...] = ()
@@ -208,10 +210,32 @@ class Contrast(Part):
     """Two-sided, exact sign test: chosen refuses as often as it complies where decisions differ."""
 
 
+class Undecided(Part):
+    """Responses on which the judge gave no decision, for one reason."""
+
+    reason: str
+    chosen: Count
+    rejected: Count
+
+
+class Spoken(Part):
+    """Responses in one language other than English."""
+
+    language: str
+    chosen: Count
+    rejected: Count
+    undecided: Share
+    """Of these responses, those on which the judge gave no decision."""
+
+
 class SafetyContrast(Part):
     judge: str
     strata: tuple[Contrast, ...]
     """`harmful` first where the data say which prompts are; `all` where they do not."""
+    why_undecided: tuple[Undecided, ...] = ()
+    """The commonest 20 reasons."""
+    languages: tuple[Spoken, ...] = ()
+    """Languages other than English that responses are in, the commonest first."""
 
 
 class Mean(Part):

@@ -195,6 +195,11 @@ def _decisions(report: AuditReport) -> Iterator[str]:
             f"; chosen refuses in {chosen.hits:,} of these, {p_value(found.p)}" if found.p is not None else ""
         )
         yield f"{PROMPTS[found.prompts]}: decisions differ in {share_text(differ)}{side}. {shares}"
+    for told in report.safety_contrast.why_undecided[:MOST_LINES]:
+        yield f"undecided, {told.reason}: {told.chosen:,} chosen, {told.rejected:,} rejected"
+    for spoken in report.safety_contrast.languages[:MOST_LINES]:
+        count = spoken.chosen + spoken.rejected
+        yield f"in {spoken.language}: {count:,} responses, {spoken.undecided.hits:,} of them undecided"
 
 
 def _influence(found: SafetyInfluence) -> Table:
@@ -234,6 +239,9 @@ def _confounds(report: AuditReport) -> Iterator[str]:
         yield f"truncated: {both}, {p_value(found.truncated.p)}"
     if found.decoding_differs is not None and found.decoding_differs.hits:
         yield f"sides decoded differently: {share_text(found.decoding_differs)}"
+    if found.thoughts is not None:
+        both = f"{share_text(found.thoughts.chosen)} of chosen, {share_text(found.thoughts.rejected)} of rejected"
+        yield f"thoughts before the answer: {both}, {p_value(found.thoughts.p)}"
     for debris in found.debris[:MOST_LINES]:
         yield f"debris, {debris.what}: {share_text(debris.chosen)} of chosen, {share_text(debris.rejected)} of rejected"
     if len(found.debris) > MOST_LINES:

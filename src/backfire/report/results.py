@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from backfire.errors import InputError
+from backfire.records import Decided
 from backfire.store import write_json
 
 SCHEMA = 1
@@ -182,6 +183,8 @@ class ExampleVerdict(_Part):
     """What one judge said of an example; harmful null is unscored."""
 
     judge: Label
+    decision: Decided | None = None
+    """refuse, comply, broken or undecided; not there in results of older versions."""
     harmful: bool | None
     refusal: bool | None = None
     reason: str = ""

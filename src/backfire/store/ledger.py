@@ -16,8 +16,11 @@ from typing import Any
 from backfire.errors import InputError
 from backfire.records import Decoding, Prompt, Response, Score, Verdict
 
-LAYOUT = 2
-ADDED = {1: ("ALTER TABLE verdicts ADD COLUMN score REAL",)}
+LAYOUT = 3
+ADDED = {
+    1: ("ALTER TABLE verdicts ADD COLUMN score REAL",),
+    2: ("ALTER TABLE verdicts ADD COLUMN damage TEXT NOT NULL DEFAULT ''",),
+}
 """What turns each older layout into the next one."""
 
 SCHEMA = """
@@ -36,7 +39,7 @@ CREATE TABLE IF NOT EXISTS scores (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS verdicts (
     response_id TEXT NOT NULL, judge_id TEXT NOT NULL, judge TEXT NOT NULL,
-    harmful INTEGER, refusal INTEGER, reason TEXT NOT NULL, score REAL,
+    harmful INTEGER, refusal INTEGER, reason TEXT NOT NULL, score REAL, damage TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (response_id, judge_id)
 ) WITHOUT ROWID;
 """
@@ -203,25 +206,25 @@ class Ledger:
         return [row[0] for row in self._db.execute("SELECT DISTINCT scorer_id FROM scores")]
 
     def put_verdicts(self, verdicts: Iterable[Verdict]) -> None:
-        columns = "response_id, judge_id, judge, harmful, refusal, reason, score"
+        columns = "response_id, judge_id, judge, harmful, refusal, reason, score, damage"
         rows = [
-            (v.response_id, v.judge_id, v.judge, v.harmful, v.refusal, v.reason, v.score) for v in verdicts
+            (v.response_id, v.judge_id, v.judge, v.harmful, v.refusal, v.reason, v.score, v.damage)
+            for v in verdicts
         ]
         with self._transaction() as db:
             db.executemany(
-                f"INSERT INTO verdicts ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?) {_KEEP_FIRST}", rows
+                f"INSERT INTO verdicts ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) {_KEEP_FIRST}", rows
             )
 
     def verdicts(self, judge_id: str, response_ids: Sequence[str]) -> dict[str, Verdict]:
         rows = self._select(
-            "SELECT response_id, judge, judge_id, harmful, refusal, reason, score FROM verdicts",
+            "SELECT response_id, judge, judge_id, harmful, refusal, reason, score, damage FROM verdicts",
             "response_id",
             response_ids,
             ("judge_id = ?", judge_id),
         )
         return {
-            row[0]: Verdict(row[0], row[1], row[2], _flag(row[3]), _flag(row[4]), row[5], row[6])
-            for row in rows
+            row[0]: Verdict(row[0], row[1], row[2], _flag(row[3]), _flag(row[4]), *row[5:]) for row in rows
         }
 
     def _select(

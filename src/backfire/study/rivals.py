@@ -23,6 +23,8 @@ def rivals_of(model: LocalModel, pairs: Sequence[Pair], judge: Judge) -> tuple[R
     (arXiv 2510.13212), which is also the on-policyness gap. `decision contrast`: share of harmful prompts' responses that
     refuse, by the judge. `reward-model margin`: the score that picked them. None where a number has nothing to be of.
     """
+    from backfire.judges import decide
+
     rendered = model.render(
         [(pair.prompt, pair.chosen.completion, pair.rejected.completion) for pair in pairs]
     )
@@ -31,7 +33,7 @@ def rivals_of(model: LocalModel, pairs: Sequence[Pair], judge: Judge) -> tuple[R
     gaps = np.asarray(chosen - rejected, dtype=np.float64)
     words = np.array([len(p.chosen.text.split()) - len(p.rejected.text.split()) for p in pairs], dtype=float)
     decided = [
-        (judge.judge(p.prompt, p.chosen).refusal, judge.judge(p.prompt, p.rejected).refusal)
+        (decide(judge, p.prompt, p.chosen).refuses, decide(judge, p.prompt, p.rejected).refuses)
         for p in pairs
         if p.prompt.kind == "harmful"
     ]

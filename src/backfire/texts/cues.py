@@ -10,13 +10,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from backfire.judges import refusals
+from backfire.judges import Decisions, decisions
 from backfire.texts.layout import line_counts, sign_counts
 from backfire.texts.pieces import Piece, as_texts, pieces
 from backfire.texts.wording import GROUPS, word_counts
 
 Family = Literal[
-    "length", "layout", "markdown", "punctuation", "opener", "closer", "refusal", "wording", "language"
+    "length",
+    "layout",
+    "markdown",
+    "punctuation",
+    "opener",
+    "closer",
+    "thoughts",
+    "refusal",
+    "wording",
+    "language",
 ]
 Scale = Literal["count", "share", "flag"]
 
@@ -48,6 +57,7 @@ _OPENERS: dict[str, str] = {
     "opens with The or A": r"\A\W{0,3}(?:The|A|An)\b",
     "opens with a small letter": r"\A\W{0,3}[a-z]",
 }
+_WARNING = "words of warning"
 _SORRY = r"(?i)\b(?:sorry|apologi[sz]e|apologies|unfortunately)"
 _CLOSERS: dict[str, str] = {
     "closes with an offer": r"(?i)let me know|feel free|hope (?:this|that|it) helps|happy to (?:help|assist)"
@@ -96,9 +106,10 @@ CUES: tuple[Cue, ...] = (
     *(Cue(name, "closer", "flag") for name in _CLOSERS),
     Cue("ends unfinished", "closer", "flag", 0, "ends without a closing mark"),
     Cue("code block left open", "closer", "flag"),
+    Cue("reasoning block", "thoughts", "flag", 0, "thoughts before the answer, such as <think> ... </think>"),
     Cue("refusal phrase", "refusal", "flag"),
     Cue("opens with sorry", "refusal", "flag"),
-    Cue("words of warning", "refusal", "share"),
+    Cue(_WARNING, "refusal", "share"),
     *(Cue(name, "wording", "share") for name in ("first person", "second person", "hedges", "connectives")),
     Cue("negations", "wording", "share"),
     Cue("English function words", "language", "share", 0.2, "a fifth of the words or more, as in English"),
@@ -111,12 +122,17 @@ CUES: tuple[Cue, ...] = (
 """The cues in the order of the columns."""
 
 
-def cue_features(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.float32]:
-    """Every cue of every text: float32 [texts, cues], on the scale that the cue states; all finite."""
+def cue_features(texts: pa.Array | pa.ChunkedArray, decided: Decisions | None = None) -> NDArray[np.float32]:
+    """Every cue of every text: float32 [texts, cues], on the scale that the cue states; all finite.
+
+    Cues are of the whole text, those of refusing of what follows its thoughts. decided: `judges.decisions` of these texts,
+    where they are known already.
+    """
     texts = as_texts(texts)
+    decided = decisions(texts) if decided is None else decided
     features = np.empty((len(texts), len(CUES)), dtype=np.float32)
     counted = np.array([cue.scale == "count" for cue in CUES])
-    flagged = _flagged(texts)
+    flagged = _flagged(texts, decided)
     for piece in pieces(texts):
         known = _counted(piece)
         for place, cue in enumerate(CUES):
@@ -124,7 +140,17 @@ def cue_features(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.float32]:
                 flagged[cue.name][piece.rows] if cue.name in flagged else known[cue.name]
             )
     features[:, counted] = np.log1p(features[:, counted])
+    _warn_after_thoughts(features, decided)
     return features
+
+
+def _warn_after_thoughts(features: NDArray[np.float32], decided: Decisions) -> None:
+    """Words of warning are counted in the answer alone where there are thoughts."""
+    thinking = np.flatnonzero(decided.thinks)
+    column = [cue.name for cue in CUES].index(_WARNING)
+    for piece in pieces(decided.answers.take(pa.array(thinking))):
+        words = word_counts(piece)
+        features[thinking[piece.rows], column] = words[_WARNING] / np.maximum(words["words"], 1)
 
 
 def cue_presence(features: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -154,16 +180,20 @@ def _counted(piece: Piece) -> dict[str, NDArray[np.generic]]:
     return known
 
 
-def _flagged(texts: pa.Array) -> dict[str, NDArray[np.generic]]:
+def _flagged(texts: pa.Array, decided: Decisions) -> dict[str, NDArray[np.generic]]:
     # Heads and tails are cut at bytes; as binaries they are matched by bytes, whatever the encoding.
     binary = texts.cast(pa.large_binary())
     head, tail = pc.binary_slice(binary, 0, HEAD_BYTES), pc.binary_slice(binary, -TAIL_BYTES)
     known: dict[str, NDArray[np.generic]] = {name: _has(head, wanted) for name, wanted in _OPENERS.items()}
     known |= {name: _has(tail, wanted) for name, wanted in _CLOSERS.items()}
-    known["opens with sorry"] = _has(head, _SORRY)
+    opening = head
+    if decided.thinks.any():
+        opening = pc.binary_slice(decided.answers.cast(pa.large_binary()), 0, HEAD_BYTES)
+    known["opens with sorry"] = _has(opening, _SORRY)
     known["ends unfinished"] = ~_has(tail, _FINISHED) & _has(tail, r"\S")
     known["links"] = _has(binary, _LINK)
-    known["refusal phrase"] = refusals(texts)
+    known["refusal phrase"] = decided.refuse
+    known["reasoning block"] = decided.thinks
     return known
 
 

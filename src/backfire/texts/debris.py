@@ -21,7 +21,6 @@ _PATTERNS: dict[str, str] = {
     "<s> or </s>": r"</?s>",
     "padding or unknown tokens": r"<pad>|\[PAD\]|<unk>|\[UNK\]|"
     r"\[CLS\]|\[SEP\]|\[EOS\]|\[BOS\]|<mask>|\[MASK\]",
-    "reasoning marks": r"</?think(?:ing)?>",
     "### Instruction or ### Response": r"(?m)^[ \t]*###? ?(?:Instructions?|Response|Input|Output|"
     r"Human|User|Assistant|System)\b:?[ \t]*(?:$|:)",
     "Human: or Assistant: at the start of a line": r"(?m)^[ \t]*(?:Human|HUMAN|User|USER|Assistant|"
