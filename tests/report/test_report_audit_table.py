@@ -178,7 +178,7 @@ def clean_audit() -> dict[str, Any]:
     confounds["truncated"] = {"what": "t", "chosen": share(3, 1840), "rejected": share(5, 1840), "p": 0.6}
     confounds["evaluation_sets"] = []
     confounds["repeats"] = [{"what": "exact duplicates", "pairs": share(0, 1840)}, confounds["repeats"][3]]
-    confounds["debris"] = []
+    confounds["debris"] = confounds["prompt_debris"] = []
     confounds["overlap"] = {"other": "t", "exact": share(0, 1840), "near": share(0, 1840)}
     return audit
 
