@@ -233,3 +233,45 @@ def test_every_column_of_a_surviving_row_is_in_the_repaired_set(tmp_path: Path) 
     assert {row["given_row"] for row in rows_again} <= {row["row"] for row in table}
     assert all(row["annotator"] == f"a{row['given_row']}" for row in rows_again)
     assert read_pairs(again.folder).pairs
+
+
+def test_calls_of_tools_in_prompts_and_sides_and_the_tools_column_survive(tmp_path: Path) -> None:
+    tools = [{"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}]
+
+    def call(arguments: dict[str, Any]) -> dict[str, Any]:
+        function = {"name": "find", "arguments": arguments}
+        return {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"type": "function", "function": function}],
+        }
+
+    given: list[dict[str, Any]] = [
+        {
+            "prompt": [
+                {"role": "user", "content": f"Where is {n}?"},
+                call({"what": str(n)} if n % 2 else {"where": n}),
+                {"role": "tool", "name": "find", "content": f"in {n}"},
+            ],
+            "chosen": [{"role": "assistant", "content": f"It is in {n}."}],
+            "rejected": [call({"again": n})] if n % 3 == 0 else [{"role": "assistant", "content": "No."}],
+            "tools": tools,
+            "own": n,
+        }
+        for n in range(1, 41)
+    ]
+    path = tmp_path / "in.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in given))
+    found = repair(
+        path, method="filter", out=tmp_path / "new", keep=0.5, influence=np.arange(40.0), audit=False
+    )
+    rows = [json.loads(line) for line in (found.folder / "train.jsonl").read_text().splitlines()]
+    assert len(rows) == 20
+    for row in rows:
+        origin = given[row["row"] - 1]
+        assert row["own"] == origin["own"]
+        assert row["tools"] == tools
+        for name in ("prompt", "chosen", "rejected"):
+            assert [{k: v for k, v in turn.items() if v} for turn in row[name]] == [
+                {k: v for k, v in turn.items() if v} for turn in origin[name]
+            ]
