@@ -38,7 +38,7 @@ ORDER = (
 
 EPILOG = (
     "Exit codes: 0 all done; 1 done in part, or an unexpected error (the output says which); "
-    "2 an input that cannot be used; 3 a condition of `audit --fail-on` holds; 130 interrupted."
+    "2 an input that cannot be used; 3 a condition of `audit --fail-on` holds, or could not be looked at; 130 interrupted."
 )
 
 EXTRAS = {
