@@ -94,6 +94,14 @@ def safe_rlhf(p: str, c: str, r: str) -> Row:
     }
 
 
+def list_beside(p: str, c: str, r: str) -> Row:
+    return {"prompt": [user(p)], **whole(p, c, r)}
+
+
+def helpsteer(p: str, c: str, r: str) -> Row:
+    return {"prompt": p, "response_1": r, "response_2": c, "preference_strength": len(p) % 3 + 1}
+
+
 def spelled(prompt: str, chosen: str, rejected: str) -> Callable[[str, str, str], Row]:
     return lambda p, c, r: {prompt: p, chosen: c, rejected: r, "other": 3}
 
@@ -111,6 +119,8 @@ FORMS: dict[str, tuple[str, Callable[[str, str, str], Row]]] = {
     "in parts": ("TRL conversational, explicit prompt", in_parts),
     "whole": ("TRL conversational, implicit prompt", whole),
     "beside": ("prompt beside whole conversations", beside),
+    "list beside": ("prompt beside whole conversations", list_beside),
+    "helpsteer": ("two responses and the preferred one", helpsteer),
     "transcript": ("Anthropic HH transcripts", transcript),
     "sharegpt": ("conversations and single turns", sharegpt),
     "factory messages": ("conversations and single turns", factory_messages),

@@ -39,6 +39,18 @@ ODD: st.SearchStrategy[Any] = st.one_of(
     st.just([["q", "r"]]),
     st.just([user("x"), None]),
     st.just([{"role": "assistant", "content": None}]),
+    st.just(
+        [
+            {
+                "role": "assistant",
+                "content": "x",
+                "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}],
+            }
+        ]
+    ),
+    st.just([{"role": "assistant", "content": "x", "thinking": "y"}]),
+    st.just([user("x"), {"role": "tool", "content": "y", "name": "f"}, assistant("z")]),
+    st.just({"role": "assistant", "content": "x", "reasoning_content": "y"}),
     st.just([{"from": "gpt", "value": "x"}, {"from": "human", "value": "y"}]),
     st.lists(
         st.builds(
@@ -49,12 +61,17 @@ ODD: st.SearchStrategy[Any] = st.one_of(
 BESIDE = st.fixed_dictionaries(
     {},
     optional={
-        "kind": st.sampled_from(["harmful", "benign", "x", True, None]),
+        "kind": st.sampled_from(["harmful", "benign", " Safe", True, None]),
         "chosen_source": st.sampled_from(["big", "", None, 3]),
         "rejected_source": st.sampled_from(["small", "big"]),
         "chosen_decoding": st.sampled_from(['{"b": 1, "a": NaN}', "greedy", "3", None, {"a": 1}]),
         "rejected_decoding": st.just("{}"),
         "tags": st.sampled_from(['{"b": "1", "a": 2}', "[]", "no", None, ["x"], {"n": "m"}]),
+        "status": st.sampled_from(["tie", "Tie ", "swapped", None, 3]),
+        "tools": st.sampled_from([None, "", "[]", '[{"name": "f"}]', "{}", "x"]),
+        "system": st.sampled_from(["", " ", "Be brief.", None, 3]),
+        "chosen_score": st.sampled_from([1, 2.5, None]),
+        "rejected_score": st.sampled_from([1, 2.5]),
         "ignored": st.sampled_from([1, "x", float("inf"), [{"a": 1}], {"chosen": 2}]),
     },
 )
