@@ -11,8 +11,9 @@ import pytest
 from backfire.errors import InputError
 from backfire.influence.margins import Contrast, probe_contrasts
 from backfire.influence.pilot import run_pilot
-from backfire.influence.predicting import _shards, _whole_groups, safety_influence_of
+from backfire.influence.predicting import safety_influence_of
 from backfire.influence.probes import ProbeSet, ProbeSets
+from backfire.influence.shards import shards_of, whole_groups
 from backfire.influence.wording import wording_cosine
 from influence.hand_probes import pairs, placebo, policy, probe_set
 
@@ -105,11 +106,11 @@ def test_wording_is_blind_to_the_policy_and_sees_words() -> None:
 
 def test_shards_keep_groups_whole() -> None:
     groups = np.repeat(np.arange(30), 3)
-    parts = _shards(groups, 8, seed=0)
+    parts = shards_of(groups, 8, seed=0)
     assert sorted(np.concatenate(parts).tolist()) == list(range(90))
     assert all(len(set(groups[a]) & set(groups[b])) == 0 for a in parts for b in parts if a is not b)
     assert max(map(len, parts)) <= 2 * min(map(len, parts))
-    kept = _whole_groups(groups, 31, seed=0)
+    kept = whole_groups(groups, 31, seed=0)
     assert len(kept) == 30
     assert len(set(groups[kept])) == 10
 

@@ -18,7 +18,7 @@ from backfire.auditing.concluding import conclude
 from backfire.auditing.estimate import INTERVAL
 from backfire.auditing.evaluation_sets import evaluation_sets
 from backfire.auditing.folds import FEWEST_PAIRS, Split, make_split, too_few
-from backfire.auditing.influence_reading import InfluenceView, read_influence, references
+from backfire.auditing.influence_reading import InfluenceView, read_asked, read_influence, references
 from backfire.auditing.ladder import Climbed
 from backfire.auditing.pair_bits import check_file, most_informative, per_pair_of, write_column
 from backfire.auditing.policy_reading import PolicyView, open_policy, read_policy
@@ -32,8 +32,9 @@ from backfire.auditing.source_leak import source_leak
 from backfire.auditing.steps import Progress, Steps
 from backfire.auditing.text_rungs import character_rung, embedding_rung, text_rungs
 from backfire.errors import InputError
+from backfire.models.failures import standing
 from backfire.preferences import Preferences, ReadOptions, left_out_first, no_pairs, open_preferences
-from backfire.report.audit_answer import AuditReport, Confounds, Defect, NotRun, Overlap, Shortcut
+from backfire.report.audit_answer import AuditReport, Confounds, Defect, FailedPart, NotRun, Overlap, Shortcut
 from backfire.report.trained_answer import AsTrained
 from backfire.texts import Vocabulary, signatures, text_keys
 
@@ -100,7 +101,8 @@ def audit(
 
     Raises:
         InputError: what cannot be read or mapped, by name, and data of which no row gives a pair. Single defective rows
-            are counted in the answer instead.
+            are counted in the answer instead. Where a part that asks the policy fails (its tokens, its states, the
+            influence, the pilot), or memory runs out for it, the answer stands without it and says why (`failed`).
     """
     if controls < FEWEST_CONTROLS or folds < 2 or policy_pairs < FEWEST_PAIRS:
         raise InputError(
@@ -116,6 +118,7 @@ def audit(
     file = None if per_pair is None else Path(per_pair)
     if file is not None:
         check_file(file)
+    asked = None if probe_prompts is None else read_asked(probe_prompts)
     model = None if policy is None else open_policy(policy)
     encoder = None if embedder is None else _opened(embedder)
     steps = Steps(progress, total=22 + 4 * (encoder is not None) + 14 * (model is not None))
@@ -146,25 +149,26 @@ def audit(
         not_run += [NotRun(rung=name, reason=reason) for name in names]
     view = PolicyView(None, None, None)
     trained: AsTrained | None = None
+    failed: dict[str, str] = {}
     if model is not None:
-        with steps.step("tokens", 2):
+        with steps.step("tokens", 2), standing(failed, "tokens"):
             rows = None if usable == collected.pairs else collected.rows
             trained = as_trained(model, data.blocks(), plain=data.plain, max_length=max_length, rows=rows)
-        with steps.step("policy", 12) as part:
+        with steps.step("policy", 12) as part, standing(failed, "policy"):
             view = read_policy(model, collected, division, policy_pairs, data.plain, max_length, part)
         if view.climbed is not None:
             ladder.append(view.climbed)
         elif view.reason is not None:
             not_run.append(NotRun(rung="hidden", reason=view.reason))
     influence: InfluenceView | None = None
-    if model is not None and probe_prompts is not None and collected.pairs:
-        with steps.step("influence", 12) as part:
+    if model is not None and asked is not None and collected.pairs:
+        with steps.step("influence", 12) as part, standing(failed, "influence"):
             influence = read_influence(
                 model,
                 collected,
                 division,
                 policy_pairs,
-                probe_prompts,
+                asked,
                 judge=judge,
                 parameters=parameters,
                 pilot=pilot,
@@ -192,6 +196,7 @@ def audit(
         values = None if influence is None else influence.values
         written = best is not None and file is not None and write_column(file, best, collected, values)
         moved = None if influence is None else influence.answer
+        failed |= {} if moved is None else moved.failed or {}
         if moved is not None and written and values is not None:
             moved = moved.model_copy(update={"file": str(file)})
         conclusion = conclude(
@@ -242,6 +247,7 @@ def audit(
         ),
         separability=rungs,
         not_run=tuple(not_run),
+        failed=tuple(FailedPart(part=name, reason=why) for name, why in failed.items()),
         source_leak=leak,
         shortcuts=found,
         confounds=confounds,

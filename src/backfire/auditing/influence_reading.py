@@ -14,6 +14,7 @@ from backfire.auditing.collected import Collected
 from backfire.auditing.estimate import Values
 from backfire.auditing.folds import Split
 from backfire.auditing.ladder import sampled
+from backfire.errors import InputError
 from backfire.preferences import pairs_of
 from backfire.records import Prompt
 from backfire.report.influence_answer import ProbeInfluence, SafetyInfluence
@@ -46,12 +47,30 @@ def references(probe_prompts: Any) -> list[Any]:
     return [probe_prompts]
 
 
+def read_asked(probe_prompts: Any) -> Sequence[Prompt] | ProbeSets:
+    """Probe prompts before any work: one or several of a file, `organism:prompts/NAME`, a Prompt; or one file of stored
+    probes, or ProbeSets.
+
+    Raises InputError for what cannot be read, and where no prompt is harmful.
+    """
+    from backfire.influence.probes import ProbeSets, read_probes
+
+    if isinstance(probe_prompts, ProbeSets):
+        return probe_prompts
+    found = read_probes(references(probe_prompts))
+    if not isinstance(found, ProbeSets) and all(prompt.kind == "benign" for prompt in found):
+        raise InputError(
+            f"none of {len(found)} probe prompts is harmful: give prompts whose kind is harmful, or not said"
+        )
+    return found
+
+
 def read_influence(
     model: LocalModel,
     collected: Collected,
     split: Split,
     most: int,
-    probe_prompts: Any,
+    asked: Sequence[Prompt] | ProbeSets,
     *,
     judge: Judge | None,
     parameters: str,
@@ -64,13 +83,12 @@ def read_influence(
 ) -> InfluenceView:
     """Read at most `most` pairs of the sample, whole prompts; with `each_pair` also every pair of the sample by itself.
 
-    probe_prompts: one or several of: a file, `organism:prompts/NAME`, a Prompt; or one file of stored probes, or
-    ProbeSets. Probe prompts that the data have as a last turn, letter case and white space aside, are not used, and
-    counted. Raises InputError for what cannot be read.
+    asked: what `read_asked` gave. Probe prompts that the data have as a last turn, letter case and white space aside, are
+    not used, and counted.
     """
     from backfire.influence.predicting import read_influence_of
 
-    probes = _probes(model, collected, probe_prompts, judge, seed, _part(progress, 0))
+    probes = _probes(model, collected, asked, judge, seed, _part(progress, 0))
     if not probes.refusal.probes:
         return InfluenceView(_nothing(model, probes.refusal, parameters), None)
     pairs, text = sampled(collected, split, most)
@@ -102,16 +120,13 @@ def read_influence(
 def _probes(
     model: LocalModel,
     collected: Collected,
-    probe_prompts: Any,
+    found: Sequence[Prompt] | ProbeSets,
     judge: Judge | None,
     seed: int,
     progress: Progress,
 ) -> ProbeSets:
-    from backfire.influence.probes import ProbeSets, draw_probes, read_probes
+    from backfire.influence.probes import ProbeSets, draw_probes
 
-    found = probe_prompts
-    if not isinstance(found, ProbeSets):
-        found = read_probes(references(probe_prompts))
     if isinstance(found, ProbeSets):
         return _apart(found, collected)
     known = {prompt.id for prompt, among in zip(found, _among(found, collected), strict=True) if among}

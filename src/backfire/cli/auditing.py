@@ -253,7 +253,7 @@ def audit(
     whole = _write(report, json, html)
     if _fails(report, conditions, unchecked == "fail"):
         raise typer.Exit(FAILED)
-    if not whole:
+    if report.failed or not whole:
         raise typer.Exit(PARTLY)
 
 

@@ -62,11 +62,22 @@ LoggingSteps = Annotated[int, _option("--logging-steps", "Optimizer steps per li
 Checkpointing = Annotated[
     bool,
     typer.Option(
-        "--gradient-checkpointing", rich_help_panel=TRAINING, help="Less memory, about a fifth slower."
+        "--gradient-checkpointing",
+        rich_help_panel=TRAINING,
+        help="Less memory, about a third slower; used without being asked for where a batch does not fit.",
     ),
 ]
 Lora = Annotated[
     bool, typer.Option("--lora", rich_help_panel=ADAPTER, help="Train a LoRA adapter instead of all weights.")
+]
+Full = Annotated[
+    bool,
+    typer.Option(
+        "--full",
+        rich_help_panel=TRAINING,
+        help="Train all weights, also where these with AdamW's moments take more than three times the weights and 2 GB; "
+        "else a LoRA adapter is trained there.",
+    ),
 ]
 LoraR = Annotated[int | None, _lora("--lora-r", "16", "Rank of the update.")]
 LoraAlpha = Annotated[int | None, _lora("--lora-alpha", "32", "The update is scaled by alpha / r.")]
@@ -85,7 +96,15 @@ def train_dpo(
         typer.Argument(metavar="PAIRS", help=f"{options.DATASET} Read as `backfire audit` reads it."),
     ],
     out: Out,
-    lr: Annotated[float, _option("--lr", "Peak learning rate; tiny models need 100 times as much.")] = 1e-6,
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            "--lr",
+            rich_help_panel=TRAINING,
+            show_default="1e-06; 1e-05 for an adapter that was not asked for",
+            help="Peak learning rate; tiny models need 100 times as much.",
+        ),
+    ] = None,
     beta: Annotated[float, _option("--beta", "Pull towards the reference model.")] = 0.1,
     loss_type: Annotated[str, _option("--loss-type", "TRL's name of the loss.")] = "sigmoid",
     label_smoothing: Annotated[
@@ -104,6 +123,7 @@ def train_dpo(
     save_dtype: SaveDtype = "source",
     logging_steps: LoggingSteps = 1,
     gradient_checkpointing: Checkpointing = False,
+    full: Full = False,
     lora: Lora = False,
     lora_r: LoraR = None,
     lora_alpha: LoraAlpha = None,
@@ -141,7 +161,15 @@ def train_sft(
         ),
     ],
     out: Out,
-    lr: Annotated[float, _option("--lr", "Peak learning rate; tiny models need 100 times as much.")] = 2e-5,
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            "--lr",
+            rich_help_panel=TRAINING,
+            show_default="2e-05; 2e-04 for an adapter that was not asked for",
+            help="Peak learning rate; tiny models need 100 times as much.",
+        ),
+    ] = None,
     epochs: Epochs = 1.0,
     batch_size: BatchSize = 8,
     gradient_accumulation: Accumulation = 1,
@@ -155,6 +183,7 @@ def train_sft(
     save_dtype: SaveDtype = "source",
     logging_steps: LoggingSteps = 1,
     gradient_checkpointing: Checkpointing = False,
+    full: Full = False,
     lora: Lora = False,
     lora_r: LoraR = None,
     lora_alpha: LoraAlpha = None,
@@ -181,9 +210,17 @@ def plain_settings(values: dict[str, Any]) -> dict[str, Any]:
     if lora and not values["lora"]:
         named = ", ".join(f"--lora-{name}" for name in lora)
         raise InputError(f"{named} without --lora: add --lora to train an adapter")
+    if values["full"] and values["lora"]:
+        raise InputError("--full and --lora: give one of them")
     settings = {
-        name: value for name, value in values.items() if value is not None and not name.startswith("lora")
+        name: value
+        for name, value in values.items()
+        if value is not None and name != "full" and not name.startswith("lora")
     }
+    if not values["gradient_checkpointing"]:
+        del settings["gradient_checkpointing"]
+    if values["full"]:
+        settings["parameters"] = "all"
     if values["lora"]:
         if "modules" in lora:
             modules = lora.pop("modules")

@@ -38,17 +38,17 @@ class KeptGradients:
         self,
         model: LocalModel,
         how: str,
-        parameters: Sequence[tuple[str, Any]],
+        parameters: Sequence[tuple[str, Any, int, int]],
         encoded: Encoded,
         compute: Callable[[], Any],
     ) -> Any:
         """The flat tensor that `compute` gives, from the folder where it is there already; only float32 is kept."""
         import torch
 
-        if any(p.dtype != torch.float32 for _, p in parameters):
+        if any(p.dtype != torch.float32 for _, p, _, _ in parameters):
             return compute()
         path = self._path(model, how, parameters, encoded)
-        found = _read(path, sum(p.numel() for _, p in parameters))
+        found = _read(path, sum(end - start for _, _, start, end in parameters))
         if found is not None:
             return torch.from_numpy(found)
         computed = compute()
@@ -58,9 +58,12 @@ class KeptGradients:
         return computed
 
     def _path(
-        self, model: LocalModel, how: str, parameters: Sequence[tuple[str, Any]], encoded: Encoded
+        self, model: LocalModel, how: str, parameters: Sequence[tuple[str, Any, int, int]], encoded: Encoded
     ) -> Path:
-        moved = [[name, list(p.shape), str(p.dtype)] for name, p in parameters]
+        moved = [
+            [name, list(p.shape), str(p.dtype), *([] if end - start == p.numel() else [start, end])]
+            for name, p, start, end in parameters
+        ]
         rows = [[ids, start] for ids, start in encoded.rows]
         of = [rows, encoded.items.tolist(), encoded.weights.tolist()]
         name = digest("gradient", model.id, how, self.seed, moved, of)

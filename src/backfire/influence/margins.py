@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 
 from backfire.errors import ModelError
 from backfire.models.batching import length_batches
-from backfire.models.logps import run, token_logps
-from backfire.models.memory import tokens_to_differentiate, tokens_to_read
+from backfire.models.logps import layers_recomputed, run, token_logps
+from backfire.models.memory import keeps_for_gradients, tokens_to_differentiate, tokens_to_read
 from backfire.models.rendering import MAX_LENGTH, render
 from backfire.records import Completion, Prompt
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from backfire.influence.probes import ProbeSet
+    from backfire.influence.tangent import Tangent
     from backfire.models import LocalModel
 
 Progress = Callable[[int, int], None]
@@ -137,7 +139,7 @@ def margins(
     done = 0
     with torch.inference_mode():
         for batch in batches(model, encoded, batch_size):
-            logps = _logps(model, [encoded.rows[i] for i in batch]).double().cpu().numpy()
+            logps = logps_of(model, [encoded.rows[i] for i in batch]).double().cpu().numpy()
             if np.isnan(logps).any():
                 raise ModelError(f"{model.name} gives NaN: open it with dtype float32")
             np.add.at(found, encoded.items[batch], encoded.weights[batch] * logps)
@@ -147,14 +149,38 @@ def margins(
     return found
 
 
-def add_gradients(model: LocalModel, encoded: Encoded, *, batch_size: int = 32) -> None:
-    """Add the gradient of the sum of all margins to `.grad` of every parameter that requires one."""
+def add_gradients(
+    model: LocalModel, encoded: Encoded, *, batch_size: int = 32, along: Tangent | None = None
+) -> NDArray[np.float64] | None:
+    """Add the gradient of the sum of all margins to `.grad` of every parameter that requires one.
+
+    With `along`, returns the derivative of each contrast's margin along that direction: [contrasts], NaN where it is not
+    usable.
+    """
     import torch
 
+    found = np.where(encoded.usable, 0.0, np.nan)
     for batch in batches(model, encoded, batch_size, gradients=True):
-        logps = _logps(model, [encoded.rows[i] for i in batch])
-        weights = logps.new_tensor(encoded.weights[batch])
-        torch.autograd.backward((logps * weights).sum())
+        rows = [encoded.rows[i] for i in batch]
+        if along is not None:
+            along.start(len(rows), model.device)
+        with recomputed(model, rows):
+            logps = logps_of(model, rows)
+            torch.autograd.backward((logps * logps.new_tensor(encoded.weights[batch])).sum())
+        if along is not None:
+            np.add.at(found, encoded.items[batch], along.derivatives())
+    return None if along is None else found
+
+
+@contextmanager
+def recomputed(model: LocalModel, rows: Sequence[tuple[list[int], int]]) -> Iterator[None]:
+    """Forward and backward pass of a batch: where all layers' values do not fit, they are computed again for the gradient."""
+    tokens = len(rows) * max(len(ids) for ids, _ in rows)
+    if keeps_for_gradients(model.model, tokens):
+        yield
+    else:
+        with layers_recomputed(model.model):
+            yield
 
 
 def batches(
@@ -165,7 +191,19 @@ def batches(
     return length_batches([len(ids) for ids, _ in encoded.rows], batch_size, most)
 
 
-def _logps(model: LocalModel, rows: Sequence[tuple[list[int], int]]) -> torch.Tensor:
+def pair_batches(model: LocalModel, encoded: Encoded) -> Iterator[NDArray[np.int64]]:
+    """Contrasts, sorted, in batches whose rows fit with their gradients; all rows of one stand in the same batch."""
+    longest, count = np.zeros(encoded.count, dtype=np.int64), np.zeros(encoded.count, dtype=np.int64)
+    for (ids, _), item in zip(encoded.rows, encoded.items, strict=True):
+        longest[item] = max(longest[item], len(ids))
+        count[item] += 1
+    there = np.flatnonzero(count)
+    widths = [int(longest[k] * count[k]) for k in there]
+    for batch in length_batches(widths, 16, tokens_to_differentiate(model.model)):
+        yield np.sort(there[batch])
+
+
+def logps_of(model: LocalModel, rows: Sequence[tuple[list[int], int]]) -> torch.Tensor:
     """Log-probability of each row's response, summed over its tokens: [rows], float32 at the least."""
     import torch
 

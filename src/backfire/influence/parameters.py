@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from backfire.errors import InputError, ModelError
+from backfire.models.memory import Shape, check_room, kept_room
 
 if TYPE_CHECKING:
     from backfire.models import LocalModel
 
-LARGE = 500_000_000
-"""Parameters beyond which `auto` means LoRA."""
+SHARDS = 44
+"""Shards whose gradients are kept side by side, unless it is said: 20 of the data, 8 each of three sets of probes."""
 RANK = 16
 SEEDS = 3
-"""Initialisations of LoRA's A that are averaged."""
+"""Initialisations of LoRA's A that are averaged, where the gradients of all shards fit."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,34 @@ class Trained:
         return sum(p.numel() for _, p in self.named)
 
 
+def chosen_parameters(model: LocalModel, shards: int = SHARDS) -> str:
+    """What `auto` means for a model: `all` where every shard's gradient of all its parameters fits at once, else `lora`."""
+    needed = 4 * Shape.of(model.model).parameters * (shards + 4)
+    return "all" if needed <= kept_room(model.model) else "lora"
+
+
+def _draws(model: LocalModel, shards: int) -> int:
+    """How many draws of A: as many as leave room for every shard's gradient in float32, so that one pass is enough."""
+    shape = Shape.of(model.model)
+    each = 4 * RANK * shape.layers * (3 * shape.inner + 4 * shape.hidden) * shards
+    return min(SEEDS, max(1, kept_room(model.model) // each))
+
+
 @contextmanager
-def trained(model: LocalModel, parameters: str = "auto", *, seed: int = 0) -> Iterator[Trained]:
+def trained(
+    model: LocalModel, parameters: str = "auto", *, seed: int = 0, shards: int = SHARDS
+) -> Iterator[Trained]:
     """Make `parameters` of the model differentiable; afterwards it is as it was, bit for bit.
 
     `all`, or a regular expression that is searched in parameter names: the model runs in float32 meanwhile, for in 16
     bits a small step is rounded away. `lora`: the model keeps its dtype, and every linear layer but the head gets an
     adapter (PEFT) in float32. At LoRA's start B is 0, so that A's gradient is zero and B's depends on the random A:
-    SEEDS draws of A of rank RANK stand side by side, which averages inner products of gradients over them. `auto`
-    is `all` up to half a billion parameters, `lora` beyond.
+    up to SEEDS draws of A of rank RANK stand side by side, which averages inner products of gradients over them; fewer
+    where the gradients of all `shards` would not fit. `auto` is `all` where those of all parameters fit, else `lora`: by
+    arithmetic on the model's shape (`models.memory`), before any work.
 
-    Raises InputError for an adapter, or a name that no parameter has; ModelError for weights that are not in memory.
+    Raises InputError for an adapter, or a name that no parameter has; ModelError for weights that are not in memory, or
+    for float32 weights and gradients that do not fit this machine.
     """
     torch_model = model.model
     if hasattr(torch_model, "peft_config"):
@@ -57,12 +75,12 @@ def trained(model: LocalModel, parameters: str = "auto", *, seed: int = 0) -> It
         )
     flags = [(p, p.requires_grad, p.dtype) for p in torch_model.parameters()]
     if parameters == "auto":
-        parameters = "all" if sum(p.numel() for p, _, _ in flags) <= LARGE else "lora"
+        parameters = chosen_parameters(model, shards)
     for p, _, _ in flags:
         p.requires_grad_(False)
     try:
         if parameters == "lora":
-            with _adapted(model, seed) as found:
+            with _adapted(model, seed, _draws(model, shards)) as found:
                 yield found
         else:
             yield _own(model, parameters)
@@ -89,6 +107,14 @@ def _own(model: LocalModel, parameters: str) -> Trained:
             f"parameters {parameters!r}: no parameter of {model.name} has such a name; use all, lora, or a regular "
             f"expression for names such as {', '.join(some[-3:])}"
         )
+    size = sum(4 * p.numel() for _, p in model.model.named_parameters() if p.element_size() < 4)
+    moved = sum(4 * p.numel() for _, p in named)
+    check_room(
+        size + 3 * moved,
+        model.device,
+        f"float32 weights of {model.name} with the gradient of parameters {parameters!r}",
+        "train `lora`, or a part of the model by name",
+    )
     for _, p in model.model.named_parameters():
         if p.dtype in (torch.bfloat16, torch.float16):
             p.data = p.data.float()
@@ -99,7 +125,7 @@ def _own(model: LocalModel, parameters: str) -> Trained:
 
 
 @contextmanager
-def _adapted(model: LocalModel, seed: int) -> Iterator[Trained]:
+def _adapted(model: LocalModel, seed: int, draws: int) -> Iterator[Trained]:
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
@@ -107,7 +133,7 @@ def _adapted(model: LocalModel, seed: int) -> Iterator[Trained]:
     import torch
 
     plain = model.model
-    rank = RANK * SEEDS
+    rank = RANK * draws
     settings = LoraConfig(r=rank, lora_alpha=rank, target_modules="all-linear", task_type="CAUSAL_LM")
     adapted = get_peft_model(plain, settings)
     try:
@@ -115,7 +141,7 @@ def _adapted(model: LocalModel, seed: int) -> Iterator[Trained]:
         for place, (name, p) in enumerate(adapted.named_parameters()):
             p.requires_grad_("lora_B" in name)
             if "lora_A" in name:
-                for k in range(SEEDS):
+                for k in range(draws):
                     draw = torch.Generator().manual_seed(1_000_003 * (seed * SEEDS + k) + place)
                     bound = p.shape[1] ** -0.5
                     block = (torch.rand(RANK, p.shape[1], generator=draw) * 2 - 1) * bound
@@ -123,7 +149,9 @@ def _adapted(model: LocalModel, seed: int) -> Iterator[Trained]:
             elif "lora_B" in name:
                 named.append((name, p))
         model.model = adapted
-        how = f"LoRA of rank {RANK} on every linear layer, B's gradient averaged over {SEEDS} draws of A"
+        how = f"LoRA of rank {RANK} on every linear layer, B's gradient " + (
+            f"averaged over {draws} draws of A" if draws > 1 else "for one draw of A"
+        )
         yield Trained(tuple(named), how)
     finally:
         model.model = adapted.unload()

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backfire.errors import InputError
-from backfire.influence.margins import Contrast, Encoded, add_gradients, encode, margins, probe_contrasts
+from backfire.influence.margins import (
+    Contrast,
+    Encoded,
+    encode,
+    logps_of,
+    margins,
+    pair_batches,
+    probe_contrasts,
+    recomputed,
+)
 from backfire.influence.parameters import trained
 from backfire.models.rendering import MAX_LENGTH, Pair
 from backfire.records import Decoding, Prompt, Request
@@ -20,7 +29,9 @@ if TYPE_CHECKING:
     from backfire.models import LocalModel
 
 BATCH = 64
-"""Probe prompts that are answered at a time."""
+"""Probe prompts that are answered at a time, at most."""
+PASSED = 8
+"""Copies of the trained parameters that a pilot has room for: gradients, Adam's moments, what they were before."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,7 @@ def run_pilot(
     reference = margins(model, data.subset(np.unique(order)))
     place = {int(i): k for k, i in enumerate(np.unique(order))}
     prompts = list({probe.prompt.id: probe.prompt for probe in probes.probes}.values())
-    with trained(model, parameters, seed=seed) as chosen:
+    with trained(model, parameters, seed=seed, shards=PASSED) as chosen:
         kept = [p.detach().to("cpu", copy=True) for _, p in chosen.named]
         before = [] if judge is None else _refused(model, prompts, judge, max_new_tokens)
         first = last = margins(model, probed)
@@ -131,11 +142,21 @@ def run_pilot(
 
 
 def _gradients_of_loss(model: LocalModel, pairs: Encoded, reference: np.ndarray, beta: float) -> None:
-    """DPO's gradient is that of the margins, each weighted by -beta (1 - sigmoid(beta (m - m_ref)))."""
-    moved = beta * (margins(model, pairs) - reference)
-    pull = -beta / (1 + np.exp(moved)) / pairs.count
-    weighted = Encoded(pairs.rows, pairs.items, pairs.weights * pull[pairs.items], pairs.usable)
-    add_gradients(model, weighted)
+    """DPO's loss is -log sigmoid(beta (m - m_ref)), the mean over the pairs; both sides of a pair are read together."""
+    import torch
+
+    for batch in pair_batches(model, pairs):
+        inside = np.flatnonzero(np.isin(pairs.items, batch))
+        rows = [pairs.rows[i] for i in inside]
+        with recomputed(model, rows):
+            logps = logps_of(model, rows)
+            places = torch.tensor(np.searchsorted(batch, pairs.items[inside]), device=logps.device)
+            weighted = logps * logps.new_tensor(pairs.weights[inside])
+            found = torch.zeros(len(batch), dtype=logps.dtype, device=logps.device).index_add(
+                0, places, weighted
+            )
+            moved = beta * (found - found.new_tensor(reference[batch]))
+            torch.autograd.backward(-torch.nn.functional.logsigmoid(moved).sum() / pairs.count)
 
 
 def _refused(
@@ -147,10 +168,11 @@ def _refused(
     decoding = Decoding(max_new_tokens=max_new_tokens, temperature=0.0)
     judge = for_policy(judge, model)
     found: list[bool | None] = []
-    for start in range(0, len(prompts), BATCH):
+    longest = max(model.prompt_lengths(prompts), default=1)
+    size = min(BATCH, model.rows_at_once(longest, longest + max_new_tokens))
+    for start in range(0, len(prompts), size):
         requests = [
-            Request(p, model.id, model.template_digest, decoding, 0, 0)
-            for p in prompts[start : start + BATCH]
+            Request(p, model.id, model.template_digest, decoding, 0, 0) for p in prompts[start : start + size]
         ]
         for request, said in zip(requests, model.generate(requests), strict=True):
             response = Response(

@@ -9,10 +9,14 @@ import numpy as np
 
 from backfire.influence.pilot import PilotSettings, run_pilot
 from backfire.influence.probes import ProbeSet
+from backfire.models.memory import Shape
 from backfire.models.rendering import MAX_LENGTH, Pair
 from backfire.records import paired_difference
 from backfire.report.clusters import mean_of_clusters
 from backfire.report.influence_answer import Cosine, PilotOutcome
+
+LARGE = 50_000_000
+"""Parameters from which on the probes are read half way and at the end alone: reading them costs more than a step."""
 
 if TYPE_CHECKING:
     from backfire.judges.judge import Judge
@@ -41,6 +45,7 @@ def piloted(
         lr=settings.lr,
         beta=settings.beta,
         batch_size=settings.batch_size,
+        every=1 if Shape.of(model.model).parameters < LARGE else max(1, settings.steps // 2),
         parameters=parameters,
         judge=PhraseJudge() if judge is None else judge,
         seed=seed,

@@ -13,6 +13,7 @@ interval, a placebo, and the other side of the trade (needless refusals).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
@@ -20,19 +21,27 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from backfire.errors import InputError
+from backfire.errors import InputError, ModelError
 from backfire.influence.estimates import Alignment, Shards, align
-from backfire.influence.gradients import Products, direction, gradient_products
+from backfire.influence.gradients import Products, gradient_products
 from backfire.influence.kept import KeptGradients
 from backfire.influence.margins import Contrast, Progress, encode, probe_contrasts
 from backfire.influence.parameters import trained
 from backfire.influence.pilot import PilotSettings
 from backfire.influence.pilot_outcome import piloted
 from backfire.influence.probes import ProbeSet, ProbeSets
+from backfire.influence.shards import shards_of, whole_groups
 from backfire.influence.two_pass import PairInfluence, along
 from backfire.influence.wording import wording_cosine
+from backfire.models.failures import standing
 from backfire.models.rendering import MAX_LENGTH, Pair
-from backfire.report.influence_answer import Cosine, PairsDoingDamage, ProbeInfluence, SafetyInfluence
+from backfire.report.influence_answer import (
+    Cosine,
+    PairsDoingDamage,
+    PilotOutcome,
+    ProbeInfluence,
+    SafetyInfluence,
+)
 
 if TYPE_CHECKING:
     from backfire.judges.judge import Judge
@@ -106,7 +115,7 @@ def safety_influence(
         rows += block["row"].to_pylist()
     ids = [prompt.id for prompt, _, _ in conversations]
     groups = np.unique(np.array(ids, dtype=object), return_inverse=True)[1].astype(np.int64)
-    kept = _whole_groups(groups, pairs, seed)
+    kept = whole_groups(groups, pairs, seed)
     if isinstance(probe_prompts, ProbeSets):
         sets = probe_prompts
     else:
@@ -195,7 +204,8 @@ def read_influence_of(
     pairs = encode(model, [Contrast(p, (c,), (r,)) for p, c, r in conversations], **how)
     if not pairs.usable.any():
         raise InputError(f"no pair fits the context of {model.name}")
-    shards = [pairs.subset(np.flatnonzero(part)) for part in _shards(groups, DATA_SHARDS, seed)]
+    parts_of_data = shards_of(groups, DATA_SHARDS, seed)
+    shards = [pairs.subset(part) for part in parts_of_data]
     data = np.arange(len(shards))
     named: dict[str, dict[str, Shards]] = {}
     sets: dict[str, ProbeSet] = {
@@ -207,23 +217,46 @@ def read_influence_of(
         strata = np.array([probe.stratum for probe in probe_set.probes], dtype=object)
         for stratum in sorted(set(strata)):
             inside = np.flatnonzero(strata == stratum)
-            parts = [encoded.subset(inside[part]) for part in _shards(inside, PROBE_SHARDS, seed)]
+            parts = [encoded.subset(inside[part]) for part in shards_of(inside, PROBE_SHARDS, seed)]
             named[name][stratum] = np.arange(len(shards), len(shards) + len(parts))
             shards += parts
     of_data = np.arange(len(shards)) < len(data)
     kept = None if keep is None else KeptGradients(keep, seed)
-    with trained(model, parameters, seed=seed) as chosen:
+    toward = np.isin(np.arange(len(shards)), np.concatenate(list(named["refusal"].values())))
+    failed: dict[str, str] = {}
+    guard = nullcontext() if pilot is None else standing(failed, "influence")
+    with guard, trained(model, parameters, seed=seed, shards=len(shards)) as chosen:
         products = gradient_products(
-            model, shards, of_data, chosen, precondition=precondition, kept=kept, progress=progress
+            model,
+            shards,
+            of_data,
+            chosen,
+            toward=toward,
+            precondition=precondition,
+            kept=kept,
+            progress=progress,
         )
-        refusals = encode(model, probe_contrasts(probes.refusal))
-        steps, length = direction(model, refusals, chosen, kept=kept)
-        each = along(model, conversations, chosen, steps, length, **how)
+        assert products.direction is not None
+        steps, length = products.direction
+        if products.values is None:
+            each = along(model, conversations, chosen, steps, length, **how)
+        else:
+            values = np.full(len(conversations), np.nan)
+            for part, found_there in zip(parts_of_data, products.values, strict=True):
+                values[part] = found_there
+            each = PairInfluence(values, None, 0.0)
         apart = along(model, others, chosen, steps, length, **how) if others else None
     tried = None
     if pilot is not None:
         asked = PilotSettings(pilot) if isinstance(pilot, int) else pilot
-        tried = piloted(model, conversations, probes.refusal, asked, parameters, judge, seed, **how)
+        with standing(failed, "pilot"):
+            tried = piloted(model, conversations, probes.refusal, asked, parameters, judge, seed, **how)
+    if "influence" in failed:
+        if tried is None:
+            raise ModelError(failed["influence"])
+        nothing = np.full(len(conversations), np.nan)
+        lost = _lost(model, probes.refusal, parameters, int(pairs.usable.sum()), failed, tried)
+        return InfluenceRead(lost, nothing, np.full(len(others), np.nan))
 
     def told(name: str, stratum: str | None = None) -> ProbeInfluence:
         strata = named[name]
@@ -255,9 +288,10 @@ def read_influence_of(
             )
         ),
         pilot=tried,
+        failed=failed or None,
         damage=_damage(each, rows),
         epsilon=each.epsilon,
-        epsilon_agrees=each.agrees,
+        epsilon_agrees=None if each.epsilon is None else each.agrees,
         limits=LIMITS,
     )
     return InfluenceRead(answer, each.values, np.zeros(0) if apart is None else apart.values)
@@ -297,6 +331,38 @@ def _told(
     )
 
 
+def _lost(
+    model: LocalModel,
+    refusal: ProbeSet,
+    parameters: str,
+    pairs: int,
+    failed: dict[str, str],
+    tried: PilotOutcome | None,
+) -> SafetyInfluence:
+    """The answer of the pilot alone, where the gradients failed."""
+    asked = sum(refusal.asked.values())
+    none = ProbeInfluence(
+        probes=len(refusal.probes),
+        asked=asked,
+        coverage=len(refusal.probes) / asked,
+        sampled=sum(probe.how == "sampled" for probe in refusal.probes),
+        undetermined=failed["influence"],
+    )
+    return SafetyInfluence(
+        probes=len(refusal.probes),
+        policy=model.name,
+        parameters=parameters,
+        trained=0,
+        pairs=pairs,
+        shards=0,
+        refusal=none,
+        strata={},
+        pilot=tried,
+        failed=failed,
+        limits=LIMITS,
+    )
+
+
 def _cosine(found: Any) -> Cosine:
     value, low, high = found
     return Cosine(value=value, low=low, high=high)
@@ -319,24 +385,3 @@ def _damage(each: PairInfluence, rows: NDArray[np.int64]) -> PairsDoingDamage | 
         rows=tuple(int(r) for r in rows[order[:count]][:ROWS_LISTED]),
         of_damage=float(push[count - 1] / push[-1]),
     )
-
-
-def _shards(groups: NDArray[np.int64], most: int, seed: int) -> list[NDArray[np.int64]]:
-    """Positions in at most `most` parts of like size, whole groups together, in an order drawn by `seed`."""
-    names, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    order = np.random.default_rng(seed).permutation(len(names))
-    filled = np.cumsum(sizes[order]) - sizes[order] / 2
-    part = np.empty(len(names), dtype=np.int64)
-    part[order] = np.minimum(filled * min(most, len(names)) // len(groups), most - 1).astype(np.int64)
-    found = [np.flatnonzero(part[numbers] == k) for k in range(most)]
-    return [positions for positions in found if len(positions)]
-
-
-def _whole_groups(groups: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
-    """Positions of whole groups, drawn by `seed`, that are at most `most` (one group at the least)."""
-    names, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    order = np.random.default_rng(seed).permutation(len(names))
-    inside = np.zeros(len(names), dtype=bool)
-    inside[order[np.cumsum(sizes[order]) <= most]] = True
-    inside[order[:1]] = True
-    return np.flatnonzero(inside[numbers])

@@ -18,8 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backfire.influence.gradients import direction
-from backfire.influence.margins import Contrast, Encoded, Progress, encode, margins, probe_contrasts
+from backfire.influence.margins import (
+    Contrast,
+    Encoded,
+    Progress,
+    add_gradients,
+    encode,
+    margins,
+    probe_contrasts,
+)
 from backfire.influence.parameters import Trained, trained
+from backfire.influence.tangent import applies, tangent
 from backfire.models.rendering import MAX_LENGTH, Pair
 
 if TYPE_CHECKING:
@@ -30,9 +39,9 @@ CHUNK = 8192
 """Pairs that are encoded at a time."""
 CHECKED = 64
 """Pairs on which two step lengths are compared."""
-STEPS = (0.5, 2.0, 8.0, 0.125, 0.03125)
-"""Step lengths that are tried, as the change of the mean probe margin that each is expected to make, in nats. Rounding in 16
-bits needs the longer ones."""
+STEPS = (0.5, 1.0, 2.0, 4.0, 8.0, 0.25, 0.125, 0.0625, 0.03125)
+"""Step lengths that are tried, as the change of the mean probe margin that each is expected to make, in nats; each has its
+half, or its double, before it, so that two passes are enough for it. Rounding in 16 bits needs the longer ones."""
 TOLERANCE = 0.05
 """Two step lengths agree where their values differ by less than this part of them (root mean squares)."""
 
@@ -43,8 +52,8 @@ class PairInfluence:
 
     values: NDArray[np.float64]
     """Nats per unit step along v: [pairs]. Above 0 the pair moves towards the probes' wanted side; NaN: nothing fits."""
-    epsilon: float
-    """Length of the step, in units of the parameters."""
+    epsilon: float | None
+    """Length of the step, in units of the parameters; None where the derivative was taken itself."""
     disagreement: float
     """Root mean square difference to half the step, over the root mean square of the values."""
 
@@ -66,11 +75,11 @@ def pair_influence(
 ) -> PairInfluence:
     """The influence of each (prompt, chosen, rejected) on the mean margin of the probes.
 
-    Two forward passes over the pairs, CHUNK of them at a time, in batches of like length, and a backward pass over the
-    probes. `parameters` and `seed`: see `parameters.trained`. Warns where no step length was found that agrees with its
-    half, as under 16-bit rounding.
+    Two forward passes over the pairs, CHUNK of them at a time, in batches of like length (of LoRA a forward and a backward
+    pass, which gives the derivative itself: `tangent`), and a backward pass over the probes. `parameters` and `seed`: see
+    `parameters.trained`. Warns where no step length was found that agrees with its half, as under 16-bit rounding.
     """
-    with trained(model, parameters, seed=seed) as chosen:
+    with trained(model, parameters, seed=seed, shards=1) as chosen:
         steps, length = direction(model, encode(model, probe_contrasts(probes)), chosen)
         return along(model, conversations, chosen, steps, length, batch_size=batch_size, progress=progress)
 
@@ -89,6 +98,8 @@ def along(
 ) -> PairInfluence:
     """`pair_influence` along a known direction of length 1; `length` is the probe gradient's own."""
     how: dict[str, Any] = {"plain": plain, "max_length": max_length}
+    if applies(chosen):
+        return _derivatives(model, conversations, chosen, steps, how, progress)
     first = encode(model, [Contrast(p, (c,), (r,)) for p, c, r in _spread(conversations)], **how)
     epsilon, disagreement = _step(model, first, chosen, steps, length, batch_size)
     if disagreement > TOLERANCE:
@@ -107,6 +118,34 @@ def along(
     return PairInfluence(np.concatenate(found) if found else np.zeros(0), epsilon, disagreement)
 
 
+def _derivatives(
+    model: LocalModel,
+    conversations: Sequence[Pair],
+    chosen: Trained,
+    steps: Sequence[Any],
+    how: dict[str, Any],
+    progress: Progress | None,
+) -> PairInfluence:
+    """The derivatives themselves, of LoRA's B."""
+    found = []
+    for _, p in chosen.named:
+        p.requires_grad_(False)
+    try:
+        with tangent(model, chosen, steps) as line:
+            for start in range(0, len(conversations), CHUNK):
+                some = conversations[start : start + CHUNK]
+                part = encode(model, [Contrast(p, (c,), (r,)) for p, c, r in some], **how)
+                each = add_gradients(model, part, along=line)
+                assert each is not None
+                found.append(each)
+                if progress is not None:
+                    progress(min(start + CHUNK, len(conversations)), len(conversations))
+    finally:
+        for _, p in chosen.named:
+            p.requires_grad_(True)
+    return PairInfluence(np.concatenate(found) if found else np.zeros(0), None, 0.0)
+
+
 def _spread(conversations: Sequence[Pair]) -> list[Pair]:
     every = max(1, len(conversations) // CHECKED)
     return list(conversations[::every][:CHECKED])
@@ -117,11 +156,16 @@ def _step(
 ) -> tuple[float, float]:
     """The first step length that agrees with its half, else the one that comes nearest."""
     tried: list[tuple[float, float]] = []
+    known: dict[float, NDArray[np.float64]] = {}
+
+    def at(change: float) -> NDArray[np.float64]:
+        if change not in known:
+            known[change] = _differences(model, pairs, chosen, steps, change / length, batch_size)
+        return known[change]
+
     for change in STEPS:
         epsilon = change / length
-        whole, half = (
-            _differences(model, pairs, chosen, steps, e, batch_size) for e in (epsilon, epsilon / 2)
-        )
+        whole, half = at(change), at(change / 2)
         usable = np.isfinite(whole)
         size = float(np.sqrt(np.mean(half[usable] ** 2))) if usable.any() else 0.0
         gap = float(np.sqrt(np.mean((whole - half)[usable] ** 2))) if usable.any() else 0.0

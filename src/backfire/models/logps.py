@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -188,3 +189,26 @@ def _stands_alone(model: Any, ids: torch.Tensor, mask: torch.Tensor) -> bool:
         return alone.shape == whole.shape and (close or bool(torch.isnan(whole).any()))
     except (AttributeError, TypeError, ValueError, IndexError, RuntimeError):
         return False
+
+
+@contextmanager
+def layers_recomputed(model: Any) -> Iterator[None]:
+    """While this holds, layers keep their inputs only and compute again in the backward pass; nothing else trains."""
+    from torch.utils.checkpoint import checkpoint
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    layers = [m for m in inner_model(model).modules() if isinstance(m, GradientCheckpointingLayer)]
+    before = [(layer.training, dict(vars(layer))) for layer in layers]
+    try:
+        for layer in layers:
+            layer.training = layer.gradient_checkpointing = True
+            layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+        yield
+    finally:
+        for layer, (training, own) in zip(layers, before, strict=True):
+            layer.training = training
+            for name in ("gradient_checkpointing", "_gradient_checkpointing_func"):
+                if name in own:
+                    setattr(layer, name, own[name])
+                else:
+                    delattr(layer, name)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backfire.errors import ModelError
+
 if TYPE_CHECKING:
     import torch
 
@@ -128,6 +130,20 @@ def tokens_to_differentiate(model: Any) -> int:
 def _tokens(model: Any, each: int) -> int:
     most = max(FEWEST_TOKENS, batch_room(model) // each)
     return min(most, MOST_TOKENS) if model.device.type == "cpu" else most
+
+
+def keeps_for_gradients(model: Any, tokens: int) -> bool:
+    """Whether a batch of so many padded tokens may keep every layer's values for its gradient."""
+    return tokens * Shape.of(model).with_gradients <= batch_room(model)
+
+
+def check_room(needed: int, device: torch.device | str, what: str, instead: str) -> None:
+    """Raise ModelError, before any work, where a device has fewer bytes free than are needed."""
+    free = available(device)
+    if free is not None and needed > free:
+        raise ModelError(
+            f"{what} takes about {needed / GIGABYTE:.1f} GB, and {free / GIGABYTE:.1f} GB are free here: {instead}"
+        )
 
 
 def rows_to_generate(model: Any, prompt: int, whole: int) -> int:

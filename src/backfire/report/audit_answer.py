@@ -38,6 +38,14 @@ class NotRun(Part):
     reason: str
 
 
+class FailedPart(Part):
+    """A part of the answer that was begun and failed; the rest stands without it."""
+
+    part: str
+    """policy, influence or pilot."""
+    reason: str
+
+
 class Defect(Part):
     kind: str
     count: Count
@@ -324,6 +332,7 @@ class AuditReport(Part):
     defects: tuple[Defect, ...]
     separability: tuple[Rung, ...]
     not_run: tuple[NotRun, ...]
+    failed: tuple[FailedPart, ...] = ()
     source_leak: SourceLeak | None = None
     shortcuts: tuple[Shortcut, ...]
     confounds: Confounds

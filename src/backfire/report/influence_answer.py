@@ -119,6 +119,8 @@ class SafetyInfluence(Part):
     """The same from bags of words, no model: the text-only rival."""
     pilot: PilotOutcome | None = None
     """Where one was asked for: it predicted better than the cosine on held-out worlds (docs/influence.md)."""
+    failed: dict[str, str] | None = None
+    """Parts of this answer that failed, `influence` or `pilot`, each with its reason; the others stand."""
     damage: PairsDoingDamage | None = None
     epsilon: float | None = None
     """Length of the step that single pairs' influence was read at, by two forward passes."""

@@ -187,7 +187,7 @@ def pilot_stage(run: RunFolder, cell: Cell) -> Stage:
             lr=settings.lr,
             beta=settings.beta,
             batch_size=settings.batch_size * settings.gradient_accumulation,
-            parameters="all" if settings.adapter is None else "lora",
+            parameters=settings.trains,
             seed=cell.seed,
         )
         write_json(aside / "pilot.json", {"margins": found.margins, "change": found.margin_change})

@@ -107,7 +107,7 @@ def _pilot_of(cell: Cell) -> dict[str, Any]:
         "lr": settings.lr,
         "beta": settings.beta,
         "batch_size": settings.batch_size * settings.gradient_accumulation,
-        "parameters": "all" if settings.adapter is None else "lora",
+        "parameters": settings.trains,
     }
 
 

@@ -65,7 +65,7 @@ def train_dpo(
             ),
             train_dataset=rows,
             processing_class=tokenizer,
-            peft_config=lora_config(settings),
+            peft_config=lora_config(policy.settings),
             callbacks=callbacks,
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from backfire.errors import InputError, ModelError, TemplateError
 from backfire.models.rendering import RawText, Renders
+from backfire.training.fitting import fitted
 from backfire.training.log import FILE
 from backfire.training.settings import TrainingSettings
 
@@ -32,6 +33,10 @@ class Policy:
     """A causal language model in the dtype it is trained in, with what is needed to save it as it came."""
 
     reference: str
+    settings: TrainingSettings
+    """As they were given, with what is trained decided."""
+    why: str
+    """Why an adapter is trained, where that was not asked for."""
     model: Any
     tokenizer: Any
     dtype: str
@@ -93,6 +98,7 @@ def open_policy(tokens: Tokens, settings: TrainingSettings) -> Policy:
 
     # An absolute path, because an adapter stores it as its base.
     model = open_folder(AutoModelForCausalLM, tokens.folder.resolve(), "auto")
+    settings, why = fitted(settings, model)
     cuda = torch.cuda.is_available()
     dtype = settings.dtype
     if dtype == "auto":
@@ -107,6 +113,8 @@ def open_policy(tokens: Tokens, settings: TrainingSettings) -> Policy:
     model.to(torch.bfloat16 if settings.adapter is not None and dtype == "bfloat16" else torch.float32)
     return Policy(
         reference=tokens.reference,
+        settings=settings,
+        why=why,
         model=model,
         tokenizer=tokens.tokenizer,
         dtype=dtype,

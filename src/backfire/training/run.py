@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from typing import Any, Literal
 from backfire.errors import InputError
 from backfire.store import artifact
 from backfire.training.examples import Prepared
+from backfire.training.fitting import Portions, portions
 from backfire.training.log import TrainingLog, final_mean
 from backfire.training.policy import Policy, Tokens, open_policy, open_tokens, save_policy, usable_folder
 from backfire.training.settings import TrainingSettings
@@ -50,9 +52,18 @@ def run(
         tokens = open_tokens(reference, settings, plain=plain)
         data = prepare(tokens)
         policy = open_policy(tokens, settings)
+        settings = policy.settings
+        if policy.why:
+            warnings.warn(policy.why, stacklevel=3)
+        longest = min(data.examples.longest, policy.max_length or data.examples.longest)
+        cut = portions(settings, policy, longest)
         recorder = Recorder(progress)
         trainer = build(
-            policy, data.dataset, deepcopy(policy.tokenizer), arguments(settings, policy, scratch), [recorder]
+            policy,
+            data.dataset,
+            deepcopy(policy.tokenizer),
+            arguments(settings, policy, cut, scratch),
+            [recorder],
         )
         if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
             raise InputError(
@@ -99,14 +110,15 @@ def run(
     return result
 
 
-def arguments(settings: TrainingSettings, policy: Policy, scratch: str) -> dict[str, Any]:
+def arguments(settings: TrainingSettings, policy: Policy, cut: Portions, scratch: str) -> dict[str, Any]:
     """Keyword arguments that TRL's DPOConfig and SFTConfig have in common."""
     return {
         "output_dir": scratch,
         "learning_rate": settings.lr,
         "num_train_epochs": settings.epochs,
-        "per_device_train_batch_size": settings.batch_size,
-        "gradient_accumulation_steps": settings.gradient_accumulation,
+        "per_device_train_batch_size": cut.at_once,
+        "per_device_eval_batch_size": cut.at_once,
+        "gradient_accumulation_steps": cut.passes,
         "max_length": policy.max_length,
         "warmup_steps": settings.warmup_ratio,
         "lr_scheduler_type": settings.scheduler,
@@ -115,7 +127,7 @@ def arguments(settings: TrainingSettings, policy: Policy, scratch: str) -> dict[
         "seed": settings.seed,
         "bf16": policy.dtype == "bfloat16",
         "use_cpu": policy.device == "cpu",
-        "activation_checkpointing": settings.gradient_checkpointing,
+        "activation_checkpointing": cut.recompute,
         "logging_steps": settings.logging_steps,
         "logging_nan_inf_filter": False,
         "dataloader_pin_memory": policy.device != "cpu",

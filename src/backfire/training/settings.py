@@ -76,12 +76,27 @@ class TrainingSettings(BaseModel):
     save_dtype: Literal["source", "float32"] = "source"
     """What the trained weights are saved in: `source`, what they came in. Mind that rounding to bfloat16 undoes
     changes smaller than about 1 part in 500 of a weight; the log says how much was lost (`update_lost`)."""
+    parameters: Literal["auto", "all", "lora"] = "auto"
+    """What is trained: `all` weights, a `lora` adapter, or by arithmetic on the model's size `auto`: all weights where
+    these, their gradients and AdamW's moments fit three times the weights and 2 GB (or the GPU), else an adapter, at ten
+    times the learning rate if none was given."""
     adapter: LoRASettings | None = None
-    """Train a LoRA adapter instead of all weights."""
-    gradient_checkpointing: bool = False
-    """Recompute activations in the backward pass: less memory, about a fifth slower. For large models."""
+    """Train this LoRA adapter instead of all weights."""
+    gradient_checkpointing: bool | None = None
+    """Recompute activations in the backward pass: less memory, about a third slower. None: where they do not fit."""
     logging_steps: int = Field(default=1, ge=1)
     """Write a line of the log every so many optimizer steps; each is a mean over them."""
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> TrainingSettings:
+        if self.parameters == "all" and self.adapter is not None:
+            raise ValueError("parameters all with an adapter: leave one of them out")
+        return self
+
+    @property
+    def trains(self) -> str:
+        """What is trained, as `influence.parameters` names it."""
+        return "lora" if self.adapter is not None else self.parameters
 
     @classmethod
     def of(cls, **values: Any) -> Any:

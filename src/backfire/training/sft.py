@@ -57,7 +57,7 @@ def train_sft(
             args=SFTConfig(**arguments),
             train_dataset=rows,
             processing_class=tokenizer,
-            peft_config=lora_config(settings),
+            peft_config=lora_config(policy.settings),
             callbacks=callbacks,
         )
 

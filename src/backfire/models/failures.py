@@ -1,0 +1,39 @@
+"""What a part of an answer says when it failed, so that the rest of the answer can stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+
+from backfire.errors import BackfireError
+
+MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "Cannot allocate memory")
+"""What torch and numpy say where a machine has no memory left."""
+
+
+@contextmanager
+def standing(failed: MutableMapping[str, str], part: str) -> Iterator[None]:
+    """Around one part of an answer: what a user can cause, or want of memory, becomes the part's reason in `failed`.
+
+    Anything else is a defect of the program and passes.
+    """
+    try:
+        yield
+    except (BackfireError, MemoryError, RuntimeError, OSError) as error:
+        reason = failure_of(error)
+        if reason is None:
+            raise
+        failed[part] = reason
+
+
+def failure_of(error: BaseException) -> str | None:
+    """The reason in words; None for a defect of the program."""
+    if isinstance(error, BackfireError):
+        return str(error)
+    said = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or any(words.lower() in said.lower() for words in MEMORY):
+        return (
+            f"memory ran out ({said[:200] or type(error).__name__}): read fewer pairs (--policy-pairs), train fewer "
+            "parameters (--parameters lora), or take a machine with more"
+        )
+    return None

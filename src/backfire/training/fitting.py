@@ -1,0 +1,90 @@
+"""What of a policy is trained, and how many pairs go through it at a time, so that the run fits: by arithmetic, before it.
+
+All weights take 16 bytes a parameter: float32 weights, their gradient and AdamW's two moments (18 where the 16-bit weights
+that they came as are kept to say what rounding loses). A LoRA adapter takes 4, the float32 weights, and little more. What
+remains below the ceiling (`models.memory`) is for what the layers keep of a batch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from backfire.models.memory import GIGABYTE, LEAST, PROGRAM, Shape, available, ceiling
+from backfire.training.settings import DPOSettings, LoRASettings, TrainingSettings
+
+if TYPE_CHECKING:
+    from backfire.training.policy import Policy
+
+ALL_BYTES, KEPT_BYTES, LORA_BYTES = 16, 2, 4
+LORA_RATE = 10
+"""A learning rate that nobody chose is so much higher where `auto` trains an adapter (Schulman et al. 2025, LoRA Without
+Regret)."""
+WHOLE_BATCHES = ("aot", "aot_unpaired", "bco_pair")
+"""Losses that compare the pairs of a batch, which therefore cannot be cut into portions."""
+
+
+class Portions(NamedTuple):
+    """How a batch goes through the model."""
+
+    at_once: int
+    """Pairs or conversations; a divisor of the batch."""
+    passes: int
+    """Of so many, to the optimizer's step."""
+    recompute: bool
+    """Whether layers are computed again in the backward pass."""
+
+
+def fitted(settings: TrainingSettings, model: Any) -> tuple[TrainingSettings, str]:
+    """The settings with `parameters` resolved to all or lora, and why, where that was not said."""
+    if settings.adapter is not None or settings.parameters == "lora":
+        adapter = settings.adapter or LoRASettings()
+        return settings.model_copy(update={"adapter": adapter, "parameters": "lora"}), ""
+    if settings.parameters == "all":
+        return settings, ""
+    shape = Shape.of(model)
+    needed = (ALL_BYTES + KEPT_BYTES) * shape.parameters
+    room = _room()
+    most = ceiling(shape.parameters) - PROGRAM - LEAST if room is None else room
+    if needed <= most:
+        return settings.model_copy(update={"parameters": "all"}), ""
+    chosen: dict[str, Any] = {"adapter": LoRASettings(), "parameters": "lora"}
+    rate = settings.lr
+    if "lr" not in settings.model_fields_set:
+        rate = chosen["lr"] = float(f"{LORA_RATE * settings.lr:.6g}")
+    why = (
+        f"a LoRA adapter is trained, at lr {rate:g}: all {shape.parameters / 1e6:,.0f} million weights with gradients and "
+        f"AdamW's moments take {needed / GIGABYTE:.1f} GB, and {max(0, most) / GIGABYTE:.1f} GB are meant for them here; "
+        "parameters: all (--full) trains them all the same"
+    )
+    return settings.model_copy(update=chosen), why
+
+
+def portions(settings: TrainingSettings, policy: Policy, longest: int) -> Portions:
+    """Cut a batch into portions that fit, each with its gradient; sums over them are the batch's.
+
+    longest: tokens of the longest side or conversation that is trained on.
+    """
+    batch, steps = settings.batch_size, settings.gradient_accumulation
+    shape = Shape.of(policy.model)
+    lora = settings.adapter is not None
+    taken = shape.bytes if lora else (ALL_BYTES + KEPT_BYTES) * shape.parameters
+    room = _room()
+    left = max(2 * LEAST, (ceiling(shape.parameters) - PROGRAM if room is None else room) - taken)
+    tokens = longest * (2 if isinstance(settings, DPOSettings) else 1)
+    asked = settings.gradient_checkpointing
+    recompute = batch * tokens * shape.with_gradients > left if asked is None else asked
+    each = tokens * (shape.checkpointed if recompute else shape.with_gradients)
+    at_once = max(n for n in range(1, batch + 1) if batch % n == 0 and (n == 1 or n * each <= left))
+    if isinstance(settings, DPOSettings) and settings.loss_type in WHOLE_BATCHES:
+        at_once = batch
+    return Portions(at_once, steps * (batch // at_once), recompute)
+
+
+def _room() -> int | None:
+    """Four fifths of what a GPU has free; None on a CPU, where the ceiling counts."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    free = available("cuda")
+    return None if free is None else free * 4 // 5
