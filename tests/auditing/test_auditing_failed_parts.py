@@ -48,6 +48,7 @@ def test_a_policy_that_cannot_be_read_costs_its_part_alone(
 
     monkeypatch.setattr(dataset_audit, "read_policy", breaking(error))
     report = audit(rows(60, 0), policy=llama)
+    assert report.failed is not None
     assert [part.part for part in report.failed] == ["policy"]
     assert said in report.failed[0].reason
     assert report.rung("words") is not None

@@ -247,7 +247,7 @@ def audit(
         ),
         separability=rungs,
         not_run=tuple(not_run),
-        failed=tuple(FailedPart(part=name, reason=why) for name, why in failed.items()),
+        failed=tuple(FailedPart(part=name, reason=why) for name, why in failed.items()) or None,
         source_leak=leak,
         shortcuts=found,
         confounds=confounds,

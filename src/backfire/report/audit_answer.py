@@ -332,7 +332,8 @@ class AuditReport(Part):
     defects: tuple[Defect, ...]
     separability: tuple[Rung, ...]
     not_run: tuple[NotRun, ...]
-    failed: tuple[FailedPart, ...] = ()
+    failed: tuple[FailedPart, ...] | None = None
+    """Parts that were begun and failed, where there are any."""
     source_leak: SourceLeak | None = None
     shortcuts: tuple[Shortcut, ...]
     confounds: Confounds

@@ -66,7 +66,7 @@ def audit_table(report: AuditReport | Mapping[str, Any]) -> Group:
     if checked.not_run:
         skipped = [f"{rung_name(found.rung)} ({found.reason})" for found in checked.not_run]
         parts.append(_line(f"not run: {', '.join(skipped)}", "dim"))
-    parts += [_line(f"failed: {found.part}: {found.reason}", "bold red") for found in checked.failed]
+    parts += [_line(f"failed: {found.part}: {found.reason}", "bold red") for found in checked.failed or ()]
     if checked.shortcuts:
         parts += [
             "",
