@@ -72,7 +72,7 @@ def portions(settings: TrainingSettings, policy: Policy, longest: int) -> Portio
     left = max(2 * LEAST, (ceiling(shape.parameters) - PROGRAM if room is None else room) - taken)
     tokens = longest * (2 if isinstance(settings, DPOSettings) else 1)
     asked = settings.gradient_checkpointing
-    recompute = batch * tokens * shape.with_gradients > left if asked is None else asked
+    recompute = tokens * shape.with_gradients > left if asked is None else asked
     each = tokens * (shape.checkpointed if recompute else shape.with_gradients)
     at_once = max(n for n in range(1, batch + 1) if batch % n == 0 and (n == 1 or n * each <= left))
     if isinstance(settings, DPOSettings) and settings.loss_type in WHOLE_BATCHES:
