@@ -42,13 +42,13 @@ CONSEQUENCES = {
     "cut-sides": "What is cut is not trained on, nor is the end token: raise `--max-length`, or leave long pairs out.",
     "full-prompts": "These pairs are left out of training: raise `--max-length`.",
     "merged-boundary": "Training sees another context there than the model is given when it is asked.",
-    "system-lost": "Training sees these prompts without it, and refuses them: move its text into the user turn, or give a"
+    "system-lost": "Training ends at them with an error: move its text into the user turn, or give a"
     " template that keeps it.",
-    "refused": "Training refuses them: change the turns, or give a template that takes them.",
-    "turn-lost": "Training refuses them: give a template that keeps every turn.",
-    "tools-lost": "Training refuses them: give a template that renders tools.",
-    "tool-calls-lost": "Training refuses them: give a template that renders tool calls.",
-    "prompt-rewritten": "Training refuses them: it would see another prompt than sampling.",
+    "refused": "Training ends at them with an error: change the turns, or give a template that takes them.",
+    "turn-lost": "Training ends at them with an error: give a template that keeps every turn.",
+    "tools-lost": "Training ends at them with an error: give a template that renders tools.",
+    "tool-calls-lost": "Training ends at them with an error: give a template that renders tool calls.",
+    "prompt-rewritten": "Training ends at them with an error: it would see another prompt than sampling.",
     "reasoning-lost": "It is not trained on: give a template that keeps it, if it should be.",
     "response-changed": "What is trained on is what the template writes.",
 }
@@ -98,7 +98,7 @@ def rendered_by(found: AsTrained) -> str:
     limit = (
         "no limit" if found.max_length is None else f"at most {found.max_length:,} tokens of prompt and side"
     )
-    return f"{found.policy}; {how}; {limit}; {found.trained:,} of {found.pairs:,} pairs are trained on"
+    return f"{found.policy}; {how}; {limit}; {found.trained:,} of {found.pairs:,} pairs can be trained on"
 
 
 def tokens_line(found: AsTrained) -> str:
