@@ -39,7 +39,7 @@ def test_defects_of_lines(tmp_path: Path) -> None:
         json.dumps({**GOOD, "rejected": GOOD["chosen"] + " "}).encode(),
         json.dumps({**GOOD, "chosen": None}).encode(),
         json.dumps({**GOOD, "chosen": 7}).encode(),
-        json.dumps({**GOOD, "prompt": ["x"]}).encode(),
+        json.dumps({**GOOD, "prompt": ["x", "y"]}).encode(),
         b'{"prompt": "p", "chosen": "a\xff\xfe", "rejected": "b"}',
         b'{"prompt": "p", "chosen": "\\ud800", "rejected": "b"}',
         b'{"prompt": "p", "chosen',

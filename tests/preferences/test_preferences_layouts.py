@@ -183,7 +183,7 @@ def test_ties_are_counted_and_give_no_pair() -> None:
     ranked = {"prompt": "q", "responses": ["a", "b"], "scores": [1, 2]}
     assert counted([ranked, ranked | {"scores": [2, 2]}, ranked | {"scores": [None, 2]}]) == {
         "tie": 1,
-        "missing side": 1,
+        "no preference": 1,
     }
 
 

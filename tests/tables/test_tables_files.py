@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from backfire.errors import InputError
 from backfire.tables import read_rows, read_table
 from backfire.tables.encoding import likely
+from backfire.tables.opening import open_source
 
 ROWS = [
     {"prompt": "Où est la gare ?", "response": "À gauche; puis tout droit."},
@@ -431,3 +432,22 @@ def test_preference_data_without_rows(tmp_path: Path, name: str, content: str, s
 
     with pytest.raises(InputError, match=says):
         open_preferences(written(tmp_path, name, content))
+
+
+@pytest.mark.parametrize("name", ["two.parquet", "two.arrow"])
+def test_two_columns_of_one_name_are_an_error(name: str, tmp_path: Path) -> None:
+    table = pa.table([["a"], ["b"], ["c"]], names=["prompt", "chosen", "chosen"])
+    if name.endswith(".parquet"):
+        parquet.write_table(table, tmp_path / name)
+    else:
+        with pa.ipc.new_file(tmp_path / name, table.schema) as file:
+            file.write_table(table)
+    with pytest.raises(InputError, match="two columns of the name 'chosen'"):
+        open_source(tmp_path / name).head(3)
+
+
+def test_lists_beside_the_rows_are_no_splits(tmp_path: Path) -> None:
+    rows = [{"prompt": "Name a river.", "chosen": "The Rhine.", "rejected": "A stone."}]
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"authors": [{"name": "x"}], "features": [{"name": "prompt"}], "items": rows}))
+    assert open_source(path).head(3).rows == rows

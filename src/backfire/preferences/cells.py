@@ -14,8 +14,8 @@ from backfire.preferences.turns import Turn, turn_of, turns_of
 from backfire.preferences.wrappers import prompt_in, turns_in, unwrapped
 
 Row = Mapping[str, Any]
-FULL_TEXT = ("full_text", "text")
-"""Where an object holds a prompt's text (WebGPT's question)."""
+FULL_TEXT = ("full_text", "text", "post", "article")
+"""Where an object holds a prompt's text (WebGPT's question, `info` of summarize_from_feedback)."""
 
 
 def cell(row: Row, plan: Plan, part: str) -> Any:
@@ -63,6 +63,8 @@ def prompt_of_value(value: Any, wrapper: str | None) -> list[Turn]:
     if isinstance(value, Mapping):
         text = next((value[key] for key in FULL_TEXT if isinstance(value.get(key), str)), None)
         return [turn_of(value)] if text is None or "role" in value else [Turn("user", text)]
+    if isinstance(value, (list, tuple)) and len(value) == 1 and isinstance(value[0], str):
+        return [Turn("user", value[0])]
     return turns_of(value)
 
 

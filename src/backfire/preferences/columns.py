@@ -21,10 +21,24 @@ PROMPTS = (
     "user_input",
     "prompt_text",
     "problem",
+    "info",
 )
 """The likeliest first."""
 SYSTEMS = ("system", "system_prompt", "system_message")
-CONVERSATIONS = ("conversations", "messages", "conversation")
+CONVERSATIONS = (
+    "conversations",
+    "messages",
+    "conversation",
+    "trajectory",
+    "contents",
+    "dialogue",
+    "dialog",
+    "chat",
+    "chat_history",
+    "conversation_history",
+    "turns",
+)
+"""Lists of turns: the request's, or of all."""
 PAIRS = (
     SIDES,
     ("chosen_response", "rejected_response"),
@@ -48,6 +62,10 @@ PAIRS = (
     ("y_w", "y_l"),
     ("positive", "negative"),
     ("good", "bad"),
+    ("response", "rejected_response"),
+    ("output", "rejected_output"),
+    ("completion", "rejected_completion"),
+    ("answer", "rejected_answer"),
 )
 SCORED_SIDES = (
     ("chosen_score", "rejected_score"),
@@ -107,6 +125,21 @@ PREFERENCES = (
     "net_utility",
 )
 """Which of two responses is preferred, the likeliest first."""
+LISTS = (
+    "answers",
+    "completions",
+    "responses",
+    "generations",
+    "generation",
+    "outputs",
+    "candidates",
+    "candidate_responses",
+    "texts",
+    "all_responses",
+    "all_generated_responses",
+    "summaries",
+)
+"""Lists of responses."""
 MEDIA = ("image", "images", "video", "videos", "audio", "audios")
 
 

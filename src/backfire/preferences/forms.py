@@ -164,14 +164,15 @@ FORMS: Mapping[Format, Form] = {
     "ranked responses, best against worst": Form(
         "Several responses with ranks (the smaller, the better) or scores (the larger, the better): Nectar (`answers`), NeMo-RL"
         " (`context`, `completions`), UltraFeedback (`completions` with `overall_score`), distilabel (`generations`,"
-        " `ratings`), `responses` beside `scores`. The best is chosen, the worst rejected.",
+        " `ratings`), `responses` beside `scores`, StackExchange's `answers` with `pm_score`, Gemini's `completions` with `score`. The best is chosen, the worst rejected. A column may also say which one of the list is meant: `choice`, `preference` or"
+        " `chosen_index` for lists of two, or both `chosen_index` and `rejected_index`.",
         (
             '{"prompt": "Name a river.", "answers": [{"answer": "The Rhine.", "model": "a", "rank": 1}, {"answer": "A stone.",'
             ' "model": "b", "rank": 3}, {"answer": "Water.", "model": "c", "rank": 2}]}',
             '{"prompt": "Name a bird.", "answers": [{"answer": "A shoe.", "model": "a", "rank": 2}, {"answer": "The wren.",'
             ' "model": "b", "rank": 1}]}',
         ),
-        "rows whose responses are all equal (tie); fewer than two with a number (missing side)",
+        "rows whose responses are all equal (tie); fewer than two responses (missing side), or fewer than two with a number (no preference)",
     ),
     "ranked responses, best against each other": Form(
         "The same with `--ranked best-rest`: the best against each that is worse, so that a row gives several pairs.",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from backfire.preferences.columns import LISTS
 from backfire.preferences.look import Look
 from backfire.tables.columns import normal
 
@@ -39,6 +42,11 @@ _TEXTS = ("text", "list of role/content messages", "list of from/value messages"
 
 def unknown(origin: str, look: Look) -> str:
     """The message for columns of no known form."""
+    if not look.columns:
+        return (
+            f"{origin} holds no rows with named columns: each row has to be an object, such as {{'prompt': ..., 'chosen': ...,"
+            " 'rejected': ...}, not a list, a text or a number"
+        )
     found = ", ".join(f"{name} ({shape})" for name, shape in look.shapes.items()) or "no columns"
     first = "" if look.rows else " and no rows"
     return (
@@ -65,10 +73,31 @@ def _proposal(look: Look) -> str:
             f"Perhaps `--columns {_mapping(prompt, chosen=rest[0], rejected=rest[1])}`, if these are the two responses, the"
             " preferred one first"
         )
-    return (
+    return _inside(look) or (
         "A pair needs a request and two responses, of which one is preferred: say which columns hold them by"
         " `--columns prompt=NAME,chosen=NAME,rejected=NAME`"
     )
+
+
+def _inside(look: Look) -> str | None:
+    """What is said where the columns hold objects whose keys are not known."""
+    for name in look.columns:
+        value = next(iter(look.values(name)), None)
+        listed = isinstance(value, list) and bool(value)
+        one = value[0] if isinstance(value, list) and value else value
+        if not isinstance(one, Mapping) or {"role", "from"} & one.keys():
+            continue
+        keys = ", ".join(map(str, list(one)[:12]))
+        if {"chosen", "rejected"} <= {normal(str(key)) for key in one}:
+            return f"`{name}` holds objects with the columns {keys}: make each of these a column of the table"
+        if listed and name in (look.named.get(known) for known in LISTS):
+            return (
+                f"The objects in `{name}` have the keys {keys}, of which none is known as a rank or a score with a text: call"
+                " them `response` and `score` (the larger, the better) or `rank` (the smaller, the better)"
+            )
+        if listed:
+            return f"The objects in `{name}` have the keys {keys}: messages have `role` and `content`, or `from` and `value`"
+    return None
 
 
 def _mapping(prompt: str | None, **parts: str) -> str:

@@ -84,6 +84,11 @@ class Look:
         values = self.values(column)
         return bool(values) and sum(map(is_so, values)) >= share * len(values)
 
+    def lists_of_turns(self, names: Iterable[str]) -> str | None:
+        """The first column by one of these names that mostly holds lists of objects."""
+        there = (self.named[name] for name in names if name in self.named)
+        return next((column for column in there if self.mostly(column, _is_turns, 0.5)), None)
+
     def texts(self, column: str | None) -> list[str]:
         return [value for value in self.values(column) if isinstance(value, str)]
 
@@ -99,6 +104,10 @@ class Look:
     def shapes(self) -> dict[str, str]:
         """Column to what its first rows mostly hold."""
         return {name: majority(shape_of(row.get(name)) for row in self.rows) for name in self.columns}
+
+
+def _is_turns(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(turn, Mapping) for turn in value)
 
 
 def shape_of(value: Any) -> str:

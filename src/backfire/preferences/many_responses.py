@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeGuard
 
 from backfire.preferences.cells import cell, number_of, side_of_value
-from backfire.preferences.columns import CONVERSATIONS
-from backfire.preferences.look import Look
+from backfire.preferences.choices import RULES, choice_of, rule_of
+from backfire.preferences.columns import CONVERSATIONS, LISTS
+from backfire.preferences.look import NEARLY_ALL, Look
 from backfire.preferences.plan import Found, Plan
 from backfire.preferences.prompt_columns import prompt_columns
-from backfire.preferences.schema import Unusable
+from backfire.preferences.schema import Format, Unusable
 from backfire.preferences.splitting import Side, Sides, split
 from backfire.preferences.turns import Turn
 from backfire.preferences.two_sides import read_prompt
 
 Ranked = Literal["best-worst", "best-rest"]
-LISTS = (
-    "answers",
-    "completions",
-    "responses",
-    "generations",
-    "generation",
-    "outputs",
-    "candidates",
-    "candidate_responses",
-    "texts",
-    "all_responses",
-    "all_generated_responses",
-)
 TEXTS = ("answer", "response", "completion", "text", "content", "output", "generation", "message")
 RANKS = ("rank", "ranking", "position")
 """The smaller, the better."""
@@ -43,8 +31,30 @@ SCORES = (
     "helpfulness",
     "average_rating",
     "preference_score",
+    "pm_score",
+    "rm_score",
+    "reward_score",
+    "votes",
+    "upvotes",
+    "selected",
+    "is_best",
+    "is_chosen",
 )
-"""The larger, the better."""
+"""The larger, the better; true is better than false."""
+CHOICES = (
+    ("chosen_index", "rejected_index"),
+    ("chosen_idx", "rejected_idx"),
+    ("chosen_id", "rejected_id"),
+    ("chosen", "rejected"),
+    ("best_index", "worst_index"),
+    ("best", "worst"),
+    ("choice", ""),
+    ("preference", ""),
+    ("preferred", ""),
+    ("winner", ""),
+    ("label", ""),
+)
+"""Which response of a list is chosen, and which is rejected; without the latter, the list is of two."""
 MODELS = ("model", "source", "model_name", "generator", "policy")
 RANK_LISTS = ("ranks", "rank", "ranking", "rankings")
 SCORE_LISTS = (
@@ -66,7 +76,7 @@ def find_ranked(look: Look, ranked: str) -> Found | None:
     for name in LISTS:
         column = look.named.get(name)
         if column and look.mostly(column, lambda value: isinstance(value, list) and len(value) > 1):
-            found = _within(look, column) or _beside(look, column)
+            found = _within(look, column) or _beside(look, column) or _by_choice(look, column)
             if found is not None:
                 return _found(look, column, *found, ranked)
     return None
@@ -79,7 +89,7 @@ def _within(look: Look, column: str) -> tuple[dict[str, str], dict[str, str]] | 
     texts = next((key for key in TEXTS if any(key in item for item in items)), None)
     for better, keys in (("rank", RANKS), ("score", SCORES)):
         for key in keys:
-            told = sum(number_of(item.get(key)) is not None for item in items)
+            told = sum(_worth(item.get(key)) is not None for item in items)
             if texts and told >= len(items) / 2:
                 return {"better": better, "text": texts, "number": key}, {}
     return None
@@ -89,15 +99,62 @@ def _beside(look: Look, column: str) -> tuple[dict[str, str], dict[str, str]] | 
     for better, names in (("rank", RANK_LISTS), ("score", SCORE_LISTS)):
         for name in names:
             other = look.named.get(name)
-            if other and other != column and look.mostly(other, _is_numbers):
+            if other and other != column and look.mostly(other, _may_be_numbers) and _any_number(look, other):
                 models = look.column(*MODEL_LISTS)
                 more = {"scores": other} | ({"source": models} if models and _are_lists(look, models) else {})
                 return {"better": better}, more
     return None
 
 
-def _is_numbers(value: Any) -> bool:
-    return isinstance(value, list) and any(number_of(item) is not None for item in value)
+def _may_be_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(item is None or number_of(item) is not None for item in value)
+
+
+def _any_number(look: Look, column: str) -> bool:
+    return any(item is not None for value in look.values(column) if isinstance(value, list) for item in value)
+
+
+def _by_choice(look: Look, column: str) -> tuple[dict[str, str], dict[str, str]] | None:
+    """Columns that say by number, or of two by a word, which response of a list is chosen."""
+    for one, two in CHOICES:
+        chosen, rejected = look.named.get(one), look.named.get(two)
+        if chosen is None:
+            continue
+        numbered = all(look.mostly(name, _is_index) for name in (chosen, rejected) if name)
+        if rejected and numbered:
+            from_one = _from_one(look, column, chosen, rejected)
+            if from_one is not None:
+                more = {"preference": chosen, "other_preference": rejected}
+                return {"better": "choice", "rule": "from 1" if from_one else "from 0"}, more
+        pairs = look.mostly(column, lambda value: isinstance(value, list) and len(value) == 2)
+        if rejected or not pairs:
+            continue
+        rule = rule_of(chosen, look.values(chosen), {})
+        if rule is None and numbered and {number_of(value) for value in look.values(chosen)} == {2}:
+            rule = "1 the first, 2 the second"
+        if rule in _CHOICE_RULES:
+            return {"better": "choice", "rule": rule}, {"preference": chosen}
+    return None
+
+
+def _is_index(value: Any) -> TypeGuard[float]:
+    return type(value) is int or (isinstance(value, float) and value.is_integer())
+
+
+def _from_one(look: Look, column: str, *indices: str) -> bool | None:
+    """Whether responses are counted from 1: none is number 0, and some number is as large as its list is long. None where
+    the numbers are hardly ever places in the list."""
+    told: list[tuple[int, int]] = []
+    for row in look.rows:
+        held = row.get(column)
+        if isinstance(held, list):
+            told += [(int(n), len(held)) for name in indices if _is_index(n := row.get(name))]
+    from_one = all(number != 0 for number, _ in told) and any(number == size for number, size in told)
+    fits = sum(from_one <= number < size + from_one for number, size in told)
+    return from_one if told and fits >= NEARLY_ALL * len(told) else None
+
+
+_CHOICE_RULES = ("0 the first, 1 the second", "1 the first, 2 the second", "words")
 
 
 def _are_lists(look: Look, column: str) -> bool:
@@ -106,8 +163,16 @@ def _are_lists(look: Look, column: str) -> bool:
 
 def _found(look: Look, column: str, inner: dict[str, str], more: dict[str, str], ranked: str) -> Found:
     names = {"responses": column} | more
-    prompts = prompt_columns(look, also=look.column(*CONVERSATIONS), taken=tuple(names.values()))
+    prompts = prompt_columns(look, also=look.lists_of_turns(CONVERSATIONS), taken=tuple(names.values()))
     rest = ranked == "best-rest"
+    if inner["better"] == "choice":
+        by = f"`{names['preference']}`"
+        said = RULES.get(inner["rule"], f"the responses are counted {inner['rule']}")
+        note = f"Which response of `{column}` is preferred is read from {by}: {said}."
+        form: Format = "ranked responses, best against worst"
+        return Found(
+            form, names | prompts.names, notes=(*prompts.notes, note), wrapped=prompts.wrapped, inner=inner
+        )
     by = f"`{names['scores']}`" if "scores" in names else f"`{inner['number']}` in `{column}`"
     order = "the smallest is the best" if inner["better"] == "rank" else "the largest is the best"
     against = "each other one that is worse" if rest else "the worst"
@@ -177,6 +242,8 @@ def _candidates(row: Mapping[str, Any], plan: Plan) -> list[Candidate]:
     if not isinstance(items, list):
         raise Unusable("wrong type")
     better = plan.inner["better"]
+    if better == "choice":
+        return _picked(row, plan, items)
     if "number" in plan.inner:
         told = [
             _told(item, plan.inner["text"], plan.inner["number"])
@@ -190,18 +257,56 @@ def _candidates(row: Mapping[str, Any], plan: Plan) -> list[Candidate]:
         models = models if isinstance(models, list) and len(models) == len(items) else [None] * len(items)
         told = [(_plain(item), n, model) for item, n, model in zip(items, numbers, models, strict=True)]
     found = []
+    if sum(value is not None for value, _, _ in told) > 1:
+        numbers_told = sum(_worth(number) is not None for _, number, _ in told)
+        if numbers_told < 2:
+            raise Unusable("no preference")
     for value, number, model in told:
-        worth = number_of(number)
+        worth = _worth(number)
         if value is not None and worth is not None:
             found.append(Candidate(side_of_value(value), -worth if better == "rank" else worth, model))
     return found
+
+
+def _picked(row: Mapping[str, Any], plan: Plan, items: list[Any]) -> list[Candidate]:
+    """The chosen response of a list, and the rejected one."""
+    rule = plan.inner["rule"]
+    if "other_preference" in plan.names:
+        numbers = [number_of(cell(row, plan, part)) for part in ("preference", "other_preference")]
+        where = [None if n is None else int(n) - (rule == "from 1") for n in numbers]
+    elif len(items) != 2:
+        raise Unusable("wrong type" if len(items) > 2 else "missing side")
+    else:
+        second = choice_of(cell(row, plan, "preference"), rule, {})
+        where = [int(second), int(not second)]
+    found = []
+    for worth, at in zip((1.0, 0.0), where, strict=True):
+        if at is None or not 0 <= at < len(items):
+            raise Unusable("no preference")
+        value = _plain(items[at])
+        if value is None:
+            raise Unusable("missing side")
+        found.append(Candidate(side_of_value(value), worth, _model(items[at])))
+    if where[0] == where[1]:
+        raise Unusable("tie")
+    return found
+
+
+def _worth(value: Any) -> float | None:
+    return float(value) if isinstance(value, bool) else number_of(value)
+
+
+def _model(item: Any) -> Any:
+    if not isinstance(item, Mapping):
+        return None
+    return next((item[name] for name in MODELS if item.get(name) is not None), None)
 
 
 def _told(item: Mapping[str, Any], text: str, key: str) -> tuple[Any, Any, Any]:
     return (
         item.get(text),
         item.get(key),
-        next((item[name] for name in MODELS if item.get(name) is not None), None),
+        _model(item),
     )
 
 

@@ -13,7 +13,7 @@ _TOLD = {
     "prompt": ("prompt", "system", "input", "history"),
     "chosen": ("chosen", "first", "second", "responses", "conversation", "completion", "record"),
     "rejected": ("rejected", "first", "second", "responses", "completion", "record"),
-    "preference": ("preference", "label", "score", "scores", "status"),
+    "preference": ("preference", "other_preference", "label", "score", "scores", "status"),
     "source": ("chosen_source", "rejected_source", "first_source", "second_source", "source"),
     "stop_reason": ("chosen_stop", "rejected_stop"),
     "decoding": ("chosen_decoding", "rejected_decoding"),

@@ -34,15 +34,8 @@ def prompt_columns(look: Look, *, also: str | None = None, taken: tuple[str, ...
     found, notes = _prompt(look, also, taken)
     names = {"prompt": found[0]} if found else {}
     names |= {"input": found[1]} if len(found) > 1 else {}
-    if found and len(found) == 1 and "prompt" not in look.asked and found[0] == look.column("instruction"):
-        for part in ("input", "history"):
-            column = look.column(part)
-            if (
-                column
-                and column not in taken
-                and (look.shapes[column] in ("text", "nothing") or part == "history")
-            ):
-                names[part] = column
+    if found and len(found) == 1 and "prompt" not in look.asked:
+        names |= _input_and_history(look, found[0], taken)
     system = look.asked.get("system") or look.column(*SYSTEMS)
     if (
         system
@@ -60,6 +53,30 @@ def prompt_columns(look: Look, *, also: str | None = None, taken: tuple[str, ...
             f"The prompts in `{found[0]}` are chats written as text ({wrapper}); they are read as their turns.",
         )
     return PromptColumns(names, shape, wrapped, notes)
+
+
+def _input_and_history(look: Look, prompt: str, taken: tuple[str, ...]) -> dict[str, str]:
+    """What stands beside a request: LLaMA-Factory's `input` beside `instruction`, and `history` beside any."""
+    names = {}
+    further, history = look.column("input"), look.column("history")
+    instruction = prompt == look.column("instruction")
+    if instruction and further and further not in taken and look.shapes[further] in ("text", "nothing"):
+        names["input"] = further
+    told = look.values(history)
+    if (
+        history
+        and history not in (prompt, *taken)
+        and (instruction or (told and all(map(_is_exchanges, told))))
+    ):
+        names["history"] = history
+    return names
+
+
+def _is_exchanges(value: Any) -> bool:
+    """Whether a value is a list of earlier exchanges: pairs of a question and an answer, or messages."""
+    return isinstance(value, list) and all(
+        isinstance(one, Mapping) or (isinstance(one, list) and len(one) == 2) for one in value
+    )
 
 
 def _prompt(look: Look, also: str | None, taken: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -96,15 +113,17 @@ def _chosen(first: str, others: list[str]) -> tuple[str, ...]:
 
 
 def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return len(value) == 1 and isinstance(value[0], str)
     return isinstance(value, str) or (
         isinstance(value, Mapping) and any(isinstance(value.get(k), str) for k in FULL_TEXT)
     )
 
 
 def _is_prompt(value: Any) -> bool:
-    """Text, a message, or a list of messages; no number and no list of pairs."""
+    """Text, alone or in a list; a message, or a list of messages; no number and no list of pairs."""
     if isinstance(value, str):
         return True
     if isinstance(value, list):
-        return bool(value) and all(isinstance(turn, Mapping) for turn in value)
+        return _is_plain(value) or (bool(value) and all(isinstance(turn, Mapping) for turn in value))
     return isinstance(value, Mapping) and (_is_plain(value) or "role" in value or "from" in value)

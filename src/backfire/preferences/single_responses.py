@@ -122,8 +122,7 @@ def _found(look: Look, part: str, column: str, form: Any) -> Found | None:
     completion = look.asked.get("completion") or next(
         (look.named[n] for n in COMPLETIONS if n in look.named and look.named[n] != column), None
     )
-    conversation = look.column(*CONVERSATIONS)
-    turns = conversation if look.mostly(conversation, lambda value: isinstance(value, list)) else None
+    turns = look.lists_of_turns(CONVERSATIONS)
     names = {part: column}
     if completion is not None:
         prompts = prompt_columns(look, also=turns, taken=(column, completion))

@@ -51,7 +51,7 @@ def asked(prompt: list[Turn]) -> list[Turn]:
     Raises:
         Unusable: no prompt.
     """
-    if not prompt or not (prompt[-1].content.strip() or prompt[-1].more or prompt[-1].media):
+    if not prompt or not (prompt[-1].content.strip() or prompt[-1].more):
         raise Unusable("no prompt")
     return prompt
 

@@ -8,7 +8,21 @@ from typing import Any, NamedTuple
 
 from backfire.preferences.schema import Unusable, as_json
 
-SPELLINGS = (("role", "content"), ("from", "value"), ("role", "value"), ("role", "text"))
+SPELLINGS = (
+    ("role", "content"),
+    ("from", "value"),
+    ("role", "value"),
+    ("role", "text"),
+    ("role", "parts"),
+    ("role", "message"),
+    ("from", "content"),
+    ("from", "text"),
+    ("speaker", "text"),
+    ("speaker", "content"),
+    ("sender", "text"),
+    ("sender", "content"),
+)
+"""Keys of a message: OpenAI's, ShareGPT's, Gemini's (`parts`), and others that occur. The first that fits is read."""
 ROLES = {
     "human": "user",
     "gpt": "assistant",
@@ -16,6 +30,7 @@ ROLES = {
     "model": "assistant",
     "bot": "assistant",
     "ai": "assistant",
+    "agent": "assistant",
     "prompter": "user",
     "observation": "tool",
     "developer": "system",
@@ -46,6 +61,8 @@ MEDIA = {
 }
 """Types of a content part that hold no text."""
 _TEXT_PARTS = ("text", "input_text", "output_text")
+_THOUGHTS = ("thinking", "reasoning")
+"""Types of a content part, and its keys, that hold the assistant's thoughts (Anthropic's); they are kept beside the text."""
 
 
 class Turn(NamedTuple):
@@ -90,16 +107,19 @@ def _turn(role: str, content: Any, value: Mapping[str, Any]) -> Turn:
     if (more or role not in SPOKEN) and isinstance(value.get("name"), str):
         more["name"] = value["name"]
     media: list[str] = []
+    thoughts: list[str] = []
     if isinstance(content, str):
         text = content
     elif isinstance(content, list) and content:
-        text = "".join(_part(part, media) for part in content)
+        text = "".join(_part(part, media, thoughts) for part in content)
     elif content is None and any(key in more for key in KEYS):
         text = ""
     elif isinstance(content, (Mapping, list)) and role not in SPOKEN:
         text = as_json(content)
     else:
         raise Unusable("wrong type")
+    if thoughts and not more.keys() & {"reasoning_content", "reasoning", "thinking"}:
+        more["reasoning_content"] = "\n\n".join(thoughts)
     return Turn(role, text, as_json(more) if more else "", tuple(media))
 
 
@@ -118,13 +138,16 @@ def _called(content: Any) -> str:
     return as_json({"tool_calls": [{"type": "function", "function": f} for f in functions]})
 
 
-def _part(value: Any, media: list[str]) -> str:
+def _part(value: Any, media: list[str], thoughts: list[str]) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):
         kind, text = value.get("type"), value.get("text")
         if isinstance(text, str) and (kind in _TEXT_PARTS or kind is None):
             return text
+        if kind in _THOUGHTS:
+            thoughts += [said for key in (*_THOUGHTS, "text") if isinstance(said := value.get(key), str)][:1]
+            return ""
         if kind in MEDIA:
             media.append(MEDIA[kind])
             return ""

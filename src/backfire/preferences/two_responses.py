@@ -63,7 +63,7 @@ def find_choice(look: Look) -> Found | None:
         return None
     more, rule = decided
     names |= more
-    prompts = prompt_columns(look, also=look.column(*CONVERSATIONS), taken=tuple(names.values()))
+    prompts = prompt_columns(look, also=look.lists_of_turns(CONVERSATIONS), taken=tuple(names.values()))
     sources = [
         look.named.get(f"{part}_source") or look.named.get(f"{part}_model")
         for part in map(_normal_of(look), pair)

@@ -8,13 +8,13 @@ from typing import Any
 
 from backfire.errors import InputError
 from backfire.preferences.cells import cell, prompt_of_value, side_of_value, text_of, with_system
-from backfire.preferences.columns import CONVERSATIONS, PAIRS, SCORED_SIDES, first_pair
+from backfire.preferences.columns import CONVERSATIONS, LISTS, PAIRS, SCORED_SIDES, first_pair
 from backfire.preferences.look import Look
 from backfire.preferences.plan import Found, Plan
 from backfire.preferences.prompt_columns import HALF, PromptColumns, prompt_columns
 from backfire.preferences.schema import Format, Unusable
 from backfire.preferences.splitting import Side, Sides, asked, split
-from backfire.preferences.turns import Turn, turns_of
+from backfire.preferences.turns import SPELLINGS, Turn, role_of, turns_of
 from backfire.preferences.wrappers import HH, NEARLY_ALL, wrapper_of
 
 TIES = ("tie", "tied", "equal")
@@ -31,7 +31,7 @@ def find_sides(look: Look) -> Found | None:
     if not chosen or not rejected or "preference" in look.asked:
         return None
     shape = _shape([*look.values(chosen), *look.values(rejected)])
-    if shape is None:
+    if shape is None or _are_numbers_of_a_list(look, chosen, rejected):
         return None
     prompts = prompt_columns(look, also=_conversations(look, chosen, rejected))
     wrapper = None
@@ -44,6 +44,14 @@ def find_sides(look: Look) -> Found | None:
     if form is None:
         return None
     return Found(form, names, notes=prompts.notes, wrapped=wrapped | prompts.wrapped)
+
+
+def _are_numbers_of_a_list(look: Look, *sides: str) -> bool:
+    """Whether the sides are whole numbers beside a list of responses, and so say which of these is meant."""
+    lists = (look.named[name] for name in LISTS if name in look.named)
+    return all(look.mostly(side, lambda v: type(v) is int) for side in sides) and any(
+        look.mostly(name, lambda value: isinstance(value, list) and len(value) > 1) for name in lists
+    )
 
 
 def _shape(values: list[Any]) -> str | None:
@@ -62,15 +70,18 @@ def _shape_of(value: Any) -> str | None:
 
 def _conversations(look: Look, chosen: str, rejected: str) -> str | None:
     """The column of the turns before the sides, where these do not tell the whole conversation themselves."""
-    name = look.column(*CONVERSATIONS)
-    if name in (None, chosen, rejected) or not look.mostly(name, lambda value: isinstance(value, list)):
+    name = look.lists_of_turns(CONVERSATIONS)
+    if name in (None, chosen, rejected):
         return None
     whole = look.mostly(chosen, lambda v: isinstance(v, list) and any(_asks(turn) for turn in v))
     return None if whole else name
 
 
 def _asks(turn: Any) -> bool:
-    return isinstance(turn, Mapping) and str(turn.get("role", turn.get("from"))).lower() in ("user", "human")
+    if not isinstance(turn, Mapping):
+        return False
+    said = next((turn[keys[0]] for keys in SPELLINGS if keys[0] in turn and keys[1] in turn), None)
+    return isinstance(said, str) and role_of(said) == "user"
 
 
 def _beside(look: Look, chosen: str, rejected: str) -> dict[str, str]:
@@ -108,7 +119,7 @@ def _form(
         )
         if whole:
             return "prompt beside whole conversations"
-        own = names["prompt"] == look.column(*CONVERSATIONS) or shape != "turns"
+        own = names["prompt"] == look.lists_of_turns(CONVERSATIONS) or shape != "turns"
         return "conversations and single turns" if own else "TRL conversational, explicit prompt"
     if shape != "text":
         return "prompt beside whole conversations"
@@ -127,7 +138,11 @@ def _begin_alike(look: Look, names: Mapping[str, str]) -> bool:
 def _no_prompt(look: Look, names: Mapping[str, str]) -> str:
     first = next((row for row in look.rows if row.get(names["chosen"]) is not None), {})
     others = [name for name in look.columns if name not in names.values()]
-    other = f"; the other columns are {', '.join(others)}" if others else ""
+    other = (
+        f"; the other columns are {', '.join(f'{name} ({look.shapes[name]})' for name in others)}"
+        if others
+        else ""
+    )
     return (
         f"the rows have no prompt: there are `{names['chosen']}` and `{names['rejected']}`, which do not begin alike (the"
         f" first ones begin {str(first.get(names['chosen']))[:40]!r} and {str(first.get(names['rejected']))[:40]!r}), and no"
@@ -160,6 +175,8 @@ def read_sides(row: Mapping[str, Any], plan: Plan) -> Sides:
         prompt = read_prompt(row, plan, told)
         return split(unanswered(prompt, chosen), chosen, rejected, loose=isinstance(told, str))
     if isinstance(chosen, str) and isinstance(rejected, str):
+        if plan.format != "TRL standard, implicit prompt":
+            raise Unusable("wrong type")
         shared = _common(chosen, rejected)
         system = with_system(text_of(cell(row, plan, "system")), [Turn("user", chosen[:shared])])
         return Sides(asked(system), chosen[shared:], rejected[shared:])

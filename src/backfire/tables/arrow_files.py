@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from backfire.errors import InputError
 from backfire.tables.chunk import UNREAD, Chunk, Head
-from backfire.tables.parquet import ROWS, values_of
+from backfire.tables.parquet import ROWS, distinct, values_of
 
 
 class ArrowFile:
@@ -25,7 +25,7 @@ class ArrowFile:
         columns: list[str] = []
         rows: list[Any] = []
         for batch in self._batches():
-            columns = columns or batch.schema.names
+            columns = columns or list(distinct(batch.schema.names, self.origin))
             some = values_of(pa.Table.from_batches([batch]))(np.arange(min(len(batch), count - len(rows))))
             rows += [row for row in some if row is not UNREAD]
             if len(rows) >= count:

@@ -64,7 +64,8 @@ def _splits(value: Mapping[str, Any]) -> dict[str, list[Any]] | None:
             found[name] = held
         elif isinstance(held, dict) and (inner := _splits(held)) is not None and len(inner) == 1:
             found[name] = next(iter(inner.values()))
-    return found or None
+    texts = {name for name, rows in found.items() if any(map(_holds_texts, rows[:10]))}
+    return {name: rows for name, rows in found.items() if not rows or name in texts or not texts} or None
 
 
 def _is_cell(held: Any) -> bool:

@@ -27,7 +27,7 @@ class Parquet:
         columns: dict[str, None] = {}
         for path in self._paths:
             with self._file(path) as file:
-                columns.update(dict.fromkeys(file.schema_arrow.names))
+                columns.update(dict.fromkeys(distinct(file.schema_arrow.names, str(path))))
         rows: list[Any] = []
         for chunk in self.chunks(None, None):
             rows += [
@@ -65,6 +65,19 @@ class Parquet:
             yield from file.iter_batches(batch_size=ROWS, columns=names)
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"cannot read {self.origin} as Parquet: {error}") from error
+
+
+def distinct(names: Sequence[str], origin: str) -> Sequence[str]:
+    """The names of a table's columns.
+
+    Raises:
+        InputError: two columns have one name.
+    """
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(
+            f"{origin} has two columns of the name {twice!r}: give each column a name of its own"
+        )
+    return names
 
 
 def values_of(table: pa.Table) -> Callable[[np.ndarray], list[Any]]:
