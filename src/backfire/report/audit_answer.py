@@ -10,16 +10,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, ValidationError
 
 from backfire.errors import InputError
-from backfire.report.audit_estimates import (
-    Accuracy,
-    Auroc,
-    Count,
-    Part,
-    PromptKind,
-    Rung,
-    Share,
-    Unit,
-)
+from backfire.report.audit_estimates import Accuracy, Auroc, Count, Part, PromptKind, Rung, Share, Unit
 from backfire.report.influence_answer import SafetyInfluence
 from backfire.report.trained_answer import AsTrained
 from backfire.store import write_json
