@@ -46,6 +46,7 @@ CODES: dict[Decided, int] = {"comply": COMPLY, "refuse": REFUSE, "broken": UNDEC
 STATED = ("source", "stop", "decoding")
 TOLD = ("undecided", "language")
 
+_SYSTEM_TURN = r"(?s)\Asystem: .*?\n\nuser: "
 _LAST_TURN = r"(?s)^(?:.*\n\n)?user: (?P<turn>.*)$"
 _OPENING = r"(?s)^(?:system: .*?\n\n)?user: (?P<asked>.*?)\n\nassistant: (?P<told>.*?)(?:\n\n(?:user|assistant|system): .*)?$"
 
@@ -114,6 +115,13 @@ def in_order_of(blocks: Iterable[pa.RecordBatch], work: Callable[[pa.RecordBatch
             yield waiting.popleft().result()
 
 
+def asked_signatures(block: pa.RecordBatch) -> NDArray[np.uint32]:
+    """`texts.signatures` of prompts without their system turn: one that all share would make all of them near duplicates."""
+    prompt = block["prompt"]
+    bare = pc.replace_substring_regex(prompt, _SYSTEM_TURN, "user: ", max_replacements=1)
+    return signatures(pc.if_else(block["messages"].is_valid(), bare, prompt))
+
+
 def _digested(batch: pa.RecordBatch, judge: Judge | None) -> _Block:
     prompt, sides = batch["prompt"], [batch[side] for side in SIDES]
     spoken = batch["messages"].is_valid()
@@ -134,7 +142,7 @@ def _digested(batch: pa.RecordBatch, judge: Judge | None) -> _Block:
         text_keys(prompt),
         text_keys(_unwrapped(pc.fill_null(last, ""), marks)),
         _opening_keys(prompt, spoken),
-        signatures(prompt),
+        asked_signatures(batch),
         np.stack([exact_keys(side) for side in sides], axis=1),
         np.vstack([signatures(side) for side in sides]),
     )

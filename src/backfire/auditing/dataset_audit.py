@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from backfire.auditing.artefacts import artefacts
 from backfire.auditing.as_trained import MAX_LENGTH, as_trained
 from backfire.auditing.collected import Collected, Ints, Keys
-from backfire.auditing.collecting import SAMPLE_PAIRS, collect, first_prompts
+from backfire.auditing.collecting import SAMPLE_PAIRS, asked_signatures, collect, first_prompts
 from backfire.auditing.concluding import conclude
 from backfire.auditing.estimate import INTERVAL
 from backfire.auditing.evaluation_sets import evaluation_sets
@@ -36,7 +36,7 @@ from backfire.models.failures import standing
 from backfire.preferences import Preferences, ReadOptions, left_out_first, no_pairs, open_preferences
 from backfire.report.audit_answer import AuditReport, Confounds, Defect, FailedPart, NotRun, Overlap, Shortcut
 from backfire.report.trained_answer import AsTrained
-from backfire.texts import Vocabulary, signatures, text_keys
+from backfire.texts import Vocabulary, text_keys
 
 if TYPE_CHECKING:
     from backfire.influence import PilotSettings
@@ -322,7 +322,7 @@ def _overlap(collected: Collected, data: Preferences) -> Overlap:
     signed: list[NDArray[np.uint32]] = []
     for block in data.blocks():
         keys.append(text_keys(block["prompt"]))
-        signed.append(signatures(block["prompt"]))
+        signed.append(asked_signatures(block))
     mine = collected.prompt_signatures
     both = None if mine is None or not signed else (mine, np.vstack(signed))
     return overlap(collected, data.origin, np.concatenate(keys), both)
