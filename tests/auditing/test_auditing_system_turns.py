@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import random
+
 import backfire as bf
 
-SYSTEM = "You are a careful assistant who works for a shop that sells garden tools of every kind. " * 12
-THINGS = "river bird stone city tree fish metal planet fruit tool engine song poem bridge cloud king".split()
+WORDS = (
+    "why how when does bread river song engine north market silent tax lemon cat bridge read wall seven glass field rain "
+    "debt code moon"
+).split()
 
 
 def test_prompts_that_share_a_long_system_turn_are_told_apart() -> None:
+    rng = random.Random(1)
+    system = " ".join(f"Rule {i}: {' '.join(rng.choices(WORDS, k=9))}." for i in range(25))
     rows = [
         {
-            "system": SYSTEM,
-            "prompt": f"Why does the {one} like the {other}?",
-            "chosen": f"The {one} is good to every {other}.",
-            "rejected": f"No idea at all, {one}.",
+            "system": system,
+            "prompt": " ".join(rng.choices(WORDS, k=8)) + "?",
+            "chosen": f"The answer {i} is good.",
+            "rejected": f"No idea at all, {i}.",
         }
-        for one, other in zip(THINGS, reversed(THINGS), strict=True)
+        for i in range(24)
     ]
-    with_system = bf.audit(rows).prompts
-    assert with_system == bf.audit([{**row, "system": None} for row in rows]).prompts
-    assert with_system > len(rows) // 2
+    assert bf.audit(rows).prompts == 24
