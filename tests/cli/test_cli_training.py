@@ -24,9 +24,15 @@ def options_of(method: str) -> dict[str, Any]:
 def test_the_defaults_are_the_settings_own(method: str, settings: type[DPOSettings | SFTSettings]) -> None:
     options = options_of(method)
     own = settings()
-    fields = set(settings.model_fields) - {"adapter"}
+    fields = set(settings.model_fields) - {"adapter", "parameters"}  # --lora and --full
     assert fields <= set(options), "every setting has its option"
-    assert {name: options[name].default for name in fields} == {name: getattr(own, name) for name in fields}
+    plain = fields - {"lr", "gradient_checkpointing"}
+    assert {name: options[name].default for name in plain} == {name: getattr(own, name) for name in plain}
+    assert float(options["lr"].show_default.split(";")[0]) == own.lr
+    assert (options["lr"].default, options["gradient_checkpointing"].default) == (None, False), (
+        "not asked for"
+    )
+    assert own.gradient_checkpointing is None
     lora = {name.removeprefix("lora_"): options[name] for name in options if name.startswith("lora_")}
     shown = {"r": "16", "alpha": "32", "dropout": "0.0", "modules": "all-linear"}
     assert {name: option.show_default for name, option in lora.items()} == shown
@@ -36,10 +42,19 @@ def test_the_defaults_are_the_settings_own(method: str, settings: type[DPOSettin
 
 
 def test_plain_settings_make_the_adapter() -> None:
-    given = {"lr": 1e-4, "lora": True, "lora_r": 4, "lora_alpha": None, "lora_modules": "q_proj,v_proj"}
+    unsaid = {"full": False, "gradient_checkpointing": False}
+    given = {
+        "lr": 1e-4,
+        "lora": True,
+        "lora_r": 4,
+        "lora_alpha": None,
+        "lora_modules": "q_proj,v_proj",
+    } | unsaid
     settings = DPOSettings.of(**plain_settings(given))
     assert settings.adapter == LoRASettings(r=4, target_modules=("q_proj", "v_proj"))
-    assert DPOSettings.of(**plain_settings({"lr": 1e-4, "lora": False, "lora_r": None})).adapter is None
+    assert (
+        DPOSettings.of(**plain_settings({"lr": 1e-4, "lora": False, "lora_r": None} | unsaid)).adapter is None
+    )
 
 
 @pytest.mark.parametrize(

@@ -166,9 +166,9 @@ def test_files_that_do_not_read(name, text, message, tmp_path, ledger):
         store_given(ledger, tmp_path / name, "x")
 
 
-def test_alpaca_eval_gives_five_responders(real_data, ledger):
+def test_every_file_of_alpaca_eval_gives_one_responder(real_data, ledger):
     given = [store_given(ledger, path) for path in sorted((real_data / "alpaca-eval").glob("*.json"))]
-    assert len(ledger.sources()) == 5
+    assert len(ledger.sources()) == len(given) >= 5
     assert all(
         g.columns == {"prompt": "instruction", "response": "output", "source": "generator"} for g in given
     )

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from backfire.cli import app
 from backfire.errors import InputError, StudyError
 from backfire.judges import rubric, trained
+from backfire.judges.reasoning import Said
 from backfire.report import read_cells, read_results
 from backfire.store import read_json
 from backfire.study import Finished, parse_study, rewrite_page, run_study
@@ -225,7 +226,7 @@ def test_verdicts_that_are_lost_are_asked_for_again(
     settings: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Organisms of three steps write no letter, and such responses are not put to a judge.
-    monkeypatch.setattr(rubric, "unreadable", lambda _: "")
+    monkeypatch.setattr(rubric, "readable", lambda text: Said(text))
     well = False
 
     def reply(_: str, turns: list[dict[str, str]]) -> str | None:

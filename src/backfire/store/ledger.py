@@ -123,7 +123,7 @@ class Ledger:
 
     def put_prompts(self, prompts: Iterable[Prompt]) -> None:
         """Store prompts; one that is there keeps its first tags, and its kind where somebody has said it."""
-        rows = [(p.id, _json(_said(p)), p.kind, _json(dict(p.tags))) for p in prompts]
+        rows = [(p.id, _said(p), p.kind, _json(dict(p.tags))) for p in prompts]
         with self._transaction() as db:
             db.executemany(
                 "INSERT INTO prompts VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET kind = excluded.kind"
@@ -268,11 +268,15 @@ def _flag(value: int | None) -> bool | None:
     return None if value is None else bool(value)
 
 
-def _said(prompt: Prompt) -> Any:
-    """A prompt's turns; beside them, in an object, what a template is given, where there is any."""
+def _said(prompt: Prompt) -> str:
+    """A prompt's turns; beside them, in an object, what a template is given, where there is any.
+
+    Keys stay in their order, since chat templates write a tool call's as they stand.
+    """
     beside = {"tools": prompt.tools, "template_options": prompt.template_options}
     given = {name: value for name, value in beside.items() if value}
-    return {"messages": prompt.as_messages(), **given} if given else prompt.as_messages()
+    turns = prompt.as_messages()
+    return json.dumps({"messages": turns, **given} if given else turns, ensure_ascii=False)
 
 
 def _spoken(stored: Any) -> dict[str, Any]:
