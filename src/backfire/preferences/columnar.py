@@ -74,7 +74,8 @@ class _Sides:
 def wanted(plan: Plan) -> pa.Schema | None:
     """The columns that a table for this plan needs and the types to expect; None where only `rowwise` can read.
 
-    Its metadata names the keys of messages that no column holds: lines with these are for `rowwise`.
+    Its metadata names the keys of messages that no column holds: lines with these are for `rowwise`. It also names columns
+    that JSON lines may have although the first ones lack them (`late`).
     """
     if plan.format not in _READERS or plan.exact or (plan.rule and plan.rule not in RULES):
         return None
@@ -83,7 +84,8 @@ def wanted(plan: Plan) -> pa.Schema | None:
     if None in fields.values():
         return None
     messages = any(type_ is not None and pa.types.is_nested(type_) for type_ in fields.values())
-    return pa.schema(list(fields.items()), metadata={"keys": ",".join(KEYS)} if messages else None)
+    told = {"keys": ",".join(KEYS)} if messages else {}
+    return pa.schema(list(fields.items()), metadata=told | {"late": ",".join(plan.late)})
 
 
 def read_table(plan: Plan, numbers: np.ndarray, table: pa.Table) -> tuple[pa.RecordBatch, np.ndarray]:
@@ -94,7 +96,7 @@ def read_table(plan: Plan, numbers: np.ndarray, table: pa.Table) -> tuple[pa.Rec
     try:
         sides = _READERS[plan.format](table, plan)
         beside = _provenance(table, plan, sides.swapped)
-        sound = sides.sound & truth(pc.is_valid(sides.prompt)) & _without_more(table, plan.names)
+        sound = sides.sound & truth(pc.is_valid(sides.prompt)) & _without_more(table, plan)
     except _Doubtful:
         return nothing
     chosen, rejected = (pc.utf8_trim(side, characters=BLANKS) for side in (sides.chosen, sides.rejected))
@@ -108,9 +110,13 @@ def read_table(plan: Plan, numbers: np.ndarray, table: pa.Table) -> tuple[pa.Rec
     return (batch if sound.all() else batch.filter(pa.array(sound))), sound
 
 
-def _without_more(table: pa.Table, names: Mapping[str, str]) -> np.ndarray:
-    """The rows in which nothing else says anything of a pair: no tools, no tie."""
+def _without_more(table: pa.Table, plan: Plan) -> np.ndarray:
+    """The rows in which nothing else says anything of a pair: no late column, no tools, no tie."""
+    names = plan.names
     sound = np.ones(len(table), dtype=bool)
+    for name in plan.late:
+        if name in table.column_names:
+            sound &= truth(pc.is_null(_column(table, name).combine_chunks()))
     for part in _UNREAD:
         if part in names:
             sound &= truth(pc.is_null(_column(table, names[part]).combine_chunks()))

@@ -25,6 +25,10 @@ PROMPTS = (
 )
 """The likeliest first."""
 SYSTEMS = ("system", "system_prompt", "system_message")
+TEMPLATE = ("tools", "chat_template_kwargs")
+"""What a chat template is given beside the turns."""
+ALPACA = ("input", "history")
+"""What stands beside an `instruction`."""
 CONVERSATIONS = (
     "conversations",
     "messages",

@@ -27,6 +27,7 @@ SAID: Mapping[DefectKind, str] = {
     "neither best nor worst": "hold a response that is neither the best nor the worst to its prompt",
     "tie": "are ties",
     "no preference": "do not say which response is preferred",
+    "late column": "have a part of the prompt in a column that the first 1,000 rows lack",
 }
 FIXES: Mapping[DefectKind, str] = {
     "undecodable": "write the file anew as UTF-8, one JSON object a line, or name the format by its ending",
@@ -41,6 +42,7 @@ FIXES: Mapping[DefectKind, str] = {
     "unpaired": "give every prompt at least one desirable and one undesirable response (or two different scores)",
     "neither best nor worst": "nothing needs fixing; `--ranked best-rest` pairs the best response with each other one",
     "tie": "nothing needs fixing: a tie is no preference, and is left out",
+    "late column": "give the first row every column (such as `system` or `tools`), empty where it has nothing to say",
     "no preference": "write the preference as 0 or 1, A or B, true or false, or name its column with"
     " `--columns preference=NAME`",
 }

@@ -52,7 +52,7 @@ class Pairing:
         for number, row in rows:
             numbers = [number]
             try:
-                if (record := self._paired(number, mapping_of(row), numbers)) is not None:
+                if (record := self._paired(number, mapping_of(row, self._plan), numbers)) is not None:
                     records.append(record)
             except Unusable as why:
                 for one in sorted(numbers):

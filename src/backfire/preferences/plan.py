@@ -61,6 +61,8 @@ class Plan:
     ranked: str = "best-worst"
     plain: bool = False
     notes: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
+    """Columns that would be part of the prompt, and that the first rows lack."""
     kind: KindColumn | None = None
     """The column `names["kind"]`, and which words it may hold."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from backfire.errors import InputError
-from backfire.preferences.columns import MEDIA
+from backfire.preferences.columns import ALPACA, MEDIA, SYSTEMS, TEMPLATE
 from backfire.preferences.exports import find_argilla, find_label_studio, find_openai, find_swift
 from backfire.preferences.hinting import unknown
 from backfire.preferences.look import Look
@@ -94,8 +94,14 @@ def plan_of(
         ranked=ranked,
         plain=plain,
         notes=notes,
+        late=_late(look, names),
         kind=kinds.column,
     )
+
+
+def _late(look: Look, names: Mapping[str, str]) -> tuple[str, ...]:
+    more = ALPACA if normal(names.get("prompt", "")) == "instruction" else ()
+    return tuple(name for name in (*SYSTEMS, *TEMPLATE, *more) if name not in look.named)
 
 
 def is_raw(plan: Plan) -> bool:

@@ -61,7 +61,7 @@ def read_rows(plan: Plan, rows: Iterable[tuple[int, Any]], reading: Reading) -> 
     sides = [plan.names[part] for part in ("chosen", "rejected", "first", "second") if part in plan.names]
     for number, row in rows:
         try:
-            pairs = read(mapping_of(row), plan)
+            pairs = read(mapping_of(row, plan), plan)
             made = _records(plan, number, row, pairs)
         except Unusable as why:
             reading.leave_out(why.kind, number, row, plan)
@@ -80,16 +80,18 @@ def read_rows(plan: Plan, rows: Iterable[tuple[int, Any]], reading: Reading) -> 
     return records
 
 
-def mapping_of(row: Any) -> Row:
-    """A row that could be decoded and is a mapping.
+def mapping_of(row: Any, plan: Plan) -> Row:
+    """A row that could be decoded, is a mapping, and has no part of the prompt in a column that the plan does not know.
 
     Raises:
-        Unusable: undecodable, wrong type.
+        Unusable: undecodable, wrong type, late column.
     """
     if row is UNREAD:
         raise Unusable("undecodable")
     if not isinstance(row, Mapping):
         raise Unusable("wrong type")
+    if any(row.get(name) for name in plan.late):
+        raise Unusable("late column")
     return row
 
 

@@ -46,6 +46,7 @@ DefectKind = Literal[
     "neither best nor worst",
     "tie",
     "no preference",
+    "late column",
 ]
 
 SCHEMA = pa.schema(

@@ -44,7 +44,8 @@ class Lines:
 def table_of(lines: Lines, wanted: pa.Schema) -> pa.Table | None:
     """A table with a row for each line, null for the lines that only Python can read; None if these are many.
 
-    A schema's metadata may name `keys`, with commas between: a line with one of them is for Python, too.
+    A schema's metadata may name `keys`, with commas between: a line with one of them is for Python, too. It may name `late`
+    columns, which the table has as text where a line has them; a line in which one holds anything else is for Python.
 
     Lines of blanks are null rows too, if any: they are no rows of the data set, so None is given for them.
     """
@@ -54,7 +55,10 @@ def table_of(lines: Lines, wanted: pa.Schema) -> pa.Table | None:
     first, last = data[lines.starts], data[lines.stops - 1]
     last = np.where(last == 13, data[np.maximum(lines.stops - 2, 0)], last)
     odd = np.flatnonzero((first != ord("{")) | (last != ord("}")))
-    keys = (wanted.metadata or {}).get(b"keys", b"")
+    told = wanted.metadata or {}
+    keys = told.get(b"keys", b"")
+    for name in filter(None, told.get(b"late", b"").decode().split(",")):
+        wanted = wanted.append(pa.field(name, pa.large_string()))
     return _read(lines, wanted, set(odd.tolist()) | _loose(lines) | _with_keys(lines, data, keys))
 
 
