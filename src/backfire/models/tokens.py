@@ -67,13 +67,13 @@ def open_tokens(
     if plain:
         how: Renders = RawText(tokenizer, frozenset({tokenizer.eos_token_id, *ends}))
         return PolicyTokens(reference, tokenizer, how, "", context)
-    if not isinstance(tokenizer.chat_template, str):
-        raise TemplateError(
-            f"{reference} has no chat template, or several: give one with --chat-template FILE, or read texts as they are with --plain"
-        )
     try:
         checked, refused = check_template(tokenizer, eos_ids=ends), ""
     except TemplateError as error:
+        if not isinstance(tokenizer.chat_template, str):
+            raise TemplateError(
+                f"policy {reference}: {error}; or take texts as they are with --plain"
+            ) from error
         checked = CheckedTemplate(tokenizer, frozenset({tokenizer.eos_token_id, *ends}), "kept", "")
         refused = str(error)
     return PolicyTokens(reference, tokenizer, checked, checked.digest, context, refused)

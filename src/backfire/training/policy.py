@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from backfire.errors import InputError, ModelError, TemplateError
-from backfire.models.rendering import RawText, Renders
+from backfire.models.rendering import Renders
 from backfire.training.fitting import fitted
 from backfire.training.log import FILE
 from backfire.training.settings import TrainingSettings
@@ -59,7 +59,8 @@ def open_tokens(reference: str | Path, settings: TrainingSettings, *, plain: boo
 
     `plain` takes the data as raw text: no template is needed then. Raises ModelError or TemplateError.
     """
-    from backfire.models.opening import open_configuration, open_tokenizer, resolve
+    from backfire.models import open_tokens as opened_by
+    from backfire.models.opening import resolve
 
     folder = resolve(str(reference))
     if (folder / "adapter_config.json").is_file():
@@ -67,26 +68,11 @@ def open_tokens(reference: str | Path, settings: TrainingSettings, *, plain: boo
             f"policy {reference} is an adapter: training starts from a whole model. Merge it into its base first "
             "(PEFT: merge_and_unload, then save_pretrained)"
         )
-    tokenizer = open_tokenizer(folder)
-    if tokenizer.eos_token is None:
-        raise ModelError(
-            f"policy {reference}: the tokenizer has no end token: set eos_token in its configuration"
-        )
-    configuration, ends = open_configuration(folder)
-    context = getattr(configuration.get_text_config(), "max_position_embeddings", None)
-    limits = [n for n in (settings.max_length, context) if n]
-    how: Renders
-    if plain:
-        how, digest = RawText(tokenizer, frozenset({tokenizer.eos_token_id, *ends})), ""
-    else:
-        from backfire.models.template import check_template
-
-        try:
-            how = checked = check_template(tokenizer, eos_ids=ends)
-        except TemplateError as error:
-            raise TemplateError(f"policy {reference}: {error}") from error
-        digest = checked.digest
-    return Tokens(str(reference), folder, tokenizer, how, digest, min(limits) if limits else None)
+    found = opened_by(reference, plain=plain)
+    if found.refused:
+        raise TemplateError(f"policy {reference}: {found.refused}")
+    limit = found.limit(settings.max_length)
+    return Tokens(found.name, folder, found.tokenizer, found.how, found.template_digest, limit)
 
 
 def open_policy(tokens: Tokens, settings: TrainingSettings) -> Policy:
