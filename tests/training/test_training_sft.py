@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+from typer.testing import CliRunner
+
+from backfire.cli import app
+from backfire.errors import InputError
 from backfire.training import LoRASettings, SFTSettings, train_sft
+from backfire.training.conversations import read_conversations
 
 ANSWER = "Use a soft cloth and warm water."
 FAST = SFTSettings(lr=1e-2, epochs=12, batch_size=8, warmup_ratio=0.0)
@@ -80,3 +87,41 @@ def test_truncated_responses_are_counted(tiny_llama: Path, tmp_path: Path) -> No
     assert done.examples.truncated == {"response": 1}
     assert done.examples.dropped == {"prompt_fills_max_length": 1}
     assert done.examples.trained == 2
+
+
+def test_conversations_stand_in_columns_of_any_name(tmp_path: Path) -> None:
+    turns = conversations()[0]["messages"]
+    (tmp_path / "a.csv").write_text("asked,said,about\nHow?,Café.,Be brief.\n", encoding="cp1252")
+    named = {"prompt": "asked", "response": "said", "system": "about"}
+    ((prompt, answer),) = read_conversations(tmp_path / "a.csv", columns=named, encoding="cp1252").examples
+    assert [m.content for m in prompt.messages] == ["Be brief.", "How?"]
+    assert answer == "Café."
+    ((prompt, answer),) = read_conversations([{"chat": turns}], columns={"messages": "chat"}).examples
+    assert (prompt.text, answer) == (turns[0]["content"], ANSWER)
+    both = [{"messages": turns, "prompt": "How?", "completion": "So."}]
+    ((_, answer),) = read_conversations(both, columns={"response": "completion"}).examples
+    assert answer == "So."
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({"chosen": "said"}, "no role 'chosen'"),
+        ({"messages": "chat"}, "no column 'chat'"),
+        ({"messages": "said", "prompt": "asked"}, "not read beside messages"),
+    ],
+)
+def test_columns_that_are_not_read_are_an_error(columns: dict[str, str], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        read_conversations([{"asked": "How?", "said": "So."}], columns=columns)
+
+
+def test_the_command_reads_as_the_function_does(tiny_llama: Path, tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    file.write_text(json.dumps({"one": [{"asked": "How?", "said": "So."}], "two": []}))
+    options = ["--columns", "prompt=asked,response=said", "--split", "one", "--plain", "--max-length", "64"]
+    done = CliRunner().invoke(
+        app, ["train", "sft", str(tiny_llama), str(file), "--out", str(tmp_path / "o"), *options]
+    )
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "o" / "training.json").read_text())["examples"]["plain"] is True

@@ -157,7 +157,7 @@ def train_sft(
         str,
         typer.Argument(
             metavar="CONVERSATIONS",
-            help="A .parquet, .jsonl or .json file with messages, or with prompt and completion.",
+            help="A file, folder or hub data set with messages, or with prompt and completion.",
         ),
     ],
     out: Out,
@@ -189,15 +189,32 @@ def train_sft(
     lora_alpha: LoraAlpha = None,
     lora_dropout: LoraDropout = None,
     lora_modules: LoraModules = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            metavar="ROLE=NAME,...",
+            rich_help_panel=options.READING,
+            help="Which column is what, if not seen by itself: messages=turns, or prompt=asked,response=said; input and "
+            "system, too.",
+        ),
+    ] = None,
+    config: options.Config = None,
+    split: options.Split = None,
+    revision: options.Revision = None,
+    encoding: options.Encoding = None,
+    plain: options.Plain = False,
 ) -> None:
     """Fine-tune a policy on conversations; only the assistant's turns are learned."""
-    values = {k: v for k, v in locals().items() if k not in ("policy", "conversations", "out")}
+    how = options.reading(columns, None, config, split, revision, encoding, plain=plain)
+    del how["source_columns"]
+    values = {k: v for k, v in locals().items() if k not in ("policy", "conversations", "out", "how", *how)}
     from backfire.training import SFTSettings
     from backfire.training import train_sft as train
 
     settings = SFTSettings.of(**plain_settings(values))
     with keeping(UNWRITTEN), progress("training by SFT") as advance:
-        log = train(policy, conversations, out, settings, progress=advance)
+        log = train(policy, conversations, out, settings, progress=advance, **how)
     say_log(log, out)
 
 

@@ -25,6 +25,8 @@ ANSWERS = ("completion", "response", "output", "answer")
 ASKED = ("prompt", "instruction", "question", "query")
 SYSTEMS = ("system", "system_prompt")
 OPTIONS = "chat_template_kwargs"
+ROLES = ("messages", "prompt", "response", "input", "system")
+"""What `columns` can name."""
 HEAD = 100
 
 
@@ -46,6 +48,7 @@ class Conversations:
 def read_conversations(
     source: Any,
     *,
+    columns: Mapping[str, str] | None = None,
     config: str | None = None,
     split: str | None = None,
     revision: str | None = None,
@@ -53,8 +56,11 @@ def read_conversations(
 ) -> Conversations:
     """Read `messages` or `conversations`, a prompt and a `completion`, or `instruction`, `input` and `output`.
 
+    `columns` maps a role (ROLES) to the column that holds it, where its name is another one.
+
     Raises:
-        InputError: it cannot be read, has none of these columns, or no row gives anything to learn.
+        InputError: it cannot be read, has none of these columns, or no row gives anything to learn; a role of `columns`
+            is not one of ROLES, names a column that is not there, or is not used beside the others.
     """
     opened = open_source(
         source
@@ -65,10 +71,10 @@ def read_conversations(
         revision,
         encoding,
     )
-    columns = opened.head(HEAD).columns
-    if not columns:
+    there = opened.head(HEAD).columns
+    if not there:
         raise InputError(f"{opened.origin} has no rows: there is nothing to train on")
-    form = _form(columns, opened.origin)
+    form = _form(there, opened.origin, dict(columns or {}))
     examples: list[tuple[Prompt, Completion]] = []
     rows: list[int] = []
     left_out: Counter[str] = Counter()
@@ -119,30 +125,49 @@ _SAID = {
 }
 
 
-def _form(columns: Sequence[str], origin: str) -> _Form:
-    def one(names: Sequence[str]) -> str:
-        return next(iter(find(columns, names)), "")
+def _form(columns: Sequence[str], origin: str, named: Mapping[str, str]) -> _Form:
+    _check_named(columns, origin, named)
 
-    system = one(SYSTEMS)
-    if turns := one(TURNS):
+    def one(names: Sequence[str], role: str = "") -> str:
+        return named[role] if role in named else next(iter(find(columns, names)), "")
+
+    system = one(SYSTEMS, "system")
+    apart = {"prompt", "response", "input"} & named.keys()
+    if turns := named.get("messages", "" if apart else one(TURNS)):
         wanted = f"`{turns}` as a list of turns with role and content, the assistant's after another one"
         return _Form("conversations", wanted, turns=turns, system=system)
-    prompt, answer = one(ASKED) or one(("input",)), one(ANSWERS)
+    prompt, answer = one(ASKED, "prompt") or one(("input",)), one(ANSWERS, "response")
     if not prompt or not answer:
         raise InputError(
             f"{origin} has no conversations (columns: {listed(columns)}): give `messages`, or `prompt` and `completion`, or "
-            "`instruction`, `input` and `output`"
+            "`instruction`, `input` and `output`, or name the columns by `columns`, such as messages=turns or "
+            "prompt=asked,response=said"
         )
-    beside = find(columns, ("instruction",)) == [prompt]
+    beside = find(columns, ("instruction",)) == [prompt] or "input" in named
     return _Form(
         "prompts and completions",
         f"`{prompt}` and `{answer}` as text, or as lists of turns with role and content",
         prompt=prompt,
-        input=one(("input",)) if beside else "",
+        input=one(("input",), "input") if beside else "",
         history=one(("history",)) if beside else "",
         answer=answer,
         system=system,
     )
+
+
+def _check_named(columns: Sequence[str], origin: str, named: Mapping[str, str]) -> None:
+    for role, column in named.items():
+        if role not in ROLES:
+            raise InputError(
+                f"columns: there is no role {role!r} in conversations: name one of {', '.join(ROLES)}"
+            )
+        if column not in columns:
+            raise InputError(f"columns: {origin} has no column {column!r} (columns: {listed(columns)})")
+    apart = {"prompt", "response", "input"} & named.keys()
+    if "messages" in named and apart:
+        raise InputError(
+            f"columns: {min(apart)} is not read beside messages, which hold the whole conversation: name one or the other"
+        )
 
 
 def _examples(row: Any, form: _Form) -> Iterator[tuple[Prompt, Completion]]:

@@ -23,6 +23,7 @@ def train_sft(
     out: str | Path,
     settings: SFTSettings | None = None,
     *,
+    columns: Mapping[str, str] | None = None,
     config: str | None = None,
     split: str | None = None,
     revision: str | None = None,
@@ -34,13 +35,16 @@ def train_sft(
 
     `conversations` is a file, folder, hub name, `datasets.Dataset` or rows, as for `train_dpo`: conversations in a column
     `messages` or `conversations` (ShareGPT), a prompt and a `completion`, or `instruction`, `input` and `output`; with a
-    column `system` and `tools` if there are such. A conversation of several assistant turns gives one example for each.
+    column `system` and `tools` if there are such. `columns` says where they are if under other names, such as
+    {"messages": "turns"} or {"prompt": "asked", "response": "said"}. A conversation of several assistant turns gives one example for each.
     Rows without anything to learn are left out and counted. Everything goes through the policy's chat template; `plain`
     trains on plain prompts and completions as they are. `out` is written as `train_dpo` writes it, and the same errors
     are raised.
     """
     settings = settings or SFTSettings()
-    data = read_conversations(conversations, config=config, split=split, revision=revision, encoding=encoding)
+    data = read_conversations(
+        conversations, columns=columns, config=config, split=split, revision=revision, encoding=encoding
+    )
 
     def prepare(tokens: Tokens) -> Prepared:
         return prepare_conversations(data, tokens)
