@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -65,3 +67,10 @@ def test_the_lock_pins_what_is_asked_for() -> None:
         assert requirement.specifier.contains(version, prereleases=True), (
             f"requirements.lock pins {requirement.name} {version}, pyproject.toml asks for {requirement}: make lock"
         )
+
+
+def test_the_example_files_are_what_their_script_writes(tmp_path: Path) -> None:
+    script = ROOT / "scripts" / "write_example_pairs.py"
+    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True)
+    for name in ("prefs.jsonl", "own.jsonl"):
+        assert (tmp_path / name).read_bytes() == (ROOT / "examples" / "data" / name).read_bytes()
