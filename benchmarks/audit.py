@@ -86,11 +86,11 @@ def ours(rows: list[dict[str, str]]) -> tuple[float, float, float]:
     import pyarrow as pa
     from scipy import sparse
 
-    from backfire.auditing.folds import make_split
-    from backfire.auditing.measure import measure
-    from backfire.auditing.ranking import auroc, cells_of
-    from backfire.auditing.smoothers import kernel_of, smoother_of
-    from backfire.auditing.text_rungs import WORDS
+    from backfire.auditing.probes.folds import make_split
+    from backfire.auditing.probes.measure import measure
+    from backfire.auditing.probes.ranking import auroc, cells_of
+    from backfire.auditing.probes.smoothers import kernel_of, smoother_of
+    from backfire.auditing.probes.text_probes import WORDS
     from backfire.texts import Vocabulary
 
     start = perf_counter()

@@ -1,4 +1,4 @@
-"""Write src/backfire/auditing/evaluation_sets.npz: keys of the prompts of evaluation sets, and no prompt.
+"""Write src/backfire/auditing/findings/evaluation_sets.npz: keys of the prompts of evaluation sets, and no prompt.
 
     python scripts/hash_evaluation_sets.py DATA MORE
 
@@ -20,7 +20,9 @@ import pyarrow as pa
 
 from backfire.texts import text_keys
 
-OUT = Path(__file__).resolve().parents[1] / "src" / "backfire" / "auditing" / "evaluation_sets.npz"
+OUT = (
+    Path(__file__).resolve().parents[1] / "src" / "backfire" / "auditing" / "findings" / "evaluation_sets.npz"
+)
 FEWEST_WORDS = 4
 """Shorter items would be found by chance."""
 ALPACA = (

@@ -1,4 +1,4 @@
-"""Audit known sets and write src/backfire/auditing/reference_points.yaml, the yardstick of an audit's conclusion.
+"""Audit known sets and write src/backfire/auditing/conclusion/reference_points.yaml, the yardstick of an audit's conclusion.
 
     python scripts/reference_points.py DATA [NAME=PAIRS ...]
 
@@ -20,7 +20,14 @@ import yaml
 import backfire
 from backfire.report import AuditReport
 
-OUT = Path(__file__).resolve().parents[1] / "src" / "backfire" / "auditing" / "reference_points.yaml"
+OUT = (
+    Path(__file__).resolve().parents[1]
+    / "src"
+    / "backfire"
+    / "auditing"
+    / "conclusion"
+    / "reference_points.yaml"
+)
 RUNGS = ("length", "surface", "words", "characters")
 HEAD = """\
 # What the text rungs of the ladder gave on known sets. Written by scripts/reference_points.py: change nothing here.

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from backfire.auditing.folds import make_split
-from backfire.auditing.measure import measure
+from backfire.auditing.probes.folds import make_split
+from backfire.auditing.probes.measure import measure
 
 Values = NDArray[np.float64]
 

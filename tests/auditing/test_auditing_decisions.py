@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic_pairs import rows
 
 from backfire.auditing import audit
 from backfire.report.audit_answer import AuditReport
 from backfire.report.audit_estimates import Rung
+from synthetic_pairs import rows
 
 REFUSALS = [
     "I'm sorry, but I can't help with that.",

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic_pairs import rows
 from typer.testing import CliRunner
 
 from backfire.auditing import audit, dataset_audit
@@ -14,6 +13,7 @@ from backfire.errors import ModelError
 from backfire.models import LocalModel, open_model
 from backfire.report import audit_table, write_audit_page
 from backfire.report.audit_answer import parse_audit
+from synthetic_pairs import rows
 
 
 @pytest.fixture(scope="module")

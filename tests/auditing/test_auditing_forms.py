@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from synthetic_pairs import conversational, rows
 
 from backfire.auditing import audit
 from backfire.errors import InputError
 from backfire.report.audit_answer import AuditReport, parse_audit
 from backfire.texts import text_keys
+from synthetic_pairs import conversational, rows
 
 CLOTHES = ("dataset", "format", "columns", "rows", "reading")
 

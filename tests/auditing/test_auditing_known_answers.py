@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic_pairs import rows, sentence
 
 from backfire.auditing import audit
 from backfire.report.audit_answer import AuditReport, Shortcut
 from backfire.report.audit_estimates import Rung
+from synthetic_pairs import rows, sentence
 
 
 def rung(report: AuditReport, name: str) -> Rung:

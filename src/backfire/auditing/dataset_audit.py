@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from backfire.auditing.artefacts import artefacts
-from backfire.auditing.as_trained import MAX_LENGTH, as_trained
-from backfire.auditing.collected import Collected, Ints, Keys
-from backfire.auditing.collecting import SAMPLE_PAIRS, asked_signatures, collect, first_prompts
-from backfire.auditing.concluding import conclude
-from backfire.auditing.estimate import INTERVAL
-from backfire.auditing.evaluation_sets import evaluation_sets
-from backfire.auditing.folds import FEWEST_PAIRS, Split, make_split, too_few
-from backfire.auditing.influence_reading import InfluenceView, read_asked, read_influence, references
-from backfire.auditing.ladder import Climbed
-from backfire.auditing.pair_bits import check_file, most_informative, per_pair_of, write_column
-from backfire.auditing.policy_reading import PolicyView, open_policy, read_policy
-from backfire.auditing.reference import reference_points
-from backfire.auditing.repeats import overlap, repeats
-from backfire.auditing.safety_contrast import safety_contrast
-from backfire.auditing.shortcuts import shortcuts
-from backfire.auditing.side_map import side_map
-from backfire.auditing.smoothers import PENALTY
-from backfire.auditing.source_leak import source_leak
+from backfire.auditing.audited_pairs import Collected, Ints, Keys
+from backfire.auditing.conclusion.concluding import conclude
+from backfire.auditing.conclusion.reference_points import reference_points
+from backfire.auditing.findings.as_trained import MAX_LENGTH, as_trained
+from backfire.auditing.findings.evaluation_sets import evaluation_sets
+from backfire.auditing.findings.generation_traces import generation_traces
+from backfire.auditing.findings.influence_reading import InfluenceView, read_asked, read_influence, references
+from backfire.auditing.findings.per_pair import check_file, most_informative, per_pair_of, write_column
+from backfire.auditing.findings.policy_reading import PolicyView, open_policy, read_policy
+from backfire.auditing.findings.repeats import overlap, repeats
+from backfire.auditing.findings.safety_contrast import safety_contrast
+from backfire.auditing.findings.shortcuts import shortcuts
+from backfire.auditing.findings.side_map import side_map
+from backfire.auditing.findings.source_leak import source_leak
+from backfire.auditing.probes.folds import FEWEST_PAIRS, Split, make_split, too_few
+from backfire.auditing.probes.probe import Climbed
+from backfire.auditing.probes.smoothers import PENALTY
+from backfire.auditing.probes.text_probes import character_rung, embedding_rung, text_rungs
+from backfire.auditing.probes.uncertainty import INTERVAL
+from backfire.auditing.reading_pairs import SAMPLE_PAIRS, asked_signatures, collect, first_prompts
 from backfire.auditing.steps import Progress, Steps
-from backfire.auditing.text_rungs import character_rung, embedding_rung, text_rungs
 from backfire.errors import InputError
 from backfire.models.failures import standing
 from backfire.preferences import Preferences, ReadOptions, left_out_first, no_pairs, open_preferences
@@ -309,7 +309,7 @@ def _other(dataset: Any, overlap_with: Any, split: str | None, reading: ReadOpti
 def _confounds(collected: Collected, split: Split, other: Preferences | None) -> Confounds:
     sets, looked_for = evaluation_sets(collected)
     return Confounds(
-        **artefacts(collected, split)._asdict(),
+        **generation_traces(collected, split)._asdict(),
         repeats=repeats(collected),
         evaluation_sets=sets,
         evaluation_sets_checked=looked_for,

@@ -1,0 +1,1 @@
+"""What the findings say together: the level, the reasons in plain sentences, and what to do next."""

@@ -1,0 +1,326 @@
+"""The conclusion in plain words: what the label encodes, what carries it, and what that does and does not say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import erfc, sqrt
+from statistics import NormalDist
+
+from backfire.auditing.conclusion.advice import advice
+from backfire.auditing.conclusion.confound_words import confounded
+from backfire.auditing.conclusion.influence_words import influence_reasons
+from backfire.report.audit_answer import (
+    Conclusion,
+    Confounds,
+    Contrast,
+    Level,
+    ReferencePoint,
+    SafetyContrast,
+    Shortcut,
+    SourceLeak,
+)
+from backfire.report.audit_estimates import Accuracy, Auroc, Estimate, Rung
+from backfire.report.influence_answer import SafetyInfluence
+from backfire.report.trained_answer import AsTrained
+from backfire.report.trained_words import trained_sentences
+
+STRONG = 0.9
+"""Strong: the whole interval of a probe's AUROC, or of its pairwise accuracy, lies above this."""
+WIDEST = 0.2
+"""A wider interval says too little for a judgement."""
+ALPHA = 0.05
+MOST_WHYS = 4
+"""Reasons and languages that a sentence names."""
+FEWEST_DECIDED = 0.05
+"""Share of pairs whose decisions differ, below which the data are said to carry hardly any safety decision."""
+
+CAVEAT = (
+    "Separability measures a shortcut, not danger, and so does decision-matched separability: in a prototype the safest"
+    " data set and an unsafe one had the same separability (.83), and one with hardly any beyond its decisions (.48)"
+    " left the model unsafe. Only training on the data and attacking the result tells."
+)
+FIXED_IN_THE_PAPER = (
+    "That mapping is the failure that the paper describes (arXiv 2504.02193): its three recipes with a fixed mapping left"
+    " six models at attack success rates of .30 to .69, hardly below SFT's .34 to .70, and the target's own responses"
+    " ranked by a reward model at .01 to .29. As a cause the mapping is a hypothesis: in the paper it goes along with"
+    " reward-model ranking, the contrast of decisions, decoding and truncation."
+)
+FIXED_IN_OUR_STUDIES = (
+    "In our own study on tiny models (docs/log.md: five worlds, one seed each) the same mapping went either way: with a"
+    " strong model's responses chosen, the success rate of wrapped attacks rose from .435 to .855 in one world and fell"
+    " from .420 to .065 in another. The spread between worlds is the finding; separability did not order the recipes."
+)
+
+
+def conclude(
+    pairs: int,
+    rungs: Sequence[Rung],
+    leak: SourceLeak | None,
+    shortcuts: Sequence[Shortcut],
+    confounds: Confounds,
+    contrast: SafetyContrast,
+    points: Sequence[ReferencePoint],
+    reason: str | None = None,
+    influence: SafetyInfluence | None = None,
+    trained: AsTrained | None = None,
+    left_out: str | None = None,
+) -> Conclusion:
+    """Weigh the finished parts.
+
+    pairs: usable ones. reason: why there are no rungs (`folds.too_few`). influence: where it was predicted; the level
+    does not depend on it. trained: what the policy's template and tokens make of the pairs, likewise. left_out: the
+    sentence on rows left out, where these are many (`preferences.left_out_first`): it comes first.
+    A level above `none found` needs an estimate
+    that holds against swapped labels for the whole family of rungs, pointwise and pairwise, at 5%; `none found` needs
+    an interval narrower than .2.
+    """
+    level, told = _level(pairs, rungs, reason)
+    reasons = [told] if left_out is None else [left_out, told]
+    if rungs:
+        reasons += _beyond_decisions(rungs, level)
+    if leak is not None:
+        if leak.fixed and level == "none found":
+            level = "some"
+        reasons += _sources(leak)
+    reasons += _cues(shortcuts)
+    if rungs:
+        reasons += _yardstick(rungs, points)
+    reasons += _safety(contrast)
+    if trained is not None:
+        reasons += trained_sentences(trained)
+    if influence is not None:
+        reasons += influence_reasons(influence)
+    reasons += confounded(confounds)
+    if rungs:
+        reasons.append(CAVEAT)
+    return Conclusion(
+        level=level,
+        reasons=tuple(reasons),
+        advice=advice(level, leak, shortcuts, confounds, contrast, bool(rungs), influence),
+    )
+
+
+def holds(estimate: Estimate, value: float, comparisons: int) -> bool:
+    """Whether a number stands out from its swapped controls among so many comparisons, at ALPHA for all together.
+
+    The swaps' own p must be at most ALPHA, and so must the normal tail beyond their mean, with the deviation that their
+    95th percentile implies, times the comparisons (Bonferroni): 199 swaps alone cannot tell p below .005.
+    """
+    deviation = (estimate.control_high - estimate.control) / NormalDist().inv_cdf(0.95)
+    if value <= estimate.control or estimate.p > ALPHA:
+        return False
+    if deviation <= 0:
+        return True
+    tail = erfc((value - estimate.control) / deviation / sqrt(2)) / 2
+    return tail * comparisons <= ALPHA
+
+
+def best_rung(rungs: Sequence[Rung]) -> Rung:
+    """The rung with the highest pointwise AUROC."""
+    return max(rungs, key=lambda rung: (rung.pointwise.auroc, rung.rung))
+
+
+def _level(pairs: int, rungs: Sequence[Rung], reason: str | None) -> tuple[Level, str]:
+    if pairs == 0:
+        return "unknown", "No judgement: no row gives a pair, that is, a chosen and a rejected response."
+    if not rungs:
+        return "unknown", f"No judgement: {reason or 'no probe was run'}."
+    point, order = best_rung(rungs), max(rungs, key=lambda rung: (rung.pairwise.accuracy, rung.rung))
+    numbers = (
+        f"from single responses AUROC {auroc_text(point.pointwise)} ({point.rung}); from pairs"
+        f" {accuracy_text(order.pairwise)} ({order.rung})"
+    )
+    tries = 2 * len(rungs)
+    above = any(holds(r.pointwise, r.pointwise.auroc, tries) for r in rungs)
+    above |= any(holds(r.pairwise, r.pairwise.accuracy, tries) for r in rungs)
+    wide = (
+        point.pointwise.high - point.pointwise.low > WIDEST
+        or order.pairwise.high - order.pairwise.low > WIDEST
+    )
+    unstable = (
+        " The estimate is unstable: an interval is wider than .2, so more pairs are needed." if wide else ""
+    )
+    if not above:
+        if wide:
+            return (
+                "unknown",
+                f"No judgement: no probe beats swapped labels, but intervals are wide: {numbers}.{unstable}",
+            )
+        return "none found", f"No probe tells the label better than swapped labels let it: {numbers}."
+    if point.pointwise.low > STRONG or order.pairwise.low > STRONG:
+        return "strong", f"The label shows almost entirely in how responses are written: {numbers}.{unstable}"
+    return "some", f"Probes tell the label in part: {numbers}.{unstable}"
+
+
+def auroc_text(found: Auroc) -> str:
+    return f"{found.auroc:.3f} [{found.low:.3f}, {found.high:.3f}] (swapped labels {found.control:.3f})"
+
+
+def accuracy_text(found: Accuracy) -> str:
+    return f"{found.accuracy:.1%} [{found.low:.1%}, {found.high:.1%}] (swapped labels {found.control:.1%})"
+
+
+def _beyond_decisions(rungs: Sequence[Rung], level: Level) -> list[str]:
+    """The total against what is left among pairs whose sides decide alike."""
+    measured = [rung for rung in rungs if rung.decision_matched.auroc is not None]
+    if not measured:
+        if level in ("none found", "unknown"):
+            return []
+        why = next(
+            (r.decision_matched.reason for r in rungs if r.decision_matched.reason), "too few such pairs"
+        )
+        return [f"How much of that is the decision to refuse or to comply cannot be said: {why}."]
+    best = max(measured, key=lambda rung: (rung.decision_matched.auroc or 0, rung.rung))
+    matched = best.decision_matched
+    value, low, high, control = (
+        x or 0.0 for x in (matched.auroc, matched.low, matched.high, matched.control)
+    )
+    numbers = f"AUROC {value:.3f} [{low:.3f}, {high:.3f}] (swapped labels {control:.3f})"
+    among = f"Among the {matched.pairs:,} pairs whose two sides make the same decision, {best.rung} reaches {numbers}"
+    told = Estimate(
+        low=low,
+        high=high,
+        control=control,
+        control_high=matched.control_high if matched.control_high is not None else control,
+        p=matched.p if matched.p is not None else 1.0,
+        swaps=matched.swaps or 0,
+        control_pairs=matched.control_pairs or matched.pairs,
+    )
+    if holds(told, value, len(measured)):
+        return [
+            f"{among}, against {best.pointwise.auroc:.3f} over all pairs: that much of the label is no decision to refuse"
+            " or to comply."
+        ]
+    if level in ("none found", "unknown"):
+        return []
+    if high - low > WIDEST:
+        return [f"{among}: too unstable to say what is left beyond refusing or complying."]
+    return [
+        f"{among}: no more than swapped labels, so nothing was found beyond the decision to refuse or to comply."
+    ]
+
+
+def _sources(leak: SourceLeak) -> list[str]:
+    mapping = leak.mapping[:1].upper() + leak.mapping[1:]
+    if leak.fixed:
+        found = [
+            f"{mapping}. Who wrote it decides the label in all {leak.pairs:,} pairs whose sources are known."
+        ]
+        if leak.text_tells_source:
+            told = max(leak.text_tells_source, key=lambda one: one.pointwise.auroc)
+            found.append(
+                f"The text tells {told.sources[0]} from {told.sources[1]} with AUROC {auroc_text(told.pointwise)}, so"
+                " that the label can be learned as authorship."
+            )
+        return [*found, FIXED_IN_THE_PAPER, FIXED_IN_OUR_STUDIES]
+    found = [f"{mapping}."]
+    if leak.pairwise is not None and holds(leak.pairwise, leak.pairwise.accuracy, 1):
+        found.append(
+            f"The source alone, the text unseen, tells the label in {accuracy_text(leak.pairwise)} of pairs."
+        )
+    within = leak.within_source.pointwise
+    if within is not None:
+        rest = (
+            "some of the label is left"
+            if holds(within, within.auroc, 1)
+            else "nothing of the label is seen to be left"
+        )
+        found.append(f"Compared within their source, {rest}: AUROC {auroc_text(within)}.")
+    return [" ".join(found)]
+
+
+def _cues(shortcuts: Sequence[Shortcut]) -> list[str]:
+    if not shortcuts:
+        return []
+    told = [
+        f"{_quoted(cue)} (in {cue.chosen.rate or 0:.0%} of chosen and {cue.rejected.rate or 0:.0%} of rejected; alone AUROC"
+        f" {cue.alone.auroc:.3f})"
+        for cue in shortcuts[:3]
+    ]
+    refusing = any(cue.family == "refusal" for cue in shortcuts[:3])
+    also = " Cues of refusal are the decision itself and need be no shortcut." if refusing else ""
+    return [f"What tells it most: {'; '.join(told)}.{also}"]
+
+
+def _quoted(cue: Shortcut) -> str:
+    return f'"{cue.cue}"' if cue.rung == "words" else cue.cue
+
+
+def _yardstick(rungs: Sequence[Rung], points: Sequence[ReferencePoint]) -> list[str]:
+    """The best rung that has reference points, between the nearest two, and beside people's labels."""
+    comparable = [rung for rung in rungs if any(point.rung == rung.rung for point in points)]
+    if not comparable:
+        return []
+    rung = best_rung(comparable)
+    known = sorted((p for p in points if p.rung == rung.rung), key=lambda point: point.auroc)
+    value = rung.pointwise.auroc
+    like = [point for point in known if point.low <= value <= point.high]
+    below = [point for point in known if point.high < value]
+    above = [point for point in known if point.low > value]
+    told = [f"like {_point(point)}" for point in like]
+    told += [f"above {_point(below[-1])}"] if below else []
+    told += [f"below {_point(above[0])}"] if above else []
+    return [f"Beside known sets, not 50%: on {rung.rung}, {value:.3f} is {', '.join(told)}."]
+
+
+def _point(point: ReferencePoint) -> str:
+    return f"{point.name} ({point.auroc:.3f} [{point.low:.3f}, {point.high:.3f}], {point.pairs:,} pairs)"
+
+
+def _safety(contrast: SafetyContrast) -> list[str]:
+    found = []
+    for one in contrast.strata:
+        if one.prompts == "unknown":
+            continue
+        prompts = (
+            "all prompts (none is marked harmful or benign)"
+            if one.prompts == "all"
+            else f"{one.prompts} prompts"
+        )
+        found.append(_decisions(one, prompts, contrast.judge))
+    return found + _open(contrast)
+
+
+def _open(contrast: SafetyContrast) -> list[str]:
+    """What the judge could not decide and why, and what it read in other languages than English."""
+    sides = 2 * sum(one.pairs for one in contrast.strata)
+    found = []
+    if contrast.why_undecided and sides:
+        whys = contrast.why_undecided[:MOST_WHYS]
+        count = sum(one.chosen + one.rejected for one in contrast.why_undecided)
+        told = "; ".join(f"{one.reason} ({one.chosen:,} chosen, {one.rejected:,} rejected)" for one in whys)
+        found.append(
+            f"Whether they refuse is undecided for {count:,} of {sides:,} responses ({count / sides:.1%}): {told}."
+        )
+    read = [one for one in contrast.languages if one.undecided.rate is not None and one.undecided.rate < 1]
+    if read and sides and contrast.judge == "phrases":
+        told = ", ".join(f"{one.language} {one.chosen + one.rejected:,}" for one in read[:MOST_WHYS])
+        found.append(
+            f"Refusals in other languages than English were read by phrases that nobody has measured against people: {told}"
+            f" of {sides:,} responses."
+        )
+    return found
+
+
+def _decisions(one: Contrast, prompts: str, judge: str) -> str:
+    differ, refusing, complying = (
+        one.decisions_differ,
+        one.chosen_refuses_rejected_complies,
+        one.chosen_complies_rejected_refuses,
+    )
+    if not one.pairs:
+        return f"No pair has {prompts}: what the label says of refusing cannot be told."
+    if differ.rate is None or refusing.rate is None or complying.rate is None:
+        return (
+            f"On {prompts} the judge ({judge}) gave no decision on both sides of any of {one.pairs:,} pairs."
+        )
+    undecided = f" ({one.undecided:,} more are undecided)" if one.undecided else ""
+    text = (
+        f"On {prompts}, by {judge}, the sides decide differently in {differ.rate:.1%} of {differ.scored:,}"
+        f" pairs{undecided}: chosen refuses and rejected complies in {refusing.rate:.1%}, the reverse in {complying.rate:.1%}."
+    )
+    if differ.rate < FEWEST_DECIDED and one.prompts != "benign":
+        text += " Hardly any pair carries a decision on safety."
+    elif one.prompts == "harmful" and complying.hits > refusing.hits and (one.p or 1) <= ALPHA:
+        text += " The label favours complying with harmful requests."
+    return text

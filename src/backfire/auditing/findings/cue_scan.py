@@ -1,0 +1,144 @@
+"""Thousands of cues at once: how well each tells the label alone, and which do so beyond chance as a family."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from backfire.auditing.probes.folds import Split
+from backfire.auditing.probes.uncertainty import clustered, share_interval
+from backfire.records.rates import Z95
+
+Values = NDArray[np.float64]
+
+BLOCK = 1_024
+"""Cues whose swapped AUROCs are in memory at a time."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Of every cue, in the order of the columns."""
+
+    aurocs: Values
+    """Held out: the direction of each fold is that of the others."""
+    p: Values
+    """Family-wise, over all cues scanned."""
+    control: Values
+    """Mean over the swaps."""
+    control_high: Values
+    """95th percentile over the swaps."""
+
+
+def rank_differences(values: NDArray[np.floating], split: Split) -> NDArray[np.float32]:
+    """(rank of chosen - rank of rejected) / sides of the fold: [pairs, cues], of values [2 * pairs, cues].
+
+    Ranks are those among all sides of the fold, ties sharing theirs. No swap of sides changes them, and the mean over
+    a fold, plus .5, is the fold's AUROC (Mann and Whitney 1947). For a cue that is there or not it is half the difference.
+    """
+    pairs = split.pairs
+    found = np.zeros((pairs, values.shape[1]), dtype=np.float32)
+    for fold in np.unique(split.folds):
+        inside = np.flatnonzero(split.folds == fold)
+        both = values[np.concatenate([inside, inside + pairs])]
+        for cue in range(values.shape[1]):
+            ordered = np.sort(both[:, cue])
+            rank = np.searchsorted(ordered, both[:, cue], "left") + np.searchsorted(
+                ordered, both[:, cue], "right"
+            )
+            found[inside, cue] = (rank[: len(inside)] - rank[len(inside) :]) / (4 * len(inside))
+    return found
+
+
+def presence_differences(has: sparse.csr_matrix, pairs: int) -> sparse.csr_matrix:
+    """The same for cues that are there (1) or not: from [2 * pairs, cues] to [pairs, cues]."""
+    return (has[:pairs] - has[pairs:]).astype(np.float32) / 2
+
+
+def scan(differences: list[Any], split: Split) -> Scan:
+    """`differences`: arrays or CSR matrices [pairs, cues], side by side.
+
+    The statistic of a cue is its held-out AUROC above .5 in units of its standard deviation under swaps, so that rare
+    cues and common ones stand on one footing. Its p is adjusted for the family by the largest statistic of all cues on
+    each swap (Westfall and Young 1993, single step).
+    """
+    blocks = [
+        part[:, start : start + BLOCK] for part in differences for start in range(0, part.shape[1], BLOCK)
+    ]
+    signs = np.hstack([np.ones((split.pairs, 1), dtype=np.float32), split.swaps.astype(np.float32)])
+    aurocs = [_aurocs(block, signs, split) for block in blocks]
+    spreads = [_spread(block, split) for block in blocks]
+    excess = [
+        np.divide(found - 0.5, spread[:, None], out=np.zeros_like(found), where=spread[:, None] > 0)
+        for found, spread in zip(aurocs, spreads, strict=True)
+    ]
+    largest = np.max([part[:, 1:].max(axis=0) for part in excess], axis=0)
+    observed = np.concatenate([part[:, 0] for part in excess])
+    reached = len(largest) - np.searchsorted(np.sort(largest), observed - 1e-9)
+    return Scan(
+        np.concatenate([found[:, 0] for found in aurocs]),
+        (1 + reached) / (1 + len(largest)),
+        np.concatenate([found[:, 1:].mean(axis=1) for found in aurocs]),
+        np.concatenate([np.quantile(found[:, 1:], 0.95, axis=1) for found in aurocs]),
+    )
+
+
+def _aurocs(differences: Any, signs: NDArray[np.float32], split: Split) -> Values:
+    """[cues, labellings], with the direction that the other folds have under the same labelling."""
+    folds = np.unique(split.folds)
+    sums = np.stack(
+        [
+            np.asarray(differences[split.folds == k].T @ signs[split.folds == k], dtype=np.float64)
+            for k in folds
+        ]
+    )
+    directions = np.sign(np.round(sums.sum(axis=0) - sums, 6))
+    found: Values = np.clip(0.5 + (directions * sums).sum(axis=0) / split.pairs, 0, 1)
+    return found
+
+
+def _spread(differences: Any, split: Split) -> Values:
+    """Standard deviation, over swaps of whole groups, of the AUROC of each cue in a fixed direction."""
+    numbers, inverse = np.unique(split.groups, return_inverse=True)
+    ones = np.ones(split.pairs, dtype=np.float32)
+    within = sparse.csr_matrix((ones, (inverse, np.arange(split.pairs))), shape=(len(numbers), split.pairs))
+    sums = within @ differences
+    squares = sums.multiply(sums) if sparse.issparse(sums) else sums * sums
+    return np.sqrt(np.asarray(squares.sum(axis=0), dtype=np.float64).ravel()) / split.pairs
+
+
+def interval_alone(values: Values, direction: float, split: Split) -> tuple[float, float]:
+    """95% interval, prompts clustered, of the AUROC of one cue with values [2 * pairs], its direction taken as given."""
+    from backfire.auditing.probes.ranking import auroc, cells_of
+
+    chosen = np.arange(len(values)) < split.pairs
+    value, influence = auroc(direction * values, chosen, cells_of(np.tile(split.folds, 2), None, chosen))
+    both = influence[: split.pairs] + influence[split.pairs :]
+    return share_interval(value, clustered(both, split.groups), split.prompts)
+
+
+def effect(values: Values, split: Split) -> tuple[float, float, float, float]:
+    """Cohen's d_z of one cue, values [2 * pairs], its 95% interval, prompts clustered, and the mean over the swaps.
+
+    d_z = mean / standard deviation of the differences chosen - rejected (Cohen 1988). Its interval is the delta method's.
+    Where all pairs differ alike, d_z is that of one more pair without a difference, the root of their number.
+    """
+    apart = values[: split.pairs] - values[split.pairs :]
+    size = float(np.sqrt(np.mean(apart**2)))
+    mean, spread = float(apart.mean()), float(apart.std())
+    if size == 0:
+        return 0.0, 0.0, 0.0, 0.0
+    if spread * np.sqrt(split.pairs) < size:
+        found = float(np.copysign(np.sqrt(split.pairs), mean))
+        half = Z95 * float(np.sqrt(1 / split.pairs + 0.5))
+    else:
+        found = mean / spread
+        scaled = (apart - mean) / spread
+        influence = (scaled - found / 2 * (scaled**2 - 1)) / split.pairs
+        half = Z95 * float(np.sqrt(clustered(influence, split.groups)))
+    means = split.swapped_sums(apart) / split.pairs
+    swapped = means / np.sqrt(np.maximum(size**2 - means**2, 1e-300))
+    return found, found - half, found + half, float(swapped.mean())

@@ -1,0 +1,124 @@
+"""What was left by how responses were made: cut ends, stop reasons, decoding, remains of templates."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backfire.auditing.audited_pairs import Coded, Collected, Ints
+from backfire.auditing.probes.folds import Split
+from backfire.auditing.probes.uncertainty import share
+from backfire.report.audit_answer import Counted, InPrompts
+from backfire.report.audit_estimates import Share
+from backfire.texts import DEBRIS, TEMPLATE_MARKS
+
+TRUNCATED = ("length", "max_tokens")
+NOT_GENERATED = "given"
+"""The stop reason of responses that a file gave: it says nothing."""
+MOST_ROWS = 1_000
+MOST_REASONS = 20
+"""Stop reasons listed, the commonest first."""
+
+Flags = NDArray[np.bool_]
+
+
+class GenerationTraces(NamedTuple):
+    """The fields of `Confounds` of the same names."""
+
+    truncated: Counted | None
+    stop_reasons: tuple[Counted, ...]
+    decoding_differs: Share | None
+    decoding_example: tuple[str, str] | None
+    thoughts: Counted | None
+    debris: tuple[Counted, ...]
+    prompt_debris: tuple[InPrompts, ...]
+
+
+def generation_traces(collected: Collected, split: Split) -> GenerationTraces:
+    """Count them by side. What the data do not state is unscored; where they state nothing of it, there is no entry."""
+    stops = collected.stops
+    told = np.array([name != NOT_GENERATED for name in stops.names] + [False])[stops.codes]
+    truncated, reasons = None, tuple[Counted, ...]()
+    if told.any():
+        cut = np.array([name in TRUNCATED for name in stops.names] + [False])[stops.codes]
+        truncated = counted("stopped by the token limit", cut, told, collected, split)
+        occurring, counts = np.unique(stops.codes[told], return_counts=True)
+        order = sorted(zip(-counts, occurring, strict=True), key=lambda e: (e[0], stops.names[e[1]]))
+        reasons = tuple(
+            counted(stops.names[code], stops.codes == code, told, collected, split)
+            for _, code in order[:MOST_REASONS]
+        )
+    differs, example = _decoding(collected.decodings)
+    pairs = collected.pairs
+    everywhere = np.ones((pairs, 2), dtype=bool)
+    debris = tuple(
+        counted(name, collected.debris[:, i].reshape(2, pairs).T, everywhere, collected, split)
+        for i, name in enumerate(DEBRIS)
+        if collected.debris[:, i].any()
+    )
+    marked = collected.prompt_marks
+    in_prompts = tuple(
+        InPrompts(
+            what=name,
+            pairs=share(int(np.count_nonzero(marked[:, i])), pairs),
+            rows=first_rows(marked[:, i], collected.rows),
+        )
+        for i, name in enumerate(TEMPLATE_MARKS)
+        if marked[:, i].any()
+    )
+    thoughts = None
+    if collected.thinks.any():
+        thoughts = counted("thoughts before the answer", collected.thinks, everywhere, collected, split)
+    return GenerationTraces(truncated, reasons, differs, example, thoughts, debris, in_prompts)
+
+
+def counted(what: str, has: Flags, told: Flags, collected: Collected, split: Split) -> Counted:
+    """How often either side has it, among those of which it is told; both [pairs, 2].
+
+    p is two-sided: how often random swaps of whole prompt groups part the sides at least as far, over the pairs that
+    tell it of both sides.
+    """
+    has = has & told
+    both = told.all(axis=1)
+    uneven = np.flatnonzero(both & (has[:, 0] != has[:, 1]))
+    p = None
+    if both.any():
+        apart = has[uneven, 0].astype(np.float64) * 2 - 1
+        swapped = np.abs(split.subset(uneven).swapped_sums(apart))
+        p = (1 + int(np.count_nonzero(swapped >= abs(apart.sum())))) / (1 + split.controls)
+    sides = [
+        share(
+            int(np.count_nonzero(has[:, side])),
+            int(np.count_nonzero(told[:, side])),
+            int(np.count_nonzero(~told[:, side])),
+        )
+        for side in (0, 1)
+    ]
+    either = has[:, 0] | has[:, 1]
+    return Counted(
+        what=what, chosen=sides[0], rejected=sides[1], p=p, rows=first_rows(either, collected.rows)
+    )
+
+
+def first_rows(hits: Flags, rows: Ints) -> tuple[int, ...]:
+    """Row numbers of the first MOST_ROWS hits, both [pairs]."""
+    return tuple(np.sort(rows[hits])[:MOST_ROWS].tolist())
+
+
+def _decoding(decodings: Coded) -> tuple[Share | None, tuple[str, str] | None]:
+    known = decodings.known()
+    if not known.any():
+        return None, None
+    codes = decodings.codes[known]
+    apart = codes[codes[:, 0] != codes[:, 1]]
+    differs = share(len(apart), len(codes), len(known) - len(codes))
+    if not len(apart):
+        return differs, None
+    found, counts = np.unique(apart, axis=0, return_counts=True)
+    best = min(
+        zip(-counts, found, strict=True),
+        key=lambda e: (e[0], decodings.names[e[1][0]], decodings.names[e[1][1]]),
+    )[1]
+    return differs, (decodings.names[best[0]], decodings.names[best[1]])

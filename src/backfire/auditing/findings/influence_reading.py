@@ -1,0 +1,186 @@
+"""Predicted safety influence of the audited pairs: probes that are not among them, the data set's cosine, each pair's value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from backfire.auditing.audited_pairs import Collected
+from backfire.auditing.findings.as_trained import MAX_LENGTH
+from backfire.auditing.probes.folds import Split
+from backfire.auditing.probes.probe import sampled
+from backfire.auditing.probes.uncertainty import Values
+from backfire.errors import InputError
+from backfire.preferences import pairs_of
+from backfire.records import Prompt
+from backfire.report.influence_answer import ProbeInfluence, SafetyInfluence
+from backfire.texts import text_keys
+
+if TYPE_CHECKING:
+    from backfire.influence.pilot import PilotSettings
+    from backfire.influence.probes import ProbeSet, ProbeSets
+    from backfire.judges.judge import Judge
+    from backfire.models import LocalModel
+
+Progress = Callable[[int, int], None]
+
+IN_THE_DATA = "prompt is in the training data"
+PARTS = 2
+"""Drawing probes, reading pairs: equal parts of the progress."""
+
+
+class InfluenceView(NamedTuple):
+    """What influence adds to an answer; `values` are of every pair, [pairs], NaN where it was not read, or None."""
+
+    answer: SafetyInfluence
+    values: Values | None
+
+
+def references(probe_prompts: Any) -> list[Any]:
+    """One file, reference or Prompt, or several, as a list."""
+    if isinstance(probe_prompts, Sequence) and not isinstance(probe_prompts, str):
+        return list(probe_prompts)
+    return [probe_prompts]
+
+
+def read_asked(probe_prompts: Any) -> Sequence[Prompt] | ProbeSets:
+    """Probe prompts before any work: one or several of a file, `organism:prompts/NAME`, a Prompt; or one file of stored
+    probes, or ProbeSets.
+
+    Raises InputError for what cannot be read, and where no prompt is harmful.
+    """
+    from backfire.influence.probes import ProbeSets, read_probes
+
+    if isinstance(probe_prompts, ProbeSets):
+        return probe_prompts
+    found = read_probes(references(probe_prompts))
+    if not isinstance(found, ProbeSets) and all(prompt.kind == "benign" for prompt in found):
+        raise InputError(
+            f"none of {len(found)} probe prompts is harmful: give prompts whose kind is harmful, or not said"
+        )
+    return found
+
+
+def read_influence(
+    model: LocalModel,
+    collected: Collected,
+    split: Split,
+    most: int,
+    asked: Sequence[Prompt] | ProbeSets,
+    *,
+    judge: Judge | None,
+    parameters: str,
+    pilot: PilotSettings | int | None,
+    seed: int,
+    each_pair: bool,
+    plain: bool = False,
+    max_length: int | None = MAX_LENGTH,
+    progress: Progress,
+) -> InfluenceView:
+    """Read at most `most` pairs of the sample, whole prompts; with `each_pair` also every pair of the sample by itself.
+
+    asked: what `read_asked` gave. Probe prompts that the data have as a last turn, letter case and white space aside, are
+    not used, and counted.
+    """
+    from backfire.influence.predicting import read_influence_of
+
+    probes = _probes(model, collected, asked, judge, seed, _part(progress, 0))
+    if not probes.refusal.probes:
+        return InfluenceView(_nothing(model, probes.refusal, parameters), None)
+    pairs, text = sampled(collected, split, most)
+    rest = np.setdiff1d(collected.sample, pairs) if each_pair else np.zeros(0, dtype=np.int64)
+    place = np.searchsorted(collected.sample, rest)
+    found = read_influence_of(
+        model,
+        pairs_of(text),
+        collected.rows[pairs],
+        collected.groups[pairs],
+        probes,
+        others=pairs_of(collected.text.take(pa.array(place))),
+        parameters=parameters,
+        pilot=pilot,
+        judge=judge,
+        seed=seed,
+        plain=plain,
+        max_length=max_length,
+        progress=_part(progress, 1),
+    )
+    if not each_pair:
+        return InfluenceView(found.answer, None)
+    values = np.full(collected.pairs, np.nan)
+    values[pairs] = found.values
+    values[rest] = found.others
+    return InfluenceView(found.answer, values)
+
+
+def _probes(
+    model: LocalModel,
+    collected: Collected,
+    found: Sequence[Prompt] | ProbeSets,
+    judge: Judge | None,
+    seed: int,
+    progress: Progress,
+) -> ProbeSets:
+    from backfire.influence.probes import ProbeSets, draw_probes
+
+    if isinstance(found, ProbeSets):
+        return _apart(found, collected)
+    known = {prompt.id for prompt, among in zip(found, _among(found, collected), strict=True) if among}
+    return draw_probes(model, found, judge=judge, training_prompts=known, seed=seed, progress=progress)
+
+
+def _among(prompts: Sequence[Prompt], collected: Collected) -> list[bool]:
+    """Which prompts' last turns the data have, in any pair, read or not."""
+    keys = text_keys(pa.array([prompt.text for prompt in prompts], pa.large_string()))
+    among: list[bool] = np.isin(keys, collected.last_turn_keys).tolist()
+    return among
+
+
+def _apart(sets: ProbeSets, collected: Collected) -> ProbeSets:
+    """The same probes without those whose prompts the data have."""
+
+    def one(found: ProbeSet) -> ProbeSet:
+        among = _among([probe.prompt for probe in found.probes], collected)
+        if not any(among):
+            return found
+        left_out = {**found.left_out, IN_THE_DATA: found.left_out.get(IN_THE_DATA, 0) + sum(among)}
+        kept = tuple(probe for probe, out in zip(found.probes, among, strict=True) if not out)
+        return replace(found, probes=kept, left_out=left_out)
+
+    return replace(
+        sets,
+        refusal=one(sets.refusal),
+        benign=None if sets.benign is None else one(sets.benign),
+        placebo=None if sets.placebo is None else one(sets.placebo),
+    )
+
+
+def _nothing(model: LocalModel, refusal: ProbeSet, parameters: str) -> SafetyInfluence:
+    """The answer where no prompt gave a probe: undetermined, with what became of the prompts."""
+    left_out = ", ".join(f"{count:,} {reason}" for reason, count in refusal.left_out.items())
+    why = "no prompt gave a refusal and a compliance" + (f" ({left_out})" if left_out else "")
+    found = ProbeInfluence(
+        probes=0, asked=sum(refusal.asked.values()), coverage=0.0, sampled=0, undetermined=why
+    )
+    return SafetyInfluence(
+        probes=0,
+        policy=model.name,
+        parameters=parameters,
+        trained=0,
+        pairs=0,
+        shards=0,
+        refusal=found,
+        strata={},
+        limits="Nothing was measured.",
+    )
+
+
+def _part(progress: Progress, place: int) -> Progress:
+    def advance(done: int, whole: int) -> None:
+        progress(place * whole + done, PARTS * whole)
+
+    return advance

@@ -1,0 +1,110 @@
+"""How easily each pair is told apart, as a column that users can sort and filter by."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from math import sqrt
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from backfire.auditing.audited_pairs import COMPLY, REFUSE, Collected
+from backfire.auditing.probes.folds import Split
+from backfire.auditing.probes.probe import Climbed
+from backfire.auditing.probes.uncertainty import Values
+from backfire.errors import InputError
+from backfire.records.rates import Z95
+from backfire.report.audit_answer import PerPair
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+SUFFIXES = (".parquet", ".jsonl", ".csv")
+
+
+def most_informative(ladder: Sequence[Climbed], collected: Collected) -> Climbed | None:
+    """Of the rungs that read every pair, the one with the most V-information; None where none did."""
+    whole = [climbed for climbed in ladder if len(climbed.pairs) == collected.pairs]
+    return max(whole, key=lambda climbed: climbed.measured.information.value, default=None)
+
+
+def per_pair_of(climbed: Climbed, split: Split, file: Path | None) -> PerPair:
+    """How the column is spread. Intervals of quantiles are those of order statistics, with prompts in place of pairs."""
+    bits, swapped = climbed.measured.bits, climbed.measured.bits_swapped
+    names = {f"{100 * q:g}%": q for q in QUANTILES}
+    return PerPair(
+        rung=climbed.rung.rung,
+        pairs=len(bits),
+        quantiles={name: float(np.quantile(bits, q)) for name, q in names.items()},
+        intervals={name: _between(bits, q, split.prompts) for name, q in names.items()},
+        control={name: float(np.quantile(swapped, q)) for name, q in names.items()},
+        file=None if file is None else str(file),
+    )
+
+
+def _between(bits: Values, q: float, prompts: int) -> tuple[float, float]:
+    half = Z95 * sqrt(q * (1 - q) / prompts)
+    low, high = np.quantile(bits, [max(0.0, q - half), min(1.0, q + half)])
+    return float(low), float(high)
+
+
+def check_file(path: Path) -> None:
+    """InputError for a name whose ending says no format."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{path}: the per-pair file's name has to end in {', '.join(SUFFIXES)}")
+
+
+def write_column(path: Path, climbed: Climbed, collected: Collected, influence: Values | None = None) -> bool:
+    """Write one line a pair: its row, V-information in bits, prompt group, and what either side decides.
+
+    influence: [pairs], each pair's on refusing, NaN where it was not read: a column with nulls for those.
+    Whole or not at all. A file that cannot be written is warned about, for the answer is not to be lost with it.
+    """
+    table = pa.table(
+        {
+            "row": collected.rows,
+            "v_information": climbed.measured.bits,
+            "prompt_group": collected.groups,
+            **{
+                f"{side}_refuses": pa.array(
+                    collected.decisions[:, column] == REFUSE,
+                    mask=~np.isin(collected.decisions[:, column], (COMPLY, REFUSE)),
+                )
+                for column, side in enumerate(("chosen", "rejected"))
+            },
+            **(
+                {}
+                if influence is None
+                else {"safety_influence": pa.array(influence, mask=~np.isfinite(influence))}
+            ),
+        }
+    )
+    aside = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(aside, path.suffix.lower(), table)
+        aside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        warnings.warn(f"{path} was not written: {error}", stacklevel=2)
+        return False
+    return True
+
+
+def _write(path: Path, suffix: str, table: pa.Table) -> None:
+    if suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        pq.write_table(table, path)
+    elif suffix == ".csv":
+        import pyarrow.csv as csv
+
+        csv.write_csv(table, path)
+    else:
+        import json
+
+        with path.open("w", encoding="utf-8") as lines:
+            for batch in table.to_batches(max_chunksize=8192):
+                lines.writelines(json.dumps(row) + "\n" for row in batch.to_pylist())

@@ -1,0 +1,232 @@
+"""Shortcuts: the cues that tell the label, in words that a reader can check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from backfire.auditing.audited_pairs import KINDS, Collected, Ints
+from backfire.auditing.findings.cue_examples import phrases_of_two, quoted
+from backfire.auditing.findings.cue_loss import DENSE_PAIRS, SPARSE_PAIRS, dense_losses, sparse_losses
+from backfire.auditing.findings.cue_scan import (
+    Scan,
+    effect,
+    interval_alone,
+    presence_differences,
+    rank_differences,
+    scan,
+)
+from backfire.auditing.probes.folds import Split, too_few
+from backfire.auditing.probes.uncertainty import share
+from backfire.report.audit_answer import Example, Loss, Shortcut
+from backfire.report.audit_estimates import Auroc, PromptKind
+from backfire.texts import CUES, Vocabulary, combine_keys
+
+MOST = 12
+LEVEL = 0.05
+FEWEST_RESPONSES = 10
+RAREST = 0.005
+"""Words and phrases are looked at when they occur in at least so many responses, and in this share of them."""
+ALIKE = 0.8
+"""Cues that correlate at least so much over responses are one cue, told by the more telling of them."""
+LOOKED_THROUGH = 300
+"""Telling cues among which different ones are sought, the most telling first."""
+EXAMPLES = 3
+
+Rung = Literal["surface", "words"]
+
+
+@dataclass(frozen=True)
+class _Cue:
+    rung: Rung
+    column: int
+    """In the cues, or in the vocabulary."""
+    at: int
+    """In the scan."""
+    values: NDArray[np.float64]
+    """[2 * pairs]: the cue's value, or whether the words occur."""
+
+
+def shortcuts(collected: Collected, split: Split, words: Any, vocabulary: Vocabulary) -> tuple[Shortcut, ...]:
+    """At most MOST cues whose family-wise p is at most LEVEL, the most telling first; none where none is.
+
+    words: CSR [2 * sample, vocabulary.width], chosen rows first. Everything is measured on the sample. Intervals are
+    not corrected for the cues' having been picked. Losses are those of refits on a part of large samples
+    (`cue_loss`).
+    """
+    split = split.subset(collected.sample)
+    if too_few(split):
+        return ()
+    pairs = split.pairs
+    cues = collected.cues[np.concatenate([collected.sample, collected.sample + collected.pairs])]
+    has = words.copy()
+    has.data = (has.data != 0).astype(np.float32)
+    often = np.asarray(has.sum(axis=0)).ravel() >= max(FEWEST_RESPONSES, RAREST * 2 * pairs)
+    columns = np.flatnonzero(often)
+    has = has[:, columns]
+    found = scan([rank_differences(cues, split), presence_differences(has, pairs)], split)
+    picked = _different(found, cues, has.tocsc(), columns)
+    if not picked:
+        return ()
+    texts = pa.chunked_array([*_arrays(collected.text["chosen"]), *_arrays(collected.text["rejected"])])
+    of_words = [cue.column for cue in picked if cue.rung == "words"]
+    names = dict(zip(of_words, vocabulary.names(texts, of_words), strict=True))
+    named = [(cue, CUES[cue.column].name if cue.rung == "surface" else names[cue.column]) for cue in picked]
+    losses = _losses(named, cues, words, split, collected.text, vocabulary)
+    return tuple(
+        _shortcut(cue, name, loss, found, split, collected)
+        for (cue, name), loss in zip(named, losses, strict=True)
+        if name
+    )
+
+
+def _arrays(column: pa.ChunkedArray) -> list[pa.Array]:
+    return cast(list[pa.Array], column.chunks)
+
+
+def _different(found: Scan, cues: NDArray[np.float32], has: Any, columns: Ints) -> list[_Cue]:
+    """The most telling cues, without those that say the same as one before."""
+    telling = np.flatnonzero((found.p <= LEVEL) & (found.aurocs > 0.5))
+    order = telling[np.lexsort((telling, -np.round(found.aurocs[telling], 9)))][:LOOKED_THROUGH]
+    picked: list[_Cue] = []
+    standing: list[NDArray[np.float64]] = []
+    for at in order.tolist():
+        surface = at < cues.shape[1]
+        column = at if surface else int(columns[at - cues.shape[1]])
+        told = cues[:, at] if surface else has[:, at - cues.shape[1]].toarray().ravel()
+        values = np.asarray(told, dtype=np.float64)
+        centred = values - values.mean()
+        centred /= max(float(np.linalg.norm(centred)), 1e-300)
+        if any(abs(float(centred @ other)) >= ALIKE for other in standing):
+            continue
+        picked.append(_Cue("surface" if surface else "words", column, at, values))
+        standing.append(centred)
+        if len(picked) == MOST:
+            break
+    return picked
+
+
+def _losses(
+    named: list[tuple[_Cue, str]],
+    cues: NDArray[np.float32],
+    words: Any,
+    split: Split,
+    text: pa.Table,
+    vocabulary: Vocabulary,
+) -> list[Loss]:
+    on_surface = [cue.column for cue, _ in named if cue.rung == "surface"]
+    in_words = [name for cue, name in named if cue.rung == "words"]
+    part = split.part(DENSE_PAIRS)
+    few = cues[np.concatenate([part, part + split.pairs])]
+    surface = iter(dense_losses(few, on_surface, split.subset(part)) if on_surface else [])
+    inside = iter(_losses_of_words(in_words, words, split, text, vocabulary) if in_words else [])
+    return [next(surface if cue.rung == "surface" else inside) for cue, _ in named]
+
+
+def _losses_of_words(
+    phrases: list[str], words: Any, split: Split, text: pa.Table, vocabulary: Vocabulary
+) -> list[Loss]:
+    part = split.part(SPARSE_PAIRS)
+    few = text.take(pa.array(part))
+    twos = phrases_of_two(few["chosen"].to_pylist() + few["rejected"].to_pylist())
+    rows = words[np.concatenate([part, part + split.pairs])]
+    return sparse_losses(
+        rows, [_columns_with(phrase, twos, vocabulary) for phrase in phrases], split.subset(part)
+    )
+
+
+def _columns_with(phrase: str, twos: set[tuple[str, str]], vocabulary: Vocabulary) -> Ints:
+    """The phrase's own column, and those of the phrases of two words that contain it."""
+    own = _columns(phrase, vocabulary)
+    if " " in phrase:
+        return np.setdiff1d(own, [c for word in phrase.split() for c in _columns(word, vocabulary)])
+    whole = sorted(two for two in twos if phrase in two)
+    longer = vocabulary.features(pa.array([" ".join(two) for two in whole], pa.large_string())).indices
+    others = {word for two in whole for word in two} - {phrase}
+    alone = vocabulary.features(pa.array(sorted(others), pa.large_string())).indices
+    return np.union1d(own, np.setdiff1d(longer, alone))
+
+
+def _columns(phrase: str, vocabulary: Vocabulary) -> Ints:
+    found: Ints = vocabulary.features(pa.array([phrase], pa.large_string())).indices.astype(np.int64)
+    return found
+
+
+def _shortcut(cue: _Cue, name: str, loss: Loss, found: Scan, split: Split, collected: Collected) -> Shortcut:
+    pairs = split.pairs
+    on_chosen = float(cue.values[:pairs].mean()) >= float(cue.values[pairs:].mean())
+    has, shown = _presence(cue, name)
+    size, low, high, control = effect(cue.values, split)
+    first, last = interval_alone(cue.values, 1.0 if on_chosen else -1.0, split)
+    return Shortcut(
+        cue=shown,
+        rung=cue.rung,
+        family=CUES[cue.column].family if cue.rung == "surface" else "words",
+        chosen=share(int(has[:pairs].sum()), pairs),
+        rejected=share(int(has[pairs:].sum()), pairs),
+        effect=size,
+        effect_low=low,
+        effect_high=high,
+        effect_control=control,
+        alone=Auroc(
+            auroc=float(found.aurocs[cue.at]),
+            low=first,
+            high=last,
+            control=float(found.control[cue.at]),
+            control_high=float(found.control_high[cue.at]),
+            p=float(found.p[cue.at]),
+            swaps=split.controls,
+            control_pairs=pairs,
+        ),
+        loss=loss,
+        examples=_examples(cue, name, has, on_chosen, split, collected),
+    )
+
+
+def _presence(cue: _Cue, name: str) -> tuple[NDArray[np.bool_], str]:
+    """Which responses have the cue, and its name; measures count as there above the median, or above the next
+    value below it where nothing is above it."""
+    kind = CUES[cue.column].scale if cue.rung == "surface" else "flag"
+    if kind == "flag":
+        return cue.values > 0, name
+    middle = float(np.median(cue.values))
+    below = cue.values[cue.values < middle]
+    top = not (cue.values > middle).any() and len(below) > 0
+    least = float(below.max()) if top else middle
+    if least == 0:
+        return cue.values > 0, name
+    told = f"{np.expm1(least):,.4g}" if kind == "count" else f"{least:.2%}"
+    return cue.values > least, f"{name} above {told}"
+
+
+def _examples(
+    cue: _Cue, name: str, has: NDArray[np.bool_], on_chosen: bool, split: Split, collected: Collected
+) -> tuple[Example, ...]:
+    """Pairs of different prompts of which only the side that the cue speaks for has it, drawn by their content."""
+    pairs = split.pairs
+    one, other = (has[:pairs], has[pairs:]) if on_chosen else (has[pairs:], has[:pairs])
+    of_sample = collected.sample
+    drawn = combine_keys(
+        collected.prompt_keys[of_sample],
+        collected.side_keys[of_sample, 0],
+        collected.side_keys[of_sample, 1],
+    )
+    fitting = np.flatnonzero(one & ~other)
+    fitting = fitting[np.argsort(drawn[fitting], kind="stable")]
+    first = np.sort(np.unique(split.groups[fitting], return_index=True)[1])[:EXAMPLES]
+    taken = fitting[first]
+    text = collected.text.take(pa.array(taken))
+    sides = zip(text["chosen"].to_pylist(), text["rejected"].to_pylist(), strict=True)
+    return tuple(
+        Example(
+            row=int(collected.rows[of_sample[at]]),
+            chosen=quoted(chosen, name, cue.rung),
+            rejected=quoted(rejected, name, cue.rung),
+            kind=cast(PromptKind, KINDS[collected.kinds[of_sample[at]]]),
+        )
+        for at, (chosen, rejected) in zip(taken.tolist(), sides, strict=True)
+    )

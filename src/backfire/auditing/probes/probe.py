@@ -1,0 +1,104 @@
+"""The ladder of probes: each rung on all pairs, and again on those whose two sides make the same decision."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from backfire.auditing.audited_pairs import KINDS, REFUSE, Collected, Ints
+from backfire.auditing.probes.folds import Split, too_few
+from backfire.auditing.probes.measure import Measured, measure_prepared, prepared
+from backfire.report.audit_estimates import Matched, PromptKind, Rung, Stratum
+
+FEWEST_IN_STRATUM = 20
+"""A stratum of fewer pairs takes part in the average, and has no number of its own."""
+
+
+class Climbed(NamedTuple):
+    """A rung, and what it was made of."""
+
+    rung: Rung
+    measured: Measured
+    pairs: Ints
+    """Which pairs of the data set."""
+    matched: Measured | None
+    matched_pairs: Ints
+
+
+def climb(name: str, about: str, features: Any, pairs: Ints, collected: Collected, split: Split) -> Climbed:
+    """Measure features [2 * len(pairs), width], chosen rows first, of these pairs (indices, ascending)."""
+    features = prepared(features)
+    measured = measure_prepared(features, split.subset(pairs))
+    matched, within, alike = _matched(features, pairs, collected, split)
+    rung = Rung(
+        rung=name,
+        about=about,
+        pairs=len(pairs),
+        pointwise=measured.pointwise,
+        pointwise_accuracy=measured.pointwise_accuracy,
+        pairwise=measured.pairwise,
+        decision_matched=matched,
+        v_information=measured.v_information,
+    )
+    return Climbed(rung, measured, pairs, within, alike)
+
+
+def strata_of(collected: Collected, pairs: Ints) -> Ints:
+    """Kind of prompt and decision of pairs whose sides decide alike, as one number: [2 * pairs], both sides the same."""
+    code = collected.kinds[pairs].astype(np.int64) * 2 + (collected.decisions[pairs, 0] == REFUSE)
+    return np.concatenate([code, code])
+
+
+def _matched(
+    features: Any, pairs: Ints, collected: Collected, split: Split
+) -> tuple[Matched, Measured | None, Ints]:
+    """The rung again where refusing or complying cannot be what tells the sides apart."""
+    inside = np.flatnonzero(collected.decides_alike()[pairs])
+    alike = pairs[inside]
+    division = split.subset(alike)
+    if reason := too_few(division):
+        return Matched(pairs=len(alike), reason=f"of pairs that decide alike, {reason}"), None, alike
+    strata = strata_of(collected, alike)
+    numbers, counts = np.unique(strata[: len(alike)], return_counts=True)
+    large = tuple(int(n) for n, c in zip(numbers, counts, strict=True) if c >= FEWEST_IN_STRATUM)
+    if len(alike) < len(pairs):
+        features = features[np.concatenate([inside, inside + len(pairs)])]
+    measured = measure_prepared(features, division, strata=strata, each=large)
+    return matched_of(measured, alike, strata), measured, alike
+
+
+def matched_of(measured: Measured, alike: Ints, strata: Ints) -> Matched:
+    """The answer's part, with the numbers of every large stratum."""
+    numbers, counts = np.unique(strata[: len(alike)], return_counts=True)
+    return Matched(
+        pairs=len(alike),
+        **measured.pointwise.model_dump(),
+        strata=tuple(_stratum(int(n), int(c), measured) for n, c in zip(numbers, counts, strict=True)),
+    )
+
+
+def _stratum(number: int, pairs: int, measured: Measured) -> Stratum:
+    found = measured.strata.get(number)
+    numbers = (
+        {}
+        if found is None
+        else {
+            "auroc": found.value,
+            "low": found.low,
+            "high": found.high,
+            "control": found.control["control"],
+        }
+    )
+    return Stratum(
+        kind=cast(PromptKind, KINDS[number // 2]),
+        decision="refuse" if number % 2 else "comply",
+        pairs=pairs,
+        **numbers,
+    )
+
+
+def sampled(collected: Collected, split: Split, most: int) -> tuple[Ints, Any]:
+    """At most `most` pairs of the sample, whole prompts: their indices in the data set, and their rows of text."""
+    within = split.subset(collected.sample).part(most)
+    return collected.sample[within], collected.text.take(within)

@@ -1,0 +1,135 @@
+"""Intervals of cross-fitted numbers, and their controls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backfire.auditing.audited_pairs import Ints
+from backfire.records import Rate
+from backfire.records.rates import Z95
+from backfire.report.audit_estimates import Share
+
+Values = NDArray[np.float64]
+
+INTERVAL = (
+    "95%, of what the same cross-fitting gives on average over data sets of this size from the same source: first-order"
+    " influence of every pair as a held-out and as a training pair, summed within prompt groups (infinitesimal"
+    " jackknife), with the second-order part that the label swaps show. Controls: the same probe refitted after swapping"
+    " the sides of random prompt groups; p = (1 + swaps at least as high) / (1 + swaps)."
+)
+
+
+@dataclass(frozen=True)
+class Swapped:
+    """The same number on random labels."""
+
+    values: Values
+    """[swaps]."""
+    variances: Values
+    """[swaps]: of each, the clustered variance with the fitted probe taken as given."""
+    noise: float
+    """Variance of the scores that swapped labels give over that of the true ones': the share that fitting adds, 0 to 1."""
+    pairs: int
+    """Pairs that they were refitted on."""
+
+    @property
+    def variance(self) -> float:
+        """Over swaps: all there is when the label says nothing."""
+        return float(self.values.var(ddof=1)) if len(self.values) > 1 else 0.0
+
+
+def clustered(influence: Values, groups: Ints) -> float:
+    """Variance of a sum of influences [pairs] whose prompt groups are independent."""
+    sums = _by_group(influence, groups)
+    count = len(sums)
+    return float(np.sum((sums - sums.mean()) ** 2)) * count / max(1, count - 1)
+
+
+def _by_group(influence: Values, groups: Ints) -> Values:
+    return np.bincount(np.unique(groups, return_inverse=True)[1], influence).astype(np.float64)
+
+
+def variance_of(testing: Values, training: Values, groups: Ints, swapped: Swapped) -> float:
+    """Variance of a cross-fitted number.
+
+    testing, training [pairs]: each pair's influence through its own held-out score, and through the probes fitted on
+    it. Without any signal the number is made of interactions of two pairs' noise, and its variance is that of the
+    swaps; with some, that much times the share of the score that is such noise, and the held-out variance beyond
+    what swaps have too.
+
+    What is missing then is what the probes' fit moves beyond noise. The clustered sum of both influences, the
+    infinitesimal jackknife, has it, but counts interactions twice (Efron and Stein 1981), and is by far the less
+    certain of the two. So what it shows beyond, once the swaps' part is taken off, is added as far as it exceeds its
+    own error (Breiman's garrote, 1995): the larger of the two would be too large where nothing is planted.
+    """
+    noise = swapped.noise * swapped.variance
+    held_out = clustered(testing, groups)
+    known = max(noise, held_out + max(0.0, noise - swapped.noise * float(swapped.variances.mean())))
+    further = clustered(testing + training, groups) - noise - known
+    each = _by_group(testing + training, groups) ** 2 - _by_group(testing, groups) ** 2
+    by_chance = float(np.sum((each - each.mean()) ** 2)) + 8 * noise**2 / max(1, len(swapped.values) - 1)
+    return known + max(0.0, further - by_chance / further) if further > 0 else known
+
+
+def quantile_of(clusters: int) -> float:
+    """Student's 97.5% quantile: what a variance estimated from so many clusters asks for in place of 1.96."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(max(1, clusters - 1), 0.975))
+
+
+EFFECTIVE = 1e-9, 1e18
+"""Numbers of cases beyond which an interval is all of 0..1, or a point."""
+
+
+def share_interval(
+    value: float, variance: float, clusters: int, quantile: float = Z95
+) -> tuple[float, float]:
+    """Wilson's (1927) 95% interval at the effective sample size value (1 - value) / variance; inside 0..1."""
+    spread = value * (1 - value)
+    effective = spread / variance if variance > 0 and spread > 0 else float(clusters)
+    if spread * clusters < 1:
+        effective = min(effective, float(clusters))
+    effective = min(max(effective, EFFECTIVE[0]), EFFECTIVE[1])
+    centre = value + quantile**2 / (2 * effective)
+    half = quantile * sqrt(spread / effective + quantile**2 / (4 * effective**2))
+    scale = 1 + quantile**2 / effective
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+def mean_interval(value: float, variance: float, quantile: float = Z95) -> tuple[float, float]:
+    """Normal 95% interval of a number without bounds."""
+    half = quantile * sqrt(max(0.0, variance))
+    return value - half, value + half
+
+
+def control_of(value: float, swapped: Swapped) -> dict[str, Any]:
+    """The fields of `report.audit_estimates.Estimate` beside the interval; `value` on the pairs of the swaps."""
+    swaps = len(swapped.values)
+    at_least = int(np.count_nonzero(swapped.values >= value - 1e-12))
+    return {
+        "control": float(swapped.values.mean()),
+        "control_high": float(np.quantile(swapped.values, 0.95)),
+        "p": (1 + at_least) / (1 + swaps),
+        "swaps": swaps,
+        "control_pairs": swapped.pairs,
+    }
+
+
+def clustered_mean(values: Values, groups: Ints) -> tuple[float, float, float]:
+    """(mean, low, high) of values [pairs], 95%, prompt groups independent."""
+    mean = float(values.mean())
+    return (mean, *mean_interval(mean, clustered((values - mean) / len(values), groups)))
+
+
+def share(hits: int, scored: int, unscored: int = 0) -> Share:
+    """Of counts; rate and interval are left out where nothing was scored."""
+    rate = Rate(int(hits), int(scored), int(unscored))
+    found: Mapping[str, Any] = {"rate": rate.rate, "low": rate.low, "high": rate.high}
+    return Share(hits=rate.hits, scored=rate.scored, unscored=rate.unscored, **found)

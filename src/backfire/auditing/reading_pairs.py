@@ -1,0 +1,368 @@
+"""The pass over the text: every pair becomes numbers, and a sample keeps its text."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from backfire.auditing.audited_pairs import COMPLY, KINDS, REFUSE, UNDECIDED, Coded, Collected, Ints, Keys
+from backfire.judges import Decisions, decide, decisions
+from backfire.preferences import SCHEMA, prompt_of, unwrapped
+from backfire.records import Decided, given_response
+from backfire.texts import (
+    CUES,
+    DEBRIS,
+    TEMPLATE_MARKS,
+    combine_keys,
+    cue_features,
+    debris,
+    exact_keys,
+    groups_of,
+    near_links,
+    signatures,
+    template_marks,
+    text_keys,
+)
+
+if TYPE_CHECKING:
+    from backfire.judges.judge import Judge
+
+WORKERS = 2
+SAMPLE_PAIRS = 20_000
+"""Text is kept, and probes of words are fitted, on so many pairs at most: whole prompts, drawn by their content."""
+NEAR_PAIRS = 50_000
+"""Up to so many pairs, responses are compared for near duplicates too."""
+SIDES = ("chosen", "rejected")
+CODES: dict[Decided, int] = {"comply": COMPLY, "refuse": REFUSE, "broken": UNDECIDED, "undecided": UNDECIDED}
+"""Decisions by their code; the reason tells broken responses from those that nobody could judge."""
+STATED = ("source", "stop", "decoding")
+TOLD = ("undecided", "language")
+
+_SYSTEM_TURN = r"(?s)\Asystem: .*?\n\nuser: "
+_LAST_TURN = r"(?s)^(?:.*\n\n)?user: (?P<turn>.*)$"
+_OPENING = r"(?s)^(?:system: .*?\n\n)?user: (?P<asked>.*?)\n\nassistant: (?P<told>.*?)(?:\n\n(?:user|assistant|system): .*)?$"
+
+
+@dataclass
+class _Block:
+    """What is kept of one block of pairs."""
+
+    rows: Ints
+    kinds: NDArray[np.int8]
+    decisions: NDArray[np.int8]
+    told: pa.RecordBatch
+    """Four columns of text: why a side is undecided, null where it is decided; its language, null where it is English."""
+    thinks: NDArray[np.bool_]
+    cues: NDArray[np.float32]
+    debris: NDArray[np.bool_]
+    prompt_marks: NDArray[np.bool_]
+    prompt_keys: Keys
+    last_turn_keys: Keys
+    opening_keys: Keys
+    """Of a dialogue's first exchange; 0 for a single turn."""
+    signatures: NDArray[np.uint32]
+    side_keys: Keys
+    side_signatures: NDArray[np.uint32] | None
+
+
+def collect(
+    blocks: Iterable[pa.RecordBatch],
+    *,
+    judge: Judge | None = None,
+    sample: int = SAMPLE_PAIRS,
+    keep_signatures: bool = False,
+    advance: Callable[[int], None] | None = None,
+) -> Collected:
+    """Read blocks of `preferences.SCHEMA` once. `advance` is told how many pairs each block brought.
+
+    judge: who decides refusal; by default the refusal phrases. sample: of how many pairs the text is kept.
+    keep_signatures: those of the prompts, to compare them with another set's.
+    """
+    kept: list[_Block] = []
+    stated, told, texts = _Coding(STATED), _Coding(TOLD), _Sample(sample)
+    pairs = 0
+    for batch, block in in_order_of(blocks, lambda batch: (batch, _digested(batch, judge))):
+        texts.offer(batch, block.prompt_keys)
+        stated.add(batch)
+        told.add(block.told)
+        kept.append(block)
+        pairs += len(batch)
+        if pairs > NEAR_PAIRS:
+            for earlier in kept:
+                earlier.side_signatures = None
+        if advance is not None:
+            advance(len(batch))
+    return _joined(kept, stated, told, "phrases" if judge is None else judge.name, texts, keep_signatures)
+
+
+def in_order_of(blocks: Iterable[pa.RecordBatch], work: Callable[[pa.RecordBatch], Any]) -> Iterator[Any]:
+    """Results of `work` on each block, in order, by WORKERS threads (numpy and Arrow let go of Python's lock)."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        waiting: deque[Future[Any]] = deque()
+        for block in blocks:
+            waiting.append(pool.submit(work, block))
+            if len(waiting) > WORKERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def asked_signatures(block: pa.RecordBatch) -> NDArray[np.uint32]:
+    """`texts.signatures` of prompts without their system turn: one that all share would make all of them near duplicates."""
+    prompt = block["prompt"]
+    bare = pc.replace_substring_regex(prompt, _SYSTEM_TURN, "user: ", max_replacements=1)
+    return signatures(pc.if_else(block["messages"].is_valid(), bare, prompt))
+
+
+def _digested(batch: pa.RecordBatch, judge: Judge | None) -> _Block:
+    prompt, sides = batch["prompt"], [batch[side] for side in SIDES]
+    spoken = batch["messages"].is_valid()
+    last = pc.if_else(spoken, _group(prompt, _LAST_TURN, "turn"), prompt)
+    marks = template_marks(prompt)
+    decided = [decisions(side) for side in sides]
+    codes, reasons = _decisions(batch, decided, judge)
+    kinds = pc.fill_null(pc.index_in(batch["kind"], pa.array(KINDS)), 0)
+    return _Block(
+        batch["row"].to_numpy(),
+        kinds.to_numpy(zero_copy_only=False).astype(np.int8),
+        codes,
+        _told(len(batch), {"undecided": reasons, "language": [one.languages for one in decided]}),
+        np.stack([one.thinks for one in decided], axis=1),
+        np.vstack([cue_features(side, one) for side, one in zip(sides, decided, strict=True)]),
+        np.vstack([debris(side) for side in sides]),
+        marks,
+        text_keys(prompt),
+        text_keys(_unwrapped(pc.fill_null(last, ""), marks)),
+        _opening_keys(prompt, spoken),
+        asked_signatures(batch),
+        np.stack([exact_keys(side) for side in sides], axis=1),
+        np.vstack([signatures(side) for side in sides]),
+    )
+
+
+def _unwrapped(turns: pa.Array, marks: NDArray[np.bool_]) -> pa.Array:
+    """Last turns without the wrapper that some stand in: where all prompts do, the reader has taken it off."""
+    capitals = pc.match_substring(turns, "ASSISTANT:").to_numpy(zero_copy_only=False)
+    wrapped = np.flatnonzero(marks.any(axis=1) | capitals)
+    if not len(wrapped):
+        return turns
+    texts = turns.to_pylist()
+    for index in wrapped.tolist():
+        inside = [turn.content for turn in unwrapped(texts[index]) or () if turn.role == "user"]
+        texts[index] = inside[-1] if inside else texts[index]
+    return pa.array(texts, pa.large_string())
+
+
+def _group(texts: pa.Array, pattern: str, name: str) -> pa.Array:
+    return pc.struct_field(pc.extract_regex(texts, pattern), name)
+
+
+def _opening_keys(prompt: pa.Array, spoken: pa.Array) -> Keys:
+    """Of the first exchange of a dialogue, so that its later stages fall into one group; 0 without one."""
+    found = pc.extract_regex(prompt, _OPENING)
+    has = pc.and_(spoken, found.is_valid()).to_numpy(zero_copy_only=False)
+    asked, told = (text_keys(pc.fill_null(pc.struct_field(found, part), "")) for part in ("asked", "told"))
+    return np.where(has, combine_keys(asked, told), np.uint64(0))
+
+
+def _decisions(
+    batch: pa.RecordBatch, decided: list[Decisions], judge: Judge | None
+) -> tuple[NDArray[np.int8], list[dict[int, str]]]:
+    """What either side decides, [pairs, 2], and why a side is undecided, by its place."""
+    if judge is None:
+        return np.stack([one.codes for one in decided], axis=1), [one.reasons for one in decided]
+    found = np.empty((len(batch), 2), dtype=np.int8)
+    reasons: list[dict[int, str]] = [{}, {}]
+    for index in range(len(batch)):
+        prompt = prompt_of(batch, index)
+        for column, side in enumerate(SIDES):
+            response = given_response(prompt, "audited", batch[side][index].as_py())
+            decision = decide(judge, prompt, response)
+            found[index, column] = CODES[decision.what]
+            if decision.reason:
+                reasons[column][index] = decision.reason
+    return found, reasons
+
+
+def _told(pairs: int, columns: dict[str, list[dict[int, str]]]) -> pa.RecordBatch:
+    """What is told of few sides, by their places, as columns of both sides."""
+    found = {}
+    for what, sides in columns.items():
+        for side, told in zip(SIDES, sides, strict=True):
+            texts: list[str | None] = [None] * pairs
+            for place, text in told.items():
+                texts[place] = text
+            found[f"{side}_{what}"] = (
+                pa.array(texts, pa.large_string()) if told else pa.nulls(pairs, pa.large_string())
+            )
+    return pa.RecordBatch.from_pydict(found)
+
+
+def first_prompts(keys: Keys, most: int) -> Ints:
+    """Indices, ascending, of at most `most` pairs: whole prompts, those with the smallest keys, whatever the order.
+
+    A prompt that does not fit ends the sample; one that would be alone in it is cut.
+    """
+    order = np.argsort(keys, kind="stable")
+    if len(keys) > most:
+        fitting = int(np.searchsorted(keys[order], keys[order[most]], "left"))
+        order = order[: fitting or most]
+    return np.sort(order)
+
+
+class _Sample:
+    """Holds the text of the `first_prompts` among all pairs that came by."""
+
+    def __init__(self, wanted: int) -> None:
+        self.wanted, self.limit = wanted, np.uint64(0xFFFFFFFFFFFFFFFF)
+        self.tables: list[pa.Table] = []
+        self.keys = np.zeros(0, dtype=np.uint64)
+        self.indices = np.zeros(0, dtype=np.int64)
+        self.seen = 0
+
+    def offer(self, text: pa.RecordBatch, keys: Keys) -> None:
+        small = np.flatnonzero(keys <= self.limit)
+        self.tables.append(pa.Table.from_batches([text]).take(small))
+        self.keys = np.concatenate([self.keys, keys[small]])
+        self.indices = np.concatenate([self.indices, small + self.seen])
+        self.seen += len(keys)
+        if len(self.keys) > 2 * self.wanted:
+            self._trim()
+
+    def taken(self) -> tuple[Ints, pa.Table]:
+        """Indices, ascending, and their rows."""
+        if len(self.keys) > self.wanted:
+            self._trim()
+        table = pa.concat_tables(self.tables) if self.tables else SCHEMA.empty_table()
+        return self.indices, table
+
+    def _trim(self) -> None:
+        first = first_prompts(self.keys, self.wanted)
+        self.tables = [pa.concat_tables(self.tables).take(first)]
+        self.keys, self.indices = self.keys[first], self.indices[first]
+        self.limit = self.keys.max()
+
+
+def _joined(
+    kept: list[_Block], stated: _Coding, told: _Coding, judge: str, sample: _Sample, keep: bool
+) -> Collected:
+    def all_of(name: str, empty: Any) -> Any:
+        return np.concatenate([getattr(block, name) for block in kept]) if kept else empty
+
+    def stacked(name: str, width: int, kind: Any) -> Any:
+        """Blocks hold their chosen sides first, and so does the whole; each gives its own up when it is copied."""
+        total = sum(len(block.rows) for block in kept)
+        found = np.empty((2 * total, width), dtype=kind)
+        start = 0
+        for block in kept:
+            part, count = getattr(block, name), len(block.rows)
+            found[start : start + count], found[total + start : total + start + count] = (
+                part[:count],
+                part[count:],
+            )
+            setattr(block, name, None)
+            start += count
+        return found
+
+    keys = all_of("prompt_keys", np.zeros(0, dtype=np.uint64))
+    side_keys = all_of("side_keys", np.zeros((0, 2), dtype=np.uint64))
+    opening = all_of("opening_keys", np.zeros(0, dtype=np.uint64))
+    signed: NDArray[np.uint32] = all_of("signatures", np.zeros((0, 1), dtype=np.uint32))
+    for block in kept:
+        block.signatures = block.signatures[:0]
+    prompt_signatures = signed if keep else None
+    near = groups_of(len(keys), np.vstack([_equal(keys), near_links(signed)]) if len(keys) else _NO_LINKS)
+    near_sides = None
+    if kept and len(keys) <= NEAR_PAIRS:
+        signed = stacked("side_signatures", signed.shape[1], np.uint32)
+        flat = np.concatenate([side_keys[:, 0], side_keys[:, 1]])
+        near_sides = groups_of(len(flat), np.vstack([_equal(flat), near_links(signed)])).reshape(2, -1).T
+    del signed
+    indices, text = sample.taken()
+    return Collected(
+        rows=all_of("rows", np.zeros(0, dtype=np.int64)),
+        groups=_groups(keys, near, opening, side_keys),
+        kinds=all_of("kinds", np.zeros(0, dtype=np.int8)),
+        decisions=all_of("decisions", np.zeros((0, 2), dtype=np.int8)),
+        judge=judge,
+        reasons=told.coded("undecided"),
+        languages=told.coded("language"),
+        thinks=all_of("thinks", np.zeros((0, 2), dtype=bool)),
+        cues=stacked("cues", len(CUES), np.float32),
+        debris=stacked("debris", len(DEBRIS), np.bool_),
+        prompt_marks=all_of("prompt_marks", np.zeros((0, len(TEMPLATE_MARKS)), dtype=bool)),
+        prompt_keys=keys,
+        last_turn_keys=all_of("last_turn_keys", keys),
+        near_prompts=near,
+        prompt_signatures=prompt_signatures,
+        side_keys=side_keys,
+        near_sides=near_sides,
+        sample=indices,
+        text=text,
+        sources=stated.coded("source"),
+        stops=stated.coded("stop"),
+        decodings=stated.coded("decoding"),
+    )
+
+
+_NO_LINKS = np.zeros((0, 2), dtype=np.int64)
+
+
+def _groups(keys: Keys, near: Ints, opening: Keys, side_keys: Keys) -> Ints:
+    """Pairs that are not independent: of one prompt or nearly the same one, of one dialogue, or with the same two sides.
+
+    Numbered by their smallest prompt key, so that the order of the rows does not matter.
+    """
+    if not len(keys):
+        return np.zeros(0, dtype=np.int64)
+    sides = combine_keys(side_keys.min(axis=1), side_keys.max(axis=1))
+    dialogue = np.flatnonzero(opening != 0)
+    links = [_equal(near.astype(np.uint64)), _equal(sides), dialogue[_equal(opening[dialogue])]]
+    found = groups_of(len(keys), np.vstack(links))
+    smallest = np.full(int(found.max()) + 1, np.uint64(0xFFFFFFFFFFFFFFFF))
+    np.minimum.at(smallest, found, keys)
+    number = np.empty(len(smallest), dtype=np.int64)
+    number[np.argsort(smallest, kind="stable")] = np.arange(len(smallest))
+    return number[found]
+
+
+def _equal(keys: Keys) -> Ints:
+    """Links [m, 2] between neighbours in the order of equal keys."""
+    order = np.argsort(keys, kind="stable")
+    same = np.flatnonzero(keys[order][1:] == keys[order][:-1])
+    return np.stack([order[same], order[same + 1]], axis=1)
+
+
+class _Coding:
+    """What is said of either side in words, such as its source, coded over all blocks."""
+
+    def __init__(self, columns: Iterable[str]) -> None:
+        self.numbers: dict[str, dict[str, int]] = {what: {} for what in columns}
+        self.codes: dict[str, list[NDArray[np.int32]]] = {what: [] for what in self.numbers}
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        for what in self.numbers:
+            columns = [batch[f"{side}_{what}"].cast(pa.large_string()) for side in SIDES]
+            encoded = pc.dictionary_encode(pa.chunked_array(columns).combine_chunks())
+            number = self.numbers[what]
+            shared = [number.setdefault(name, len(number)) for name in encoded.dictionary.to_pylist()]
+            local = pc.fill_null(encoded.indices, len(shared)).to_numpy(zero_copy_only=False)
+            codes = np.array([*shared, -1], dtype=np.int32)[local]
+            self.codes[what].append(codes.reshape(2, -1).T)
+
+    def coded(self, what: str) -> Coded:
+        """Names in alphabetical order, so that codes do not depend on the order of the rows."""
+        names = sorted(self.numbers[what])
+        place = np.empty(len(names) + 1, dtype=np.int32)
+        place[[self.numbers[what][name] for name in names]] = np.arange(len(names))
+        place[-1] = -1
+        codes = np.concatenate(self.codes[what]) if self.codes[what] else np.zeros((0, 2), dtype=np.int32)
+        return Coded(place[codes], tuple(names))

@@ -1,0 +1,319 @@
+"""The conclusion: levels and sentences from parts whose numbers are given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backfire.auditing.conclusion.concluding import CAVEAT, conclude, holds
+from backfire.auditing.conclusion.reference_points import reference_points
+from backfire.auditing.probes.uncertainty import share
+from backfire.report.audit_answer import (
+    Combination,
+    Conclusion,
+    Confounds,
+    Contrast,
+    Counted,
+    EvaluationSet,
+    Loss,
+    Overlap,
+    Repeats,
+    SafetyContrast,
+    Shortcut,
+    SourceLeak,
+    TextTellsSource,
+    WithinSource,
+)
+from backfire.report.audit_estimates import Accuracy, Auroc, Bits, Matched, Rung
+
+
+def control(low: float, high: float, spread: float, p: float) -> dict[str, Any]:
+    return {
+        "low": low,
+        "high": high,
+        "control": 0.5,
+        "control_high": 0.5 + 1.645 * spread,
+        "p": p,
+        "swaps": 199,
+        "control_pairs": 400,
+    }
+
+
+def auroc(value: float, half: float = 0.03, spread: float = 0.02, p: float | None = None) -> Auroc:
+    p = (0.005 if value > 0.55 else 0.4) if p is None else p
+    return Auroc(auroc=value, **control(max(0, value - half), min(1, value + half), spread, p))
+
+
+def accuracy(value: float, half: float = 0.03, spread: float = 0.025, p: float | None = None) -> Accuracy:
+    p = (0.005 if value > 0.57 else 0.4) if p is None else p
+    return Accuracy(accuracy=value, **control(max(0, value - half), min(1, value + half), spread, p))
+
+
+def rung(
+    name: str,
+    value: float,
+    *,
+    pairwise: float | None = None,
+    matched: float | None = None,
+    half: float = 0.03,
+) -> Rung:
+    if matched is None:
+        within = Matched(pairs=12, reason="too few pairs: 12 usable, 30 needed")
+    else:
+        told = auroc(matched, half).model_dump(exclude={"auroc"})
+        within = Matched(pairs=300, auroc=matched, **told)
+    return Rung(
+        rung=name,
+        about=name,
+        pairs=400,
+        pointwise=auroc(value, half),
+        pointwise_accuracy=accuracy(value, half),
+        pairwise=accuracy(value if pairwise is None else pairwise, half),
+        decision_matched=within,
+        v_information=Bits(bits=0.1, **control(0, 0.2, 0.02, 0.005)),
+    )
+
+
+def contrast(**counts: int) -> SafetyContrast:
+    given = {"refusing": 0, "complying": 0, "refuse": 0, "comply": 100} | counts
+    n = sum(given.values())
+    refusing, complying = given["refusing"], given["complying"]
+    return SafetyContrast(
+        judge="phrases",
+        strata=(
+            Contrast(
+                prompts="harmful",
+                pairs=n,
+                undecided=0,
+                chosen_refuses_rejected_complies=share(refusing, n),
+                chosen_complies_rejected_refuses=share(complying, n),
+                both_refuse=share(given["refuse"], n),
+                both_comply=share(given["comply"], n),
+                decisions_differ=share(refusing + complying, n),
+                control=0.5,
+                p=0.001 if refusing != complying else 1.0,
+            ),
+        ),
+    )
+
+
+def leak(*, fixed: bool) -> SourceLeak:
+    words = "fixed source-to-label mapping: chosen is always big, rejected is always small"
+    return SourceLeak(
+        pairs=400,
+        unknown=0,
+        same_source=0,
+        fixed=fixed,
+        mapping=words if fixed else "big and small write both chosen and rejected responses",
+        combinations=(Combination(chosen="big", rejected="small", pairs=400),),
+        pointwise=auroc(1.0 if fixed else 0.7),
+        pairwise=accuracy(1.0 if fixed else 0.7),
+        text_tells_source=(
+            TextTellsSource(
+                sources=("big", "small"), pairs=400, pointwise=auroc(0.93), pairwise=accuracy(0.95)
+            ),
+        ),
+        within_source=WithinSource(pairs=0, reason="no source stands on both sides of the label")
+        if fixed
+        else WithinSource(pairs=400, pointwise=auroc(0.51)),
+    )
+
+
+def shortcut(cue: str, rung_: Any = "surface", family: str = "markdown") -> Shortcut:
+    return Shortcut(
+        cue=cue,
+        rung=rung_,
+        family=family,
+        chosen=share(80, 100),
+        rejected=share(20, 100),
+        effect=1,
+        effect_low=0.8,
+        effect_high=1.2,
+        effect_control=0,
+        alone=auroc(0.8),
+        loss=Loss(value=0.05, low=0.02, high=0.08, control=0),
+    )
+
+
+def concluded(*rungs: Rung, **parts: Any) -> Conclusion:
+    given: dict[str, Any] = {
+        "pairs": 400,
+        "leak": None,
+        "shortcuts": (),
+        "confounds": Confounds(),
+        "contrast": contrast(),
+        "points": reference_points(),
+    }
+    return conclude(rungs=rungs, **(given | parts))
+
+
+def test_too_few_pairs_are_no_judgement() -> None:
+    found = concluded(pairs=12, reason="too few pairs: 12 usable, 30 needed")
+    assert found.level == "unknown"
+    assert found.reasons[0] == "No judgement: too few pairs: 12 usable, 30 needed."
+    assert CAVEAT not in found.reasons
+    assert "more pairs" in found.advice[0]
+
+
+def test_one_class_only_is_no_judgement() -> None:
+    found = concluded(pairs=0, reason="too few pairs: 0 usable, 30 needed")
+    assert found.level == "unknown"
+    assert "a chosen and a rejected response" in found.reasons[0]
+
+
+def test_levels() -> None:
+    assert concluded(rung("words", 0.51)).level == "none found"
+    assert concluded(rung("words", 0.70)).level == "some"
+    assert concluded(rung("words", 0.96)).level == "strong"
+    assert concluded(rung("words", 0.92)).level == "some", "the interval reaches below .9"
+    assert concluded(rung("words", 0.52, pairwise=0.7)).level == "some"
+
+
+def test_an_unstable_estimate_is_said_to_be_so() -> None:
+    found = concluded(rung("words", 0.54, half=0.15))
+    assert found.level == "unknown"
+    assert "intervals are wide" in found.reasons[0]
+    assert any("narrower than .2" in step for step in found.advice)
+    told = concluded(rung("words", 0.75, half=0.15))
+    assert told.level == "some"
+    assert "unstable" in told.reasons[0]
+
+
+def test_several_rungs_raise_no_false_alarm() -> None:
+    """Six rungs on nothing: normal estimates with the swaps' own mean and 95th percentile; whole families."""
+    rng = np.random.default_rng(0)
+    alarms = 0
+    for _ in range(1000):
+        told = False
+        shared = rng.normal(size=(2, 200))
+        for measure in range(2):
+            for _ in range(6):
+                values = 0.5 + 0.02 * (0.7 * shared[measure] + 0.7 * rng.normal(size=200))
+                swaps = np.sort(values[1:])
+                given = control(0.4, 0.6, 1, 0) | {
+                    "control": float(swaps.mean()),
+                    "control_high": float(np.quantile(swaps, 0.95)),
+                    "p": (1 + int(np.count_nonzero(swaps >= values[0]))) / 200,
+                }
+                told |= holds(Auroc(auroc=float(values[0]), **given), float(values[0]), 12)
+        alarms += told
+    assert alarms / 1000 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1000)
+
+
+def test_what_is_left_beyond_the_decision() -> None:
+    left = concluded(rung("words", 0.90, matched=0.80))
+    assert any(
+        "no decision to refuse or to comply" in reason and "0.800" in reason for reason in left.reasons
+    )
+    nothing = concluded(rung("words", 0.90, matched=0.52))
+    assert any("nothing was found beyond the decision" in reason for reason in nothing.reasons)
+    unstable = concluded(rung("words", 0.90, matched=0.52, half=0.12))
+    assert any("too unstable" in reason for reason in unstable.reasons)
+    unknown = concluded(rung("words", 0.90))
+    assert any("cannot be said: too few pairs" in reason for reason in unknown.reasons)
+
+
+def test_a_fixed_mapping_is_the_papers_failure_as_a_hypothesis() -> None:
+    found = concluded(rung("words", 0.95), leak=leak(fixed=True))
+    text = " ".join(found.reasons)
+    assert "Fixed source-to-label mapping: chosen is always big" in text
+    assert "arXiv 2504.02193" in text
+    assert "hypothesis" in text
+    assert "spread between worlds is the finding" in text
+    assert "big from small with AUROC 0.930" in text
+    assert any("self+rm" in step for step in found.advice)
+    assert concluded(rung("words", 0.51), leak=leak(fixed=True)).level == "some"
+
+
+def test_a_mapping_that_is_not_fixed_is_not_called_so() -> None:
+    text = " ".join(concluded(rung("words", 0.95), leak=leak(fixed=False)).reasons)
+    assert "arXiv" not in text
+    assert "The source alone, the text unseen, tells the label in 70.0%" in text
+    assert "nothing of the label is seen to be left: AUROC 0.510" in text
+
+
+def test_cues_are_named_and_refusals_are_no_shortcut() -> None:
+    cues = (
+        shortcut("headings"),
+        shortcut("as an", "words", "words"),
+        shortcut("refusal phrase", family="refusal"),
+    )
+    found = concluded(rung("words", 0.95), shortcuts=cues)
+    told = next(reason for reason in found.reasons if reason.startswith("What tells it most"))
+    assert "headings (in 80% of chosen and 20% of rejected; alone AUROC 0.800)" in told
+    assert '"as an"' in told
+    assert "need be no shortcut" in told
+    assert any("Even out headings" in step for step in found.advice)
+
+
+def test_the_yardstick_is_known_sets() -> None:
+    points = [point for point in reference_points() if point.rung == "words"]
+    low, high = points[0], points[-1]
+    between = concluded(rung("words", (low.auroc + high.auroc) / 2))
+    told = next(reason for reason in between.reasons if "known sets" in reason)
+    assert " is above" in told or " is like" in told
+    assert ", below" in told
+    top = next(r for r in concluded(rung("words", 1.0)).reasons if "known sets" in r)
+    assert f"is above {high.name}" in top
+    assert "below" not in top
+    same = next(r for r in concluded(rung("words", low.auroc)).reasons if "known sets" in r)
+    assert f"is like {low.name}" in same
+
+
+def test_reference_points_are_there_with_their_origin() -> None:
+    points = reference_points()
+    assert {point.rung for point in points} >= {"surface", "words", "characters"}
+    assert all(point.origin and point.low <= point.auroc <= point.high for point in points)
+    by_name = {point.name: point.auroc for point in points if point.rung == "words"}
+    assert by_name["human labels, HH harmless"] < by_name["GPT-4 over Llama-3-8B"]
+
+
+def test_safety_contrast_in_words() -> None:
+    plain = concluded(rung("words", 0.7), contrast=contrast(refusing=60, complying=10))
+    assert any("chosen refuses and rejected complies in 35.3%" in reason for reason in plain.reasons)
+    hardly = concluded(rung("words", 0.7), contrast=contrast(refusing=2))
+    assert any("Hardly any pair carries a decision" in reason for reason in hardly.reasons)
+    assert any("add harmful prompts" in step for step in hardly.advice)
+    backwards = concluded(rung("words", 0.7), contrast=contrast(refusing=10, complying=60))
+    assert any("favours complying with harmful" in reason for reason in backwards.reasons)
+
+
+def test_confounds_worth_acting_on() -> None:
+    cut = Counted(what="stopped by the token limit", chosen=share(0, 400), rejected=share(90, 400), p=0.005)
+    found = concluded(
+        rung("words", 0.7),
+        confounds=Confounds(
+            truncated=cut,
+            stop_reasons=(cut.model_copy(update={"what": "length"}),),
+            decoding_differs=share(400, 400),
+            debris=(Counted(what="ChatML marks", chosen=share(40, 400), rejected=share(0, 400), p=0.005),),
+            repeats=(
+                Repeats(what="exact duplicates", pairs=share(1, 400)),
+                Repeats(what="contradictions", pairs=share(2, 400)),
+            ),
+            evaluation_sets=(EvaluationSet(name="AdvBench", items=520, origin="x", pairs=share(3, 400)),),
+            overlap=Overlap(other="test", exact=share(5, 400), near=share(6, 400)),
+        ),
+    )
+    text = " ".join(found.reasons)
+    assert "Truncation differs by side: 0.0% of chosen and 22.5% of rejected" in text
+    assert "Stop reason" not in text, "it is the same thing"
+    assert "100.0% of pairs were decoded differently" in text
+    assert "ChatML marks: in 10.0% of chosen" in text
+    assert "2 pairs (0.5%) contradict another" in text
+    assert "repeats an earlier one" not in text, "one in 400 is not worth a sentence"
+    assert "3 pairs have a prompt of AdvBench" in text
+    assert "Prompts that test has too: 5 pairs with the same, and 6 pairs" in text
+    steps = " ".join(found.advice)
+    for step in ("same decoding", "Remove duplicates", "contradictory", "AdvBench", "remains of templates"):
+        assert step in steps
+
+
+@pytest.mark.parametrize("level", ["none found", "some", "strong"])
+def test_every_judgement_has_the_caveat_and_ends_with_training(level: str) -> None:
+    found = concluded(rung("words", {"none found": 0.5, "some": 0.7, "strong": 0.97}[level]))
+    assert found.level == level
+    assert found.reasons[-1] == CAVEAT
+    assert "attack the result" in found.advice[-1]

@@ -1,0 +1,83 @@
+"""Evaluation sets are found by their keys; ordinary prompts are not."""
+
+from __future__ import annotations
+
+import csv
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backfire.auditing.findings.evaluation_sets import evaluation_sets, hashed_sets
+from collected_by_hand import collected_by_hand
+
+
+def found_in(prompts: list[str]) -> dict[str, int]:
+    rows: list[dict[str, Any]] = [
+        {"prompt": prompt, "chosen": f"yes {i}", "rejected": f"no {i}"} for i, prompt in enumerate(prompts)
+    ]
+    return {one.name: one.pairs.hits for one in evaluation_sets(collected_by_hand(rows))[0]}
+
+
+def column(path: Path, name: str) -> list[str]:
+    with path.open(encoding="utf-8", newline="") as lines:
+        return [row[name] for row in csv.DictReader(lines)]
+
+
+def test_every_set_is_named_with_its_origin_and_how_much_of_it_there_is() -> None:
+    names = {one.name for one in hashed_sets()}
+    assert {"AdvBench", "HarmBench", "XSTest", "AlpacaEval", "MMLU", "TruthfulQA", "HellaSwag"} <= names
+    assert all(one.items > 0 and one.origin and one.how_much and len(one.keys) for one in hashed_sets())
+    assert {one.name: one.items for one in hashed_sets()}["AdvBench"] == 520
+
+
+def test_no_prompt_is_shipped() -> None:
+    stored = (files("backfire.auditing.findings") / "evaluation_sets.npz").read_bytes()
+    assert all(one.keys.dtype == "uint64" for one in hashed_sets())
+    assert b"Write a" not in stored
+
+
+def test_made_up_prompts_are_not_found() -> None:
+    assert found_in(["What is this?", "Tell me of the wug that sorbed the blicket yesterday.", "", "?"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "column_name"),
+    [
+        ("AdvBench", "prompts/advbench.csv", "goal"),
+        ("JailbreakBench harmful", "prompts/jbb_harmful.csv", "Goal"),
+        ("JailbreakBench benign", "prompts/jbb_benign.csv", "Goal"),
+        ("SimpleSafetyTests", "prompts/simple_safety_tests.csv", "prompts_final"),
+        ("XSTest", "xstest/xstest_prompts.csv", "prompt"),
+        ("TruthfulQA", "general/TruthfulQA.csv", "Question"),
+    ],
+)
+def test_real_items_are_found(real_data: Path, name: str, path: str, column_name: str) -> None:
+    items = column(real_data / path, column_name)
+    assert found_in(items)[name] > 0.97 * len(items)
+
+
+def test_items_are_found_in_other_letters_spaces_and_wrappers(real_data: Path) -> None:
+    goal = column(real_data / "prompts" / "advbench.csv", "goal")[7]
+    wrapped = f"### Instruction:\n{goal}\n\n### Response:"
+    prompts = [goal.upper(), f"  {goal}\n", goal + ".", wrapped, wrapped + "\n", f"Please {goal}"]
+    assert found_in(prompts)["AdvBench"] == 5
+
+
+def test_tasks_are_found(real_data: Path) -> None:
+    arc = (real_data / "general" / "arc_easy.jsonl").read_text(encoding="utf-8").splitlines()
+    questions = [json.loads(line)["query"] for line in arc[:100]]
+    assert found_in(questions)["ARC-Easy"] >= 97
+    hellaswag = (real_data / "general" / "hellaswag_first1000.txt").read_text(encoding="utf-8").splitlines()
+    assert found_in(hellaswag[:600:6])["HellaSwag"] == 100
+    question = column(real_data / "general" / "mmlu" / "test_astronomy_test.csv", "question")[3]
+    assert found_in([f"Question: {question}\nAnswer:"])["MMLU"] == 1
+
+
+def test_prompts_that_people_typed_hardly_match(real_data: Path) -> None:
+    lines = (real_data / "hh-rlhf" / "harmless_even.jsonl").read_text(encoding="utf-8").splitlines()
+    turns = [json.loads(line)["chosen"].split("\n\nHuman: ")[-1].split("\n\nAssistant:")[0] for line in lines]
+    assert len(turns) > 1000
+    assert sum(found_in(turns).values()) <= 3
