@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from backfire.errors import InputError
 from backfire.influence import ProbeSets
+from backfire.models import rendering
 from backfire.pairs import Built, Pair, find_recipe, write_pairs
 from backfire.records import Prompt, given_response
 from backfire.repairing import repair
@@ -76,3 +77,30 @@ def test_what_no_pilot_reaches_is_said_and_nothing_is_written(
     assert not (tmp_path / "auto").exists()
     with pytest.raises(InputError, match="by pilot"):
         repair(method="filter", keep=0.5, out=tmp_path / "auto", **settings)
+
+
+def test_influence_and_pilot_render_as_training_would(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits, texts = [], []
+    whole, raw = rendering._some, rendering.RawText.whole_texts
+
+    def seen(how: Any, ends: Any, items: Any, limit: Any, strict: bool) -> Any:
+        if any(prompt.text.startswith("Plain") for prompt, _ in items):
+            limits.append(limit)
+        return whole(how, ends, items, limit, strict)
+
+    def read(self: Any, conversations: Any) -> Any:
+        found = raw(self, conversations)
+        texts.extend(text.text for text in found)
+        return found
+
+    monkeypatch.setattr(rendering, "_some", seen)
+    monkeypatch.setattr(rendering.RawText, "whole_texts", read)
+    rows = [{"prompt": f"Plain {n}? ", "chosen": f"so {n}", "rejected": f"no {n}"} for n in range(COUNT)]
+    given = settings | {"dataset": rows, "influence": None, "target": -1e9, "self_pairs": None}
+    repair(method="auto", out=tmp_path / "auto", plain=True, max_length=77, **given)
+    assert set(limits) == {77}
+    assert len(limits) >= 2
+    assert all(text.startswith("Plain") for text in texts)
+    assert len(texts) >= 2 * COUNT

@@ -14,6 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from backfire.errors import InputError
 from backfire.pairs import Built, Pair, find_recipe, read_pairs, write_pairs
+from backfire.preferences import open_preferences
 from backfire.records import Score
 from backfire.repairing import repair
 from backfire.store import Ledger
@@ -275,3 +276,22 @@ def test_calls_of_tools_in_prompts_and_sides_and_the_tools_column_survive(tmp_pa
             assert [{k: v for k, v in turn.items() if v} for turn in row[name]] == [
                 {k: v for k, v in turn.items() if v} for turn in origin[name]
             ]
+
+
+def test_plain_text_stays_plain_text(tmp_path: Path) -> None:
+    rows = [{"prompt": f"Q{n}: ", "chosen": f"so {n}", "rejected": f"no {n}", "note": n} for n in range(12)]
+    asked: dict[str, Any] = {"method": "filter", "keep": 0.5, "influence": np.arange(12.0), "audit": False}
+    found = repair(rows, out=tmp_path / "new", plain=True, **asked)
+    data = open_preferences(found.folder, plain=True)
+    texts = [text for block in data.blocks() for text in block["chosen"].to_pylist()]
+    assert texts == [f"so {n}" for n in range(6, 12)]
+    assert pq.read_table(found.folder / "train.parquet")["note"].to_pylist() == list(range(6, 12))
+    assert [p.chosen.text for p in read_pairs(found.folder).pairs] == texts
+    again = repair(found.folder, out=tmp_path / "b", plain=True, **asked | {"influence": np.arange(6.0)})
+    assert again.pairs == 3
+    asked |= {"influence": np.arange(6.0)}
+    repair(found.folder, out=tmp_path / "turns", **asked)
+    with pytest.raises(InputError, match="have no raw text"):
+        repair(tmp_path / "turns", out=tmp_path / "c", plain=True, **asked)
+    with pytest.raises(InputError, match="restyle asks the policy through its chat template"):
+        repair(rows, out=tmp_path / "d", plain=True, method="restyle")

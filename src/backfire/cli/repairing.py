@@ -223,6 +223,8 @@ def repair(
     revision: options.Revision = None,
     encoding: options.Encoding = None,
     ranked: options.Ranked = None,
+    plain: options.Plain = False,
+    max_length: options.MaxLength = options.MAX_LENGTH,
     audit: Annotated[
         bool, typer.Option("--audit/--no-audit", help="Audit before and after, by text alone.")
     ] = True,
@@ -241,7 +243,7 @@ def repair(
     from backfire.records import Decoding
     from backfire.repairing import repair as repair_dataset
 
-    how = options.reading(columns, source_columns, config, split, revision, encoding, ranked)
+    how = options.reading(columns, source_columns, config, split, revision, encoding, ranked, plain)
     chosen: dict[str, Any] = {}
     if template is not None:
         chosen["template"] = template.read_text(encoding="utf-8")
@@ -294,6 +296,7 @@ def repair(
             ledger=ledger,
             decoding=Decoding(max_new_tokens, temperature),
             audit=audit,
+            max_length=max_length or None,
             seed=seed,
             progress=advance,
             **chosen,

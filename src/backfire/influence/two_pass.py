@@ -70,6 +70,8 @@ def pair_influence(
     *,
     parameters: str = "auto",
     seed: int = 0,
+    plain: bool = False,
+    max_length: int | None = MAX_LENGTH,
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> PairInfluence:
@@ -81,7 +83,17 @@ def pair_influence(
     """
     with trained(model, parameters, seed=seed, shards=1) as chosen:
         steps, length = direction(model, encode(model, probe_contrasts(probes)), chosen)
-        return along(model, conversations, chosen, steps, length, batch_size=batch_size, progress=progress)
+        return along(
+            model,
+            conversations,
+            chosen,
+            steps,
+            length,
+            plain=plain,
+            max_length=max_length,
+            batch_size=batch_size,
+            progress=progress,
+        )
 
 
 def along(

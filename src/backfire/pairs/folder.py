@@ -33,6 +33,7 @@ def write_pairs(
     *,
     extra_columns: Mapping[str, Sequence[Any]] | None = None,
     extra_files: Mapping[str, Any] | None = None,
+    plain: bool = False,
 ) -> Path:
     """Write pairs whole or not at all; return the folder.
 
@@ -40,10 +41,11 @@ def write_pairs(
     `rejected` (lists of turns), `tools` and `chat_template_kwargs` where prompts have them, and string or number columns of
     provenance. `configuration` goes into the folder's manifest; by default it is the recipe and a digest of the pairs.
     Pairs that stand there are replaced. `extra_columns` are further values, one a pair, and `extra_files` JSON values by file
-    name; `read_pairs` reads neither.
+    name; `read_pairs` reads neither. `plain` writes `prompt`, `chosen` and `rejected` as plain text, for training without a
+    chat template.
 
     Raises:
-        InputError: something else stands there, which writing would destroy.
+        InputError: something else stands there, which writing would destroy; `plain` for a pair of several turns.
     """
     folder = Path(folder)
     if folder.is_file():
@@ -60,7 +62,7 @@ def write_pairs(
         "left_out": {reason: list(ids) for reason, ids in built.left_out.items()},
     }
     with artifact(folder, configuration) as aside:
-        _write_rows(aside, built.pairs, extra_columns or {})
+        _write_rows(aside, built.pairs, extra_columns or {}, plain)
         write_json(aside / "pairs.json", about)
         for name, value in (extra_files or {}).items():
             write_json(aside / name, value)
@@ -93,6 +95,12 @@ def read_pairs(folder: str | Path) -> Built:
     )
 
 
+def written_plain(folder: str | Path) -> bool:
+    """Whether a folder of pairs was written with `plain`."""
+    rows = pair_rows(Path(folder))
+    return bool(rows) and isinstance(rows[0]["prompt"], str)
+
+
 def pair_rows(folder: Path) -> list[dict[str, Any]]:
     """The rows of a folder of pairs, all columns."""
     if (folder / TRAIN[0]).is_file():
@@ -109,8 +117,17 @@ def own_columns() -> frozenset[str]:
     return frozenset((*_schema().names, *ARGUMENTS, *(f"{side}_text" for side in SIDES)))
 
 
-def _write_rows(aside: Path, pairs: Sequence[Pair], extra: Mapping[str, Sequence[Any]]) -> None:
+def _write_rows(aside: Path, pairs: Sequence[Pair], extra: Mapping[str, Sequence[Any]], plain: bool) -> None:
     fields = {field.name: field.type for field in _schema()}
+    if plain:
+        import pyarrow as pa
+
+        texts = [_texts(pair) for pair in pairs]
+        given = [_row(pair) | text for pair, text in zip(pairs, texts, strict=True)]
+        given = [row | {name: some[k] for name, some in extra.items()} for k, row in enumerate(given)]
+        fields |= dict.fromkeys(("prompt", *SIDES), pa.string())
+        write_rows(aside / TRAIN[0], lambda: [given], (), fields)
+        return
     turned = any(response.turns for pair in pairs for response in (pair.chosen, pair.rejected))
     further = [name for name in ARGUMENTS if any(_argument(pair, name) for pair in pairs)]
 
@@ -131,6 +148,17 @@ def _write_rows(aside: Path, pairs: Sequence[Pair], extra: Mapping[str, Sequence
         write_rows(aside / TRAIN[0], lambda: [rows(True)], ("prompt", *SIDES), fields)
     except NotHeldError:
         write_rows(aside / TRAIN[1], lambda: [rows(False)], ("prompt", *SIDES))
+
+
+def _texts(pair: Pair) -> dict[str, str]:
+    """Prompt and sides as plain text; an InputError where they are more than that."""
+    prompt = pair.prompt
+    turned = pair.chosen.turns or pair.rejected.turns or prompt.tools or prompt.template_options
+    if turned or [turn.role for turn in prompt.messages] != ["user"]:
+        raise InputError(
+            f"the pair of prompt {prompt.id[:8]} is a conversation, which has no plain text: leave out plain"
+        )
+    return {"prompt": prompt.text, "chosen": pair.chosen.text, "rejected": pair.rejected.text}
 
 
 def _argument(pair: Pair, name: str) -> str:
@@ -208,8 +236,9 @@ def _pair(row: Mapping[str, Any]) -> Pair:
 
 def _prompt(row: Mapping[str, Any]) -> Prompt:
     tools, options = (row.get(name) for name in ARGUMENTS)
+    said = row["prompt"]
     return Prompt.of_messages(
-        row["prompt"],
+        [{"role": "user", "content": said}] if isinstance(said, str) else said,
         kind=row["kind"],
         tags=json.loads(row["tags"]),
         tools=tools if isinstance(tools, str) else _spelled(tools),
@@ -223,7 +252,8 @@ def _spelled(value: Any) -> str:
 
 def _response(row: Mapping[str, Any], side: str) -> Response:
     decoding = row[f"{side}_decoding"]
-    turns = [Message.of(turn) for turn in row[side]]
+    said = row[side]
+    turns = [Message("assistant", said)] if isinstance(said, str) else [Message.of(turn) for turn in said]
     plain = len(turns) == 1 and not turns[0].more
     return Response(
         row[f"{side}_request_id"],

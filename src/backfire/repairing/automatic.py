@@ -44,6 +44,8 @@ class Trial:
     settings: dict[str, Any]
     """Of `influence.run_pilot`."""
     seed: int
+    plain: bool
+    max_length: int | None
 
     def predict(self, share: float, outcome: Outcome) -> Prediction:
         """The margin change of the probes after the pilot's steps, in nats, with its interval over probes.
@@ -57,6 +59,7 @@ class Trial:
         ]
         steps = int(self.settings.get("steps", 8))
         settings = {**self.settings, "steps": steps, "every": steps}
+        settings |= {"plain": self.plain, "max_length": self.max_length}
         found = run_pilot(self.model, conversations, self.probes, seed=self.seed, **settings)
         prompts = [probe.prompt.id for probe in self.probes.probes]
         return replace(mean_of(share, np.array(found.changes), prompts), pairs=len(conversations))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Unpack, cast
 
 from backfire.errors import InputError
-from backfire.pairs import Built, Pair, Recipe, Side, own_columns, pair_rows, read_pairs
+from backfire.pairs import Built, Pair, Recipe, Side, own_columns, pair_rows, read_pairs, written_plain
 from backfire.preferences import ReadOptions, columns_beside, no_pairs, open_preferences, prompt_of
 from backfire.records import Prompt, Response, StopReason, given_response
 from backfire.repairing.balancing import UNKNOWN
@@ -46,6 +46,11 @@ def read_given(
     """
     if isinstance(dataset, (str, Path)) and (Path(dataset) / "pairs.json").is_file():
         built = read_pairs(dataset)
+        if reading.get("plain") and not written_plain(dataset):
+            raise InputError(
+                f"{dataset} holds conversations, which have no raw text: leave out plain, so that they go through the "
+                "policy's chat template"
+            )
         rows = tuple(range(1, len(built.pairs) + 1))
         return _some(GivenPairs(str(dataset), built.pairs, rows, built, {}, _further(Path(dataset))))
     data = open_preferences(dataset, **reading)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from backfire.errors import InputError
+from backfire.models.rendering import MAX_LENGTH
 from backfire.records import Decoding
 from backfire.repairing.automatic import Inputs, Trial, automatic, mean_influence, needed
 from backfire.repairing.balancing import balance_pairs
@@ -91,6 +92,7 @@ def repair(
     ledger: str | Path | None = None,
     decoding: Decoding | None = None,
     audit: bool = True,
+    max_length: int | None = MAX_LENGTH,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
     **reading: Unpack[ReadOptions],
@@ -104,7 +106,8 @@ def repair(
 
     Args:
         dataset: a folder of pairs, or any preference data that `backfire.audit` reads (`reading` as there:
-            columns, source_columns, config, split, revision).
+            columns, source_columns, config, split, revision, plain). With `plain` the repaired set is written as plain
+            text, too, and influence and the pilot read it without the policy's chat template.
         method: `filter` (by, keep or above, stratify, control), `balance` (pool, reward_model), `restyle` (policy, mode,
             tries, template, when_changed, reward_model, ledger, decoding), `mix` (self_pairs, share, grow), or `auto`
             (by influence or pilot, target; fills up with self_pairs where they are given, else filters).
@@ -120,6 +123,8 @@ def repair(
         ends: make both sides of every pair end alike as well: `drop` or `cut` (`match_ends`).
         judge: says which responses refuse; by default the refusal phrases.
         audit: audit before and after, by text alone.
+        max_length: tokens of prompt and response together in the training that is meant; influence and the pilot read the
+            pairs cut at it.
 
     Raises:
         InputError: what is missing for the method, by name; for `auto`, when no step of the ladder is predicted to reach
@@ -130,9 +135,11 @@ def repair(
     from backfire.judges import PhraseJudge
 
     decider: Judge = PhraseJudge() if judge is None else judge
-    if reading.get("plain"):
+    plain = bool(reading.get("plain"))
+    if plain and method == "restyle":
         raise InputError(
-            "plain: a repaired set is conversational, and goes through the policy's chat template: leave it out"
+            "plain: restyle asks the policy through its chat template, so that there is nothing to rewrite by in raw "
+            "text: leave plain out, or choose another method"
         )
     given = read_given(dataset, **reading)
     if by == "pilot" and (method != "auto" or probe_prompts is None):
@@ -145,14 +152,15 @@ def repair(
         None if self_influence is None else values_of(self_influence, range(1, len(added) + 1), INFLUENCE)
     )
     probes: ProbeSet | None = None
+    how: dict[str, Any] = {"seed": seed, "plain": plain, "max_length": max_length, "progress": progress}
     if probe_prompts is not None:
         if model is None or not hasattr(model, "template"):
             raise InputError("influence is measured on a local model: name the one to be trained as policy")
         probes = probes_for(model, given.pairs, probe_prompts, judge=decider, seed=seed)
         if values is None:
-            values = measured_influence(model, given.pairs, probes, seed=seed, progress=progress)
+            values = measured_influence(model, given.pairs, probes, **how)
         if added and added_values is None and by != "pilot":
-            added_values = measured_influence(model, added, probes, seed=seed, progress=progress)
+            added_values = measured_influence(model, added, probes, **how)
     inputs = Inputs(given, values, added, added_values, seed)
     choice: Choice | None = None
     if method == "filter":
@@ -203,7 +211,7 @@ def repair(
     else:
         trial = None
         if model is not None and probes is not None and by == "pilot":
-            trial = Trial(model, probes, dict(pilot or {}), seed)
+            trial = Trial(model, probes, dict(pilot or {}), seed, plain, max_length)
         outcome, choice = automatic(inputs, target, stratify, grow, trial)
     outcome.account_for(len(given.pairs))
     if ends is not None:
@@ -227,17 +235,19 @@ def repair(
         "target": target,
         "pilot": None if pilot is None else dict(pilot),
         "ends": ends,
+        "plain": plain,
+        "max_length": max_length,
         "seed": seed,
         "judge": decider.name,
     }
-    folder = written(Path(out), given, outcome, method, asked, choice, means)
+    folder = written(Path(out), given, outcome, method, asked, choice, means, plain)
     before = after = None
     if audit:
         from backfire.auditing import audit as audit_dataset
 
         before, after = (
             audit_dataset(dataset, judge=judge, seed=seed, **reading),
-            audit_dataset(folder, judge=judge, seed=seed),
+            audit_dataset(folder, judge=judge, seed=seed, plain=plain),
         )
     return Repaired(folder, len(outcome.pairs), outcome.counts, means, choice, before, after, given.defects)
 

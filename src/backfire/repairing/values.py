@@ -94,13 +94,17 @@ def measured_influence(
     probes: ProbeSet,
     *,
     seed: int,
+    plain: bool,
+    max_length: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> Values:
     """First-order influence of each pair on the policy's refusals, in nats per unit step (`influence.pair_influence`)."""
     from backfire.influence.two_pass import pair_influence
 
     conversations = [(p.prompt, p.chosen.completion, p.rejected.completion) for p in pairs]
-    return pair_influence(model, conversations, probes, seed=seed, progress=progress).values
+    return pair_influence(
+        model, conversations, probes, seed=seed, plain=plain, max_length=max_length, progress=progress
+    ).values
 
 
 def measured_ease(dataset: Any, rows: Sequence[int], **reading: Any) -> Values:

@@ -49,8 +49,12 @@ def written(
     asked: Mapping[str, Any],
     choice: Choice | None,
     means: tuple[Prediction, Prediction] | None,
+    plain: bool,
 ) -> Path:
-    """Write the folder of pairs with its own columns, the given rows' further ones, and NOTES, whole or not at all."""
+    """Write the folder of pairs with its own columns, the given rows' further ones, and NOTES, whole or not at all.
+
+    `plain` writes prompts and sides as plain text, as they are trained on without a chat template.
+    """
     pairs = tuple(m.pair for m in outcome.pairs)
     left = {
         f"repair: {r}": tuple(given.pairs[p].prompt.id for p in some) for r, some in outcome.left_out.items()
@@ -85,7 +89,9 @@ def written(
         "repair_why": [m.why for m in outcome.pairs],
     }
     configuration = {"repair": method, "settings": dict(asked), "pairs": digest(*(p.id for p in pairs))}
-    return write_pairs(out, built, configuration, extra_columns=columns, extra_files={NOTES: notes})
+    return write_pairs(
+        out, built, configuration, extra_columns=columns, extra_files={NOTES: notes}, plain=plain
+    )
 
 
 def _plain(prediction: Prediction) -> dict[str, Any]:

@@ -32,6 +32,7 @@ def repair_stage(run: RunFolder, cell: Cell) -> Stage:
         if not all(pairs_built(run, one) for one in (given, added) if one is not None):
             return {"skipped": "no pairs to repair"}
         from backfire.repairing import repair
+        from backfire.training import DPOSettings
 
         pool = None
         if sources:
@@ -62,6 +63,7 @@ def repair_stage(run: RunFolder, cell: Cell) -> Stage:
             ledger=run.ledger_path,
             decoding=cell.study.decoding.decoding(),
             audit=False,
+            max_length=DPOSettings.of(**cell.study.training).max_length,
             seed=cell.seed,
         )
         for file in sorted(done.folder.iterdir()):
