@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,21 @@ def test_tests_of_a_room_lie_in_its_folder() -> None:
     assert folders <= set(FLOORS), "a folder of tests names no room"
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert len(names) == len(set(names)), "two test files share a name"
+
+
+def test_a_name_that_is_loaded_lazily_is_not_a_module_too() -> None:
+    """Importing `backfire.x.name` would put the module in the place of the object `name` that `backfire.x` gives."""
+    hidden = []
+    for path in PACKAGE.rglob("__init__.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if not any(isinstance(n, ast.Name) and n.id == "lazily" for n in ast.walk(tree)):
+            continue
+        module = import_module(".".join(path.parent.relative_to(PACKAGE.parent).parts))
+        assert sorted(module.__all__) == sorted(module.__dir__()), (
+            f"{path}: __all__ and the lazy names differ"
+        )
+        for name in module.__all__:
+            getattr(module, name)
+            if (path.parent / f"{name}.py").exists() or (path.parent / name).is_dir():
+                hidden.append(f"{path.parent.name}.{name}")
+    assert hidden == []

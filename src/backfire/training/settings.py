@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from backfire.errors import InputError
+from backfire.settings import Prefix, Settings
 
 LossType = Literal[
     "sigmoid",
@@ -29,10 +29,10 @@ Scheduler = Literal["cosine", "linear", "constant", "constant_with_warmup"]
 Dtype = Literal["auto", "float32", "bfloat16"]
 
 
-class LoRASettings(BaseModel):
+class LoRASettings(Settings):
     """A low-rank adapter (Hu et al. 2021), made by PEFT; the base weights stay as they are."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    group = "Training an adapter"
 
     r: int = Field(default=16, ge=1)
     """Rank of the update."""
@@ -44,10 +44,10 @@ class LoRASettings(BaseModel):
     """Names of the linear layers that get an adapter; `all-linear` is every one but the output layer."""
 
 
-class TrainingSettings(BaseModel):
+class TrainingSettings(Settings):
     """What DPO and SFT have in common."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    group = "Training"
 
     lr: float = Field(gt=0)
     """Peak learning rate of AdamW."""
@@ -80,7 +80,7 @@ class TrainingSettings(BaseModel):
     """What is trained: `all` weights, a `lora` adapter, or by arithmetic on the model's size `auto`: all weights where
     these, their gradients and AdamW's moments fit three times the weights and 2 GB (or the GPU), else an adapter, at ten
     times the learning rate if none was given."""
-    adapter: LoRASettings | None = None
+    adapter: Annotated[LoRASettings | None, Prefix("lora")] = None
     """Train this LoRA adapter instead of all weights."""
     gradient_checkpointing: bool | None = None
     """Recompute activations in the backward pass: less memory, about a third slower. None: where they do not fit."""
@@ -90,27 +90,13 @@ class TrainingSettings(BaseModel):
     @model_validator(mode="after")
     def _one_choice(self) -> TrainingSettings:
         if self.parameters == "all" and self.adapter is not None:
-            raise ValueError("parameters all with an adapter: leave one of them out")
+            raise ValueError("{parameters} all with an {adapter}: leave one of them out")
         return self
 
     @property
     def trains(self) -> str:
         """What is trained, as `influence.parameters` names it."""
         return "lora" if self.adapter is not None else self.parameters
-
-    @classmethod
-    def of(cls, **values: Any) -> Any:
-        """Build from plain values, such as a study file's; a bad one is an `InputError` that names it."""
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(str(part) for part in e['loc'])} = {e['input']!r}: {e['msg']}"
-                if e["loc"]
-                else e["msg"].removeprefix("Value error, ")
-                for e in error.errors()
-            )
-            raise InputError(f"training settings: {problems}") from error
 
 
 class DPOSettings(TrainingSettings):
@@ -134,8 +120,8 @@ class DPOSettings(TrainingSettings):
     def _smoothing_is_used(self) -> DPOSettings:
         if self.label_smoothing and self.loss_type not in SMOOTHED:
             raise ValueError(
-                f"label_smoothing {self.label_smoothing:g} does nothing with loss_type {self.loss_type}: "
-                f"use loss_type {', '.join(SMOOTHED)}, or leave it 0"
+                f"{{label_smoothing}} {self.label_smoothing:g} does nothing with {{loss_type}} {self.loss_type}: "
+                f"use {{loss_type}} {', '.join(SMOOTHED)}, or leave it 0"
             )
         return self
 

@@ -1,0 +1,84 @@
+"""The class that every command's settings derive from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from backfire.errors import InputError
+from backfire.settings.faults import problems
+from backfire.settings.fields import classes_in, default_of, flat, tags_of
+from backfire.settings.places import PYTHON, Place
+
+
+class Settings(BaseModel):
+    """Frozen, checked, and documented by the docstring under each field.
+
+    The same class is what Python takes, what the command line's options are made of, and a section of a study file.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    group: ClassVar[str | None] = None
+    """The heading of the help below which the fields stand, where neither they nor their part has a Group."""
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise InputError(problems(error, type(self), PYTHON)) from error
+
+    # pydantic calls an __init__ of one's own during validation, too, unless it bears this mark.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    @classmethod
+    def of(cls, settings: Self | None = None, /, **keywords: Any) -> Self:
+        """`settings` with keywords merged in; a keyword may be the flat name of a nested part's field.
+
+        Every wrong value is named by one InputError.
+        """
+        if settings is not None and not isinstance(settings, cls):
+            raise InputError(f"settings {settings!r:.80}: give {cls.__name__}(...), or keywords")
+        if settings is not None and not keywords:
+            return settings
+        given = (
+            {} if settings is None else {name: getattr(settings, name) for name in settings.model_fields_set}
+        )
+        return cls.parse(nested(cls, keywords, given))
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], place: Place = PYTHON) -> Self:
+        """Settings from plain values; InputError names each wrong one as it is called at `place`."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise InputError(problems(error, cls, place)) from error
+
+
+def nested(
+    cls: type[Settings], keywords: Mapping[str, Any], given: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Values by flat names as values by fields, merged into those that are given already."""
+    values: dict[str, Any] = dict(given or {})
+    known = flat(cls)
+    inner = [name for name in keywords if name in known and name not in cls.model_fields]
+    values |= {name: value for name, value in keywords.items() if name not in inner}
+    for name in inner:
+        *outer, last = known[name].path
+        inside, around = values, cls
+        for step in outer:
+            field = around.model_fields[step]
+            inside[step] = inside = _open(inside[step] if step in inside else default_of(field))
+            around = next(iter(classes_in(field.annotation)))
+        inside[last] = keywords[name]
+    return values
+
+
+def _open(part: Any) -> dict[str, Any]:
+    """A nested part as a dictionary that can be added to."""
+    if isinstance(part, Settings):
+        names = [*part.model_fields_set, *(name for name, _ in tags_of(type(part)))]
+        return {name: getattr(part, name) for name in names}
+    return dict(part) if isinstance(part, Mapping) else {}

@@ -1,0 +1,75 @@
+"""What a field says of itself beside its type and its docstring, as `Annotated[int, Group("Measuring")]`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_args
+
+
+@dataclass(frozen=True)
+class Group:
+    """The heading below which the command line's help lists the field, or every field of a nested part."""
+
+    title: str
+
+
+@dataclass(frozen=True)
+class Metavar:
+    """What the help writes in the place of the value, such as FILE."""
+
+    text: str
+
+
+@dataclass(frozen=True, init=False)
+class Names:
+    """The option's own names, such as `Names("-n", "--n")`, where `--` and the field's name is not meant."""
+
+    options: tuple[str, ...]
+
+    def __init__(self, *options: str) -> None:
+        object.__setattr__(self, "options", options)
+
+
+@dataclass(frozen=True)
+class Argument:
+    """The command line takes the field by its place, without an option's name."""
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The flat names of a nested part's fields begin with this word: `lora` makes `r` into `lora_r`.
+
+    Where the part may be None, an option of this name (`--lora`) gives the part with its defaults.
+    """
+
+    word: str
+
+
+@dataclass(frozen=True)
+class Commas:
+    """The command line takes several values as one text with commas between; otherwise the option is repeated."""
+
+
+@dataclass(frozen=True)
+class Default:
+    """What the help says of the default, where the value itself would not tell."""
+
+    text: str
+
+
+Mark = TypeVar("Mark")
+
+
+def marks_of(annotation: Any, metadata: Iterator[Any] | list[Any] | tuple[Any, ...] = ()) -> Iterator[Any]:
+    """Everything that `Annotated` says of a type, the outermost first, also inside `X | None` and `tuple[X, ...]`."""
+    yield from metadata
+    yield from getattr(annotation, "__metadata__", ())
+    for argument in get_args(annotation):
+        if argument is not ... and not isinstance(argument, str):
+            yield from marks_of(argument)
+
+
+def mark_of(kind: type[Mark], annotation: Any, metadata: Any = ()) -> Mark | None:
+    """The outermost mark of this kind."""
+    return next((mark for mark in marks_of(annotation, metadata) if isinstance(mark, kind)), None)
