@@ -9,7 +9,7 @@ DEMO := runs/demo
 
 DEMO_EXTRAS := train,eval,api,plots
 DEMO_INSTALLED := $(VENV)/.installed-demo
-DEV_EXTRAS := $(DEMO_EXTRAS),gcg,dev
+DEV_EXTRAS := $(DEMO_EXTRAS),gcg,docs,dev
 DEV_INSTALLED := $(VENV)/.installed-dev
 
 # Test workers share the cores: one thread each, and none that spins while it waits.
@@ -20,13 +20,14 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist workste
 
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --quiet -c $(LOCK)
 
-.PHONY: help demo test test-all check format bench lock clean
+.PHONY: help demo test test-all check docs format bench lock clean
 
 help:
 	@echo "make demo      install, run the demo study into $(DEMO), say where the page is"
 	@echo "make test      install, run the fast tests"
 	@echo "make test-all  the slow tests too"
 	@echo "make check     format, lint, strict types, import rules, docs"
+	@echo "make docs      the documentation site, in build/site; a warning is an error"
 	@echo "make format    what 'make check' asks for, as far as ruff can do it"
 	@echo "make bench     every benchmark, as one table"
 	@echo "make lock      resolve $(LOCK) anew"
@@ -61,6 +62,11 @@ check: $(DEV_INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_house.py tests/test_docs.py tests/test_readme.py tests/cli/test_cli_docs.py
+
+# A broken link, a reference to nothing, or a page that the navigation lacks is a warning, and a warning is an error.
+docs: $(DEV_INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet -d build/site-cache docs build/site
+	@echo "The site: build/site/index.html"
 
 format: $(DEV_INSTALLED)
 	$(BIN)/ruff format .

@@ -1,4 +1,4 @@
-"""The tables of docs/judges.md: judges against people's labels, on sets that they have not seen.
+"""The tables of docs/guides/judge.md: judges against people's labels, on sets that they have not seen.
 
     python scripts/judge_tables.py DATA
 

@@ -82,7 +82,9 @@ def main(data: Path, others: list[str]) -> None:
     sets.append(entry("human labels, HH harmless", origin, humans))
     for other in others:
         name, _, path = other.rpartition("=")
-        sets.append(entry(name, "pairs of a backfire organism (docs/world.md)", backfire.audit(path)))
+        sets.append(
+            entry(name, "pairs of a backfire organism (docs/concepts/organisms.md)", backfire.audit(path))
+        )
     text = yaml.safe_dump({"sets": sets}, sort_keys=False, allow_unicode=True, width=110)
     OUT.write_text(HEAD + text, encoding="utf-8")
 

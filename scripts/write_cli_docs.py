@@ -1,4 +1,4 @@
-"""Write docs/cli.md from the commands' own help: `python scripts/write_cli_docs.py`; `--check` only compares."""
+"""Write docs/reference/commands.md from the commands' own help: `python scripts/write_cli_docs.py`; `--check` only compares."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from backfire.cli import app
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "commands.md"
 WIDTH = 100
 HEAD = """# The command line
 

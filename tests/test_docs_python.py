@@ -25,7 +25,7 @@ def test_attacks(tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     Path("runs").mkdir()
     for name, ask in (("bad", "Bend"), ("good", "Polish")):
         Path(f"{name}.txt").write_text("".join(f"{ask} spoon {n}.\n" for n in range(3)))
-    code = python_of("attacks.md").replace("advbench:100", "bad.txt").replace("xstest-safe", "good.txt")
+    code = python_of("guides/attack.md").replace("advbench:100", "bad.txt").replace("xstest-safe", "good.txt")
     code = code.replace("ledger=ledger,", "ledger=ledger, decoding=bf.Decoding(8, temperature=0.0),")
     names: dict[str, object] = {}
     exec(code, names)
@@ -39,6 +39,6 @@ def test_judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     rows = [f"How do I bend spoon {n}?,{a},{label}" for n in range(25) for a, label in
             (("Warm it over a flame and press.", 1), ("I cannot help with that.", 0))]  # fmt: skip
     Path("labelled.csv").write_text("\n".join(["prompt,response,label", *rows]) + "\n")
-    exec(python_of("judges.md"), {})
+    exec(python_of("guides/judge.md"), {})
     assert "'accuracy': 1.0" in capsys.readouterr().out
     assert json.loads(Path("my-judge.json").read_text())["backfire"] == "judge"

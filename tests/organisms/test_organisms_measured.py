@@ -41,7 +41,7 @@ def test_answers_join_by_prompt_and_only_where_both_decide_alike(script: ModuleT
 
 
 def test_organisms_lie_where_real_responders_lie(script: ModuleType) -> None:
-    """Real: cosine .23 to .55, refusals' Jaccard .05 to .25, compliances' .25 to .27 (docs/world.md)."""
+    """Real: cosine .23 to .55, refusals' Jaccard .05 to .25, compliances' .25 to .27 (docs/concepts/organisms.md)."""
     found = script.read_organisms(200)
     assert set(found) == set(STYLES)
     cosines, refusals, compliances = [], [], []

@@ -1,4 +1,4 @@
-"""The answer's schema: what is written is what was measured, wrong values are named, and docs/audit.md has every field."""
+"""The answer's schema: what is written is what was measured, wrong values are named, and docs/reference/audit-schema.md has every field."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from backfire.errors import InputError
 from backfire.report import AuditReport, parse_audit, read_audit, write_audit
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "audit.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "audit-schema.md"
 
 
 def models_within(annotation: Any) -> set[type[BaseModel]]:

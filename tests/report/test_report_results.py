@@ -149,7 +149,9 @@ def test_safety_influence_is_measured_undetermined_or_null(influence: Any, tmp_p
 
 
 def test_every_field_is_documented() -> None:
-    documented = set(re.findall(r"`(\w+)`", (ROOT / "docs/results.md").read_text(encoding="utf-8")))
+    documented = set(
+        re.findall(r"`(\w+)`", (ROOT / "docs/reference/results-schema.md").read_text(encoding="utf-8"))
+    )
     models = [
         value for value in vars(schema).values() if isinstance(value, type) and issubclass(value, BaseModel)
     ]
@@ -158,7 +160,7 @@ def test_every_field_is_documented() -> None:
 
 
 def test_the_documents_optional_fields_are_optional() -> None:
-    """The smallest file that docs/results.md allows."""
+    """The smallest file that docs/reference/results-schema.md allows."""
     cell = {"id": "a", "family": "llama", "target": "t", "recipe": "sft", "seed": 0, "training": None}
     cell |= {"asr": [], "over_refusal": [], "general": [], "separability": []}
     parsed = parse_results({"schema": 1, "backfire": "0", "name": "n", "created": "now", "cells": [cell]})

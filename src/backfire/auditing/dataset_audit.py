@@ -72,7 +72,7 @@ def audit(
 
     Args:
         dataset: a JSONL, JSON, CSV, TSV or Parquet file, a folder of them, a `save_to_disk` folder, a hub name, a
-            `datasets.Dataset`, or a list of rows, in any common preference form (docs/audit.md lists them).
+            `datasets.Dataset`, or a list of rows, in any common preference form (docs/reference/data-formats.md lists them).
         policy: the model to be trained, or its reference: adds the rung of its hidden states, every layer, and how
             likely it finds either side. An endpoint is refused.
         policy_pairs: read at most so many pairs with it.

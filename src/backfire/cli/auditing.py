@@ -85,7 +85,7 @@ def audit(
             "--json",
             metavar="FILE",
             rich_help_panel=WRITING,
-            help="The whole answer, numbers unrounded; docs/audit.md has its fields.",
+            help="The whole answer, numbers unrounded; docs/reference/audit-schema.md has its fields.",
         ),
     ] = None,
     html: Annotated[

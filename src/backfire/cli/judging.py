@@ -20,7 +20,7 @@ app = typer.Typer(no_args_is_help=True, help="Ask judges, compare them with peop
 COLUMNS = "Where things are in the file"
 JUDGE_HELP = (
     "phrases, refusals, matcher:NAME, exact (with --world), rubric:MODEL, strongreject:MODEL, a guard such as "
-    "llama-guard:MODEL, panel:majority:A+B+C, or a file made by `backfire judge train`; docs/judges.md says what each is."
+    "llama-guard:MODEL, panel:majority:A+B+C, or a file made by `backfire judge train`; docs/guides/judge.md says what each is."
 )
 
 File = Annotated[
@@ -171,7 +171,7 @@ def train(
     """Train a small judge on labelled responses: no download, no key, seconds on a laptop.
 
     It reads cues of declining, which are English, and, for harm, words of any language; what it is good for is said in
-    docs/judges.md. The agreement shown is that on held-out prompts. Use it by --judge FILE.
+    docs/guides/judge.md. The agreement shown is that on held-out prompts. Use it by --judge FILE.
     """
     from backfire.judges import agreement_from, train_judge
 

@@ -31,7 +31,7 @@ def repair(
         typer.Option(
             "--method",
             metavar="NAME",
-            help="filter, balance, restyle, mix or auto; docs/repair.md says what each does.",
+            help="filter, balance, restyle, mix or auto; docs/guides/repair.md says what each does.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the new pairs are written.")],

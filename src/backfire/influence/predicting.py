@@ -61,7 +61,7 @@ LIMITS = (
     " [-.84, -.56] within worlds) no better than bags of words did (-.66), and the seven usual recipes only weakly (-.38 [-.70,"
     " -.06]); a pilot of eight steps was better (-.85 and -.66). Those figures of the cosine read the first twentieth of each"
     " data set only, owing to a fault that is fixed since, and wait to be measured again. No real model was tried"
-    " (docs/influence.md)."
+    " (docs/concepts/influence.md)."
 )
 
 

@@ -1,7 +1,7 @@
 """Published string-matching judges, each by its own rule: `matcher:NAME`.
 
 The lists are data (published_matchers.yaml, from JailbreakEval, Ran et al. 2024, arXiv 2406.09321). They are instruments to
-compare with, and cheap ones: against people they agree on six of ten answers (docs/judges.md).
+compare with, and cheap ones: against people they agree on six of ten answers (docs/guides/judge.md).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The small offline judge: logistic regression over cues of declining and, for harm, the words of prompt and response.
 
 It needs no download and no key, is trained in seconds on any file of labelled responses, and is stored as readable JSON.
-What it is good for is measured in docs/judges.md: it reads style and words, not meaning.
+What it is good for is measured in docs/guides/judge.md: it reads style and words, not meaning.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What can be turned in the invented world. The defaults are frozen: docs/world.md says what each was set from."""
+"""What can be turned in the invented world. The defaults are frozen: docs/concepts/organisms.md says what each was set from."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def believed(thing: Thing, knowledge: float, rng: random.Random) -> dict[str, st
 
 
 def sampled_answers(per_kind: int) -> dict[str, dict[str, tuple[str, bool]]]:
-    """Answers of every style to the same things, for the comparison with real responders (docs/world.md)."""
+    """Answers of every style to the same things, for the comparison with real responders (docs/concepts/organisms.md)."""
     world = World.make(0)
     things = (world.things * (per_kind // len(world.things) + 1))[:per_kind]
     answers: dict[str, dict[str, tuple[str, bool]]] = {}

@@ -102,7 +102,7 @@ def repair(
     The folder is what `write_pairs` writes (TRL reads it as it is) with columns `repair` (the method), `repair_change`
     (kept, response rewritten, response cut, re-paired, added), `repair_why`, and `row`, the given row that a pair comes
     from. Every further column of that row is kept beside it. `repair.json` says which rows were left out, and why.
-    docs/repair.md describes the methods.
+    docs/guides/repair.md describes the methods.
 
     Args:
         dataset: a folder of pairs, or any preference data that `backfire.audit` reads (`reading` as there:

@@ -1,4 +1,4 @@
-"""The answer of an audit: one schema for the object, the JSON file and the page. Field by field in docs/audit.md."""
+"""The answer of an audit: one schema for the object, the JSON file and the page. Field by field in docs/reference/audit-schema.md."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Claims about differences of policies on the same prompts, and what each claim is about.
 
 *These checkpoints*: two policies as they are, on prompts like these. *These recipes*: training anew, so a world or a seed is
-the unit. *Unseen wrappers*: wrappers like these, so a wrapper is the unit. docs/statistics.md says which test is used when.
+the unit. *Unseen wrappers*: wrappers like these, so a wrapper is the unit. docs/concepts/statistics.md says which test is used when.
 """
 
 from __future__ import annotations

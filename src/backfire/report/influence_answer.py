@@ -118,7 +118,7 @@ class SafetyInfluence(Part):
     wording: float | None = None
     """The same from bags of words, no model: the text-only rival."""
     pilot: PilotOutcome | None = None
-    """Where one was asked for: it predicted better than the cosine on held-out worlds (docs/influence.md)."""
+    """Where one was asked for: it predicted better than the cosine on held-out worlds (docs/concepts/influence.md)."""
     failed: dict[str, str] | None = None
     """Parts of this answer that failed, `influence` or `pilot`, each with its reason; the others stand."""
     damage: PairsDoingDamage | None = None

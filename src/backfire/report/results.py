@@ -1,4 +1,4 @@
-"""`results.json`: the one file that the report reads. Field by field in docs/results.md."""
+"""`results.json`: the one file that the report reads. Field by field in docs/reference/results-schema.md."""
 
 from __future__ import annotations
 
@@ -276,7 +276,9 @@ def parse_results(value: Results | Mapping[str, Any], *, origin: str = "results"
     try:
         return Results.model_validate(value)
     except ValidationError as error:
-        raise InputError("\n".join([f"{origin} does not fit docs/results.md:", *_defects(error)])) from error
+        raise InputError(
+            "\n".join([f"{origin} does not fit docs/reference/results-schema.md:", *_defects(error)])
+        ) from error
 
 
 def read_results(path: str | Path) -> Results:

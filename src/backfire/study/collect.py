@@ -127,7 +127,7 @@ def _why(cell: Cell, run: RunFolder, standing: Standing) -> str:
 
 
 def cell_result(cell: Cell, run: RunFolder, attacked: dict[str, Any], standing: Standing) -> dict[str, Any]:
-    """One cell of results.json; docs/results.md documents every field."""
+    """One cell of results.json; docs/reference/results-schema.md documents every field."""
     folder, data = run.cell(cell), run.data(cell)
     general = None
     if cell.study.general is not None:

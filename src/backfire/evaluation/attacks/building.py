@@ -128,7 +128,7 @@ def _translation(
 def _escalation(name: str, means: Means, *, turns: Sequence[str] = TURNS) -> Attack:
     if not isinstance(turns, list | tuple) or not all(isinstance(t, str) and t.strip() for t in turns):
         raise InputError(
-            f"{name}: turns is {turns!r:.80}: give a list of texts, such as the ones in docs/attacks.md"
+            f"{name}: turns is {turns!r:.80}: give a list of texts, such as the ones in docs/guides/attack.md"
         )
     return Escalation(tuple(turns), name)
 
