@@ -157,3 +157,19 @@ def test_a_name_that_is_loaded_lazily_is_not_a_module_too() -> None:
             if (path.parent / f"{name}.py").exists() or (path.parent / name).is_dir():
                 hidden.append(f"{path.parent.name}.{name}")
     assert hidden == []
+
+
+SETTINGS = sorted(
+    str(path.relative_to(PACKAGE.parent).with_suffix("")) for path in PACKAGE.rglob("settings.py")
+)
+
+
+@pytest.mark.parametrize("path", SETTINGS)
+def test_settings_load_in_no_time(path: str) -> None:
+    """`--help` and `study schema` read every settings class."""
+    name = path.replace("/", ".")
+    slow = (*HEAVY, "numpy", "pyarrow", "pandas", "scipy")
+    code = f"import sys, {name}; print([m for m in {slow!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]", f"import {name} loads {done.stdout.strip()}"

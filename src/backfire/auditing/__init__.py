@@ -1,6 +1,22 @@
 """What does the label of a preference data set encode? Probes, source leak, shortcuts, confounds, safety contrast."""
 
-from backfire.auditing.dataset_audit import audit
-from backfire.auditing.showing import show
+from typing import TYPE_CHECKING
 
-__all__ = ["audit", "show"]
+from backfire.loading import lazily
+
+if TYPE_CHECKING:
+    from backfire.auditing.dataset_audit import audit
+    from backfire.auditing.showing import show
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "dataset_audit": ("audit",),
+            "showing": ("show",),
+        },
+    )
+
+__all__ = [
+    "audit",
+    "show",
+]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from backfire.auditing.audited_pairs import Collected, Ints, Keys
 from backfire.auditing.conclusion.concluding import conclude
 from backfire.auditing.conclusion.reference_points import reference_points
-from backfire.auditing.findings.as_trained import MAX_LENGTH, as_trained
+from backfire.auditing.findings.as_trained import as_trained
 from backfire.auditing.findings.evaluation_sets import evaluation_sets
 from backfire.auditing.findings.generation_traces import generation_traces
 from backfire.auditing.findings.influence_reading import InfluenceView, read_asked, read_influence, references
@@ -33,6 +33,7 @@ from backfire.auditing.reading_pairs import SAMPLE_PAIRS, asked_signatures, coll
 from backfire.auditing.steps import Progress, Steps
 from backfire.errors import InputError
 from backfire.models.failures import standing
+from backfire.models.settings import MAX_LENGTH
 from backfire.preferences import Preferences, ReadOptions, left_out_first, no_pairs, open_preferences
 from backfire.report.audit_answer import AuditReport, Confounds, Defect, FailedPart, NotRun, Overlap, Shortcut
 from backfire.report.trained_answer import AsTrained

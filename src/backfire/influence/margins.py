@@ -15,7 +15,8 @@ from backfire.errors import ModelError
 from backfire.models.batching import length_batches
 from backfire.models.logps import layers_recomputed, run, token_logps
 from backfire.models.memory import keeps_for_gradients, tokens_to_differentiate, tokens_to_read
-from backfire.models.rendering import MAX_LENGTH, render
+from backfire.models.rendering import render
+from backfire.models.settings import MAX_LENGTH
 from backfire.records import Completion, Prompt
 
 if TYPE_CHECKING:

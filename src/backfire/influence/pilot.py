@@ -20,7 +20,8 @@ from backfire.influence.margins import (
     recomputed,
 )
 from backfire.influence.parameters import trained
-from backfire.models.rendering import MAX_LENGTH, Pair
+from backfire.models.rendering import Pair
+from backfire.models.settings import MAX_LENGTH
 from backfire.records import Decoding, Prompt, Request
 
 if TYPE_CHECKING:

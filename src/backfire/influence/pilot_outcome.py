@@ -10,7 +10,8 @@ import numpy as np
 from backfire.influence.pilot import PilotSettings, run_pilot
 from backfire.influence.probes import ProbeSet
 from backfire.models.memory import Shape
-from backfire.models.rendering import MAX_LENGTH, Pair
+from backfire.models.rendering import Pair
+from backfire.models.settings import MAX_LENGTH
 from backfire.records import paired_difference
 from backfire.report.clusters import mean_of_clusters
 from backfire.report.influence_answer import Cosine, PilotOutcome

@@ -34,7 +34,8 @@ from backfire.influence.shards import shards_of, whole_groups
 from backfire.influence.two_pass import PairInfluence, along
 from backfire.influence.wording import wording_cosine
 from backfire.models.failures import standing
-from backfire.models.rendering import MAX_LENGTH, Pair
+from backfire.models.rendering import Pair
+from backfire.models.settings import MAX_LENGTH
 from backfire.report.influence_answer import (
     Cosine,
     PairsDoingDamage,

@@ -29,7 +29,8 @@ from backfire.influence.margins import (
 )
 from backfire.influence.parameters import Trained, trained
 from backfire.influence.tangent import applies, tangent
-from backfire.models.rendering import MAX_LENGTH, Pair
+from backfire.models.rendering import Pair
+from backfire.models.settings import MAX_LENGTH
 
 if TYPE_CHECKING:
     from backfire.influence.probes import ProbeSet

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from backfire.errors import InputError, ModelError
 from backfire.models.memory import rows_to_generate
 from backfire.models.reading import Pool, Progress, Reader, Reading
-from backfire.models.rendering import MAX_LENGTH, Pair, RawText, Renders, Row, conversation_rows, render_pairs
+from backfire.models.rendering import Pair, RawText, Renders, Row, conversation_rows, render_pairs
+from backfire.models.settings import MAX_LENGTH
 from backfire.models.template import CheckedTemplate, SystemRole
 from backfire.records import Completion, Decoding, Prompt, Request, StopReason, digest
 

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from backfire.errors import InputError
 from backfire.models.losses import Fault, Text
+from backfire.models.settings import MAX_LENGTH
 from backfire.models.template import begins_with_bos, shared
 from backfire.records import Completion, Prompt
 
 if TYPE_CHECKING:
     from backfire.models.rendered import RenderedPairs
 
-MAX_LENGTH = 1024
-"""Tokens of prompt and response together, where nobody says otherwise: TRL's default and that of `DPOSettings`."""
 AT_ONCE = 1024
 """Prompts with their completions that are rendered at a time."""
 

@@ -10,7 +10,8 @@ from typing import Any
 from backfire.errors import InputError, ModelError, TemplateError
 from backfire.models.opening import model_parts, open_configuration, policy_tokenizer
 from backfire.models.rendered import RenderedPairs
-from backfire.models.rendering import MAX_LENGTH, Pair, RawText, Renders, render_pairs
+from backfire.models.rendering import Pair, RawText, Renders, render_pairs
+from backfire.models.settings import MAX_LENGTH
 from backfire.models.template import CheckedTemplate, check_template
 
 

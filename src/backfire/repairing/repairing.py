@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from backfire.errors import InputError
-from backfire.models.rendering import MAX_LENGTH
+from backfire.models.settings import MAX_LENGTH
 from backfire.records import Decoding
 from backfire.repairing.automatic import Inputs, Trial, automatic, mean_influence, needed
 from backfire.repairing.balancing import balance_pairs

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from backfire.models import RenderedPairs
 
 ROWS_LISTED = 1_000
-MAX_LENGTH = 1_024
-"""Tokens of prompt and response together: TRL's default, and that of `train dpo`."""
 QUANTILES = {"50": 0.5, "95": 0.95, "100": 1.0}
 SIDED = {"end-missing": "end_missing", "end-doubled": "end_doubled", "cut-sides": "cut"}
 """Happenings of either side, and the end of their names among `RenderedPairs.happened`."""

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from backfire.auditing.audited_pairs import Collected
-from backfire.auditing.findings.as_trained import MAX_LENGTH
 from backfire.auditing.probes.folds import Split
 from backfire.auditing.probes.probe import sampled
 from backfire.auditing.probes.uncertainty import Values
 from backfire.errors import InputError
+from backfire.models.settings import MAX_LENGTH
 from backfire.preferences import pairs_of
 from backfire.records import Prompt
 from backfire.report.influence_answer import ProbeInfluence, SafetyInfluence
