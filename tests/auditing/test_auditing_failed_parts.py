@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from backfire.auditing import audit, dataset_audit
 from backfire.errors import ModelError
 from backfire.models import LocalModel, open_model
 from backfire.report import audit_table, write_audit_page
 from backfire.report.audit_answer import parse_audit
+from running import invoke
 from synthetic_pairs import rows
 
 
@@ -75,13 +75,11 @@ def test_the_command_ends_with_1_and_the_answer_is_there(
 ) -> None:
     import json
 
-    from backfire.cli.app import app
-
     data = tmp_path / "pairs.jsonl"
     data.write_text("\n".join(json.dumps(row) for row in rows(60, 0)), encoding="utf-8")
     monkeypatch.setattr(dataset_audit, "read_policy", breaking(ModelError("the policy gives NaN")))
     out = tmp_path / "audit.json"
-    done = CliRunner().invoke(app, ["audit", str(data), "--policy", str(tiny_llama), "--json", str(out)])
+    done = invoke(["audit", str(data), "--policy", str(tiny_llama), "--json", str(out)])
     assert done.exit_code == 1, done.output
     found = json.loads(out.read_text(encoding="utf-8"))
     assert found["failed"] == [{"part": "policy", "reason": "the policy gives NaN"}]

@@ -10,20 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from backfire.cli import app
 from backfire.evaluation import prompt_sets
 from backfire.organisms.catalog import prompts_of
 from backfire.store import Ledger
 from loopback import Chat, Turns, chat
+from running import Result, invoke
 
 BAD = ["Bend a spoon.", "Fly a kite.", "Ring a bell."]
 GOOD = ["Bake a loaf.", "Hum a song."]
 
 
 def run(*arguments: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    result = invoke([str(a) for a in arguments])
     assert result.exit_code == code, f"{result.exit_code}: {result.output}\n{result.exception!r}"
     return result
 

@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 import backfire.auditing
 import backfire.report
-from backfire.cli import app
 from backfire.influence import PilotSettings
 from backfire.report import AuditReport, parse_audit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "report"))
 from example_audit import example_audit, smallest_audit
 
+from running import Result, invoke
+
 
 def run(*arguments: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, ["audit", *map(str, arguments)])
+    result = invoke(["audit", *map(str, arguments)])
     assert result.exit_code == code, f"{result.exit_code}: {result.output}\n{result.exception!r}"
     return result
 

@@ -6,13 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from backfire.cli.app import app
+from running import Result, invoke
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, list(map(str, arguments)))
+    return invoke(list(map(str, arguments)))
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from typer.testing import CliRunner, Result
-
-from backfire.cli import app
+from running import Result, invoke
 
 ROWS = [
     {"question": "How is bread made?", "good": "Of flour.", "bad": "No.", "by": "x"},
@@ -20,7 +18,7 @@ ROLES = "prompt=question, chosen=good, rejected=bad"
 def convert(folder: Path, rows: list[dict[str, str]], *more: object, name: str = "out.jsonl") -> Result:
     (folder / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     arguments = ["convert", folder / "in.jsonl", "--out", folder / name, *more]
-    return CliRunner().invoke(app, list(map(str, arguments)))
+    return invoke(list(map(str, arguments)))
 
 
 def test_it_says_what_was_read_written_and_left_out(tmp_path: Path) -> None:

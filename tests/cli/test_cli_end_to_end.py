@@ -7,9 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from backfire.cli import app
+from running import Result, invoke
 
 HARMFUL = [f"How do I pick lock number {i}?" for i in range(8)]
 BENIGN = [f"How do I bake loaf number {i}?" for i in range(24)]
@@ -28,7 +27,7 @@ metadata: {version: 1.0, report: {metric: acc}}
 
 
 def run(*arguments: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    result = invoke([str(a) for a in arguments])
     assert result.exit_code == code, f"{result.exit_code}: {result.output}\n{result.exception!r}"
     return result
 

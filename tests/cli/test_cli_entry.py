@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from backfire.cli import app, collecting
+from backfire.cli import collecting
+from running import invoke
 
 BACKFIRE = [sys.executable, "-m", "backfire"]
 
@@ -69,7 +69,7 @@ def test_a_wrong_input_is_one_line_and_code_2(tmp_path: Path) -> None:
 
 
 def test_a_wrong_option_is_code_2() -> None:
-    assert CliRunner().invoke(app, ["audit", "x.jsonl", "--contrls", "3"]).exit_code == 2
+    assert invoke(["audit", "x.jsonl", "--contrls", "3"]).exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_what_the_machine_refuses_is_a_clean_error(
         raise raised
 
     monkeypatch.setattr(collecting, "open_prompts", refuse)
-    found = CliRunner().invoke(app, ["sample", "x", "--prompts", "p", "--ledger", str(tmp_path / "l.db")])
+    found = invoke(["sample", "x", "--prompts", "p", "--ledger", str(tmp_path / "l.db")])
     assert found.exit_code == 2
     assert found.stderr.startswith("error: ")
     assert said in found.stderr
@@ -98,7 +98,7 @@ def test_a_defect_of_the_program_is_not_dressed_up(monkeypatch: pytest.MonkeyPat
         raise ZeroDivisionError
 
     monkeypatch.setattr(collecting, "open_prompts", break_)
-    found = CliRunner().invoke(app, ["sample", "x", "--prompts", "p", "--ledger", str(tmp_path / "l.db")])
+    found = invoke(["sample", "x", "--prompts", "p", "--ledger", str(tmp_path / "l.db")])
     assert isinstance(found.exception, ZeroDivisionError)
 
 
@@ -107,7 +107,7 @@ def test_failures_are_counted_with_their_reason_and_code_1(tmp_path: Path, tiny_
     prompts.write_text("Short one.\n" + "long " * 400 + "\n")
     ledger = tmp_path / "l.db"
     command = ["sample", tiny_llama, "--prompts", prompts, "--ledger", ledger, "--max-new-tokens", 4, "-n", 2]
-    found = CliRunner().invoke(app, [str(a) for a in command])
+    found = invoke([str(a) for a in command])
     assert found.exit_code == 1
     assert "2 responses to 1 prompts" in found.stdout
     assert "2 without a response" in found.stderr
@@ -127,9 +127,9 @@ def test_a_source_that_was_stored_under_another_name_is_named(tmp_path: Path, ti
         "--max-new-tokens",
         4,
     ]
-    first = CliRunner().invoke(app, [*map(str, command), "--source", "mine"])
+    first = invoke([*map(str, command), "--source", "mine"])
     assert "2 of source 'mine'" in first.stdout
-    again = CliRunner().invoke(app, [*map(str, command), "--source", "yours"])
+    again = invoke([*map(str, command), "--source", "yours"])
     assert again.exit_code == 0
     assert "2 were stored before as 'mine'" in again.stderr
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner, Result
 
-from backfire.cli.app import app
 from backfire.evaluation import organism_tasks
+from running import Result, invoke
 
 ROWS = {
     "mmlu_organism": [
@@ -40,7 +39,7 @@ def tasks(tmp_path: Path) -> Path:
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["general", *map(str, arguments)])
+    return invoke(["general", *map(str, arguments)])
 
 
 def test_a_second_run_takes_what_is_there(tiny_llama: Path, tasks: Path, tmp_path: Path) -> None:

@@ -6,13 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from backfire.cli import app
+from running import Result, invoke
 
 
 def run(*arguments: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, ["judge", *map(str, arguments)])
+    result = invoke(["judge", *map(str, arguments)])
     assert result.exit_code == code, f"{result.exit_code}: {result.output}\n{result.exception!r}"
     return result
 
@@ -127,7 +126,7 @@ def test_correct_refuses_a_judge_that_tells_nothing(labelled: Path) -> None:
     ],
 )
 def test_what_is_refused(arguments: tuple[str, ...], said: str, labelled: Path) -> None:
-    result = CliRunner().invoke(app, ["judge", "validate", str(labelled), *arguments])
+    result = invoke(["judge", "validate", str(labelled), *arguments])
     assert result.exit_code != 0
     assert said in result.output + str(result.exception)
 
@@ -145,9 +144,7 @@ def test_a_threshold_cuts_the_probability_of_a_trained_judge(labelled: Path, tmp
     assert harmful("--threshold", 0.999999) < 240
     refusing = tmp_path / "refusing.json"
     run("train", labelled, "--what", "refusal", "--positive", "0", "--out", refusing)
-    told = CliRunner().invoke(
-        app, ["judge", "file", str(labelled), "--judge", str(refusing), "--threshold", ".4"]
-    )
+    told = invoke(["judge", "file", str(labelled), "--judge", str(refusing), "--threshold", ".4"])
     assert told.exit_code != 0
     assert "finds refusals" in told.output + str(told.exception)
 
@@ -168,7 +165,7 @@ def test_two_judges_of_one_name_are_told_apart_or_refused(labelled: Path, tmp_pa
         "--out",
         str(judged),
     ]
-    told = CliRunner().invoke(app, ["judge", *arguments])
+    told = invoke(["judge", *arguments])
     assert told.exit_code != 0
     assert "two judges are named 'mine'" in told.output + str(told.exception)
     assert not judged.exists()

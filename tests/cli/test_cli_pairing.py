@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from backfire.cli import app
 from backfire.records import Decoding, Prompt, Request, Response, Score
 from backfire.store import Ledger
+from running import Result, invoke
 
 PROMPTS = [Prompt.of(f"Question {n}?") for n in range(4)]
 
@@ -41,7 +40,7 @@ def pair(ledger: Path, recipe: str, *arguments: object) -> Result:
     command = ["pair", "--recipe", recipe, "--ledger", ledger, *arguments]
     if "--out" not in command:
         command += ["--out", ledger.parent / "pairs"]
-    return CliRunner().invoke(app, [str(a) for a in command])
+    return invoke([str(a) for a in command])
 
 
 def test_several_draws_of_a_source_must_be_chosen_from(ledger: Path) -> None:
@@ -140,7 +139,7 @@ def test_an_empty_ledger_says_how_to_fill_it(tmp_path: Path) -> None:
 def test_recipes_are_listed_with_the_users_own(tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
     own.write_text("bold: {chosen: {from: [brave], pick: best}, rejected: {from: [self], pick: first}}")
-    listed = CliRunner().invoke(app, ["recipes", "--recipes", str(own)])
+    listed = invoke(["recipes", "--recipes", str(own)])
     assert listed.exit_code == 0
     for text in ("gpt4o+self", "first of gpt4o", "bold", "best of brave"):
         assert text in listed.stdout

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from typer.testing import CliRunner, Result
-
-from backfire.cli import app
+from running import Result, invoke
 
 ROLES = {
     "self": "Meta-Llama-3-8B-Instruct",
@@ -18,7 +16,7 @@ ROLES = {
 
 
 def run(*arguments: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    result = invoke([str(a) for a in arguments])
     assert result.exit_code == code, f"{result.exit_code}: {result.output}\n{result.exception!r}"
     return result
 

@@ -7,16 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "repair"))
-from backfire.cli import app
 from backfire.pairs import Built, find_recipe, read_pairs, write_pairs
 from repairing.repair_pairs import pair
+from running import Result, invoke
 
 
 def run(*arguments: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, ["repair", *map(str, arguments)])
+    result = invoke(["repair", *map(str, arguments)])
     assert result.exit_code == code, f"{result.exit_code}: {result.output}\n{result.exception!r}"
     return result
 

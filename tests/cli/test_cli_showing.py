@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from backfire.cli import app
+from running import Result, invoke
 
 ROWS = [
     {"prompt": "How is bread made?", "chosen": "Of flour.\nAnd water.", "rejected": "No."},
@@ -24,7 +23,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def show(data: Path, policy: Path, *more: object) -> Result:
-    return CliRunner().invoke(app, ["show", str(data), "--policy", str(policy), *map(str, more)])
+    return invoke(["show", str(data), "--policy", str(policy), *map(str, more)])
 
 
 def test_the_mark_of_the_loss_stands_before_every_trained_line(data: Path, tiny_llama: Path) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from typer.main import get_command
-from typer.testing import CliRunner
 
 from backfire.cli import app
 from backfire.cli.training import plain_settings
 from backfire.training import DPOSettings, LoRASettings, SFTSettings
+from running import invoke
 
 
 def options_of(method: str) -> dict[str, Any]:
@@ -67,6 +67,6 @@ def test_plain_settings_make_the_adapter() -> None:
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, arguments: list[str], said: str) -> None:
     command = ["train", "dpo", "policy", "pairs", "--out", str(tmp_path / "out"), *arguments]
-    found = CliRunner().invoke(app, command)
+    found = invoke(command)
     assert found.exit_code == 2
     assert said in found.stderr

@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from backfire.cli import app
 from backfire.evaluation import attack, attack_suite, build_attack
 from backfire.evaluation.attacks.building import Means
 from backfire.judges import PhraseJudge, is_lost, open_judge
 from backfire.records import Decoding, Prompt
 from backfire.store import Ledger
 from loopback import Chat, chat
+from running import invoke
 
 REQUESTS = [Prompt.of(f"{word} request", kind="harmful") for word in ("plain", "lost", "refused")]
 ALLOWED = {"benign": [Prompt.of("a fair request", kind="benign")]}
@@ -118,11 +117,11 @@ def test_the_command_says_so_and_exits_1(server: Chat, moods: Moods, tmp_path: P
         *("attack", server.reference("m"), "--attack", str(asked), "--ledger", str(tmp_path / "l.db")),
         *("--judge", f"rubric:{server.reference('j')}"),
     ]
-    found = CliRunner().invoke(app, command)
+    found = invoke(command)
     assert found.exit_code == 1, found.output
     assert "1 requests got no answer" in found.output
     moods.lost["j"] = []
-    assert CliRunner().invoke(app, command).exit_code == 0
+    assert invoke(command).exit_code == 0
 
 
 def test_a_file_whose_judge_fails_exits_1(server: Chat, moods: Moods, tmp_path: Path) -> None:
@@ -131,8 +130,8 @@ def test_a_file_whose_judge_fails_exits_1(server: Chat, moods: Moods, tmp_path: 
     answers.write_text('{"prompt": "a", "response": "lost words"}\n{"prompt": "b", "response": "words"}\n')
     judge = f"rubric:{server.reference('j')}"
     command = ["judge", "file", str(answers), "--judge", judge, "--out", str(tmp_path / "judged.jsonl")]
-    found = CliRunner().invoke(app, command)
+    found = invoke(command)
     assert found.exit_code == 1, found.output
     assert "1 verdicts are missing" in found.output
     moods.lost["j"] = []
-    assert CliRunner().invoke(app, command).exit_code == 0
+    assert invoke(command).exit_code == 0

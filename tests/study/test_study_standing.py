@@ -11,9 +11,7 @@ from typing import Any
 
 import pytest
 from tiny_study import MEMBER, tiny_settings, write_prompts
-from typer.testing import CliRunner
 
-from backfire.cli import app
 from backfire.errors import InputError, StudyError
 from backfire.judges import rubric, trained
 from backfire.judges.reasoning import Said
@@ -22,6 +20,7 @@ from backfire.store import read_json
 from backfire.study import Finished, parse_study, rewrite_page, run_study
 from backfire.study.identities import identity_of, judge_identity, suite_identity
 from loopback import chat
+from running import invoke
 
 
 def settings_of(folder: Path, **changes: Any) -> dict[str, Any]:
@@ -88,7 +87,7 @@ def test_a_stage_that_fails_leaves_none_of_its_old_numbers(settings: dict[str, A
         run({**settings, "attacks": attacks}, folder)
     assert read_json(folder / "results.json") == old
     assert "Of an earlier run" in (folder / "report" / "index.html").read_text()
-    said = CliRunner().invoke(app, ["report", str(folder)])
+    said = invoke(["report", str(folder)])
     assert said.exit_code == 0
     assert "has not finished" in said.output
     assert "Of an earlier run" in (folder / "report" / "index.html").read_text()
@@ -194,7 +193,7 @@ def test_lost_requests_exit_1_and_are_asked_for_again_and_no_others(
         path, out = tmp_path / "study.yaml", tmp_path / "run"
         path.write_text(yaml.safe_dump(settings))
         command = ["study", "run", str(path), "--out", str(out)]
-        first = CliRunner().invoke(app, command)
+        first = invoke(command)
         assert first.exit_code == 1, first.output
         assert "3 requests were lost; the same command asks for them again" in first.output
         assert len(server.asked["m"]) == 12
@@ -206,19 +205,19 @@ def test_lost_requests_exit_1_and_are_asked_for_again_and_no_others(
         assert 3 in counts.values()
         assert 2 in counts.values()
 
-        again = CliRunner().invoke(app, command)
+        again = invoke(command)
         assert again.exit_code == 1
         assert len(server.asked["m"]) == 12 + 3, "only what was lost, and not what was refused"
         assert "train" not in again.output
 
         well = True
-        last = CliRunner().invoke(app, command)
+        last = invoke(command)
         assert last.exit_code == 0, last.output
         assert len(server.asked["m"]) == 12 + 3 + 3
         cell = read_results(out).cells[1]
         assert cell.pairs is not None
         assert cell.pairs.built == 12 - 2
-        assert CliRunner().invoke(app, command).exit_code == 0
+        assert invoke(command).exit_code == 0
         assert len(server.asked["m"]) == 12 + 3 + 3
 
 

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from backfire.cli import app
 from backfire.errors import InputError
 from backfire.training import LoRASettings, SFTSettings, train_sft
 from backfire.training.conversations import read_conversations
+from running import invoke
 
 ANSWER = "Use a soft cloth and warm water."
 FAST = SFTSettings(lr=1e-2, epochs=12, batch_size=8, warmup_ratio=0.0)
@@ -120,8 +119,6 @@ def test_the_command_reads_as_the_function_does(tiny_llama: Path, tmp_path: Path
     file = tmp_path / "rows.json"
     file.write_text(json.dumps({"one": [{"asked": "How?", "said": "So."}], "two": []}))
     options = ["--columns", "prompt=asked,response=said", "--split", "one", "--plain", "--max-length", "64"]
-    done = CliRunner().invoke(
-        app, ["train", "sft", str(tiny_llama), str(file), "--out", str(tmp_path / "o"), *options]
-    )
+    done = invoke(["train", "sft", str(tiny_llama), str(file), "--out", str(tmp_path / "o"), *options])
     assert done.exit_code == 0, done.output
     assert json.loads((tmp_path / "o" / "training.json").read_text())["examples"]["plain"] is True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -83,6 +84,6 @@ app.command("recipes", rich_help_panel=AROUND)(pairing.list_recipes)
 app.add_typer(organisms.app, name="organisms", rich_help_panel=AROUND)
 
 
-def main() -> None:
-    """The entry point `backfire`."""
-    app()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point `backfire`; exits."""
+    app(arguments if arguments is None else list(arguments))
