@@ -126,8 +126,9 @@ def asr(cell: dict[str, Any], attack: str) -> float:
 
 def tables(run: Path, cells: list[dict[str, Any]]) -> None:
     from backfire.organisms import catalog
-    from backfire.report.clusters import holm, mean_of_clusters, sign_flip
-    from backfire.report.ranks import spearman
+    from backfire.statistics.clusters import mean_of_clusters
+    from backfire.statistics.exact_tests import holm, sign_flip
+    from backfire.statistics.rank_correlation import spearman
 
     base = {c["target"]: c for c in cells if c["recipe"] == "sft"}
     groups: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = defaultdict(list)

@@ -19,7 +19,8 @@ from typing import Any
 from backfire.organisms import catalog
 from backfire.report import read_results
 from backfire.report.grid import BASELINE, Grid
-from backfire.report.prediction import (
+from backfire.report.results import Cell
+from backfire.statistics.orderings import (
     Ordering,
     Trained,
     by_knob,
@@ -28,7 +29,6 @@ from backfire.report.prediction import (
     order_of,
     repeatability,
 )
-from backfire.report.results import Cell
 from backfire.study import parse_study
 
 PRIMARY, OUTCOME = "influence cosine", "wrapped ASR change"

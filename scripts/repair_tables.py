@@ -21,10 +21,11 @@ from typing import Any
 
 from backfire.organisms import catalog
 from backfire.report import read_results
-from backfire.report.clusters import mean_of_clusters, sign_flip, upper_limit
 from backfire.report.drawing import KIND_COLOURS, MUTED
 from backfire.report.grid import BASELINE, Grid, Group
 from backfire.report.results import Cell
+from backfire.statistics.clusters import mean_of_clusters, upper_limit
+from backfire.statistics.exact_tests import sign_flip
 
 ATTACKS = ("direct", "wrapped")
 MARGIN = 0.05

@@ -14,9 +14,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from backfire.judges import agreement, corrected_rate
-from backfire.records import clustered_wilson, wilson
-from backfire.report.paired import bootstrap_interval, swap_p
+from backfire.judges import agreement
+from backfire.statistics import clustered_wilson, wilson
+from backfire.statistics.corrected_rates import corrected_rate
+from backfire.statistics.exact_tests import swap_p
+from backfire.statistics.paired_outcomes import bootstrap_interval
 
 Values = NDArray[np.float64]
 UNEVEN, PAIRED_UNEVEN = (1, 2, 20), (2, 3, 5, 40)

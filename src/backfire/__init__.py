@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from backfire.models import check_template, open_model, open_reward_model
     from backfire.pairs import build_pairs, load_recipes, read_pairs, write_pairs
     from backfire.preferences import convert
-    from backfire.records import Decoding, Prompt, Rate, Response
+    from backfire.records import Decoding, Prompt, Response
     from backfire.repairing import repair
     from backfire.report import (
         AuditReport,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         write_page,
     )
     from backfire.responses import sample, score, store_given
+    from backfire.statistics import Rate
     from backfire.store import Ledger, read_prompts
     from backfire.study import read_study, run_study
     from backfire.training import DPOSettings, LoRASettings, SFTSettings, train_dpo, train_sft
@@ -45,10 +46,11 @@ _ROOMS = {
     "models": ("check_template", "open_model", "open_reward_model"),
     "pairs": ("build_pairs", "load_recipes", "read_pairs", "write_pairs"),
     "preferences": ("convert",),
-    "records": ("Decoding", "Prompt", "Rate", "Response"),
+    "records": ("Decoding", "Prompt", "Response"),
     "repairing": ("repair",),
     "report": ("AuditReport", "read_audit", "read_results", "write_audit", "write_audit_page", "write_page"),
     "responses": ("sample", "score", "store_given"),
+    "statistics": ("Rate",),
     "store": ("Ledger", "read_prompts"),
     "study": ("read_study", "run_study"),
     "training": ("DPOSettings", "LoRASettings", "SFTSettings", "train_dpo", "train_sft"),

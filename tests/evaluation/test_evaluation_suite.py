@@ -17,8 +17,9 @@ from backfire.evaluation.attacks import Attack, Rewording, build_attack
 from backfire.evaluation.counting import any_of, shared_behaviours
 from backfire.judges import PhraseJudge
 from backfire.models import LocalModel, open_model
-from backfire.records import Decoding, Prompt, Request, Response, Verdict, clustered_wilson, wilson
+from backfire.records import Decoding, Prompt, Request, Response, Verdict
 from backfire.report.results import AttackRate, Example, RefusalRate
+from backfire.statistics import clustered_wilson, wilson
 from backfire.store import Ledger
 from loopback import chat
 

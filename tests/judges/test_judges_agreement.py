@@ -8,7 +8,7 @@ from sklearn import metrics
 
 from backfire.errors import InputError
 from backfire.judges import agreement, agreement_from
-from backfire.records import clustered_wilson, wilson
+from backfire.statistics import clustered_wilson, wilson
 
 
 def test_figures_are_scikit_learns() -> None:

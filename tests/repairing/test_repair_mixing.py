@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from backfire.errors import InputError
 from backfire.repairing import choose_share, filter_pairs, mix_pairs
-from backfire.repairing.choosing import Prediction, clustered_mean, mean_of
+from backfire.repairing.choosing import Prediction, mean_of
+from backfire.statistics.clusters import clustered_mean
 from repairing.repair_pairs import pair
 
 

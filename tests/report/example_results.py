@@ -6,7 +6,7 @@ import math
 import random
 from typing import Any
 
-from backfire.records import Rate
+from backfire.statistics import Rate
 
 RECIPES = ["original", "hc+self", "gpt4o+self", "stronger+self", "peer+rm", "all+rm", "self+rm"]
 

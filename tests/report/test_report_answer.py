@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from example_results import RECIPES, example_results
 
-from backfire.records import Rate
 from backfire.report import parse_results
 from backfire.report.answer import Answer, answer
 from backfire.report.grid import Grid, standing
 from backfire.report.paper import PAPER_ASR, agreement, paper_order
+from backfire.statistics import Rate
 
 
 def _with_rates(rates: dict[str, dict[str, int]], n: int = 200) -> dict[str, Any]:

@@ -206,7 +206,7 @@ def judge_file(
 ) -> None:
     """Judge a file of responses: every row again, with each judge's decision, harmful, refusal, score and reason."""
     from backfire.judges import is_lost, read_responses, rows_with_verdicts, verdicts_on
-    from backfire.records import clustered_rate_of
+    from backfire.statistics import clustered_rate_of
     from backfire.store import write_text
 
     cases, rows = read_responses(
@@ -267,12 +267,11 @@ def correct(
     with a band: what it could be, were the judge's errors as they are on the labels, within their intervals.
     """
     from backfire.judges import (
-        corrected_rate,
         finding,
         read_responses,
-        sensitivity_band,
         verdicts_on,
     )
+    from backfire.statistics.corrected_rates import corrected_rate, sensitivity_band
 
     asked, _ = read_responses(
         file, prompt=prompt_column, response=response_column, kind=_kind(kind), split=split, encoding=encoding

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from backfire.judges import decision_of, is_lost
-from backfire.records import Prompt, Response, Verdict, clustered_rate_of, rate_of
+from backfire.records import Prompt, Response, Verdict
+from backfire.statistics import clustered_rate_of, rate_of
 
 BEHAVIOUR_TAGS = ("noun", "behavior", "behaviour", "BehaviorID", "Behavior")
 """Where a prompt's tags say what it asks for."""

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from backfire.statistics import student_quantile
+
 Values = NDArray[np.float64]
 Shards = NDArray[np.int64]
-LEVEL = 0.95
 
 
 class Estimated(NamedTuple):
@@ -102,8 +103,6 @@ def plain_cosine(gram: Values, counts: NDArray[np.int64], data: Shards, probes: 
 
 def jackknife(statistic: Callable[[Shards, Shards], float], data: Shards, probes: Shards) -> Estimated:
     """The statistic of all shards and its delete-a-shard interval, the two samples being independent."""
-    from scipy.special import stdtrit
-
     value = statistic(data, probes)
     variance = 0.0
     for side, shards in enumerate((data, probes)):
@@ -114,5 +113,5 @@ def jackknife(statistic: Callable[[Shards, Shards], float], data: Shards, probes
         spread = np.array(left) - np.mean(left)
         variance += float((len(shards) - 1) / len(shards) * (spread @ spread))
     free = min(len(data), len(probes)) - 1
-    half = float(stdtrit(free, (1 + LEVEL) / 2)) * variance**0.5
+    half = student_quantile(free) * variance**0.5
     return Estimated(value, value - half, value + half)

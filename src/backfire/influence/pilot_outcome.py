@@ -12,9 +12,9 @@ from backfire.influence.probes import ProbeSet
 from backfire.models.memory import Shape
 from backfire.models.rendering import Pair
 from backfire.models.settings import MAX_LENGTH
-from backfire.records import paired_difference
-from backfire.report.clusters import mean_of_clusters
 from backfire.report.influence_answer import Cosine, PilotOutcome
+from backfire.statistics import paired_difference
+from backfire.statistics.clusters import mean_of_clusters
 
 LARGE = 50_000_000
 """Parameters from which on the probes are read half way and at the end alone: reading them costs more than a step."""

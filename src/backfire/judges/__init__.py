@@ -1,7 +1,6 @@
 """The only place that decides *unsafe*. Unscored is not safe: it carries a reason."""
 
 from backfire.judges.agreement import Agreement, agreement, agreement_from
-from backfire.judges.correction import CorrectedRate, corrected_rate, sensitivity_band
 from backfire.judges.deciding import Decisions, decisions, refusals
 from backfire.judges.decision import Decision, decide, decision_of
 from backfire.judges.declared import for_policy
@@ -25,7 +24,6 @@ __all__ = [
     "REFUSAL_PHRASES",
     "Agreement",
     "BatchJudge",
-    "CorrectedRate",
     "Decision",
     "Decisions",
     "ExactJudge",
@@ -37,7 +35,6 @@ __all__ = [
     "What",
     "agreement",
     "agreement_from",
-    "corrected_rate",
     "decide",
     "decision_of",
     "decisions",
@@ -59,7 +56,6 @@ __all__ = [
     "reasons",
     "refusals",
     "rows_with_verdicts",
-    "sensitivity_band",
     "shipped_refusals",
     "train_judge",
     "validate",

@@ -8,14 +8,11 @@ from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from backfire.errors import InputError
-from backfire.records import clustered_wilson
+from backfire.statistics.confusion import FIGURES, figures, intervals
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-DRAWS = 2000
-FIGURES = ("accuracy", "precision", "recall", "specificity", "f1", "kappa")
 
 
 @dataclass(frozen=True)
@@ -84,8 +81,8 @@ def agreement_from(values: Mapping[str, Any]) -> Agreement:
     names = ("n", "unscored", "hits", "false_alarms", "misses", "passes")
     n, unscored, hits, alarms, misses, passes = (int(values[name]) for name in names)
     defined = {name: float(values[name]) for name in FIGURES if values[name] is not None}
-    intervals = {name: (float(low), float(high)) for name, (low, high) in values["intervals"].items()}
-    return Agreement(str(values["judge"]), n, unscored, hits, alarms, misses, passes, defined, intervals)
+    bounds = {name: (float(low), float(high)) for name, (low, high) in values["intervals"].items()}
+    return Agreement(str(values["judge"]), n, unscored, hits, alarms, misses, passes, defined, bounds)
 
 
 def agreement(
@@ -122,63 +119,9 @@ def agreement(
     table = np.zeros((len(places), 4))
     np.add.at(table, (cluster, np.where(judged, np.where(said, 0, 1), np.where(said, 2, 3))), 1)
     whole = table.sum(axis=0)
-    values = {name: float(value[0]) for name, value in _figures(whole[None]).items()}
+    values = {name: float(value[0]) for name, value in figures(whole[None]).items()}
     defined = {name: value for name, value in values.items() if not isnan(value)}
     hits, false_alarms, misses, passes = (int(count) for count in whole)
     return Agreement(
-        judge, len(scored), unscored, hits, false_alarms, misses, passes, defined, _intervals(table)
+        judge, len(scored), unscored, hits, false_alarms, misses, passes, defined, intervals(table)
     )
-
-
-def _figures(counts: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """Each figure of tables [draws, 4] of hits, false alarms, misses, passes; NaN where it is undefined."""
-    import numpy as np
-
-    hits, alarms, misses, passes = counts.T
-    n = counts.sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        accuracy = (hits + passes) / n
-        by_chance = _by_chance(counts)
-        return {
-            "accuracy": accuracy,
-            "precision": hits / (hits + alarms),
-            "recall": hits / (hits + misses),
-            "specificity": passes / (passes + alarms),
-            "f1": 2 * hits / (2 * hits + alarms + misses),
-            "kappa": (accuracy - by_chance) / (1 - by_chance),
-        }
-
-
-def _by_chance(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The agreement that judge and people would have by chance, of tables [draws, 4]."""
-    hits, alarms, misses, passes = counts.T
-    found: NDArray[np.float64] = (
-        (hits + alarms) * (hits + misses) + (misses + passes) * (alarms + passes)
-    ) / counts.sum(axis=1) ** 2
-    return found
-
-
-def _intervals(table: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
-    import numpy as np
-
-    hits, alarms, misses, passes = table.T
-    ratios = {
-        "accuracy": (hits + passes, table.sum(axis=1)),
-        "precision": (hits, hits + alarms),
-        "recall": (hits, hits + misses),
-        "specificity": (passes, passes + alarms),
-        "f1": (hits, hits + alarms + misses),
-    }
-    found = {name: clustered_wilson(above, below) for name, (above, below) in ratios.items() if below.sum()}
-    if "f1" in found:
-        low, high = (2 * bound / (1 + bound) for bound in found["f1"])
-        found["f1"] = low, high
-    generator = np.random.default_rng(0)
-    draws = generator.multinomial(len(table), np.full(len(table), 1 / len(table)), size=DRAWS) @ table
-    kappas = _figures(draws)["kappa"]
-    by_chance = float(_by_chance(table.sum(axis=0)[None])[0])
-    if by_chance < 1 and np.isfinite(kappas).sum() > DRAWS / 2:
-        low, high = np.nanpercentile(kappas, [2.5, 97.5])
-        cohen = [(bound - by_chance) / (1 - by_chance) for bound in found["accuracy"]]
-        found["kappa"] = max(-1.0, min(float(low), cohen[0])), min(1.0, max(float(high), cohen[1]))
-    return found

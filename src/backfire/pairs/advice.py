@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from backfire.pairs.pair import Pair
 from backfire.pairs.recipe import Recipe
-from backfire.records import Decoding, Response, wilson
+from backfire.records import Decoding, Response
+from backfire.statistics import wilson
 
 HUMAN = ("human-chosen", "human-rejected")
 

@@ -1,4 +1,4 @@
-"""Frozen, content-addressed records, and the one place that divides."""
+"""Frozen, content-addressed records."""
 
 from backfire.records.conversation import (
     Completion,
@@ -9,15 +9,6 @@ from backfire.records.conversation import (
     said_by_assistant,
 )
 from backfire.records.identity import digest
-from backfire.records.rates import (
-    ClusteredRate,
-    Rate,
-    clustered_rate_of,
-    clustered_wilson,
-    paired_difference,
-    rate_of,
-    wilson,
-)
 from backfire.records.response import (
     Damage,
     Decided,
@@ -31,7 +22,6 @@ from backfire.records.response import (
 )
 
 __all__ = [
-    "ClusteredRate",
     "Completion",
     "Damage",
     "Decided",
@@ -39,19 +29,13 @@ __all__ = [
     "Kind",
     "Message",
     "Prompt",
-    "Rate",
     "Request",
     "Response",
     "Score",
     "StopReason",
     "Verdict",
-    "clustered_rate_of",
-    "clustered_wilson",
     "completion_turns",
     "digest",
     "given_response",
-    "paired_difference",
-    "rate_of",
     "said_by_assistant",
-    "wilson",
 ]

@@ -10,11 +10,12 @@ import numpy as np
 
 from backfire.errors import InputError
 from backfire.pairs import Pair
-from backfire.repairing.choosing import Choice, Prediction, choose_share, clustered_mean, mean_of
+from backfire.repairing.choosing import Choice, Prediction, choose_share, mean_of
 from backfire.repairing.filtering import Values, filter_pairs
 from backfire.repairing.given import GivenPairs
 from backfire.repairing.mixing import mix_pairs
 from backfire.repairing.outcome import Outcome
+from backfire.statistics.clusters import clustered_mean
 
 if TYPE_CHECKING:
     from backfire.influence import ProbeSet

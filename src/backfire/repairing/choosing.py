@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from math import nan, sqrt
 from typing import Any
 
 import numpy as np
 
 from backfire.errors import InputError
 from backfire.repairing.filtering import Values
+from backfire.statistics.clusters import clustered_mean
 
 LADDER = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Shares of the pairs that are filtered out, or replaced."""
@@ -72,31 +72,6 @@ def choose_share(
     return Choice(target, tuple(steps), None)
 
 
-def mean_of(share: float, values: Values, groups: Sequence[Hashable]) -> Prediction:
+def mean_of(share: float, values: Values, groups: Sequence[str]) -> Prediction:
     """The mean of these values with its clustered interval, as the prediction of a share."""
     return Prediction(share, len(values), *clustered_mean(values, groups))
-
-
-def clustered_mean(values: Values, groups: Sequence[Hashable]) -> tuple[float, float, float]:
-    """The mean of the values that are there and its 95% interval, (mean, low, high).
-
-    The variance is the cluster-robust one of a mean, G/(G-1) sum_g (sum_{i in g} (x_i - mean))^2 / n^2 over G groups
-    (Liang and Zeger 1986), with Student's quantile of G - 1 degrees of freedom. With fewer than two groups the limits
-    are NaN, and without values all three.
-    """
-    from scipy.special import stdtrit
-
-    there = np.isfinite(values)
-    x = values[there]
-    if not len(x):
-        return nan, nan, nan
-    mean = float(x.mean())
-    _, group = np.unique(
-        np.array([str(g) for g, is_there in zip(groups, there, strict=True) if is_there]), return_inverse=True
-    )
-    count = int(group.max()) + 1
-    if count < 2:
-        return mean, nan, nan
-    sums = np.bincount(group, weights=x - mean)
-    half = float(stdtrit(count - 1, 0.975)) * sqrt(count / (count - 1) * float(sums @ sums)) / len(x)
-    return mean, mean - half, mean + half

@@ -13,11 +13,12 @@ from statistics import fmean
 from typing import Literal
 
 from backfire.errors import InputError
-from backfire.report.clusters import MOST, holm, mean_of_clusters, sign_flip
 from backfire.report.grid import BASELINE
 from backfire.report.outcomes import AttackedCell, Checkpoint
-from backfire.report.paired import Paired, compare_outcomes
 from backfire.report.pairing import PROMPT, Tags, cell_pairs, in_common, no_tag, pooled, units_of
+from backfire.statistics.clusters import mean_of_clusters
+from backfire.statistics.exact_tests import MOST_FLIPPED, holm, sign_flip
+from backfire.statistics.paired_outcomes import Paired, compare_outcomes
 
 Claim = Literal["these checkpoints", "these recipes", "unseen wrappers"]
 
@@ -278,12 +279,17 @@ def _over_units(
         return replace(row, reason=f"{FEW}: {len(values)} {plural}, {fewest} are needed")
     if max(values) - min(values) < ROUNDING:
         return replace(
-            row, p=sign_flip(values[:MOST]), reason=f"no spread: the {unit}s have one and the same difference"
+            row,
+            p=sign_flip(values[:MOST_FLIPPED]),
+            reason=f"no spread: the {unit}s have one and the same difference",
         )
     _, low, high = mean_of_clusters(values)
-    if len(values) > MOST:
+    if len(values) > MOST_FLIPPED:
         return replace(
-            row, low=low, high=high, reason=f"more than {MOST} units: no exact p; the interval decides"
+            row,
+            low=low,
+            high=high,
+            reason=f"more than {MOST_FLIPPED} units: no exact p; the interval decides",
         )
     return replace(row, low=low, high=high, p=sign_flip(values))
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from math import sqrt
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Literal
 
 from backfire.report.results import AttackRate, Cell, RefusalRate, Results, Separability
+from backfire.statistics.clusters import mean_of_clusters
 
 BASELINE = "sft"
 PREFERRED_JUDGE = "exact"
@@ -180,13 +180,9 @@ def standing_of_change(change: Mean) -> Standing:
 def _mean(values: list[float]) -> Mean:
     if not values:
         return Mean(None, None, None, 0)
-    n, centre = len(values), fmean(values)
-    if n < FEWEST_WORLDS:
-        return Mean(centre, None, None, n)
-    from scipy.stats import t
-
-    half = float(t.ppf(0.975, n - 1)) * stdev(values) / sqrt(n)
-    return Mean(centre, centre - half, centre + half, n)
+    if len(values) < FEWEST_WORLDS:
+        return Mean(fmean(values), None, None, len(values))
+    return Mean(*mean_of_clusters(values), len(values))
 
 
 def _rate(rate: AttackRate | None) -> float | None:

@@ -16,9 +16,9 @@ from backfire.report.numerals import UNDEFINED, cut, decimal, interval, percent,
 from backfire.report.paper import PAPER, agreement, paper_order
 from backfire.report.picture import LEGEND
 from backfire.report.pictures import kind_of, pictures
-from backfire.report.ranks import SIGNIFICANT_AT_SEVEN
 from backfire.report.results import Cell, Example, Results, parse_results
 from backfire.report.table import Column, Entry, columns
+from backfire.statistics.rank_correlation import SIGNIFICANT_AT_SEVEN
 from backfire.store import write_text
 
 MOST_RESPONSE = 1500

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from backfire.report.grid import Grid
-from backfire.report.ranks import spearman
+from backfire.statistics.rank_correlation import spearman
 
 PAPER = "arXiv 2504.02193"
 

@@ -11,8 +11,8 @@ from backfire.report.grid import BASELINE, Grid, Mean
 from backfire.report.labels import place_labels
 from backfire.report.numerals import decimal, percent, printable
 from backfire.report.paper import RANKED_BY
-from backfire.report.ranks import SIGNIFICANT_AT_SEVEN, spearman
 from backfire.report.results import Cell, Training
+from backfire.statistics.rank_correlation import SIGNIFICANT_AT_SEVEN, spearman
 
 WIDTH, HEIGHT = 250, 230
 SMALL_WIDTH, SMALL_HEIGHT = 118, 84

@@ -14,9 +14,9 @@ import backfire as bf
 from backfire.auditing.probes.folds import make_split, too_few
 from backfire.auditing.probes.measure import measure
 from backfire.auditing.probes.ranking import auroc, cells_of, swapped_aurocs
-from backfire.auditing.probes.uncertainty import share_interval
-from backfire.records.rates import Rate, clustered_wilson
-from backfire.report.ranks import spearman
+from backfire.statistics import Rate, clustered_wilson
+from backfire.statistics.intervals import share_interval
+from backfire.statistics.rank_correlation import spearman
 
 SEEDS = st.integers(0, 2**31)
 

@@ -8,14 +8,13 @@ from scipy import stats
 
 from backfire.auditing.probes.uncertainty import (
     Swapped,
-    clustered,
     clustered_mean,
     control_of,
-    mean_interval,
-    share_interval,
     variance_of,
 )
-from backfire.records import Rate
+from backfire.statistics import Rate
+from backfire.statistics.clusters import clustered_variance
+from backfire.statistics.intervals import mean_interval, share_interval
 
 GROUPS = np.repeat(np.arange(200), 2)
 
@@ -27,10 +26,12 @@ def swapped_of(values: np.ndarray, held_out: float, noise: float) -> Swapped:
 def test_the_variance_of_a_sum_counts_groups() -> None:
     rng = np.random.default_rng(0)
     influence = rng.normal(size=400) / 400
-    assert clustered(influence, np.arange(400)) == pytest.approx(400 * influence.var(ddof=1))
+    assert clustered_variance(influence, np.arange(400)) == pytest.approx(400 * influence.var(ddof=1))
     copies = np.repeat(influence[:200], 2)
-    assert clustered(copies, GROUPS) == pytest.approx(200 * (2 * influence[:200]).var(ddof=1))
-    assert clustered(copies, GROUPS[::-1] * 17 + 3) == pytest.approx(clustered(copies[::-1], GROUPS))
+    assert clustered_variance(copies, GROUPS) == pytest.approx(200 * (2 * influence[:200]).var(ddof=1))
+    assert clustered_variance(copies, GROUPS[::-1] * 17 + 3) == pytest.approx(
+        clustered_variance(copies[::-1], GROUPS)
+    )
 
 
 def test_where_nothing_is_told_the_variance_is_that_of_the_swaps() -> None:
@@ -52,13 +53,17 @@ def test_where_all_is_told_it_is_the_held_out_variance_and_what_the_fit_moves() 
     values = 0.5 + rng.normal(size=199) * 0.05
     swapped = swapped_of(values, 0.002, 0.0)
     nothing = np.zeros(400)
-    assert variance_of(testing, nothing, GROUPS, swapped) == pytest.approx(clustered(testing, GROUPS))
+    assert variance_of(testing, nothing, GROUPS, swapped) == pytest.approx(
+        clustered_variance(testing, GROUPS)
+    )
     moved = rng.normal(size=400) / 200
-    whole = clustered(testing + moved, GROUPS)
+    whole = clustered_variance(testing + moved, GROUPS)
     assert 0.9 * whole < variance_of(testing, moved, GROUPS, swapped) < whole
     a_little = rng.normal(size=400) / 40_000
     by_chance = variance_of(testing, a_little, GROUPS, swapped)
-    assert by_chance == pytest.approx(clustered(testing, GROUPS), rel=0.01), "hardly more than its own error"
+    assert by_chance == pytest.approx(clustered_variance(testing, GROUPS), rel=0.01), (
+        "hardly more than its own error"
+    )
 
 
 def test_the_interval_of_a_share_is_wilsons() -> None:

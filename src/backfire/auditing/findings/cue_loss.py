@@ -13,8 +13,10 @@ from backfire.auditing.probes.folds import Split
 from backfire.auditing.probes.measure import scaled
 from backfire.auditing.probes.ranking import auroc, auroc_slopes, cells_of
 from backfire.auditing.probes.smoothers import Dual, Primal, Smoother, kernel_of
-from backfire.auditing.probes.uncertainty import Values, clustered, mean_interval
+from backfire.auditing.probes.uncertainty import Values
 from backfire.report.audit_answer import Loss
+from backfire.statistics.clusters import clustered_variance
+from backfire.statistics.intervals import mean_interval
 
 SWAPS = 24
 """Label swaps that each refit is repeated on."""
@@ -56,8 +58,8 @@ class Refits:
         lost = whole.aurocs - left.aurocs
         held_out, fitting = whole.testing - left.testing, whole.training - left.training
         together = np.sqrt(whole.noise) * whole.aurocs[1:] - np.sqrt(left.noise) * left.aurocs[1:]
-        jackknife = clustered(held_out + fitting, groups) - float(together.var(ddof=1))
-        low, high = mean_interval(float(lost[0]), max(clustered(held_out, groups), jackknife))
+        jackknife = clustered_variance(held_out + fitting, groups) - float(together.var(ddof=1))
+        low, high = mean_interval(float(lost[0]), max(clustered_variance(held_out, groups), jackknife))
         return Loss(value=float(lost[0]), low=low, high=high, control=float(lost[1:].mean()))
 
     def _measured(self, smoother: Smoother) -> _Probe:

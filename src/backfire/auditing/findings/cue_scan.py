@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from backfire.auditing.probes.folds import Split
-from backfire.auditing.probes.uncertainty import clustered, share_interval
-from backfire.records.rates import Z95
+from backfire.statistics.clusters import clustered_variance
+from backfire.statistics.intervals import Z95, share_interval
 
 Values = NDArray[np.float64]
 
@@ -117,7 +117,7 @@ def interval_alone(values: Values, direction: float, split: Split) -> tuple[floa
     chosen = np.arange(len(values)) < split.pairs
     value, influence = auroc(direction * values, chosen, cells_of(np.tile(split.folds, 2), None, chosen))
     both = influence[: split.pairs] + influence[split.pairs :]
-    return share_interval(value, clustered(both, split.groups), split.prompts)
+    return share_interval(value, clustered_variance(both, split.groups), split.prompts)
 
 
 def effect(values: Values, split: Split) -> tuple[float, float, float, float]:
@@ -138,7 +138,7 @@ def effect(values: Values, split: Split) -> tuple[float, float, float, float]:
         found = mean / spread
         scaled = (apart - mean) / spread
         influence = (scaled - found / 2 * (scaled**2 - 1)) / split.pairs
-        half = Z95 * float(np.sqrt(clustered(influence, split.groups)))
+        half = Z95 * float(np.sqrt(clustered_variance(influence, split.groups)))
     means = split.swapped_sums(apart) / split.pairs
     swapped = means / np.sqrt(np.maximum(size**2 - means**2, 1e-300))
     return found, found - half, found + half, float(swapped.mean())

@@ -16,8 +16,8 @@ from backfire.auditing.probes.folds import Split
 from backfire.auditing.probes.probe import Climbed
 from backfire.auditing.probes.uncertainty import Values
 from backfire.errors import InputError
-from backfire.records.rates import Z95
 from backfire.report.audit_answer import PerPair
+from backfire.statistics import Z95
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 SUFFIXES = (".parquet", ".jsonl", ".csv")

@@ -11,6 +11,7 @@ from backfire.auditing.audited_pairs import COMPLY, KINDS, REFUSE, UNDECIDED, Co
 from backfire.auditing.probes.uncertainty import share
 from backfire.judges.languages import name_of
 from backfire.report.audit_answer import Contrast, SafetyContrast, Spoken, Undecided
+from backfire.statistics.exact_tests import sign_test
 
 _ORDER: tuple[Literal["harmful", "benign", "unknown"], ...] = ("harmful", "benign", "unknown")
 
@@ -94,7 +95,7 @@ def _contrast(
             ("decisions_differ", turn != 0),
         )
     }
-    p = _sign_test(turn, collected.groups[inside]) if turn.any() else None
+    p = _contrast_p(turn, collected.groups[inside]) if turn.any() else None
     return Contrast(
         prompts=prompts,
         pairs=int(inside.sum()),
@@ -105,13 +106,8 @@ def _contrast(
     )
 
 
-def _sign_test(turn: NDArray[np.int64], groups: NDArray[np.int64]) -> float:
+def _contrast_p(turn: NDArray[np.int64], groups: NDArray[np.int64]) -> float:
     """Exact and two-sided. Each prompt group votes once, by what most of its pairs do; a tie is no vote."""
-    from scipy.special import bdtr
-
     numbers = np.unique(groups, return_inverse=True)[1]
     votes = np.sign(np.bincount(numbers, weights=turn))
-    refusing, complying = int(np.count_nonzero(votes > 0)), int(np.count_nonzero(votes < 0))
-    if refusing + complying == 0:
-        return 1.0
-    return min(1.0, 2 * float(bdtr(min(refusing, complying), refusing + complying, 0.5)))
+    return sign_test(int(np.count_nonzero(votes > 0)), int(np.count_nonzero(votes < 0)))

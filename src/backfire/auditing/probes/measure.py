@@ -15,14 +15,12 @@ from backfire.auditing.probes.smoothers import DUAL_ROWS, Kernel, kernel_of
 from backfire.auditing.probes.uncertainty import (
     Swapped,
     Values,
-    clustered,
     control_of,
-    mean_interval,
-    quantile_of,
-    share_interval,
     variance_of,
 )
 from backfire.report.audit_estimates import Accuracy, Auroc, Bits
+from backfire.statistics.clusters import clustered_variance
+from backfire.statistics.intervals import mean_interval, share_interval, student_quantile
 
 DENSE_CONTROL_PAIRS = 20_000
 SPARSE_CONTROL_PAIRS = DUAL_ROWS // 2
@@ -190,7 +188,7 @@ def _number(found: list[Crossfit], split: Split, part: Number | None, *, bounded
     tested = np.mean([f.testing[:, 1:] for f in found], axis=0)
     swapped = Swapped(
         values,
-        np.array([clustered(column, split.groups) for column in tested.T]),
+        np.array([clustered_variance(column, split.groups) for column in tested.T]),
         float(np.mean([f.noise for f in found])),
         split.pairs,
     )
@@ -198,7 +196,7 @@ def _number(found: list[Crossfit], split: Split, part: Number | None, *, bounded
     variance = variance_of(
         testing, np.mean([f.training for f in found], axis=0), split.groups, replace(swapped, noise=noise)
     )
-    fitting = max(0.0, variance - clustered(testing, split.groups))
+    fitting = max(0.0, variance - clustered_variance(testing, split.groups))
     low, high = _interval(value, variance, split, bounded)
     return Number(value, low, high, control_of(value, swapped), fitting, swapped)
 
@@ -214,13 +212,13 @@ def told_by(
     spread = part.value * (1 - part.value)
     steeper = value * (1 - value) / spread if bounded and spread > 0 else 1.0
     fitting = part.fitting * scale * steeper**2
-    variance = clustered(testing, split.groups) + fitting
+    variance = clustered_variance(testing, split.groups) + fitting
     low, high = _interval(float(value), variance, split, bounded)
     return Number(float(value), low, high, part.control, fitting, part.swapped)
 
 
 def _interval(value: float, variance: float, split: Split, bounded: bool) -> tuple[float, float]:
-    quantile = quantile_of(split.prompts)
+    quantile = student_quantile(max(1, split.prompts - 1))
     if not bounded:
         return mean_interval(value, variance, quantile)
     return share_interval(value, variance, split.prompts, quantile)

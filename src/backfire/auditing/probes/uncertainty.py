@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backfire.auditing.audited_pairs import Ints
-from backfire.records import Rate
-from backfire.records.rates import Z95
 from backfire.report.audit_estimates import Share
+from backfire.statistics import Rate
+from backfire.statistics.clusters import clustered_variance, group_sums
+from backfire.statistics.intervals import mean_interval
 
 Values = NDArray[np.float64]
 
@@ -44,17 +44,6 @@ class Swapped:
         return float(self.values.var(ddof=1)) if len(self.values) > 1 else 0.0
 
 
-def clustered(influence: Values, groups: Ints) -> float:
-    """Variance of a sum of influences [pairs] whose prompt groups are independent."""
-    sums = _by_group(influence, groups)
-    count = len(sums)
-    return float(np.sum((sums - sums.mean()) ** 2)) * count / max(1, count - 1)
-
-
-def _by_group(influence: Values, groups: Ints) -> Values:
-    return np.bincount(np.unique(groups, return_inverse=True)[1], influence).astype(np.float64)
-
-
 def variance_of(testing: Values, training: Values, groups: Ints, swapped: Swapped) -> float:
     """Variance of a cross-fitted number.
 
@@ -69,44 +58,12 @@ def variance_of(testing: Values, training: Values, groups: Ints, swapped: Swappe
     own error (Breiman's garrote, 1995): the larger of the two would be too large where nothing is planted.
     """
     noise = swapped.noise * swapped.variance
-    held_out = clustered(testing, groups)
+    held_out = clustered_variance(testing, groups)
     known = max(noise, held_out + max(0.0, noise - swapped.noise * float(swapped.variances.mean())))
-    further = clustered(testing + training, groups) - noise - known
-    each = _by_group(testing + training, groups) ** 2 - _by_group(testing, groups) ** 2
+    further = clustered_variance(testing + training, groups) - noise - known
+    each = group_sums(testing + training, groups) ** 2 - group_sums(testing, groups) ** 2
     by_chance = float(np.sum((each - each.mean()) ** 2)) + 8 * noise**2 / max(1, len(swapped.values) - 1)
     return known + max(0.0, further - by_chance / further) if further > 0 else known
-
-
-def quantile_of(clusters: int) -> float:
-    """Student's 97.5% quantile: what a variance estimated from so many clusters asks for in place of 1.96."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(max(1, clusters - 1), 0.975))
-
-
-EFFECTIVE = 1e-9, 1e18
-"""Numbers of cases beyond which an interval is all of 0..1, or a point."""
-
-
-def share_interval(
-    value: float, variance: float, clusters: int, quantile: float = Z95
-) -> tuple[float, float]:
-    """Wilson's (1927) 95% interval at the effective sample size value (1 - value) / variance; inside 0..1."""
-    spread = value * (1 - value)
-    effective = spread / variance if variance > 0 and spread > 0 else float(clusters)
-    if spread * clusters < 1:
-        effective = min(effective, float(clusters))
-    effective = min(max(effective, EFFECTIVE[0]), EFFECTIVE[1])
-    centre = value + quantile**2 / (2 * effective)
-    half = quantile * sqrt(spread / effective + quantile**2 / (4 * effective**2))
-    scale = 1 + quantile**2 / effective
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
-
-
-def mean_interval(value: float, variance: float, quantile: float = Z95) -> tuple[float, float]:
-    """Normal 95% interval of a number without bounds."""
-    half = quantile * sqrt(max(0.0, variance))
-    return value - half, value + half
 
 
 def control_of(value: float, swapped: Swapped) -> dict[str, Any]:
@@ -125,7 +82,7 @@ def control_of(value: float, swapped: Swapped) -> dict[str, Any]:
 def clustered_mean(values: Values, groups: Ints) -> tuple[float, float, float]:
     """(mean, low, high) of values [pairs], 95%, prompt groups independent."""
     mean = float(values.mean())
-    return (mean, *mean_interval(mean, clustered((values - mean) / len(values), groups)))
+    return (mean, *mean_interval(mean, clustered_variance((values - mean) / len(values), groups)))
 
 
 def share(hits: int, scored: int, unscored: int = 0) -> Share:

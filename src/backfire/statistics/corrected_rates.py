@@ -8,8 +8,8 @@ from math import sqrt
 from typing import Any
 
 from backfire.errors import InputError
-from backfire.records import ClusteredRate, Rate, clustered_rate_of, rate_of
-from backfire.records.rates import Z95
+from backfire.statistics.intervals import Z95
+from backfire.statistics.rates import ClusteredRate, Rate, clustered_rate_of, rate_of
 
 FEWEST = 100
 """Labelled responses of each class that a correction asks for."""

@@ -7,7 +7,7 @@ from math import isnan, nan
 import numpy as np
 import pytest
 
-from backfire.report.prediction import Trained, by_knob, corrected, differ, order_of, repeatability
+from backfire.statistics.orderings import Trained, by_knob, corrected, differ, order_of, repeatability
 
 
 def cells(world: str, group: str, xs: list[float], ys: list[float]) -> list[Trained]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backfire.report.clusters import holm, mean_of_clusters, sign_flip, upper_limit
+from backfire.statistics.clusters import mean_of_clusters, upper_limit
+from backfire.statistics.exact_tests import holm, sign_flip
 
 
 def test_sign_flips_by_hand() -> None:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 
-from backfire.report.clusters import holm, mean_of_clusters, sign_flip
-from backfire.report.ranks import spearman
+from backfire.statistics.clusters import mean_of_clusters
+from backfire.statistics.exact_tests import holm, sign_flip
+from backfire.statistics.rank_correlation import spearman
 
 FEWEST = 5
 """Data sets that a rank correlation within one group is of, at the least."""

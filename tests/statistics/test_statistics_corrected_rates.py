@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from backfire.errors import InputError
-from backfire.judges import corrected_rate, sensitivity_band
-from backfire.records import Rate
+from backfire.statistics import Rate
+from backfire.statistics.corrected_rates import corrected_rate, sensitivity_band
 
 Labels = list[tuple[bool | None, bool]]
 

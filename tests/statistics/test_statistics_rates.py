@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfire.records import Rate, clustered_rate_of, clustered_wilson, paired_difference, rate_of, wilson
+from backfire.statistics import Rate, clustered_rate_of, clustered_wilson, paired_difference, rate_of, wilson
 
 outcomes = st.lists(st.sampled_from([True, False, None]))
 

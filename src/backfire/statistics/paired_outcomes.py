@@ -10,7 +10,13 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from backfire.records.rates import equal_clusters, paired_difference, ratio_variance, student
+from backfire.statistics.exact_tests import swap_p
+from backfire.statistics.intervals import (
+    equal_clusters,
+    paired_difference,
+    ratio_variance,
+    student_quantile,
+)
 
 ROUNDING = 1e-9
 DRAWS = 10_000
@@ -97,22 +103,6 @@ def compare_outcomes(
     )
 
 
-def swap_p(differences: Sequence[int]) -> float:
-    """Two-sided p that swapping the two policies in every cluster at random gives as great a sum, exactly.
-
-    The distribution of the sum over all 2^n swaps, by convolution. With differences of -1, 0 and 1 it is exact
-    McNemar: the binomial test of the pairs that differ (McNemar 1947; Fagerland et al. 2013).
-    """
-    steps = [abs(d) for d in differences if d]
-    reach = sum(steps)
-    chance = np.zeros(2 * reach + 1)
-    chance[reach] = 1.0
-    for step in steps:
-        chance = (np.roll(chance, step) + np.roll(chance, -step)) / 2
-    seen = abs(sum(differences))
-    return float(min(1.0, 2 * chance[: reach - seen + 1].sum())) if seen else 1.0
-
-
 def bootstrap_interval(
     sums: Sequence[int], sizes: Sequence[int], *, seed: int
 ) -> tuple[float | None, float | None]:
@@ -134,7 +124,7 @@ def bootstrap_interval(
         low, high = ratio - others * (1 + ratio), ratio + others * (1 - ratio)
     else:
         low, high = _drawn(s, n, seed)
-        half = student(clusters) * sqrt(ratio_variance(sums, sizes))
+        half = student_quantile(clusters - 1) * sqrt(ratio_variance(sums, sizes))
         low, high = max(-1.0, min(low, ratio - half)), min(1.0, max(high, ratio + half))
     gained, lost = int((s > 0).sum()), int((s < 0).sum())
     if 0 < gained + lost < FEWEST_DIFFERING:

@@ -8,7 +8,8 @@ from itertools import product
 import pytest
 from scipy.stats import binomtest
 
-from backfire.report.paired import bootstrap_interval, compare_outcomes, swap_p
+from backfire.statistics.exact_tests import swap_p
+from backfire.statistics.paired_outcomes import bootstrap_interval, compare_outcomes
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(0, 0), (1, 0), (5, 1), (10, 2), (60, 31), (400, 300)])
