@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from backfire.errors import TemplateError
 from backfire.influence.margins import Contrast, encode
 from backfire.models import LocalModel, open_model
 from backfire.preferences import open_preferences, pairs_of
@@ -340,3 +341,61 @@ def test_sft_leaves_out_what_gives_nothing_to_learn_and_counts_it(tiny_llama: Pa
         "wrong type": 1,
         "missing side": 1,
     }
+
+
+def calling_rows() -> list[dict[str, Any]]:
+    plain = [{"prompt": f"Q{n}", "chosen": f"Yes, {n}.", "rejected": "No."} for n in range(3)]
+    answered = [{"role": "assistant", "content": "777 km."}]
+    turned: list[dict[str, Any]] = [
+        {"prompt": [{"role": "user", "content": one["prompt"]}]}
+        | {side: [{"role": "assistant", "content": one[side]}] for side in ("chosen", "rejected")}
+        for one in plain
+    ]
+    calls: list[dict[str, Any]] = [
+        {"prompt": [USER, CALLING, TOLD], "chosen": answered, "rejected": [CALLING]},
+        {"prompt": [USER], "chosen": [CALLING], "rejected": answered, "tools": TOOLS},
+    ]
+    return [turned[0], *calls, *turned[1:]]
+
+
+REFUSES_TOOLS = (
+    "{% for message in messages %}{% if message['role'] == 'tool' or message.tool_calls %}"
+    "{{ raise_exception('only user and assistant roles') }}{% endif %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+@pytest.mark.parametrize("template", ["loses", "refuses"])
+def test_pairs_whose_tool_calls_the_template_loses_are_left_out_everywhere(
+    template: str, tiny_qwen2: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    checkpoint = tmp_path / "policy"
+    shutil.copytree(tiny_qwen2, checkpoint)
+    if template == "refuses":
+        (checkpoint / "chat_template.jinja").write_text(REFUSES_TOOLS)
+    found = handed(checkpoint, calling_rows())
+    assert (found.examples.examples, found.examples.trained) == (5, 3)
+    assert sum(found.examples.dropped.values()) == 2
+    assert sorted(row for rows in found.examples.dropped_rows.values() for row in rows) == [2, 3]
+    assert found.examples.dropped["tool_calls_lost"] >= 1
+    policy = open_model(str(checkpoint))
+    data = open_preferences(calling_rows())
+    pairs = [pair for block in data.blocks() for pair in pairs_of(block)]
+    with pytest.warns(UserWarning, match="2 of 5"):
+        read = encode(policy, [Contrast(p, (c,), (r,)) for p, c, r in pairs])
+    assert read.usable.tolist() == [True, False, False, True, True]
+    assert policy.render(pairs, strict=False).trained.tolist() == read.usable.tolist()
+    with pytest.raises(TemplateError, match="no example is left to train on"):
+        handed(checkpoint, calling_rows()[1:3])
+
+
+def test_sft_leaves_out_answers_whose_tool_calls_the_template_loses(tiny_qwen2: Path) -> None:
+    tokens = open_tokens(tiny_qwen2, SFTSettings())
+    rows = [{"messages": [USER, {"role": "assistant", "content": "777."}]}, {"messages": [USER, CALLING]}]
+    found = prepare_conversations(read_conversations(rows), tokens)
+    assert found.examples.dropped == {"tool_calls_lost": 1}
+    assert found.examples.dropped_rows == {"tool_calls_lost": (2,)}
+    assert found.examples.trained == 1

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from backfire.training import TrainingLog
 
 ADAPTER = "Training an adapter"
+ROWS_SHOWN = 5
 UNWRITTEN = "nothing was written, since weights are saved whole or not at all; run the same command again"
 
 app = typer.Typer(help="Train a policy, by TRL: dpo on pairs, sft on conversations.", no_args_is_help=True)
@@ -250,6 +251,8 @@ def say_log(log: TrainingLog, out: Path) -> None:
     """What was trained, what it came to, and what did not fit; said once where several processes train."""
     if os.environ.get("RANK", "0") != "0":
         return
+    from backfire.report.audit_words import shown_rows
+
     counts = log.examples
     say(
         f"{log.method}: {log.steps} steps over {counts.trained} of {counts.examples} examples in {log.seconds:.0f} s, "
@@ -274,6 +277,8 @@ def say_log(log: TrainingLog, out: Path) -> None:
     ):
         if any(lost.values()):
             warn(f"{what}: {counted({name: n for name, n in lost.items() if n})}")
+    for name, rows in counts.dropped_rows.items():
+        warn(f"left out as {name}: row {shown_rows(rows, ROWS_SHOWN, counts.dropped[name])}")
     if counts.boundary_merged:
         warn(f"in {counts.boundary_merged} examples the prompt is not a token prefix of prompt and response")
     if log.update_lost is not None and log.update_lost > 0.1:

@@ -95,7 +95,8 @@ def encode(
     stopped = [done.fault for done in found if done.fault is not None and done.fault.stops]
     if stopped:
         warnings.warn(
-            f"{len(stopped)} of {len(contrasts)} pairs or probes are left out, as training does: {stopped[0].message}",
+            f"{len(stopped)} of {len(contrasts)} pairs or probes are left out, since the chat template loses or refuses a part of "
+            f"them: {stopped[0].message}",
             stacklevel=2,
         )
     rows = [row for done in found for row in done.rows()]

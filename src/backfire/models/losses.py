@@ -23,6 +23,8 @@ FaultKind = Literal[
 LOSSES: tuple[FaultKind, ...] = get_args(FaultKind)
 SURVIVED: tuple[FaultKind, ...] = ("reasoning lost", "response changed")
 """Losses that are counted and not refused: the response is trained on, though not as it stands in the data."""
+LEFT_OUT: tuple[FaultKind, ...] = ("tools lost", "tool calls lost")
+"""Losses for which training leaves the pair out and counts it; at the others that do not survive it ends with an error."""
 
 GIVE = "give another with --chat-template FILE"
 REASONING = ("reasoning_content", "reasoning", "thinking")
@@ -39,8 +41,13 @@ class Fault(NamedTuple):
 
     @property
     def stops(self) -> bool:
-        """Whether it is an error to go on."""
+        """Whether nothing can be trained on: the pair is left out, or training ends with an error."""
         return self.kind not in SURVIVED
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether training goes on without the pair."""
+        return self.kind in LEFT_OUT
 
     def stop(self) -> None:
         """Raise TemplateError, unless the response survives it."""

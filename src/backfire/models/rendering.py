@@ -169,7 +169,7 @@ def _joined(
     fault: Fault | None,
     limit: int | None,
 ) -> Rendered:
-    if fault is not None and fault.kind == "refused":
+    if fault is not None and not (before and all(wholes)):
         empty: list[list[int]] = [[] for _ in completions]
         none = [False] * len(completions)
         return Rendered([], empty, [0] * len(empty), none, none, False, False, False, False, fault)

@@ -116,7 +116,8 @@ class CheckedTemplate:
         try:
             return Text(_render(self.tokenizer, turns, generation_prompt, prompt, given), None)
         except TemplateError as error:
-            return Text("", Fault("refused", str(error)))
+            calls = any(turn["role"] == "tool" or turn.get("tool_calls") for turn in turns)
+            return Text("", Fault("tool calls lost" if calls else "refused", str(error)))
 
 
 def _sound(text: Text) -> str:

@@ -21,16 +21,18 @@ def rivals_of(model: LocalModel, pairs: Sequence[Pair], judge: Judge) -> tuple[R
 
     `length gap`: words, mean over standard deviation. `LossDiff`: log-probability a token under the untrained policy
     (arXiv 2510.13212), which is also the on-policyness gap. `decision contrast`: share of harmful prompts' responses that
-    refuse, by the judge. `reward-model margin`: the score that picked them. None where a number has nothing to be of.
+    refuse, by the judge. `reward-model margin`: the score that picked them. None where a number has nothing to be of;
+    the gap is NaN where the chat template loses or refuses the pair.
     """
     from backfire.judges import decide
 
     rendered = model.render(
-        [(pair.prompt, pair.chosen.completion, pair.rejected.completion) for pair in pairs]
+        [(pair.prompt, pair.chosen.completion, pair.rejected.completion) for pair in pairs],
+        strict=False,
     )
     reading = model.read(rendered)
     chosen, rejected = np.split(reading.logps / np.maximum(reading.tokens, 1), 2)
-    gaps = np.asarray(chosen - rejected, dtype=np.float64)
+    gaps = np.where(rendered.trained, chosen - rejected, np.nan)
     words = np.array([len(p.chosen.text.split()) - len(p.rejected.text.split()) for p in pairs], dtype=float)
     decided = [
         (decide(judge, p.prompt, p.chosen).refuses, decide(judge, p.prompt, p.rejected).refuses)

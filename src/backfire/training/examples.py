@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backfire.errors import InputError, TemplateError
+from backfire.models.losses import LEFT_OUT
 from backfire.models.rendered import RenderedPairs
 from backfire.models.rendering import render, render_pairs
 from backfire.preferences import Preferences, no_pairs, pairs_of
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from backfire.training.conversations import Conversations
     from backfire.training.policy import Tokens
 
+ROWS_LISTED = 1_000
+"""Rows of dropped examples that the log lists, of each reason."""
 TOLD_APART = ("prompt_fills_max_length", "chosen_cut", "rejected_cut", "boundary_merged")
 """What happened to pairs and has a field of its own in Examples."""
 
@@ -37,7 +41,8 @@ def prepare_pairs(data: Preferences, tokens: Tokens) -> Prepared:
 
     Raises:
         InputError: no row gives a pair, or every prompt fills max_length.
-        TemplateError: the chat template refuses a pair, or loses a turn of one.
+        TemplateError: the chat template refuses a pair, or loses a turn of one; or it loses the tools or tool calls of
+            every pair. Where it does so of some, these are left out and counted.
     """
     from datasets import Dataset
 
@@ -53,16 +58,19 @@ def prepare_pairs(data: Preferences, tokens: Tokens) -> Prepared:
     _check_faults({int(rows[place]): fault for place, fault in pairs.faults.items()}, len(pairs), tokens)
     trained = pairs.trained
     if not trained.any():
-        _all_filled(limit)
+        _nothing_left(limit, pairs.faults.values(), tokens)
     happened = {name: int((mask & trained).sum()) for name, mask in pairs.happened().items()}
-    filled = int(pairs.fills.sum())
+    dropped = [("prompt_fills_max_length", rows[pairs.fills].tolist())]
+    dropped += _without_tools(
+        {int(rows[k]): fault for k, fault in pairs.faults.items() if not pairs.fills[k]}
+    )
     lengths = pairs.tokens()[trained]
     examples = Examples(
         given=data.rows,
         left_out={kind: len(some) for kind, some in data.defects.items()},
         examples=len(pairs),
         trained=int(trained.sum()),
-        dropped={"prompt_fills_max_length": filled} if filled else {},
+        **_dropped(dropped),
         truncated={side: happened[f"{side}_cut"] for side in ("chosen", "rejected")},
         max_length=limit,
         boundary_merged=happened["boundary_merged"],
@@ -89,16 +97,22 @@ def prepare_conversations(data: Conversations, tokens: Tokens) -> Prepared:
     labels: list[pa.Array] = []
     happened: Counter[str] = Counter()
     faults: dict[int, Fault] = {}
+    dropped: dict[str, list[int]] = {}
     total = longest = 0
     kept: list[tuple[list[int], list[int]]] = []
     items = [(prompt, (completion,)) for prompt, completion in data.examples]
     rendered = render(tokens.how, items, max_length=limit, strict=False)
     for row, done in zip(data.rows, rendered, strict=True):
+        reason = "prompt_fills_max_length" if done.fills else ""
         if done.fault is not None:
             faults.setdefault(row, done.fault)
-            happened[done.fault.kind.replace(" ", "_")] += 1
-        if done.fills:
-            happened["prompt_fills_max_length"] += 1
+            kind = done.fault.kind.replace(" ", "_")
+            if done.fault.leaves_out:
+                reason = reason or kind
+            else:
+                happened[kind] += 1
+        if reason:
+            dropped.setdefault(reason, []).append(row)
             continue
         whole = done.prompt + done.sides[0]
         kept.append((whole, [-100] * len(done.prompt) + done.sides[0]))
@@ -119,14 +133,13 @@ def prepare_conversations(data: Conversations, tokens: Tokens) -> Prepared:
     _check_faults(faults, len(data.examples), tokens)
     trained = sum(map(len, ids))
     if not trained:
-        _all_filled(limit)
-    filled = happened.pop("prompt_fills_max_length", 0)
+        _nothing_left(limit, faults.values(), tokens)
     examples = Examples(
         given=data.given,
         left_out=dict(data.left_out),
         examples=len(data.examples),
         trained=trained,
-        dropped={"prompt_fills_max_length": filled} if filled else {},
+        **_dropped(dropped.items()),
         truncated={"response": happened.pop("response_cut", 0)},
         max_length=limit,
         boundary_merged=happened.pop("boundary_merged", 0),
@@ -151,8 +164,11 @@ def _move(kept: list[tuple[list[int], list[int]]], ids: list[Any], labels: list[
 
 
 def _check_faults(faults: dict[int, Fault], count: int, tokens: Tokens) -> None:
-    """Raise TemplateError where the template refuses or loses what would be trained on; `faults` by row."""
-    stopping = {row: fault for row, fault in faults.items() if fault.stops}
+    """Raise TemplateError where the template refuses or loses what would be trained on; `faults` by row.
+
+    Examples whose tools or tool calls it loses are left out instead.
+    """
+    stopping = {row: fault for row, fault in faults.items() if fault.stops and not fault.leaves_out}
     if not stopping:
         return
     row, fault = min(stopping.items())
@@ -160,7 +176,27 @@ def _check_faults(faults: dict[int, Fault], count: int, tokens: Tokens) -> None:
     raise TemplateError(f"policy {tokens.reference}: {fault.message}{many}")
 
 
-def _all_filled(limit: int | None) -> None:
+def _without_tools(faults: dict[int, Fault]) -> list[tuple[str, list[int]]]:
+    """Rows of pairs whose tools or tool calls the template loses, by name."""
+    return [
+        (kind.replace(" ", "_"), sorted(row for row, fault in faults.items() if fault.kind == kind))
+        for kind in LEFT_OUT
+    ]
+
+
+def _dropped(rows: Iterable[tuple[str, list[int]]]) -> dict[str, Any]:
+    """Fields of Examples: what was left out, and where."""
+    there = {reason: some for reason, some in rows if some}
+    return {
+        "dropped": {reason: len(some) for reason, some in there.items()},
+        "dropped_rows": {reason: tuple(some[:ROWS_LISTED]) for reason, some in there.items()},
+    }
+
+
+def _nothing_left(limit: int | None, faults: Iterable[Fault], tokens: Tokens) -> None:
+    lost = next((fault for fault in faults if fault.leaves_out), None)
+    if lost is not None:
+        raise TemplateError(f"policy {tokens.reference}: no example is left to train on: {lost.message}")
     raise InputError(
         f"every prompt alone fills max_length {limit}, so that nothing of the responses is left: raise max_length, within "
         "the model's context"

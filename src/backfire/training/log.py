@@ -53,7 +53,9 @@ class Examples(BaseModel):
     trained: int
     """Examples trained on."""
     dropped: dict[str, int]
-    """Examples left out, by reason: `prompt_fills_max_length`."""
+    """Examples left out, by reason: `prompt_fills_max_length`; `tools_lost`, `tool_calls_lost` by the chat template."""
+    dropped_rows: dict[str, tuple[int, ...]] = {}
+    """The rows of these, by reason; at most 1,000 of each."""
     truncated: dict[str, int]
     """Responses that lost their end, and the end token with it, by side: `chosen`, `rejected`; or `response`."""
     max_length: int | None
