@@ -167,7 +167,7 @@ def audit(
             help="Exit with 3 when one of these holds, comma-separated: strong, some, no-judgement, fixed-sources, "
             "truncation, contamination, overlap, duplicates, contradictions, debris, defects, matched>X, total>X, influence<X, pilot<X; of the tokens, with "
             "--policy, where X is a share of pairs: end-token>X, end-missing>X, end-doubled>X, bos-doubled>X, bos-missing>X, "
-            "cut-sides>X, full-prompts>X, merged-boundary>X, system-lost>X, template-losses>X, refused>X, turn-lost>X, "
+            "cut-sides>X, full-prompts>X, merged-boundary>X, system-lost>X, inside-thought>X, template-losses>X, refused>X, turn-lost>X, "
             "tools-lost>X, tool-calls-lost>X, prompt-rewritten>X, reasoning-lost>X, response-changed>X.",
         ),
     ] = None,

@@ -20,6 +20,7 @@ from backfire.influence.openers import Decision, continued, own_openers
 from backfire.influence.probe import How, Probe, ProbeSet, ProbeSets, stratum_of
 from backfire.influence.probe_files import read_probes, write_probes
 from backfire.judges import Judge, PhraseJudge, decision_of, for_policy, judge_responses
+from backfire.judges.reasoning import said as parted
 from backfire.records import Decoding, Prompt, Verdict, digest, given_response
 from backfire.responses import sample
 from backfire.store import Ledger
@@ -150,7 +151,7 @@ def _continued(
         lacking = [
             p for p in prompts if p.id in said and any(said[p.id].values()) and not said[p.id][decision]
         ]
-        heard = [(p, text) for p in prompts if p.id in said for text in said[p.id][decision]]
+        heard = [(p, parted(text).answer) for p in prompts if p.id in said for text in said[p.id][decision]]
         made[decision] = continued(
             model,
             lacking,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -119,7 +119,8 @@ class LocalModel:
 
         Sampling is seeded from the request ids, so the same batch gives the same text on the same machine.
         Nothing but the Decoding steers it: the checkpoint's own generation defaults (top-k, penalties) are
-        off. A repetition penalty counts the prompt's tokens too, as in transformers and vLLM.
+        off. A repetition penalty counts the prompt's tokens too, as in transformers and vLLM. Where the generation prompt
+        opens a thought, the text begins with that mark, so that whoever reads it sees where the thought ends.
         """
         if not requests:
             return []
@@ -127,7 +128,9 @@ class LocalModel:
         if any(r.decoding != decoding for r in requests):
             raise InputError("a batch has one decoding: cut batches by decoding before generating")
         rows = self.template.prompt_ids([r.prompt for r in requests])
-        return self._cut(self._generate(rows, decoding, digest("batch", [r.id for r in requests])))
+        found = self._cut(self._generate(rows, decoding, digest("batch", [r.id for r in requests])))
+        begun = self.template.opened
+        return [replace(one, text=begun + one.text) for one in found] if begun else found
 
     def continue_texts(
         self, prompts: Sequence[Prompt], openers: Sequence[str], decoding: Decoding, seed: int = 0
@@ -136,7 +139,8 @@ class LocalModel:
 
         The text begins with the opener, which `tokens` counts too; max_new_tokens counts what follows. An end token
         inside the opener ends nothing. Sampling is seeded from the prompts, the openers, the decoding and the seed.
-        Over-long ones raise InputError, as in `generate`.
+        Over-long ones raise InputError, as in `generate`. Where the generation prompt opens a thought, it is closed before the
+        opener, and the text begins with both marks.
         """
         if not prompts:
             return []
@@ -147,8 +151,9 @@ class LocalModel:
         kept = [self._ended(new) for new in news]
         whole = [old + new for old, (new, _) in zip(opened, kept, strict=True)]
         texts, shown = self._texts(whole), self._texts(opened)
+        begun = self.template.opened + self.template.answer_lead if self.template.opened else ""
         return [
-            Generation(opener + text.removeprefix(before), reason, len(ids))
+            Generation(begun + opener + text.removeprefix(before), reason, len(ids))
             for opener, text, before, ids, (_, reason) in zip(openers, texts, shown, whole, kept, strict=True)
         ]
 
@@ -335,4 +340,5 @@ class LocalModel:
         texts = self.tokenizer.batch_decode(
             rows, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
-        return [text.removeprefix(self.template.lead) for text in texts]
+        lead = "" if self.template.opened else self.template.lead
+        return [text.removeprefix(lead) for text in texts]

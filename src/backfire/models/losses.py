@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
 from backfire.errors import TemplateError
+from backfire.models.thoughts import REASONING
 from backfire.records import Completion, Message, Prompt
 
 FaultKind = Literal[
@@ -19,15 +20,15 @@ FaultKind = Literal[
     "prompt rewritten",
     "reasoning lost",
     "response changed",
+    "inside thought",
 ]
 LOSSES: tuple[FaultKind, ...] = get_args(FaultKind)
-SURVIVED: tuple[FaultKind, ...] = ("reasoning lost", "response changed")
+SURVIVED: tuple[FaultKind, ...] = ("reasoning lost", "response changed", "inside thought")
 """Losses that are counted and not refused: the response is trained on, though not as it stands in the data."""
 LEFT_OUT: tuple[FaultKind, ...] = ("tools lost", "tool calls lost")
 """Losses for which training leaves the pair out and counts it; at the others that do not survive it ends with an error."""
 
 GIVE = "give another with --chat-template FILE"
-REASONING = ("reasoning_content", "reasoning", "thinking")
 THOUGHTS = re.compile(r"\s*<think>\s*(.*?)\s*</think>\s*", re.DOTALL)
 SEEN = 40
 """Characters of the thoughts that are looked for."""
@@ -105,6 +106,17 @@ def lost_by_completion(prompt: Prompt, completion: Completion, whole: str) -> Fa
         if fault := _changed(turn, whole, prompt):
             return fault
     return None
+
+
+def inside_thought(prompt: Prompt, opened: str, closing: str, after: str) -> Fault | None:
+    """That the generation prompt opens a thought and what follows it does not close it."""
+    if closing in after:
+        return None
+    return Fault(
+        "inside thought",
+        f"the generation prompt opens a thought ({opened.strip()}), and a response to prompt {prompt.id[:8]} "
+        f"({after[:SEEN]!r}) does not close it: it is trained as a thought; write {closing} before its answer, or {GIVE}",
+    )
 
 
 def rewritten(prompt: Prompt, before: str, whole: str) -> Fault | None:

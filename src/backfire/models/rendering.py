@@ -156,7 +156,8 @@ def _some(
         texts, ids = wholes[at : at + len(completions)], whole_ids[at : at + len(completions)]
         at += len(completions)
         before = befores[place[prompt]]
-        fault = next((text.fault for text in (before, *texts) if text.fault is not None), None)
+        faults = [text.fault for text in (before, *texts) if text.fault is not None]
+        fault = next((one for one in faults if one.stops), faults[0] if faults else None)
         yield _joined(ends, prompt, before_ids[place[prompt]], completions, ids, fault, limit)
 
 

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from backfire.errors import TemplateError
-from backfire.models.losses import GIVE, Fault, Text, lost_by_completion, lost_by_prompt, rewritten
+from backfire.models.losses import (
+    GIVE,
+    Fault,
+    Text,
+    inside_thought,
+    lost_by_completion,
+    lost_by_prompt,
+    rewritten,
+)
+from backfire.models.thoughts import closing_of, continued, opened_by
 from backfire.records import Completion, Prompt, completion_turns, digest
 
 SystemRole = Literal["kept", "refused", "dropped"]
@@ -28,7 +37,23 @@ class CheckedTemplate:
     """Tokens that end a turn: the tokenizer's EOS and those of the checkpoint's generation configuration."""
     system_role: SystemRole
     lead: str
-    """Whitespace that the template puts between the generation prompt and the response."""
+    """What the template puts between the generation prompt and the response: white space, or the mark that closes a thought
+    which the generation prompt opens."""
+    opened: str = ""
+    """The mark by which the generation prompt opens a thought, with the white space behind it, as DeepSeek-R1's does: what
+    the policy writes begins inside that thought. Empty for most templates."""
+    tail: str = ""
+    """What the template writes after an answer."""
+
+    @property
+    def _begun(self) -> bool:
+        """Whether a response goes on inside the opened thought, instead of after one that the template closes."""
+        return bool(self.opened) and not self.lead.strip()
+
+    @property
+    def answer_lead(self) -> str:
+        """What stands between the generation prompt and an answer without thoughts."""
+        return f"\n{closing_of(self.opened)}\n\n" if self._begun else self.lead
 
     @property
     def digest(self) -> str:
@@ -46,7 +71,7 @@ class CheckedTemplate:
         texts = [_sound(text) for text in self.prompt_texts([p for p, _ in opened])]
         prompts = self.encode(texts)
         whole = self.encode(
-            [text + self.lead + opener for text, (_, opener) in zip(texts, opened, strict=True)]
+            [text + self.answer_lead + opener for text, (_, opener) in zip(texts, opened, strict=True)]
         )
         return [(ids, shared(before, ids)) for before, ids in zip(prompts, whole, strict=True)]
 
@@ -76,15 +101,28 @@ class CheckedTemplate:
             [(p, [*p.as_messages(), *completion_turns(c)]) for p, _, c in conversations], False
         )
         return [
-            text
-            if text.fault
-            else Text(
-                text.text,
-                (None if before.fault else rewritten(prompt, before.text, text.text))
-                or lost_by_completion(prompt, completion, text.text),
-            )
+            text if text.fault else self._whole(prompt, before, completion, text.text)
             for (prompt, before, completion), text in zip(conversations, texts, strict=True)
         ]
+
+    def _whole(self, prompt: Prompt, before: Text, completion: Completion, written: str) -> Text:
+        """The whole text and what is lost of it; after a generation prompt that opens a thought, a response goes on there."""
+        if before.fault:
+            return Text(written, lost_by_completion(prompt, completion, written))
+        left_out = self._begun and not written.startswith(before.text.rstrip())
+        start = before.text.removesuffix(self.opened) if left_out else before.text
+        fault = rewritten(prompt, start, written)
+        if self._begun and not fault:
+            said = continued(completion, self.opened)
+            if said is not None:
+                written = before.text + said + self.tail
+            elif left_out:
+                written = before.text + written[len(start) :]
+        fault = fault or lost_by_completion(prompt, completion, written)
+        if self.opened and not fault:
+            after = written[len(before.text) :]
+            fault = inside_thought(prompt, self.opened, closing_of(self.opened), after)
+        return Text(written, fault)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
@@ -137,7 +175,8 @@ def check_template(tokenizer: Any, *, eos_ids: Collection[int] = ()) -> CheckedT
     There is one; user and assistant turns survive, over several turns; the assistant's turn ends in EOS (or
     in one of `eos_ids`; whitespace after it is allowed); the prompt with the generation prompt is a token
     prefix of the whole conversation; BOS stands exactly once where the tokenizer adds one. A system turn may
-    be refused or dropped: that is recorded, and raises when a prompt has one. Raises TemplateError with the mend.
+    be refused or dropped: that is recorded, and raises when a prompt has one. A generation prompt may open a thought that
+    whole conversations leave out (DeepSeek-R1's distills): that is recorded, too. Raises TemplateError with the fix.
     """
     if not tokenizer.chat_template:
         raise TemplateError(
@@ -160,10 +199,15 @@ def check_template(tokenizer: Any, *, eos_ids: Collection[int] = ()) -> CheckedT
     _check_turns(tokenizer, [user, answer, _turn("user", "quagga-three"), _turn("assistant", "quagga-four")])
     _check_turns(tokenizer, [user, answer])
     _check_bos(tokenizer, [user])
-    _check_prefix(tokenizer, [user], answer)
-    lead = _lead(tokenizer, [user], answer)
+    before, whole = _render(tokenizer, [user], True), _render(tokenizer, [user, answer], False)
+    opened = opened_by(before)
+    if opened and not whole.startswith(before.rstrip()):
+        before = before.removesuffix(opened)
+    _check_prefix(tokenizer, before, whole)
+    lead = _lead(before, whole, answer, opened)
     _check_end(tokenizer, [user, answer], ends)
-    return CheckedTemplate(tokenizer, ends, _system_role(tokenizer, user, answer), lead)
+    tail = whole[whole.index(answer["content"]) + len(answer["content"]) :]
+    return CheckedTemplate(tokenizer, ends, _system_role(tokenizer, user, answer), lead, opened, tail)
 
 
 def _turn(role: str, content: str) -> dict[str, Any]:
@@ -252,9 +296,8 @@ def _check_bos(tokenizer: Any, turns: Turns) -> None:
         )
 
 
-def _check_prefix(tokenizer: Any, turns: Turns, answer: dict[str, str]) -> None:
-    before = _ids(tokenizer, _render(tokenizer, turns, True))
-    whole = _ids(tokenizer, _render(tokenizer, [*turns, answer], False))
+def _check_prefix(tokenizer: Any, asked: str, answered: str) -> None:
+    before, whole = _ids(tokenizer, asked), _ids(tokenizer, answered)
     place = shared(before, whole)
     if place < len(before):
         raise TemplateError(
@@ -264,10 +307,10 @@ def _check_prefix(tokenizer: Any, turns: Turns, answer: dict[str, str]) -> None:
         )
 
 
-def _lead(tokenizer: Any, turns: Turns, answer: dict[str, str]) -> str:
-    before = _render(tokenizer, turns, True)
-    whole = _render(tokenizer, [*turns, answer], False)
+def _lead(before: str, whole: str, answer: dict[str, str], opened: str) -> str:
     lead = whole[len(before) : whole.index(answer["content"], min(len(before), len(whole)))]
+    if opened and lead.strip() == closing_of(opened):
+        return lead
     if lead.strip() and not EMPTY_THINKING.fullmatch(lead):
         raise TemplateError(
             f"the generation prompt does not open the assistant's turn: it leaves out {lead!r}; write that "

@@ -18,6 +18,7 @@ MEANINGS = {
     "full-prompts": "the prompt alone fills max_length, so that nothing of either side is left",
     "merged-boundary": "the last token of the prompt merges with the first of a side",
     "system-lost": "the template leaves the system turn out",
+    "inside-thought": "a side stays inside the thought that the generation prompt opens",
     "template-losses": "the template refuses or changes something else of the pair",
     "refused": "the template refuses the pair",
     "turn-lost": "the template leaves a turn out",
@@ -44,6 +45,8 @@ CONSEQUENCES = {
     "merged-boundary": "Training sees another context there than the model is given when it is asked.",
     "system-lost": "Training ends at them with an error: move its text into the user turn, or give a"
     " template that keeps it.",
+    "inside-thought": "What looks like an answer is trained there as a thought, while the policy that is asked begins"
+    " every response inside one: write the mark that closes it before each answer, or give a template that opens none.",
     "refused": "Training ends at them with an error: change the turns, or give a template that takes them.",
     "turn-lost": "Training ends at them with an error: give a template that keeps every turn.",
     "tools-lost": "These pairs are left out of training: give a template that renders tools.",

@@ -26,6 +26,7 @@ SINGLE = {
     "full-prompts": "prompt_fills_max_length",
     "merged-boundary": "boundary_merged",
     "system-lost": "system_turn_lost",
+    "inside-thought": "inside_thought",
 }
 LOSSES = {
     "refused": "refused",

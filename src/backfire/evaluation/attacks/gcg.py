@@ -124,7 +124,9 @@ class Searching(Continuing):
         with torch.random.fork_rng(devices=cuda), redirect_stderr(io.StringIO()):
             torch.manual_seed(int(request.id[:15], 16))
             try:
-                found = nanogcg.run(self.model, self.tokenizer, turns, self.template.lead + target, settings)
+                found = nanogcg.run(
+                    self.model, self.tokenizer, turns, self.template.answer_lead + target, settings
+                )
             except torch.OutOfMemoryError as error:
                 raise ModelError(f"{self.name} ran out of memory: give a smaller `width`") from error
             except RuntimeError as error:
