@@ -16,10 +16,10 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
+from backfire.answers import read_results
+from backfire.answers.results import BASELINE, Cell
 from backfire.organisms import catalog
-from backfire.report import read_results
-from backfire.report.grid import BASELINE, Grid
-from backfire.report.results import Cell
+from backfire.report.study.grid import Grid
 from backfire.statistics.orderings import (
     Ordering,
     Trained,

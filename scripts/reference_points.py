@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 import backfire
-from backfire.report import AuditReport
+from backfire.answers import AuditReport
 
 OUT = (
     Path(__file__).resolve().parents[1]

@@ -19,11 +19,11 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
+from backfire.answers import read_results
+from backfire.answers.results import BASELINE, Cell
 from backfire.organisms import catalog
-from backfire.report import read_results
 from backfire.report.drawing import KIND_COLOURS, MUTED
-from backfire.report.grid import BASELINE, Grid, Group
-from backfire.report.results import Cell
+from backfire.report.study.grid import Grid, Group
 from backfire.statistics.clusters import mean_of_clusters, upper_limit
 from backfire.statistics.exact_tests import sign_flip
 

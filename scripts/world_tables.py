@@ -11,9 +11,10 @@ import argparse
 from pathlib import Path
 from statistics import fmean
 
-from backfire.report import read_results
-from backfire.report.grid import BASELINE, Grid
-from backfire.report.paper import PAPER_ASR, agreement, spearman
+from backfire.answers import read_results
+from backfire.answers.results import BASELINE
+from backfire.report.study.grid import Grid
+from backfire.report.study.paper import PAPER_ASR, agreement, spearman
 
 
 def main() -> None:

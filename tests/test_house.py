@@ -83,6 +83,18 @@ def test_imports_go_down_only(path: Path) -> None:
         )
 
 
+def test_only_the_command_line_and_studies_render() -> None:
+    importing = {
+        room_of(path)
+        for path in FILES
+        if "report"
+        in rooms_imported(
+            path.read_text(encoding="utf-8"), ".".join(["backfire", *path.relative_to(PACKAGE).parent.parts])
+        )
+    }
+    assert importing - {"__init__"} == {"cli", "study", "report"}
+
+
 @pytest.mark.parametrize("room", ["", *sorted(FLOORS)])
 def test_importing_a_room_loads_nothing_heavy(room: str) -> None:
     name = f"backfire.{room}".rstrip(".")

@@ -53,7 +53,7 @@ def test_the_wheel_holds_everything_that_the_package_does(wheel: Path) -> None:
     data = (
         "py.typed",
         "pairs/recipes.yaml",
-        "report/page.html.jinja",
+        "report/study/page.html.jinja",
         "organisms/shipped/reward/model.safetensors",
     )
     assert {f"backfire/{name}" for name in data} <= there

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from backfire.answers import AuditReport, read_audit, read_results, write_audit
     from backfire.auditing import audit, show
     from backfire.errors import BackfireError
     from backfire.evaluation.attack import attack
@@ -23,14 +24,7 @@ if TYPE_CHECKING:
     from backfire.preferences import convert
     from backfire.records import Decoding, Prompt, Response
     from backfire.repairing import repair
-    from backfire.report import (
-        AuditReport,
-        read_audit,
-        read_results,
-        write_audit,
-        write_audit_page,
-        write_page,
-    )
+    from backfire.report import write_audit_page, write_page
     from backfire.responses import sample, score, store_given
     from backfire.statistics import Rate
     from backfire.store import Ledger, read_prompts
@@ -38,6 +32,7 @@ if TYPE_CHECKING:
     from backfire.training import DPOSettings, LoRASettings, SFTSettings, train_dpo, train_sft
 
 _ROOMS = {
+    "answers": ("AuditReport", "read_audit", "read_results", "write_audit"),
     "auditing": ("audit", "show"),
     "errors": ("BackfireError",),
     "evaluation": ("attack", "attack_suite", "general", "open_prompts", "open_suite"),
@@ -48,7 +43,7 @@ _ROOMS = {
     "preferences": ("convert",),
     "records": ("Decoding", "Prompt", "Response"),
     "repairing": ("repair",),
-    "report": ("AuditReport", "read_audit", "read_results", "write_audit", "write_audit_page", "write_page"),
+    "report": ("write_audit_page", "write_page"),
     "responses": ("sample", "score", "store_given"),
     "statistics": ("Rate",),
     "store": ("Ledger", "read_prompts"),

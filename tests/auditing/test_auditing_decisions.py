@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backfire.answers.audit import AuditReport
+from backfire.answers.estimates import Rung
 from backfire.auditing import audit
-from backfire.report.audit_answer import AuditReport
-from backfire.report.audit_estimates import Rung
 from synthetic_pairs import rows
 
 REFUSALS = [

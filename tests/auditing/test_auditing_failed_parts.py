@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from backfire.answers.audit import parse_audit
 from backfire.auditing import audit, dataset_audit
 from backfire.errors import ModelError
 from backfire.models import LocalModel, open_model
 from backfire.report import audit_table, write_audit_page
-from backfire.report.audit_answer import parse_audit
 from running import invoke
 from synthetic_pairs import rows
 

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from backfire.answers.audit import AuditReport, parse_audit
 from backfire.auditing import audit
 from backfire.errors import InputError
-from backfire.report.audit_answer import AuditReport, parse_audit
 from backfire.texts import text_keys
 from synthetic_pairs import conversational, rows
 

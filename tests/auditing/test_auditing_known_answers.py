@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backfire.answers.audit import AuditReport, Shortcut
+from backfire.answers.estimates import Rung
 from backfire.auditing import audit
-from backfire.report.audit_answer import AuditReport, Shortcut
-from backfire.report.audit_estimates import Rung
 from synthetic_pairs import rows, sentence
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backfire.answers.audit import AuditReport, Contrast
+from backfire.answers.estimates import Auroc, Rung
 from backfire.auditing import audit
-from backfire.report.audit_answer import AuditReport, Contrast
-from backfire.report.audit_estimates import Auroc, Rung
 
 Rows = list[dict[str, Any]]
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from backfire.answers.audit import AuditReport
 from backfire.auditing import audit
 from backfire.judges import ExactJudge
 from backfire.models import open_model
 from backfire.organisms.catalog import open_world, prompts_of
 from backfire.records import Decoding, Prompt, Response
-from backfire.report.audit_answer import AuditReport
 from backfire.responses import sample
 from backfire.store import Ledger
 

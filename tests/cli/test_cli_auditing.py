@@ -11,12 +11,11 @@ import pytest
 
 import backfire.auditing
 import backfire.report
+from backfire.answers import AuditReport, parse_audit
 from backfire.influence import PilotSettings
-from backfire.report import AuditReport, parse_audit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "report"))
 from example_audit import example_audit, smallest_audit
-
 from running import Result, invoke
 
 
@@ -197,7 +196,7 @@ def test_a_wrong_option_is_said_before_anything_is_measured(
 
 
 def test_the_help_has_every_condition() -> None:
-    from backfire.report.audit_gate import CONDITIONS
+    from backfire.report.audit.conditions import CONDITIONS
 
     page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "commands.md").read_text(
         encoding="utf-8"

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from backfire.answers.results import AttackRate, Example, RefusalRate
 from backfire.errors import InputError
 from backfire.evaluation.attack import AttackResult, attack
 from backfire.judges import PhraseJudge
 from backfire.models import LocalModel, open_model
 from backfire.records import Decoding, Prompt, Request, Response
-from backfire.report.results import AttackRate, Example, RefusalRate
 from backfire.statistics import wilson
 from backfire.store import Ledger
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from backfire.answers.results import AttackRate, Example, RefusalRate
 from backfire.errors import InputError
 from backfire.evaluation import NO_BENIGN, Means, SuiteResult, attack, attack_suite, open_suite, wrap
 from backfire.evaluation.attack import joined
@@ -18,7 +19,6 @@ from backfire.evaluation.counting import any_of, shared_behaviours
 from backfire.judges import PhraseJudge
 from backfire.models import LocalModel, open_model
 from backfire.records import Decoding, Prompt, Request, Response, Verdict
-from backfire.report.results import AttackRate, Example, RefusalRate
 from backfire.statistics import clustered_wilson, wilson
 from backfire.store import Ledger
 from loopback import chat

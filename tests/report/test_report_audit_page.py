@@ -11,10 +11,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from example_audit import example_audit, smallest_audit
 
 from backfire.errors import InputError
 from backfire.report import render_audit_page, write_audit_page
+from example_audit import example_audit, smallest_audit
 
 HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>&amp;\x1b[31m\u202e\u2066\x00\x07"
 
@@ -282,7 +282,7 @@ def test_hostile_text_is_shown_and_does_nothing() -> None:
 
 
 def test_a_lone_surrogate_in_a_setting_is_made_visible(tmp_path: Path) -> None:
-    from backfire.report.audit_answer import AuditReport, parse_audit
+    from backfire.answers.audit import AuditReport, parse_audit
 
     report = parse_audit(example_audit())
     settings = {**report.settings, "columns": "caf\udce9"}
@@ -345,7 +345,7 @@ def test_equal_answers_give_equal_bytes(page: str, tmp_path: Path) -> None:
         "print([m for m in ('altair', 'vl_convert', 'torch', 'sklearn') if m in sys.modules])"
     )
     file = tmp_path / "deep" / "page.html"
-    command = [sys.executable, "-c", code, str(Path(__file__).parent), str(file)]
+    command = [sys.executable, "-c", code, str(Path(__file__).parents[1]), str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]", "a page needs no package of the extras"
     assert file.read_bytes() == page.encode()

@@ -7,18 +7,13 @@ import re
 from typing import Any
 
 import pytest
-from example_audit import example_audit, share, smallest_audit
 from rich.console import Console
 
+from backfire.answers import parse_audit
 from backfire.errors import InputError
-from backfire.report import (
-    audit_table,
-    failed_conditions,
-    parse_audit,
-    parse_conditions,
-    unchecked_conditions,
-)
-from backfire.report.audit_gate import CONDITIONS
+from backfire.report import audit_table, failed_conditions, parse_conditions, unchecked_conditions
+from backfire.report.audit.conditions import CONDITIONS
+from example_audit import example_audit, share, smallest_audit
 
 
 def printed(audit: dict[str, Any], width: int = 80) -> str:

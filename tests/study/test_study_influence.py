@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_study import MEMBER, tiny_settings, write_prompts
 
+from backfire.answers import read_results
 from backfire.pairs import read_pairs
-from backfire.report import read_results
 from backfire.study import Finished, parse_study, run_study
 from backfire.study.cells import RunFolder, grid
 from backfire.study.stages import stages_of

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from tiny_study import MEMBER, timeless, tiny_settings
 
+from backfire.answers import read_results
 from backfire.errors import StudyError
-from backfire.report import read_results
 from backfire.store import Ledger, read_json
 from backfire.study import Finished, parse_study, rewrite_page, run_study
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from tiny_study import MEMBER, tiny_settings, write_prompts
 
+from backfire.answers import read_cells, read_results
 from backfire.errors import InputError, StudyError
 from backfire.judges import rubric, trained
 from backfire.judges.reasoning import Said
-from backfire.report import read_cells, read_results
 from backfire.store import read_json
 from backfire.study import Finished, parse_study, rewrite_page, run_study
 from backfire.study.identities import identity_of, judge_identity, suite_identity

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from tiny_study import tiny_settings
 
+from backfire.answers import read_cells, read_results
 from backfire.errors import StudyError
-from backfire.report import read_cells, read_results
 from backfire.store import Ledger
 from backfire.study import Finished, parse_study, run_study
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from backfire.answers.as_trained import AsTrained
+from backfire.answers.audit import AuditReport, Confounds, Defect, FailedPart, NotRun, Overlap, Shortcut
 from backfire.auditing.audited_pairs import Collected, Ints, Keys
 from backfire.auditing.conclusion.concluding import conclude
 from backfire.auditing.conclusion.reference_points import reference_points
@@ -35,8 +37,6 @@ from backfire.errors import InputError
 from backfire.models.failures import standing
 from backfire.models.settings import MAX_LENGTH
 from backfire.preferences import Preferences, ReadOptions, left_out_first, no_pairs, open_preferences
-from backfire.report.audit_answer import AuditReport, Confounds, Defect, FailedPart, NotRun, Overlap, Shortcut
-from backfire.report.trained_answer import AsTrained
 from backfire.texts import Vocabulary, text_keys
 
 if TYPE_CHECKING:

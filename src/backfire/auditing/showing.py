@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from backfire.answers.shown import TEMPLATE, Piece, Shown, ShownPair, Stretch
 from backfire.auditing.findings.as_trained import ALONE, Counts
 from backfire.errors import InputError
 from backfire.models.settings import MAX_LENGTH
 from backfire.preferences import ReadOptions, no_pairs, open_preferences, pairs_of
 from backfire.records import completion_turns
-from backfire.report.shown_pairs import TEMPLATE, Piece, Shown, ShownPair, Stretch
 
 if TYPE_CHECKING:
     from backfire.models import PairRow, PolicyTokens

@@ -14,8 +14,8 @@ from backfire.cli.progress import progress
 from backfire.cli.terminal import complain, say, show, warn
 
 if TYPE_CHECKING:
+    from backfire.answers import AuditReport
     from backfire.influence import PilotSettings
-    from backfire.report import AuditReport
 
 FEWEST_CONTROLS = 199
 READING, MEASURING, WRITING, GATE = options.READING, "Measuring", "Writing the answer", "As a check"
@@ -277,8 +277,9 @@ def _pilot(steps: int, probed: bool, settings: dict[str, Any]) -> PilotSettings 
 
 def _write(report: AuditReport, json: Path | None, html: Path | None) -> bool:
     """The files that were asked for, one after the other; what fails is said, and the next is tried."""
+    from backfire.answers import write_audit
     from backfire.errors import BackfireError
-    from backfire.report import write_audit, write_audit_page
+    from backfire.report import write_audit_page
 
     def page(path: Path, found: AuditReport) -> Path:
         return write_audit_page(found, path)

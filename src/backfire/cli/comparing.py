@@ -14,8 +14,9 @@ from backfire.cli.prompts import open_prompts
 from backfire.cli.terminal import percent, say, show, table, warn, write_answer
 
 if TYPE_CHECKING:
-    from backfire.report import Checkpoint, Difference
-    from backfire.report.pairing import Tags
+    from backfire.answers import Checkpoint
+    from backfire.answers.comparisons import Difference
+    from backfire.comparing.matching import Tags
 
 RECIPES = "these recipes"
 
@@ -63,9 +64,10 @@ def compare(
     three or more worlds or seeds, rows about unseen wrappers ten or more wrappers; with fewer they say so. What is
     unscored stays out of a rate, and the bounds show the most it could change.
     """
+    from backfire.answers import read_cells, read_checkpoint
+    from backfire.comparing import adjust, compare_recipes
+    from backfire.comparing.matching import cell_pairs
     from backfire.errors import InputError
-    from backfire.report import adjust, compare_recipes, read_cells, read_checkpoint
-    from backfire.report.pairing import cell_pairs
 
     rows: list[Difference] = []
     pairs: list[tuple[Checkpoint, Checkpoint]]
@@ -104,7 +106,7 @@ def compare(
 def _of_checkpoints(
     one: Checkpoint, other: Checkpoint, tags: Tags, cluster: str | None, seed: int
 ) -> list[Difference]:
-    from backfire.report import compare_checkpoints, compare_wrappers
+    from backfire.comparing import compare_checkpoints, compare_wrappers
 
     rows = compare_checkpoints(one, other, tags, cluster=cluster, seed=seed)
     if cluster not in (None, "prompt"):
@@ -146,8 +148,8 @@ def _same_settings(one: Checkpoint, other: Checkpoint) -> None:
 
 
 def _one_sided(one: Checkpoint, other: Checkpoint) -> None:
+    from backfire.comparing.matching import one_sided
     from backfire.evaluation import NO_BENIGN
-    from backfire.report.pairing import one_sided
 
     if left := one_sided(one, other):
         warn(f"on one side only, and not compared: {', '.join(left)}")
@@ -177,7 +179,7 @@ def _tags(
 
 def _show(rows: Sequence[Difference], *, markdown: bool) -> None:
     """A table a claim and first policy; where no row of a claim has enough units, one line in its place."""
-    from backfire.report.comparisons import FEW
+    from backfire.comparing.differences import FEW
 
     recipes = any(row.claim == RECIPES and row.p is not None for row in rows)
     for claim in dict.fromkeys(row.claim for row in rows):

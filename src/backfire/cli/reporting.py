@@ -10,7 +10,7 @@ import typer
 from backfire.cli.terminal import counted, say, show, warn
 
 if TYPE_CHECKING:
-    from backfire.report import Results
+    from backfire.answers import Results
 
 
 def report(
@@ -23,7 +23,8 @@ def report(
     ] = None,
 ) -> None:
     """Write the page of a run anew, and print its table."""
-    from backfire.report import read_results, write_picture
+    from backfire.answers import read_results
+    from backfire.report import write_picture
     from backfire.study import outdated, rewrite_page
 
     results = read_results(run)

@@ -251,7 +251,7 @@ def say_log(log: TrainingLog, out: Path) -> None:
     """What was trained, what it came to, and what did not fit; said once where several processes train."""
     if os.environ.get("RANK", "0") != "0":
         return
-    from backfire.report.audit_words import shown_rows
+    from backfire.answers.numerals import shown_rows
 
     counts = log.examples
     say(

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backfire.answers.influence import Cosine, PilotOutcome
 from backfire.influence.pilot import PilotSettings, run_pilot
 from backfire.influence.probes import ProbeSet
 from backfire.models.memory import Shape
 from backfire.models.rendering import Pair
 from backfire.models.settings import MAX_LENGTH
-from backfire.report.influence_answer import Cosine, PilotOutcome
 from backfire.statistics import paired_difference
 from backfire.statistics.clusters import mean_of_clusters
 

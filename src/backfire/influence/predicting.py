@@ -21,6 +21,13 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from backfire.answers.influence import (
+    Cosine,
+    PairsDoingDamage,
+    PilotOutcome,
+    ProbeInfluence,
+    SafetyInfluence,
+)
 from backfire.errors import InputError, ModelError
 from backfire.influence.estimates import Alignment, Shards, align
 from backfire.influence.gradients import Products, gradient_products
@@ -36,13 +43,6 @@ from backfire.influence.wording import wording_cosine
 from backfire.models.failures import standing
 from backfire.models.rendering import Pair
 from backfire.models.settings import MAX_LENGTH
-from backfire.report.influence_answer import (
-    Cosine,
-    PairsDoingDamage,
-    PilotOutcome,
-    ProbeInfluence,
-    SafetyInfluence,
-)
 
 if TYPE_CHECKING:
     from backfire.judges.judge import Judge

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backfire.report import AuditReport
+from backfire.answers import AuditReport
 
 RUNG = "words"
 

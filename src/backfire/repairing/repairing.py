@@ -32,11 +32,11 @@ from backfire.repairing.values import (
 from backfire.repairing.writing import with_ends, written
 
 if TYPE_CHECKING:
+    from backfire.answers import AuditReport
     from backfire.influence import ProbeSet
     from backfire.judges import Judge
     from backfire.models import LocalModel, RewardModel
     from backfire.preferences import ReadOptions
-    from backfire.report import AuditReport
 
 Method = Literal["filter", "balance", "restyle", "mix", "auto"]
 By = Literal["influence", "ease", "pilot"]

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from backfire.answers.numerals import printable
 from backfire.errors import InputError
-from backfire.report.numerals import printable
 
 INK, MUTED, LINE, FAINT = "#1c2127", "#5f6871", "#e1e5ea", "#c3cad2"
 KIND_COLOURS = {

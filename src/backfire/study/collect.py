@@ -7,9 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from backfire.answers import Results, parse_results
 from backfire.errors import StudyError
 from backfire.organisms import catalog
-from backfire.report import Results, parse_results
 from backfire.store import manifest_digest, read_json
 from backfire.study.cells import SFT, Cell, RunFolder, grid
 from backfire.study.inputs import prompts_left_out

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backfire.answers.audit import SCHEMA as AUDIT_SCHEMA
+from backfire.answers.audit import PerPair
 from backfire.records import Decoding
-from backfire.report.audit_answer import SCHEMA as AUDIT_SCHEMA
-from backfire.report.audit_answer import PerPair
 from backfire.store import Ledger, write_json
 from backfire.study.artifacts import pairs_built, trained_policy
 from backfire.study.cells import Cell, RunFolder
@@ -38,8 +38,9 @@ def audit_stage(run: RunFolder, cell: Cell) -> Stage:
     def make(aside: Path) -> dict[str, Any] | None:
         if not pairs_built(run, cell):
             return {"skipped": "no pairs"}
+        from backfire.answers import write_audit
         from backfire.auditing import audit
-        from backfire.report import write_audit, write_audit_page
+        from backfire.report import write_audit_page
 
         report = audit(
             pairs,

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import yaml
 
+from backfire.answers import Results, read_results, write_results
 from backfire.errors import InputError, StudyError
 from backfire.records import digest
-from backfire.report import Results, read_results, write_page, write_results
+from backfire.report import write_page
 from backfire.store import read_json, write_text
 from backfire.study.cells import RunFolder, grid
 from backfire.study.collect import collect

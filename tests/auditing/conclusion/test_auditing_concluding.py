@@ -7,10 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backfire.auditing.conclusion.concluding import CAVEAT, conclude, holds
-from backfire.auditing.conclusion.reference_points import reference_points
-from backfire.auditing.probes.uncertainty import share
-from backfire.report.audit_answer import (
+from backfire.answers.audit import (
     Combination,
     Conclusion,
     Confounds,
@@ -26,7 +23,10 @@ from backfire.report.audit_answer import (
     TextTellsSource,
     WithinSource,
 )
-from backfire.report.audit_estimates import Accuracy, Auroc, Bits, Matched, Rung
+from backfire.answers.estimates import Accuracy, Auroc, Bits, Matched, Rung
+from backfire.auditing.conclusion.concluding import CAVEAT, conclude, holds
+from backfire.auditing.conclusion.reference_points import reference_points
+from backfire.auditing.probes.uncertainty import share
 
 
 def control(low: float, high: float, spread: float, p: float) -> dict[str, Any]:

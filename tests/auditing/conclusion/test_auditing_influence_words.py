@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from test_auditing_concluding import concluded, rung
 
-from backfire.report.influence_answer import Cosine, PairsDoingDamage, ProbeInfluence, SafetyInfluence
+from backfire.answers.influence import Cosine, PairsDoingDamage, ProbeInfluence, SafetyInfluence
 
 
 def probed(value: float | None, half: float = 0.08, probes: int = 142, **more: Any) -> ProbeInfluence:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 import backfire as bf
+from backfire.answers import Shown
 from backfire.auditing.showing import _roles
 from backfire.errors import InputError
-from backfire.report import Shown, render_shown_page
+from backfire.report import render_shown_page
 from checkpoints import LLAMA3_TEMPLATE
 
 NO_END = (

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from backfire.answers.audit import AuditReport, parse_audit
 from backfire.auditing import audit
 from backfire.errors import InputError
 from backfire.influence import PilotSettings
@@ -17,7 +18,6 @@ from backfire.judges import PhraseJudge
 from backfire.models import LocalModel, open_model
 from backfire.organisms.catalog import prompts_of
 from backfire.records import Decoding, Prompt
-from backfire.report.audit_answer import AuditReport, parse_audit
 from backfire.responses import sample
 from backfire.store import Ledger
 from synthetic_pairs import rows, sentence

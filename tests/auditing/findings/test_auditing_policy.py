@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backfire.answers.audit import AuditReport, parse_audit
 from backfire.auditing import audit
 from backfire.errors import InputError
 from backfire.models import LocalModel, open_model
 from backfire.organisms.catalog import prompts_of
 from backfire.records import Decoding, Prompt
-from backfire.report.audit_answer import AuditReport, parse_audit
 from backfire.responses import sample
 from backfire.store import Ledger
 from checkpoints import SENTENCES

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from backfire.answers.audit import Shortcut
 from backfire.auditing.findings.cue_examples import AROUND, CUT, phrases_of_two, quoted
 from backfire.auditing.findings.shortcuts import shortcuts
 from backfire.auditing.probes.folds import make_split
-from backfire.report.audit_answer import Shortcut
 from backfire.texts import CUES, Vocabulary
 from collected_by_hand import collected_by_hand
 

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from backfire.answers.audit import SourceLeak
 from backfire.auditing.findings.source_leak import in_words, source_leak
 from backfire.auditing.probes.folds import make_split
-from backfire.report.audit_answer import SourceLeak
 from backfire.texts import Vocabulary
 from collected_by_hand import collected_by_hand
 

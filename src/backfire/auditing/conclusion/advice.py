@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from backfire.answers.audit import Confounds, Level, SafetyContrast, Shortcut, SourceLeak
+from backfire.answers.influence import SafetyInfluence
 from backfire.auditing.conclusion.confound_words import MANY, uneven, worth_telling
 from backfire.auditing.conclusion.influence_words import influence_advice
-from backfire.report.audit_answer import Confounds, Level, SafetyContrast, Shortcut, SourceLeak
-from backfire.report.influence_answer import SafetyInfluence
 
 TRAIN_AND_ATTACK = (
     "Train on the data and attack the result, beside a set built another way: `backfire study run` does both. The audit"

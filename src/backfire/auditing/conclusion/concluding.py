@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from math import erfc, sqrt
 from statistics import NormalDist
 
-from backfire.auditing.conclusion.advice import advice
-from backfire.auditing.conclusion.confound_words import confounded
-from backfire.auditing.conclusion.influence_words import influence_reasons
-from backfire.report.audit_answer import (
+from backfire.answers.as_trained import AsTrained
+from backfire.answers.audit import (
     Conclusion,
     Confounds,
     Contrast,
@@ -19,10 +17,12 @@ from backfire.report.audit_answer import (
     Shortcut,
     SourceLeak,
 )
-from backfire.report.audit_estimates import Accuracy, Auroc, Estimate, Rung
-from backfire.report.influence_answer import SafetyInfluence
-from backfire.report.trained_answer import AsTrained
-from backfire.report.trained_words import trained_sentences
+from backfire.answers.estimates import Accuracy, Auroc, Estimate, Rung
+from backfire.answers.influence import SafetyInfluence
+from backfire.auditing.conclusion.advice import advice
+from backfire.auditing.conclusion.as_trained_words import trained_sentences
+from backfire.auditing.conclusion.confound_words import confounded
+from backfire.auditing.conclusion.influence_words import influence_reasons
 
 STRONG = 0.9
 """Strong: the whole interval of a probe's AUROC, or of its pairwise accuracy, lies above this."""

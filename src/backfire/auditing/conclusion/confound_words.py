@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from backfire.report.audit_answer import Confounds, Counted
-from backfire.report.audit_estimates import Share
+from backfire.answers.audit import Confounds, Counted
+from backfire.answers.estimates import Share
 
 ALPHA = 0.05
 MANY = 0.01

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from backfire.report.audit_words import pilot_text
-from backfire.report.influence_answer import Cosine, PilotOutcome, ProbeInfluence, SafetyInfluence
+from backfire.answers.influence import Cosine, PilotOutcome, ProbeInfluence, SafetyInfluence
+from backfire.answers.phrases import pilot_text
 
 Direction = Literal["up", "down", "neither"]
 

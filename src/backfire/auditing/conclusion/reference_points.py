@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import yaml
 
-from backfire.report.audit_answer import ReferencePoint
+from backfire.answers.audit import ReferencePoint
 
 
 @cache

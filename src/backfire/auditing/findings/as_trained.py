@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from backfire.answers.as_trained import AsTrained, Happening
 from backfire.preferences import pairs_of
-from backfire.report.trained_answer import AsTrained, Happening
 
 if TYPE_CHECKING:
     import pyarrow as pa

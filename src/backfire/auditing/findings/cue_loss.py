@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from backfire.answers.audit import Loss
 from backfire.auditing.audited_pairs import Ints
 from backfire.auditing.probes.folds import Split
 from backfire.auditing.probes.measure import scaled
 from backfire.auditing.probes.ranking import auroc, auroc_slopes, cells_of
 from backfire.auditing.probes.smoothers import Dual, Primal, Smoother, kernel_of
 from backfire.auditing.probes.uncertainty import Values
-from backfire.report.audit_answer import Loss
 from backfire.statistics.clusters import clustered_variance
 from backfire.statistics.intervals import mean_interval
 

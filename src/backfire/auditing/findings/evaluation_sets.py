@@ -9,10 +9,10 @@ from importlib.resources import as_file, files
 
 import numpy as np
 
+from backfire.answers.audit import EvaluationSet
 from backfire.auditing.audited_pairs import Collected, Keys
 from backfire.auditing.findings.generation_traces import first_rows
 from backfire.auditing.probes.uncertainty import share
-from backfire.report.audit_answer import EvaluationSet
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from backfire.answers.audit import Counted, InPrompts
+from backfire.answers.estimates import Share
 from backfire.auditing.audited_pairs import Coded, Collected, Ints
 from backfire.auditing.probes.folds import Split
 from backfire.auditing.probes.uncertainty import share
-from backfire.report.audit_answer import Counted, InPrompts
-from backfire.report.audit_estimates import Share
 from backfire.texts import DEBRIS, TEMPLATE_MARKS
 
 TRUNCATED = ("length", "max_tokens")

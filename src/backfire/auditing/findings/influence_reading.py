@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from backfire.answers.influence import ProbeInfluence, SafetyInfluence
 from backfire.auditing.audited_pairs import Collected
 from backfire.auditing.probes.folds import Split
 from backfire.auditing.probes.probe import sampled
@@ -17,7 +18,6 @@ from backfire.errors import InputError
 from backfire.models.settings import MAX_LENGTH
 from backfire.preferences import pairs_of
 from backfire.records import Prompt
-from backfire.report.influence_answer import ProbeInfluence, SafetyInfluence
 from backfire.texts import text_keys
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from backfire.answers.audit import PerPair
 from backfire.auditing.audited_pairs import COMPLY, REFUSE, Collected
 from backfire.auditing.probes.folds import Split
 from backfire.auditing.probes.probe import Climbed
 from backfire.auditing.probes.uncertainty import Values
 from backfire.errors import InputError
-from backfire.report.audit_answer import PerPair
 from backfire.statistics import Z95
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

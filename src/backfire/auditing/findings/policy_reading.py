@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from backfire.answers.audit import Mean, OnPolicyness
+from backfire.answers.estimates import Layer
 from backfire.auditing.audited_pairs import Collected
 from backfire.auditing.probes.folds import Split, too_few
 from backfire.auditing.probes.measure import measure
@@ -15,8 +17,6 @@ from backfire.auditing.probes.probe import Climbed, climb, sampled
 from backfire.auditing.probes.uncertainty import Values, clustered_mean
 from backfire.errors import InputError
 from backfire.preferences import pairs_of
-from backfire.report.audit_answer import Mean, OnPolicyness
-from backfire.report.audit_estimates import Layer
 
 if TYPE_CHECKING:
     from backfire.models import LocalModel

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from backfire.answers.audit import Overlap, Repeats
 from backfire.auditing.audited_pairs import Collected, Ints, Keys
 from backfire.auditing.findings.generation_traces import first_rows
 from backfire.auditing.probes.uncertainty import share
-from backfire.report.audit_answer import Overlap, Repeats
 from backfire.texts import combine_keys, groups_of, near_links
 
 Flags = NDArray[np.bool_]

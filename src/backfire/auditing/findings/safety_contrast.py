@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from backfire.answers.audit import Contrast, SafetyContrast, Spoken, Undecided
 from backfire.auditing.audited_pairs import COMPLY, KINDS, REFUSE, UNDECIDED, Coded, Collected
 from backfire.auditing.probes.uncertainty import share
 from backfire.judges.languages import name_of
-from backfire.report.audit_answer import Contrast, SafetyContrast, Spoken, Undecided
 from backfire.statistics.exact_tests import sign_test
 
 _ORDER: tuple[Literal["harmful", "benign", "unknown"], ...] = ("harmful", "benign", "unknown")

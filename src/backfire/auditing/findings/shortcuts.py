@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from backfire.answers.audit import Example, Loss, Shortcut
+from backfire.answers.estimates import Auroc, PromptKind
 from backfire.auditing.audited_pairs import KINDS, Collected, Ints
 from backfire.auditing.findings.cue_examples import phrases_of_two, quoted
 from backfire.auditing.findings.cue_loss import DENSE_PAIRS, SPARSE_PAIRS, dense_losses, sparse_losses
@@ -22,8 +24,6 @@ from backfire.auditing.findings.cue_scan import (
 )
 from backfire.auditing.probes.folds import Split, too_few
 from backfire.auditing.probes.uncertainty import share
-from backfire.report.audit_answer import Example, Loss, Shortcut
-from backfire.report.audit_estimates import Auroc, PromptKind
 from backfire.texts import CUES, Vocabulary, combine_keys
 
 MOST = 12

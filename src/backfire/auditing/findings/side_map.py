@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from backfire.answers.audit import Map
 from backfire.auditing.audited_pairs import Collected
 from backfire.auditing.probes.folds import Split
 from backfire.auditing.probes.measure import scaled
 from backfire.auditing.probes.probe import Climbed
-from backfire.report.audit_answer import Map
 
 SHOWN = 300
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from backfire.answers.audit import Combination, SourceLeak, TextTellsSource, WithinSource
 from backfire.auditing.audited_pairs import Collected, Ints
 from backfire.auditing.probes.folds import Split, too_few
 from backfire.auditing.probes.measure import Measured, measure
 from backfire.auditing.probes.ranking import cells_of
-from backfire.report.audit_answer import Combination, SourceLeak, TextTellsSource, WithinSource
 
 MOST_SOURCES = 200
 """Rarer sources count as one."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from backfire.answers.estimates import Accuracy, Auroc, Bits
 from backfire.auditing.audited_pairs import Ints
 from backfire.auditing.probes.crossfit import Crossfit, crossfit
 from backfire.auditing.probes.folds import Split
@@ -18,7 +19,6 @@ from backfire.auditing.probes.uncertainty import (
     control_of,
     variance_of,
 )
-from backfire.report.audit_estimates import Accuracy, Auroc, Bits
 from backfire.statistics.clusters import clustered_variance
 from backfire.statistics.intervals import mean_interval, share_interval, student_quantile
 

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from backfire.answers.estimates import Matched, PromptKind, Rung, Stratum
 from backfire.auditing.audited_pairs import KINDS, REFUSE, Collected, Ints
 from backfire.auditing.probes.folds import Split, too_few
 from backfire.auditing.probes.measure import Measured, measure_prepared, prepared
-from backfire.report.audit_estimates import Matched, PromptKind, Rung, Stratum
 
 FEWEST_IN_STRATUM = 20
 """A stratum of fewer pairs takes part in the average, and has no number of its own."""

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from backfire.answers.audit import NotRun
 from backfire.auditing.audited_pairs import Collected, Ints
 from backfire.auditing.probes.folds import Split, too_few
 from backfire.auditing.probes.measure import SPARSE_CONTROL_PAIRS
@@ -16,7 +17,6 @@ from backfire.auditing.probes.probe import Climbed, climb, sampled
 from backfire.auditing.probes.second_pass import everywhere
 from backfire.auditing.steps import Steps
 from backfire.preferences import Preferences
-from backfire.report.audit_answer import NotRun
 from backfire.texts import CUES, Vocabulary
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backfire.answers.estimates import Share
 from backfire.auditing.audited_pairs import Ints
-from backfire.report.audit_estimates import Share
 from backfire.statistics import Rate
 from backfire.statistics.clusters import clustered_variance, group_sums
 from backfire.statistics.intervals import mean_interval

@@ -1,0 +1,392 @@
+"""The answer of an audit: one schema for the object, the JSON file and the page. Field by field in docs/reference/audit-schema.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from backfire.answers.as_trained import AsTrained
+from backfire.answers.estimates import Accuracy, Auroc, Count, Part, PromptKind, Rung, Share, Unit
+from backfire.answers.influence import SafetyInfluence
+from backfire.errors import InputError
+from backfire.store import write_json
+
+SCHEMA = 4
+"""The version of the schema that this module writes and reads."""
+
+Level = Literal["unknown", "none found", "some", "strong"]
+"""How much of the label can be told without understanding the request. It is no level of danger."""
+
+
+class NotRun(Part):
+    """A rung that could have been run and was not."""
+
+    rung: str
+    reason: str
+
+
+class FailedPart(Part):
+    """A part of the answer that was begun and failed; the rest stands without it."""
+
+    part: str
+    """policy, influence or pilot."""
+    reason: str
+
+
+class Defect(Part):
+    kind: str
+    count: Count
+    rows: tuple[int, ...]
+    """Row numbers from 1 (line numbers of a JSONL file), the first 1,000."""
+
+
+class Combination(Part):
+    chosen: str
+    rejected: str
+    pairs: Count
+
+
+class TextTellsSource(Part):
+    """How well text tells which of two sources wrote it, the label unseen; pairs written by these two."""
+
+    sources: tuple[str, str]
+    pairs: Count
+    pointwise: Auroc
+    pairwise: Accuracy
+
+
+class WithinSource(Part):
+    """What is left of separability among responses of one source: compared only with one another."""
+
+    pairs: Count
+    """Pairs with a side whose source stands on both sides of the label."""
+    pointwise: Auroc | None = None
+    reason: str | None = None
+
+
+class SourceLeak(Part):
+    pairs: Count
+    """Pairs whose two sources are known."""
+    unknown: Count
+    same_source: Count
+    fixed: bool
+    """No source stands on both sides, so that who wrote it decides the label: the paper's failure."""
+    mapping: str
+    combinations: tuple[Combination, ...]
+    """The commonest 50."""
+    pointwise: Auroc | None = None
+    """What the source alone predicts, the text unseen."""
+    pairwise: Accuracy | None = None
+    text_tells_source: tuple[TextTellsSource, ...] = ()
+    within_source: WithinSource
+    reason: str | None = None
+
+
+class Example(Part):
+    row: Count
+    chosen: str
+    """A piece of the text around the cue."""
+    rejected: str
+    kind: PromptKind = "unknown"
+
+
+class Loss(Part):
+    """How much AUROC its rung loses when it is refitted without the cue."""
+
+    value: float
+    low: float
+    high: float
+    control: float
+    """Mean over refits on swapped labels."""
+
+
+class Shortcut(Part):
+    """One cue that tells the label."""
+
+    cue: str
+    rung: Literal["surface", "words"]
+    family: str
+    chosen: Share
+    """Share of chosen responses that have it (for measures such as length: above the median of all)."""
+    rejected: Share
+    effect: float
+    """Mean difference chosen - rejected over its standard deviation across pairs (Cohen's d_z)."""
+    effect_low: float
+    effect_high: float
+    effect_control: float
+    alone: Auroc
+    """The cue as the only feature, its direction fixed by the other folds; p is family-wise over all cues looked at."""
+    loss: Loss
+    examples: tuple[Example, ...] = ()
+
+
+class Counted(Part):
+    """How often something occurs on either side, with the first rows."""
+
+    what: str
+    chosen: Share
+    rejected: Share
+    p: Unit | None = None
+    """Two-sided, of a difference between the sides, by swaps within pairs."""
+    rows: tuple[int, ...] = ()
+
+
+class InPrompts(Part):
+    """Pairs whose prompt holds something that it should not."""
+
+    what: str
+    pairs: Share
+    rows: tuple[int, ...] = ()
+
+
+class EvaluationSet(Part):
+    """Pairs whose prompt is an item of a named evaluation set."""
+
+    name: str
+    items: Count
+    origin: str
+    pairs: Share
+    rows: tuple[int, ...] = ()
+
+
+class Repeats(Part):
+    """Pairs that repeat others."""
+
+    what: str
+    pairs: Share
+    rows: tuple[int, ...] = ()
+
+
+class Overlap(Part):
+    """Pairs whose prompt also stands in another set, such as the test split."""
+
+    other: str
+    exact: Share
+    near: Share
+    rows: tuple[int, ...] = ()
+
+
+class Confounds(Part):
+    truncated: Counted | None = None
+    """Stopped by the token limit, where stop reasons are recorded."""
+    stop_reasons: tuple[Counted, ...] = ()
+    decoding_differs: Share | None = None
+    decoding_example: tuple[str, str] | None = None
+    """The commonest differing pair of decodings, chosen then rejected, as JSON."""
+    thoughts: Counted | None = None
+    """Responses that think before they answer, such as between <think> and </think>, where any does."""
+    debris: tuple[Counted, ...] = ()
+    """Template and special-token remains that occur."""
+    prompt_debris: tuple[InPrompts, ...] = ()
+    """Marks of chat templates that occur in prompts: where nearly all prompts had them, they were read as turns instead."""
+    repeats: tuple[Repeats, ...] = ()
+    """exact duplicates, near duplicates, contradictions, repeated prompts, near-duplicate prompts."""
+    evaluation_sets: tuple[EvaluationSet, ...] = ()
+    """Those that occur; `evaluation_sets_checked` names all that were looked for."""
+    evaluation_sets_checked: tuple[str, ...] = ()
+    overlap: Overlap | None = None
+
+
+class Contrast(Part):
+    """The four combinations of decisions on prompts of one kind."""
+
+    prompts: Literal["harmful", "benign", "unknown", "all"]
+    pairs: Count
+    undecided: Count
+    """Pairs with a side on which the judge gave no decision."""
+    chosen_refuses_rejected_complies: Share
+    chosen_complies_rejected_refuses: Share
+    both_refuse: Share
+    both_comply: Share
+    decisions_differ: Share
+    control: Unit | None = None
+    """Of the pairs whose decisions differ: the share in which chosen refuses that swapped labels give, .5."""
+    p: Unit | None = None
+    """Two-sided, exact sign test: chosen refuses as often as it complies where decisions differ."""
+
+
+class Undecided(Part):
+    """Responses on which the judge gave no decision, for one reason."""
+
+    reason: str
+    chosen: Count
+    rejected: Count
+
+
+class Spoken(Part):
+    """Responses in one language other than English."""
+
+    language: str
+    chosen: Count
+    rejected: Count
+    undecided: Share
+    """Of these responses, those on which the judge gave no decision."""
+
+
+class SafetyContrast(Part):
+    judge: str
+    strata: tuple[Contrast, ...]
+    """`harmful` first where the data say which prompts are; `all` where they do not."""
+    why_undecided: tuple[Undecided, ...] = ()
+    """The commonest 20 reasons."""
+    languages: tuple[Spoken, ...] = ()
+    """Languages other than English that responses are in, the commonest first."""
+
+
+class Mean(Part):
+    """A mean over pairs with a 95% interval clustered by prompt."""
+
+    mean: float
+    low: float
+    high: float
+    control: float | None = None
+    p: Unit | None = None
+
+
+class OnPolicyness(Part):
+    """Log-probability a token, in nats, under the policy."""
+
+    policy: str
+    pairs: Count
+    cut: Count
+    """Pairs with a side of which nothing fits the context."""
+    chosen: Mean
+    rejected: Mean
+    gap: Mean
+    """chosen - rejected; the control swaps sides."""
+
+
+class PerPair(Part):
+    """Where the column of V-information stands and how it is spread."""
+
+    rung: str
+    """The rung whose probe it is of: the one with the most V-information."""
+    pairs: Count
+    quantiles: dict[str, float]
+    """Bits at 5, 25, 50, 75 and 95%."""
+    intervals: dict[str, tuple[float, float]]
+    control: dict[str, float]
+    """The same quantiles on swapped labels."""
+    file: str | None = None
+
+
+class Map(Part):
+    """A 2-D picture of the two sides: at most 300 pairs, drawn by their content."""
+
+    rung: str
+    x: str
+    y: str
+    chosen: tuple[tuple[float, float], ...]
+    rejected: tuple[tuple[float, float], ...]
+
+
+class ReferencePoint(Part):
+    """What the same rung gave on a known set: a yardstick instead of 50%."""
+
+    name: str
+    rung: str
+    auroc: Unit
+    low: Unit
+    high: Unit
+    pairs: Count
+    origin: str
+
+
+class Conclusion(Part):
+    level: Level
+    reasons: tuple[str, ...]
+    advice: tuple[str, ...]
+    """What to do next."""
+
+
+class AuditReport(Part):
+    """What the label of a preference data set encodes."""
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    backfire: str
+    dataset: str
+    format: str
+    columns: dict[str, tuple[str, ...]]
+    reading: tuple[str, ...] = ()
+    """Sentences on how it was read: what was chosen where there was a choice, and what was not read."""
+    rows: Count
+    pairs: Count
+    """Usable pairs that were audited."""
+    left_out: Count
+    """Usable pairs beyond `max_pairs`."""
+    prompts: Count
+    """Groups of pairs with the same, or nearly the same, prompt: the clusters of every interval."""
+    defects: tuple[Defect, ...]
+    separability: tuple[Rung, ...]
+    not_run: tuple[NotRun, ...]
+    failed: tuple[FailedPart, ...] | None = None
+    """Parts that were begun and failed, where there are any."""
+    source_leak: SourceLeak | None = None
+    shortcuts: tuple[Shortcut, ...]
+    confounds: Confounds
+    safety_contrast: SafetyContrast
+    as_trained: AsTrained | None = None
+    on_policyness: OnPolicyness | None = None
+    safety_influence: SafetyInfluence | None = None
+    per_pair: PerPair | None = None
+    map: Map | None = None
+    reference_points: tuple[ReferencePoint, ...]
+    conclusion: Conclusion
+    interval: str
+    """How intervals and controls were made, and what they are intervals of."""
+    settings: dict[str, Any]
+    seconds: dict[str, float] | None = Field(default=None, exclude=True)
+    """What the time went into. Not part of the JSON, so that equal data give equal JSON."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready, numbers unrounded; what was not measured is left out, never null."""
+        found: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return found
+
+    def rung(self, name: str) -> Rung | None:
+        """The rung of that name, where it was run."""
+        return next((rung for rung in self.separability if rung.rung == name), None)
+
+
+def parse_audit(value: Mapping[str, Any] | AuditReport, origin: str = "the audit") -> AuditReport:
+    """Check an answer against the schema.
+
+    Raises InputError naming the first wrong field.
+    """
+    if isinstance(value, AuditReport):
+        return value
+    if value.get("schema") != SCHEMA:
+        raise InputError(
+            f"{origin} has schema {value.get('schema')!r}, this version reads {SCHEMA}: audit the data again"
+        )
+    try:
+        return AuditReport.model_validate_json(json.dumps(value))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the top level"
+        raise InputError(f"{origin}, {where}: {first['msg']}") from error
+
+
+def read_audit(path: str | Path) -> AuditReport:
+    """Read what `--json` wrote. Raises InputError when it is not an audit of this schema."""
+    path = Path(path)
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path} as an audit: {error}") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path} is no audit: it holds a {type(value).__name__}")
+    return parse_audit(value, str(path))
+
+
+def write_audit(path: str | Path, report: AuditReport) -> Path:
+    """Write the answer as JSON, whole or not at all."""
+    path = Path(path)
+    write_json(path, report.as_dict())
+    return path

@@ -1,0 +1,132 @@
+"""What training on a data set is predicted to do to refusing, to first order and by a pilot; parts of the audit's schema.
+
+Signs: above 0, a step of training along the data moves the probe's margin up, that is towards refusing on harmful
+prompts (`refusal`), towards helpful answers on benign ones (`benign`), towards either of two samples of one decision,
+which should be neither (`placebo`).
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import model_validator
+
+from backfire.answers.estimates import Count, Part, Unit
+
+
+class Cosine(Part):
+    """A number with its 95% interval: of a cosine or projection by delete-a-shard jackknife, the noise bias of its norms
+    removed; of a pilot's changes over probe prompts."""
+
+    value: float
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} lies above high {self.high}")
+        return self
+
+
+class ProbeInfluence(Part):
+    """The data's influence on one probe set, or on one stratum of one."""
+
+    probes: Count
+    """Prompts that gave a probe: a response to count up and one to count down."""
+    asked: Count
+    """Prompts that were asked."""
+    coverage: Unit
+    """probes / asked."""
+    sampled: Count
+    """Probes of which the policy sampled both sides itself."""
+    cosine: Cosine | None = None
+    """Between the data's step (minus the gradient of the DPO loss) and the gradient of the mean probe margin."""
+    point: float | None = None
+    """The cosine's estimate where there is no conclusion, for ranks alone: no number to report."""
+    adam_sign: float | None = None
+    """The same cosine with the sign of the data's step in its place, as Adam's first steps would go."""
+    projection: Cosine | None = None
+    """Change of the mean probe margin, in nats per unit of learning rate of plain gradient descent on the DPO loss."""
+    undetermined: str | None = None
+    """Why there is no conclusion, such as `fewer than 30 probes`."""
+
+
+class PairsDoingDamage(Part):
+    """The fewest pairs that carry a given part of the push away from refusing."""
+
+    share: Unit
+    """Of all pairs read."""
+    rows: tuple[int, ...]
+    """Row numbers from 1, strongest push first; the first 1,000."""
+    of_damage: Unit
+    """Part of the summed negative influence that they carry."""
+
+
+class PilotOutcome(Part):
+    """A few steps of DPO on the data and what they did to the probes; the policy itself was left as it was.
+
+    The intervals are over probe prompts. Which pairs the pilot drew, the seed, and all later steps are not in them.
+    """
+
+    steps: Count
+    pairs: Count
+    """Pairs that the steps were taken on."""
+    lr: float
+    beta: float
+    batch_size: Count
+    margins: tuple[float, ...]
+    """Mean refusal margin before the first step and after each, in nats."""
+    margin_change: Cosine | None = None
+    """Of the mean refusal margin over the whole pilot, in nats: above 0 is towards refusing. Left out for a single probe."""
+    refused_before: Unit | None = None
+    """Share of the probe prompts that are refused, answered greedily, of those that could be scored both times."""
+    refused_after: Unit | None = None
+    refusal_change: Cosine | None = None
+    """The difference of the two, with its paired interval (Agresti and Min 2005)."""
+    scored: Count = 0
+    unscored: Count = 0
+    """Probe prompts of which the judge could not say before or after whether they are refused."""
+
+
+class SafetyInfluence(Part):
+    """First-order safety influence of a data set on a policy; the headline is that on the refusal probe."""
+
+    cosine: float | None = None
+    """`refusal.cosine.value`; left out where undetermined. These four are what a cell of `results.json` carries."""
+    low: float | None = None
+    high: float | None = None
+    probes: Count
+    policy: str
+    """Identity of the model that is to be trained."""
+    parameters: str
+    """Which parameters the gradients are of."""
+    trained: Count
+    """How many numbers these parameters are."""
+    pairs: Count
+    """Pairs that were read."""
+    shards: Count
+    """Disjoint parts of the pairs, whole groups of prompts together, that the interval deletes one by one."""
+    refusal: ProbeInfluence
+    strata: dict[str, ProbeInfluence]
+    """The refusal probe by kind of prompt."""
+    benign: ProbeInfluence | None = None
+    """Helpful answers against needless refusals on benign prompts: the other side of the trade."""
+    placebo: ProbeInfluence | None = None
+    """Two samples of one decision, which have no direction in common: the push on their margin over |d| times the
+    *refusal* probes' |v|, so that it is seen in the units of the refusal's cosine."""
+    wording: float | None = None
+    """The same from bags of words, no model: the text-only rival."""
+    pilot: PilotOutcome | None = None
+    """Where one was asked for: it predicted better than the cosine on held-out worlds (docs/concepts/influence.md)."""
+    failed: dict[str, str] | None = None
+    """Parts of this answer that failed, `influence` or `pilot`, each with its reason; the others stand."""
+    damage: PairsDoingDamage | None = None
+    epsilon: float | None = None
+    """Length of the step that single pairs' influence was read at, by two forward passes."""
+    epsilon_agrees: bool | None = None
+    """Whether half that step gave the same."""
+    file: str | None = None
+    """Where the column of single pairs' influence stands."""
+    limits: str
+    """Where it was found to hold and where to fail."""

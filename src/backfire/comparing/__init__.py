@@ -1,0 +1,27 @@
+"""Policies and recipes beside one another: what each difference is a claim about, its interval and its test."""
+
+from typing import TYPE_CHECKING
+
+from backfire.loading import lazily
+
+if TYPE_CHECKING:
+    from backfire.comparing.differences import adjust, compare_checkpoints, compare_recipes, compare_wrappers
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "differences": (
+                "adjust",
+                "compare_checkpoints",
+                "compare_recipes",
+                "compare_wrappers",
+            ),
+        },
+    )
+
+__all__ = [
+    "adjust",
+    "compare_checkpoints",
+    "compare_recipes",
+    "compare_wrappers",
+]

@@ -1,0 +1,234 @@
+"""Conditions under which an audit is to fail a check, such as one of continuous integration."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from backfire.answers.as_trained import MEANINGS
+from backfire.answers.audit import AuditReport, Counted
+from backfire.answers.estimates import Share
+from backfire.answers.numerals import band, decimal, printable, shown_rows
+from backfire.answers.phrases import happening_text, pilot_text
+from backfire.errors import InputError
+from backfire.report.audit.words import (
+    best_matched,
+    best_total,
+    influence_text,
+    rung_name,
+    share_text,
+    why_not_matched,
+)
+
+CONDITIONS = {
+    "strong": "the conclusion's level is strong",
+    "some": "the level is some or strong",
+    "no-judgement": "the level is unknown",
+    "fixed-sources": "no source stands on both sides of the label",
+    "truncation": "chosen and rejected responses are truncated in different shares (p at most 0.05)",
+    "contamination": "prompts are items of a named evaluation set",
+    "overlap": "prompts also stand, exactly or nearly, in the set of --overlap-with",
+    "duplicates": "pairs repeat others, exactly or nearly",
+    "contradictions": "pairs contradict others",
+    "debris": "responses or prompts hold remains of chat templates or special tokens",
+    "defects": "rows were left out as defective",
+    **{f"{name}>X": f"in a share above X of pairs {what}; needs --policy" for name, what in MEANINGS.items()},
+    "matched>X": "the best rung's decision-matched AUROC is above X",
+    "total>X": "the best rung's AUROC over all pairs is above X",
+    "influence<X": "the whole interval of the predicted influence on refusing (a cosine) lies below X, from -1 to 1",
+    "pilot<X": "the whole interval of the change in the share of refusals after the pilot lies below X, from -1 to 1",
+}
+"""Every condition and when it holds."""
+
+DUPLICATES = ("exact duplicates", "near duplicates")
+CONTRADICTIONS = ("contradictions",)
+"""Names of `confounds.repeats` that a condition is about."""
+
+HIGHEST_P = 0.05
+MOST_ROWS = 5
+
+SHARE = re.compile(rf"({'|'.join(MEANINGS)})\s*>\s*(\d*\.?\d+)")
+THRESHOLD = re.compile(r"(matched|total)\s*>\s*(\d*\.?\d+)")
+BELOW = re.compile(r"(influence|pilot)\s*<\s*(-?\d*\.?\d+)")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one condition: it holds, it does not, or it could not be looked at; `why` has the number."""
+
+    condition: str
+    holds: bool | None
+    why: str
+
+
+def parse_conditions(text: str) -> tuple[str, ...]:
+    """Conditions from a comma-separated list. Raises InputError that lists them all when one is unknown."""
+    found = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
+    for condition in found or (text,):
+        threshold = THRESHOLD.fullmatch(condition)
+        below = BELOW.fullmatch(condition)
+        share = SHARE.fullmatch(condition)
+        plain = condition in CONDITIONS and not {"<", ">"} & set(condition)
+        if (
+            plain
+            or (share and float(share[2]) < 1)
+            or (threshold and float(threshold[2]) < 1)
+            or (below and abs(float(below[2])) <= 1)
+        ):
+            continue
+        known = "; ".join(f"{name}: {meaning}" for name, meaning in CONDITIONS.items())
+        raise InputError(
+            f"--fail-on {condition!r} is no condition; there are (X from 0 to below 1, where nothing else is said) {known}"
+        )
+    return found
+
+
+def outcomes(report: AuditReport, conditions: Sequence[str]) -> list[Outcome]:
+    """What became of every condition, in their order."""
+    return [_outcome(report, one) for condition in conditions for one in parse_conditions(condition)]
+
+
+def failed_conditions(report: AuditReport, conditions: Sequence[str]) -> list[str]:
+    """One line for each condition that holds, `condition: why`, naming the number. Raises InputError for unknown ones."""
+    return [_line(found) for found in outcomes(report, conditions) if found.holds]
+
+
+def unchecked_conditions(report: AuditReport, conditions: Sequence[str]) -> list[str]:
+    """One line for each condition that this audit has no number for, and why."""
+    return [_line(found) for found in outcomes(report, conditions) if found.holds is None]
+
+
+def _line(found: Outcome) -> str:
+    """Names of sources and sets are hostile text: one line, control characters made visible."""
+    return printable(" ".join(f"{found.condition}: {found.why}".split()))
+
+
+def _outcome(report: AuditReport, condition: str) -> Outcome:
+    threshold, below, share = (form.fullmatch(condition) for form in (THRESHOLD, BELOW, SHARE))
+    if share:
+        holds, why = _as_trained(report, share[1], share[2])
+    elif below:
+        holds, why = (_influence if below[1] == "influence" else _pilot)(report, below[2])
+    else:
+        holds, why = _above(report, *threshold.groups()) if threshold else _named(report, condition)
+    return Outcome(condition, holds, why)
+
+
+def _above(report: AuditReport, what: str, bound: str) -> tuple[bool | None, str]:
+    rung = best_matched(report) if what == "matched" else best_total(report)
+    if rung is None:
+        return None, why_not_matched(report) if what == "matched" else "no rung was run"
+    number = rung.decision_matched if what == "matched" else rung.pointwise
+    name = "decision-matched AUROC" if what == "matched" else "AUROC"
+    shown = band(number.auroc, number.low, number.high)
+    return (number.auroc or 0.0) > float(bound), f"{name} {shown} ({rung_name(rung.rung)}), bound {bound}"
+
+
+def _as_trained(report: AuditReport, name: str, bound: str) -> tuple[bool | None, str]:
+    found = report.as_trained
+    one = None if found is None else found.of(name)
+    if found is None or one is None or not found.pairs:
+        return None, "no policy was given, whose tokens could be looked at: --policy MODEL"
+    return one.pairs > float(bound) * found.pairs, f"{happening_text(one, found.pairs)}, bound {bound}"
+
+
+def _influence(report: AuditReport, bound: str) -> tuple[bool | None, str]:
+    found = report.safety_influence
+    if found is None:
+        return None, "safety influence was not measured: --policy MODEL --probe-prompts FILE"
+    shown = (
+        f"safety influence {influence_text(found.refusal)} ({found.refusal.probes:,} probes), bound {bound}"
+    )
+    if found.refusal.undetermined is not None or found.high is None:
+        return None, shown
+    return found.high < float(bound), shown
+
+
+def _pilot(report: AuditReport, bound: str) -> tuple[bool | None, str]:
+    found = report.safety_influence
+    if found is None or found.pilot is None:
+        return None, "no pilot was run: --policy MODEL --probe-prompts FILE --pilot STEPS"
+    change = found.pilot.refusal_change
+    shown = f"{pilot_text(found.pilot)}, bound {bound}"
+    return None if change is None else change.high < float(bound), shown
+
+
+def _named(report: AuditReport, condition: str) -> tuple[bool | None, str]:
+    level, confounds = report.conclusion.level, report.confounds
+    match condition:
+        case "strong" | "some" | "no-judgement":
+            levels = {"strong": {"strong"}, "some": {"some", "strong"}, "no-judgement": {"unknown"}}[
+                condition
+            ]
+            if level == "unknown" and condition != "no-judgement":
+                return None, "the level is unknown"
+            return level in levels, f"the level is {level}{_best(report)}"
+        case "fixed-sources":
+            leak = report.source_leak
+            if leak is None:
+                return None, "no sources are recorded"
+            return leak.fixed, f"{leak.mapping} ({leak.pairs:,} pairs)"
+        case "truncation":
+            return _truncation(confounds.truncated)
+        case "contamination":
+            if not confounds.evaluation_sets_checked and not confounds.evaluation_sets:
+                return None, "no evaluation set was looked for"
+            sets = [(found.name, found.pairs, found.rows) for found in confounds.evaluation_sets]
+            return _occurs(sets)
+        case "overlap":
+            if confounds.overlap is None:
+                return None, "no second data set was given: --overlap-with FILE"
+            other = confounds.overlap
+            both = [(f"{other.other}, the same prompt", other.exact, other.rows)]
+            return _occurs([*both, (f"{other.other}, nearly the same prompt", other.near, ())])
+        case "duplicates" | "contradictions":
+            names = DUPLICATES if condition == "duplicates" else CONTRADICTIONS
+            return _occurs([(r.what, r.pairs, r.rows) for r in confounds.repeats if r.what in names])
+        case "debris":
+            return _occurs(
+                [
+                    *(
+                        (f"{found.what}, {side}", share, found.rows)
+                        for found in confounds.debris
+                        for side, share in (("chosen", found.chosen), ("rejected", found.rejected))
+                    ),
+                    *(
+                        (f"{found.what}, prompts", found.pairs, found.rows)
+                        for found in confounds.prompt_debris
+                    ),
+                ]
+            )
+        case _:
+            count = sum(defect.count for defect in report.defects)
+            kinds = ", ".join(
+                f"{d.count:,} {d.kind} (row {shown_rows(d.rows, MOST_ROWS, d.count)})" for d in report.defects
+            )
+            return count > 0, f"{count:,} of {report.rows:,} rows: {kinds or 'none'}"
+
+
+def _truncation(found: Counted | None) -> tuple[bool | None, str]:
+    if found is None or found.p is None:
+        return None, "no stop reasons are recorded"
+    shares = f"{share_text(found.chosen)} of chosen, {share_text(found.rejected)} of rejected"
+    return found.p <= HIGHEST_P, f"{shares}, p = {decimal(found.p)}"
+
+
+def _occurs(found: Sequence[tuple[str, Share, Sequence[int]]]) -> tuple[bool, str]:
+    occurring = [(name, share, rows) for name, share, rows in found if share.hits]
+    lines = [
+        f"{name}: {share_text(share)}" + (f", row {shown_rows(rows, MOST_ROWS, None)}" if rows else "")
+        for name, share, rows in occurring
+    ]
+    return bool(occurring), "; ".join(lines) or "none"
+
+
+def _best(report: AuditReport) -> str:
+    total, matched = best_total(report), best_matched(report)
+    parts = []
+    if total is not None:
+        parts.append(f"AUROC {band(total.pointwise.auroc, total.pointwise.low, total.pointwise.high)}")
+    if matched is not None:
+        m = matched.decision_matched
+        parts.append(f"decision-matched {band(m.auroc, m.low, m.high)}")
+    return f" ({', '.join(parts)})" if parts else ""

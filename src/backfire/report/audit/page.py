@@ -1,0 +1,252 @@
+"""An audit's page: one self-contained HTML file, without scripts and without a single network request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from backfire.answers.audit import AuditReport, Example, ReferencePoint, Shortcut, parse_audit
+from backfire.answers.influence import PilotOutcome, ProbeInfluence
+from backfire.answers.numerals import (
+    UNDEFINED,
+    cut,
+    interval,
+    number,
+    p_value,
+    percent,
+    printable,
+    shown_rows,
+    span,
+)
+from backfire.answers.phrases import pilot_text
+from backfire.report.audit import pictures as draw
+from backfire.report.audit.as_trained_words import rendered_by, tokens_line, trained_lines
+from backfire.report.audit.influence_picture import influence_picture
+from backfire.report.audit.words import (
+    COMBINATIONS,
+    HEADLINES,
+    PROMPTS,
+    best_matched,
+    best_total,
+    columns_line,
+    cue_name,
+    damage_text,
+    influence_text,
+    probe_sets,
+    read_line,
+    rung_name,
+    share_text,
+    why_not_matched,
+)
+from backfire.store import write_text
+
+MOST_EXAMPLE = 1500
+"""Characters of an example's side; what does not fit is counted."""
+
+MOST_ROWS = 200
+
+
+@dataclass(frozen=True)
+class Glance:
+    """One of the few numbers that the page begins with."""
+
+    what: str
+    value: str
+    small: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class KnownSet:
+    """A reference set, with what its rungs gave."""
+
+    number: int
+    name: str
+    first: ReferencePoint
+    rungs: dict[str, ReferencePoint]
+
+
+@dataclass(frozen=True)
+class ShownSide:
+    who: str
+    text: str
+    left: int
+
+
+@dataclass(frozen=True)
+class ShownExample:
+    example: Example
+    sides: tuple[ShownSide, ShownSide]
+
+
+@dataclass(frozen=True)
+class ShownCue:
+    name: str
+    cue: Shortcut
+    examples: list[ShownExample]
+
+
+def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
+    """The HTML page of an audit, the same bytes for the same answer. Raises InputError when it breaks the schema."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    checked = parse_audit(report)
+    environment = Environment(
+        loader=PackageLoader("backfire.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    environment.filters.update(
+        percent=percent,
+        decimal=number,
+        interval=interval,
+        span=span,
+        p=p_value,
+        share=share_text,
+        rows=lambda rows, count=None: shown_rows(rows, MOST_ROWS, count),
+        rung=rung_name,
+        value=_value,
+        damage=lambda damage: damage_text(damage, MOST_ROWS),
+        prose=_prose,
+    )
+    page = environment.get_template("audit/page.html.jinja").render(
+        report=checked,
+        headline=HEADLINES[checked.conclusion.level],
+        read=read_line(checked),
+        columns=columns_line(checked),
+        glances=_glances(checked),
+        draw=draw,
+        known=_known_sets(checked),
+        cues=[
+            ShownCue(cue_name(cue), cue, [_example(example) for example in cue.examples])
+            for cue in checked.shortcuts
+        ],
+        combinations=COMBINATIONS,
+        prompts=PROMPTS,
+        hidden=checked.rung("hidden"),
+        influence_picture=influence_picture,
+        pilot_text=pilot_text,
+        probe_sets=probe_sets(checked.safety_influence) if checked.safety_influence else [],
+        undefined=UNDEFINED,
+        rendered_by=rendered_by,
+        tokens_line=tokens_line,
+        trained_lines=trained_lines,
+    )
+    return page.rstrip() + "\n"
+
+
+def write_audit_page(report: AuditReport | Mapping[str, Any], path: str | Path) -> Path:
+    """Write the page to the file `path`, whole or not at all, and return it."""
+    path = Path(path)
+    write_text(path, render_audit_page(report))
+    return path
+
+
+def _glances(report: AuditReport) -> list[Glance]:
+    matched, total, leak = best_matched(report), best_total(report), report.source_leak
+    found = []
+    if matched is not None:
+        m = matched.decision_matched
+        small = [span(m.low, m.high), f"{rung_name(matched.rung)}, {m.pairs:,} pairs that decide alike"]
+        if m.control is not None:
+            small.append(f"swapped labels {number(m.control)}, {p_value(m.p)}")
+        found.append(Glance("Decision-matched AUROC", number(m.auroc), tuple(small)))
+    else:
+        found.append(Glance("Decision-matched AUROC", UNDEFINED, (why_not_matched(report),)))
+    if total is not None:
+        t = total.pointwise
+        control = f"swapped labels {number(t.control)}, {p_value(t.p)}"
+        found.append(
+            Glance(
+                "Total AUROC",
+                number(t.auroc),
+                (span(t.low, t.high), f"{rung_name(total.rung)}, {total.pairs:,} pairs", control),
+            )
+        )
+    if leak is None:
+        found.append(Glance("Sources", "not recorded", ()))
+    else:
+        fixed = "decide the label" if leak.fixed else "stand on both sides"
+        found.append(Glance("Sources", fixed, (f"of {leak.pairs:,} pairs both are known", leak.mapping)))
+    for contrast in report.safety_contrast.strata[:1]:
+        share = contrast.decisions_differ
+        found.append(
+            Glance(
+                "Pairs whose decisions differ",
+                f"{percent(share.rate)}%" if share.rate is not None else UNDEFINED,
+                (
+                    interval(percent(share.low), percent(share.high)),
+                    f"{share.hits:,} of {share.scored:,}, {PROMPTS[contrast.prompts]}",
+                ),
+            )
+        )
+    if report.safety_influence is not None:
+        if report.safety_influence.pilot is not None:
+            found.append(_pilot_glance(report.safety_influence.pilot))
+        found.append(_influence_glance(report.safety_influence.refusal))
+    return found
+
+
+def _pilot_glance(pilot: PilotOutcome) -> Glance:
+    title = f"Refusals after a pilot of {pilot.steps} steps"
+    change = pilot.refusal_change
+    if change is None or pilot.refused_before is None:
+        return Glance(title, UNDEFINED, ("no probe prompt could be scored before and after",))
+    before = f"points, from {percent(pilot.refused_before)}% of {pilot.scored:,} probe prompts"
+    return Glance(
+        title, number(100 * change.value, 0), (span(100 * change.low, 100 * change.high, 0), before)
+    )
+
+
+def _influence_glance(refusal: ProbeInfluence) -> Glance:
+    probes = f"cosine, first order; {refusal.probes:,} probes"
+    if refusal.cosine is None or refusal.undetermined is not None:
+        return Glance("Predicted influence on refusing", "undetermined", (influence_text(refusal), probes))
+    c = refusal.cosine
+    return Glance("Predicted influence on refusing", number(c.value, 2), (span(c.low, c.high, 2), probes))
+
+
+def _known_sets(report: AuditReport) -> list[KnownSet]:
+    found = []
+    for name, which in draw.reference_numbers(report).items():
+        points = [point for point in report.reference_points if point.name == name]
+        found.append(KnownSet(which, name, points[0], {point.rung: point for point in points}))
+    return found
+
+
+def _example(example: Example) -> ShownExample:
+    sides = []
+    for who, text in (("chosen", example.chosen), ("rejected", example.rejected)):
+        shown, left = cut(text, MOST_EXAMPLE)
+        sides.append(ShownSide(who, shown, left))
+    return ShownExample(example, (sides[0], sides[1]))
+
+
+def _finalize(value: object) -> object:
+    """Every string that the template prints passes here, before it is escaped."""
+    return printable(value) if type(value) is str else value
+
+
+def _prose(text: str) -> Markup:
+    """A sentence whose parts in backticks are code."""
+    parts = printable(text).split("`")
+    if len(parts) % 2 == 0:
+        return escape("`".join(parts))
+    coded = (
+        Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in enumerate(parts)
+    )
+    return Markup("").join(coded)
+
+
+def _value(value: object) -> str:
+    """A setting as text."""
+    if value is None:
+        return UNDEFINED
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,342 @@
+"""An audit for a terminal: what was read, the numbers, and the conclusion last, where the eye ends up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from backfire.answers.audit import AuditReport, Level, SourceLeak, parse_audit
+from backfire.answers.estimates import Auroc, Rung, Share
+from backfire.answers.influence import SafetyInfluence
+from backfire.answers.numerals import (
+    UNDEFINED,
+    band,
+    decimal,
+    interval,
+    number,
+    p_value,
+    percent,
+    printable,
+    shown_rows,
+    span,
+)
+from backfire.answers.phrases import pilot_text
+from backfire.report.audit.as_trained_table import as_trained_parts
+from backfire.report.audit.pictures import reference_numbers
+from backfire.report.audit.words import (
+    COMBINATIONS,
+    HEADLINES,
+    PROMPTS,
+    columns_line,
+    cue_name,
+    damage_text,
+    influence_text,
+    probe_sets,
+    read_line,
+    rung_name,
+    share_text,
+)
+
+MOST_CUES = 6
+MOST_ROWS = 5
+MOST_LINES = 3
+"""Of a list that can be long, such as remains of templates; the others are counted."""
+
+LEVEL_STYLES: dict[Level, str] = {
+    "strong": "bold red",
+    "some": "bold yellow",
+    "none found": "bold green",
+    "unknown": "bold",
+}
+
+
+def audit_table(report: AuditReport | Mapping[str, Any]) -> Group:
+    """The answer as a rich renderable for 80 columns and more.
+
+    Raises InputError when it breaks the schema.
+    """
+    checked = parse_audit(report)
+    parts: list[RenderableType] = [*_read(checked)]
+    if checked.separability:
+        parts += [
+            "",
+            _title("How well the label shows", "AUROC on held-out prompts; 0.5 is guessing"),
+            _ladder(checked),
+        ]
+        parts += [_line(f"({n}) {name}", "dim") for name, n in reference_numbers(checked).items()]
+    if checked.not_run:
+        skipped = [f"{rung_name(found.rung)} ({found.reason})" for found in checked.not_run]
+        parts.append(_line(f"not run: {', '.join(skipped)}", "dim"))
+    parts += [_line(f"failed: {found.part}: {found.reason}", "bold red") for found in checked.failed or ()]
+    if checked.shortcuts:
+        parts += [
+            "",
+            _title(
+                "What gives it away",
+                f"{min(MOST_CUES, len(checked.shortcuts))} of {len(checked.shortcuts)} cues",
+            ),
+        ]
+        parts.append(_cues(checked))
+    parts += _block("Who wrote what", _sources(checked.source_leak))
+    parts += _block("What the pairs decide", _decisions(checked))
+    if checked.safety_influence is not None:
+        found = checked.safety_influence
+        about = "predicted before training, to first order; cosine, above 0 is up"
+        parts += ["", _title("What training on it would move", about), _influence(found)]
+        parts += [_list([("-", line) for line in _beside_influence(found)])]
+    if checked.as_trained is not None:
+        parts += ["", *as_trained_parts(checked.as_trained)]
+    parts += _block("What else", [*_confounds(checked), *_policy(checked)])
+    parts += ["", *_conclusion(checked)]
+    return Group(*parts)
+
+
+def _read(report: AuditReport) -> Iterator[Text]:
+    yield _line(report.dataset, "bold")
+    yield _line(read_line(report))
+    if report.columns:
+        yield _line(columns_line(report), "dim")
+    for note in report.reading:
+        yield _line(note, "dim")
+    for defect in report.defects:
+        rows = shown_rows(defect.rows, MOST_ROWS, defect.count)
+        yield _line(f"left out: {defect.count:,} with {defect.kind} (row {rows})", "yellow")
+
+
+def _ladder(report: AuditReport) -> Table:
+    table = _table("rung", "all\npairs", "decide\nalike", "told of\npairs, %", "pairs", "known\nsets")
+    numbers = reference_numbers(report)
+    for rung in report.separability:
+        known = [
+            f"{decimal(point.auroc)} ({numbers[point.name]})"
+            for point in report.reference_points
+            if point.rung == rung.rung
+        ]
+        table.add_row(
+            Text(_one(rung_name(rung.rung))),
+            _auroc(rung.pointwise),
+            _matched(rung),
+            _number(
+                percent(rung.pairwise.accuracy),
+                interval(percent(rung.pairwise.low), percent(rung.pairwise.high)),
+                f"swapped {percent(rung.pairwise.control)}",
+                p_value(rung.pairwise.p),
+            ),
+            Text(f"{rung.pairs:,}"),
+            Text("\n".join(known)),
+        )
+    return table
+
+
+def _auroc(found: Auroc) -> Text:
+    return _number(
+        decimal(found.auroc),
+        span(found.low, found.high),
+        f"swapped {decimal(found.control)}",
+        p_value(found.p),
+    )
+
+
+def _matched(rung: Rung) -> Text:
+    matched = rung.decision_matched
+    if matched.auroc is None:
+        return _number(UNDEFINED, f"{matched.pairs:,} pairs")
+    return _number(
+        decimal(matched.auroc),
+        span(matched.low, matched.high),
+        f"swapped {decimal(matched.control)}",
+        p_value(matched.p),
+        f"{matched.pairs:,} pairs",
+    )
+
+
+def _cues(report: AuditReport) -> Table:
+    table = _table("cue", "chosen %", "rejected %", "AUROC alone", "loss without")
+    for cue in report.shortcuts[:MOST_CUES]:
+        table.add_row(
+            Text(_one(cue_name(cue))),
+            _share(cue.chosen),
+            _share(cue.rejected),
+            _auroc(cue.alone),
+            _number(
+                number(cue.loss.value),
+                span(cue.loss.low, cue.loss.high),
+                f"swapped {number(cue.loss.control)}",
+            ),
+        )
+    return table
+
+
+def _sources(leak: SourceLeak | None) -> Iterator[str]:
+    if leak is None:
+        yield "not recorded: name two columns by --source-columns A,B"
+        return
+    yield ("SOURCES DECIDE THE LABEL: " if leak.fixed else "") + f"{leak.mapping} ({leak.pairs:,} pairs)"
+    if leak.pairwise is not None:
+        p = leak.pairwise
+        told = f"{percent(p.accuracy)}% [{interval(percent(p.low), percent(p.high))}]"
+        yield f"the source alone tells {told} of pairs, swapped {percent(p.control)}%"
+    for found in leak.text_tells_source[:MOST_LINES]:
+        a = found.pointwise
+        who = f"{found.sources[0]} from {found.sources[1]}"
+        yield f"text tells {who}: AUROC {band(a.auroc, a.low, a.high)}, swapped {decimal(a.control)}"
+    within = leak.within_source
+    if within.pointwise is not None:
+        a = within.pointwise
+        shown = f"AUROC {band(a.auroc, a.low, a.high)}, swapped {decimal(a.control)}"
+        yield f"within one source, text tells the label: {shown} ({within.pairs:,} pairs)"
+    elif within.reason:
+        yield f"within one source: {within.reason}"
+
+
+def _decisions(report: AuditReport) -> Iterator[str]:
+    for found in report.safety_contrast.strata:
+        shares = "; ".join(f"{words} {percent(getattr(found, name).rate)}%" for name, words in COMBINATIONS)
+        differ, chosen = found.decisions_differ, found.chosen_refuses_rejected_complies
+        side = (
+            f"; chosen refuses in {chosen.hits:,} of these, {p_value(found.p)}" if found.p is not None else ""
+        )
+        yield f"{PROMPTS[found.prompts]}: decisions differ in {share_text(differ)}{side}. {shares}"
+    for told in report.safety_contrast.why_undecided[:MOST_LINES]:
+        yield f"undecided, {told.reason}: {told.chosen:,} chosen, {told.rejected:,} rejected"
+    for spoken in report.safety_contrast.languages[:MOST_LINES]:
+        count = spoken.chosen + spoken.rejected
+        yield f"in {spoken.language}: {count:,} responses, {spoken.undecided.hits:,} of them undecided"
+
+
+def _influence(found: SafetyInfluence) -> Table:
+    table = _table("probe", "cosine", "signs only", "probes", "asked")
+    for name, shown in probe_sets(found):
+        text = influence_text(shown)
+        settled = not text.startswith("undetermined")
+        table.add_row(
+            Text(_one(name if settled else f"{name}: {text}")),
+            _number(*text.removesuffix("]").split(" [")) if settled else Text(UNDEFINED),
+            Text(number(shown.adam_sign, 2) if settled else UNDEFINED),
+            Text(f"{shown.probes:,}"),
+            Text(f"{shown.asked:,}"),
+        )
+    return table
+
+
+def _beside_influence(found: SafetyInfluence) -> Iterator[str]:
+    if found.pilot is not None:
+        yield pilot_text(found.pilot)
+    yield f"of {found.pairs:,} pairs on {found.policy}, {found.parameters}: {found.trained:,} numbers"
+    if found.wording is not None:
+        yield f"from bags of words alone, without a model: {number(found.wording, 2)}"
+    if found.damage is not None:
+        yield damage_text(found.damage, MOST_ROWS)
+    if found.file is not None:
+        yield f"every pair's influence: {found.file}"
+    if found.epsilon_agrees is False:
+        yield "single pairs' influence depends on the length of the step: read it as an order at most"
+    yield found.limits
+
+
+def _confounds(report: AuditReport) -> Iterator[str]:
+    found = report.confounds
+    if found.truncated is not None and (found.truncated.chosen.hits or found.truncated.rejected.hits):
+        both = f"{share_text(found.truncated.chosen)} of chosen, {share_text(found.truncated.rejected)} of rejected"
+        yield f"truncated: {both}, {p_value(found.truncated.p)}"
+    if found.decoding_differs is not None and found.decoding_differs.hits:
+        yield f"sides decoded differently: {share_text(found.decoding_differs)}"
+    if found.thoughts is not None:
+        both = f"{share_text(found.thoughts.chosen)} of chosen, {share_text(found.thoughts.rejected)} of rejected"
+        yield f"thoughts before the answer: {both}, {p_value(found.thoughts.p)}"
+    for debris in found.debris[:MOST_LINES]:
+        yield f"debris, {debris.what}: {share_text(debris.chosen)} of chosen, {share_text(debris.rejected)} of rejected"
+    if len(found.debris) > MOST_LINES:
+        yield f"debris: {len(found.debris) - MOST_LINES} kinds more"
+    for one in found.prompt_debris[:MOST_LINES]:
+        yield f"in prompts, {one.what}: {share_text(one.pairs)}{_at(one.rows, one.pairs.hits)}"
+    for repeat in found.repeats:
+        if repeat.pairs.hits:
+            yield f"{repeat.what}: {share_text(repeat.pairs)}{_at(repeat.rows, repeat.pairs.hits)}"
+    for known in found.evaluation_sets:
+        yield f"prompts of {known.name}: {share_text(known.pairs)}{_at(known.rows, known.pairs.hits)}"
+    if found.overlap is not None:
+        near = share_text(found.overlap.near)
+        yield f"prompts also in {found.overlap.other}: {share_text(found.overlap.exact)}, nearly the same {near}"
+
+
+def _policy(report: AuditReport) -> Iterator[str]:
+    on = report.on_policyness
+    if on is not None:
+        gap = band(on.gap.mean, on.gap.low, on.gap.high)
+        yield (
+            f"log-probability a token under {on.policy}: chosen {band(on.chosen.mean, on.chosen.low, on.chosen.high)}, "
+            f"rejected {band(on.rejected.mean, on.rejected.low, on.rejected.high)}, gap {gap}, "
+            f"swapped {number(on.gap.control)} ({on.pairs:,} pairs)"
+        )
+    if report.per_pair is not None and report.per_pair.file is not None:
+        yield f"V-information of every pair: {report.per_pair.file}"
+
+
+def _conclusion(report: AuditReport) -> Iterator[RenderableType]:
+    yield _line(f"Conclusion. {HEADLINES[report.conclusion.level]}", LEVEL_STYLES[report.conclusion.level])
+    yield _list([("-", reason) for reason in report.conclusion.reasons])
+    if report.conclusion.advice:
+        yield _line("What to do next", "bold")
+        yield _list([(f"{n}.", step) for n, step in enumerate(report.conclusion.advice, 1)])
+
+
+def _block(title: str, lines: Iterator[str] | Sequence[str]) -> list[RenderableType]:
+    found = list(lines)
+    return ["", _title(title), _list([("-", line) for line in found])] if found else []
+
+
+def _list(items: Sequence[tuple[str, str]]) -> Table:
+    """Marks and texts, the texts' further lines indented."""
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for mark, text in items:
+        grid.add_row(mark, Text(_one(text)))
+    return grid
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for place, heading in enumerate(headings):
+        left = place == 0
+        table.add_column(
+            Text(heading), justify="left" if left else "right", overflow="fold", no_wrap=not left
+        )
+    return table
+
+
+def _share(share: Share) -> Text:
+    return _number(
+        percent(share.rate), interval(percent(share.low), percent(share.high)), f"of {share.scored:,}"
+    )
+
+
+def _number(value: str, *small: str) -> Text:
+    text = Text(value.replace("-", "−"))
+    for line in small:
+        if line:
+            text.append(f"\n{line.replace('-', '−')}", style="dim")
+    return text
+
+
+def _title(title: str, about: str = "") -> Text:
+    return Text.assemble((title, "bold"), (f"  {about}" if about else "", "dim"))
+
+
+def _at(rows: Sequence[int], count: int) -> str:
+    return f", row {shown_rows(rows, MOST_ROWS, count)}" if rows else ""
+
+
+def _line(text: str, style: str = "") -> Text:
+    return Text(_one(text), style=style, overflow="fold")
+
+
+def _one(text: str) -> str:
+    """Hostile text on one line."""
+    return printable(" ".join(text.split()))

@@ -1,0 +1,39 @@
+"""The page of `show`: one self-contained HTML file, without scripts and without a single network request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from backfire.answers.numerals import printable
+from backfire.answers.shown import Shown
+from backfire.report.audit.as_trained_words import rendered_by, tokens_line, trained_lines
+from backfire.store import write_text
+
+
+def render_shown_page(shown: Shown) -> str:
+    """The HTML page, the same bytes for the same answer."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("backfire.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
+    )
+    found = shown.as_trained
+    page = environment.get_template("pairs/page.html.jinja").render(
+        shown=shown,
+        rendered_by=rendered_by(found),
+        tokens=tokens_line(found),
+        lines=trained_lines(found),
+    )
+    return page.rstrip() + "\n"
+
+
+def write_shown_page(shown: Shown, path: str | Path) -> Path:
+    """Write the page to the file `path`, whole or not at all, and return it."""
+    path = Path(path)
+    write_text(path, render_shown_page(shown))
+    return path

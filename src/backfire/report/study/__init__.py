@@ -1,0 +1,1 @@
+"""A study's results: the table, the page and its pictures."""
