@@ -5,12 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from typer.core import TyperGroup
-from typer.main import get_command
-
-from backfire.cli import app
+from backfire.cli.app import help_of
+from backfire.cli.commands import COMMANDS
+from backfire.cli.help_page import group_page, root_page
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "commands.md"
 WIDTH = 100
@@ -23,29 +21,29 @@ edit. The answer goes to stdout; progress, warnings and errors go to stderr.
 |-|-|
 | 0 | all done |
 | 1 | done in part (responses or stages that failed, no pairs: the output says which), or an unexpected error |
-| 2 | an input that cannot be used: one line names the value and the mend |
+| 2 | an input that cannot be used: one line names the value and the fix |
 | 3 | a condition of `audit --fail-on` holds, or could not be looked at: one line each names the number or the reason |
 | 130 | interrupted: one line says what was kept and how to go on |
 """
 
 
-def helps(command: Any, name: str, parent: Any = None) -> Iterator[tuple[str, str]]:
-    """Every command's full name and its plain help, parents first."""
-    command.rich_markup_mode = None
-    context = command.context_class(
-        command, info_name=name, parent=parent, terminal_width=WIDTH, max_content_width=WIDTH
-    )
-    yield context.command_path, command.get_help(context)
-    if isinstance(command, TyperGroup):
-        for child in command.list_commands(context):
-            found = command.get_command(context, child)
-            if found is not None:
-                yield from helps(found, child, context)
+def helps() -> Iterator[tuple[str, str]]:
+    """Every command's full name and its help, parents first."""
+    yield "backfire", root_page(WIDTH)
+    for entry in COMMANDS:
+        if entry.target == "typer":
+            from backfire.cli.typer_commands import helps as typer_helps
+
+            yield from typer_helps(entry.name, WIDTH)
+        elif entry.target:
+            yield f"backfire {entry.name}", help_of(entry, WIDTH)
+        else:
+            yield f"backfire {entry.name}", group_page(entry.name, entry.about, WIDTH)
 
 
 def page() -> str:
     parts = [HEAD]
-    for path, text in helps(get_command(app), "backfire"):
+    for path, text in helps():
         lines = "\n".join(line.rstrip() for line in text.strip().splitlines())
         parts.append(f"## {path}\n\n```text\n{lines}\n```\n")
     return "\n".join(parts)

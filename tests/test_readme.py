@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,18 +28,25 @@ def test_there_is_something_to_check() -> None:
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_commands_parse(line: str) -> None:
-    import typer.main
+    from backfire.cli.app import class_of, find_command
+    from backfire.cli.parsing import parse
 
-    from backfire.cli import app
+    entry, words = find_command(shlex.split(line, comments=True)[1:])
+    assert entry is not None
+    if entry.target == "typer":
+        import typer.main
 
-    command = typer.main.get_command(app)
-    words = shlex.split(line, comments=True)[1:]
-    context = None
-    while hasattr(command, "commands"):
-        name = words.pop(0)
-        assert name in command.commands, f"there is no command {name}"
-        context, command = typer.Context(command, parent=context), command.commands[name]
-    command.make_context(words[0], words, parent=context)
+        from backfire.cli.typer_commands import app
+
+        command: Any = typer.main.get_command(app)
+        words = shlex.split(line, comments=True)[1:]
+        context = None
+        while hasattr(command, "commands"):
+            name = words.pop(0)
+            context, command = typer.Context(command, parent=context), command.commands[name]
+        command.make_context(words[0], words, parent=context)
+        return
+    parse(class_of(entry), words, f"backfire {entry.name}")
 
 
 def test_the_study_file_reads(tmp_path: Path) -> None:

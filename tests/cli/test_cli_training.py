@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from backfire.cli import app
 from backfire.cli.training import plain_settings
+from backfire.cli.typer_commands import app
 from backfire.training import DPOSettings, LoRASettings, SFTSettings
 from running import invoke
 

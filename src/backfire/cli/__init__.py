@@ -1,5 +1,5 @@
 """The command line: parse, call, print; the only place that exits."""
 
-from backfire.cli.app import app, main
+from backfire.cli.app import main
 
-__all__ = ["app", "main"]
+__all__ = ["main"]

@@ -1,89 +1,121 @@
-"""The command line's shape: every command under its name."""
+"""The entry point: which command is meant, its help, and its run."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Annotated
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-import typer
-
-from backfire.cli import (
-    attacking,
-    auditing,
-    collecting,
-    comparing,
-    converting,
-    general,
-    judging,
-    organisms,
-    pairing,
-    prompts,
-    repairing,
-    reporting,
-    showing,
-    studying,
-    training,
-)
-from backfire.cli.exits import EPILOG, Commands
+from backfire.cli.commands import COMMANDS, Entry, children
+from backfire.cli.exits import WRONG, clean_end
 from backfire.cli.terminal import catch_warnings, say
 
-STAGES, WHOLE, AROUND = "Stages, in their order", "All stages together", "Around them"
+if TYPE_CHECKING:
+    from backfire.cli.command import Command
 
-app = typer.Typer(
-    name="backfire",
-    cls=Commands,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    epilog=EPILOG,
-)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        say(f"backfire {version('backfire')}")
-        raise typer.Exit
-
-
-@app.callback()
-def backfire(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Will your preference data backfire? Build it, audit it, train on it, attack the result, report."""
-    # Before torch is imported: spinning threads on shared cores cost a factor of seven.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    catch_warnings()
-
-
-app.command("sample", rich_help_panel=STAGES)(collecting.sample)
-app.command("import", rich_help_panel=STAGES)(collecting.import_responses)
-app.command("score", rich_help_panel=STAGES)(collecting.score)
-app.command("pair", rich_help_panel=STAGES)(pairing.pair)
-app.command("audit", rich_help_panel=STAGES)(auditing.audit)
-app.command("show", rich_help_panel=STAGES)(showing.show_pairs)
-app.command("convert", rich_help_panel=STAGES)(converting.convert)
-app.command("repair", rich_help_panel=STAGES)(repairing.repair)
-app.add_typer(training.app, name="train", rich_help_panel=STAGES)
-app.command("attack", rich_help_panel=STAGES)(attacking.attack)
-app.add_typer(judging.app, name="judge", rich_help_panel=STAGES)
-app.command("general", rich_help_panel=STAGES)(general.general)
-app.command("compare", rich_help_panel=STAGES)(comparing.compare)
-app.command("report", rich_help_panel=STAGES)(reporting.report)
-app.command("demo", rich_help_panel=WHOLE)(studying.demo)
-app.add_typer(studying.app, name="study", rich_help_panel=WHOLE)
-app.command("prompts", rich_help_panel=AROUND)(prompts.prompts)
-app.command("recipes", rich_help_panel=AROUND)(pairing.list_recipes)
-app.add_typer(organisms.app, name="organisms", rich_help_panel=AROUND)
+HELP = ("--help", "-h")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point `backfire`; exits."""
-    app(arguments if arguments is None else list(arguments))
+    # Before torch is imported: spinning threads on shared cores cost a factor of seven.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    # pydantic looks through every installed package for plugins otherwise, which takes longer than the help.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    catch_warnings()
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    with clean_end():
+        raise SystemExit(_run(words))
+
+
+def _run(words: list[str]) -> int:
+    from backfire.cli.help_page import group_page, root_page
+
+    entry, rest = find_command(words)
+    if entry is None:
+        if "--version" in rest:
+            from importlib.metadata import version
+
+            say(f"backfire {version('backfire')}")
+            return 0
+        say(root_page(_width()).rstrip("\n"))
+        return 0 if set(rest) & set(HELP) else WRONG
+    if entry.target == "typer":
+        from backfire.cli.typer_commands import run
+
+        run(words)
+        return 0
+    name = f"backfire {entry.name}"
+    if not entry.target:
+        say(group_page(entry.name, entry.about, _width()).rstrip("\n"))
+        return 0 if set(rest) & set(HELP) else WRONG
+    if asks_for_help(rest):
+        say(help_of(entry, _width()).rstrip("\n"))
+        return 0
+    from backfire.cli.parsing import parse
+
+    return parse(class_of(entry), rest, name).run() or 0
+
+
+def find_command(words: Sequence[str]) -> tuple[Entry | None, list[str]]:
+    """The command that the words begin with, and the other words; InputError for one that does not exist."""
+    from backfire.errors import InputError
+
+    group, rest = "", list(words)
+    found: Entry | None = None
+    while rest and not rest[0].startswith("-"):
+        there = {entry.words[-1]: entry for entry in children(group)}
+        if not there:
+            break
+        if rest[0] not in there:
+            if found is not None and found.target:
+                break
+            name = f"backfire {group}".strip()
+            raise InputError(f"{name} has no command {rest[0]}: {_fix(rest[0], there, name)}")
+        found = there[rest.pop(0)]
+        group = found.name
+    known = (*HELP, "--version")
+    if found is None and rest and rest[0] not in known:
+        raise InputError(f"backfire has no option {rest[0]}: {_fix(rest[0], known, 'backfire')}")
+    return found, rest
+
+
+def _fix(word: str, known: Iterable[str], name: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), 1)
+    return f"did you mean {near[0]}?" if near else f"`{name} --help` lists the commands"
+
+
+def asks_for_help(words: Sequence[str]) -> bool:
+    """Whether help is asked for, before a `--` that ends the options."""
+    before = list(words)
+    return bool(set(before[: before.index("--")] if "--" in before else before) & set(HELP))
+
+
+def class_of(entry: Entry) -> type[Command]:
+    """The class of a command, imported now."""
+    module, _, name = entry.target.partition(":")
+    made: type[Command] = getattr(import_module(f"backfire.cli.{module}"), name)
+    return made
+
+
+def help_of(entry: Entry, width: int) -> str:
+    """The help of one command."""
+    from backfire.cli.help_page import command_page
+
+    return command_page(class_of(entry), f"backfire {entry.name}", width)
+
+
+def every_command() -> tuple[Entry, ...]:
+    """The table of commands."""
+    return COMMANDS
+
+
+def _width() -> int:
+    return min(120, shutil.get_terminal_size((100, 24)).columns)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from backfire.cli import options
+from backfire.cli.command import Command, OutputFile
 from backfire.cli.exits import keeping
 from backfire.cli.terminal import say, warn
+from backfire.preferences.settings import Reading
+from backfire.settings import Argument, DatasetReference
 
 if TYPE_CHECKING:
     from backfire.preferences import Converted
@@ -18,35 +17,25 @@ EXAMPLES = 5
 """Row numbers named for each reason why rows gave no pair."""
 
 
-def convert(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help=options.DATASET)],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out", metavar="FILE", help="A .jsonl or .json file, also with .gz, or a .parquet file."
-        ),
-    ],
-    columns: options.Columns = None,
-    source_columns: options.SourceColumns = None,
-    config: options.Config = None,
-    split: options.Split = None,
-    revision: options.Revision = None,
-    encoding: options.Encoding = None,
-    ranked: options.Ranked = None,
-    plain: options.Plain = False,
-) -> None:
+class Convert(Command):
     """Write preference data of any form as conversational prompt, chosen and rejected, which TRL takes as they are.
 
     Every other column is kept, with the number of the row. Rows that give no pair are counted by reason. Exit code 2,
     and no file, where no row gives a pair.
     """
-    from backfire.preferences import convert as convert_dataset
 
-    how = options.reading(columns, source_columns, config, split, revision, encoding, ranked, plain)
-    options.check_output("--out", out)
-    with keeping("nothing was written; run the same command again"):
-        done = convert_dataset(dataset, out, **how)
-    say_converted(done)
+    dataset: Annotated[DatasetReference, Argument()]
+    """A JSONL, JSON, CSV or Parquet file, packed or not, a folder of pairs, a saved data set, or a hub name."""
+    out: OutputFile
+    """The file to write: a .jsonl or .json file, also with .gz, or a .parquet file."""
+    reading: Reading = Reading()
+
+    def run(self) -> None:
+        from backfire.preferences import convert
+
+        with keeping("nothing was written; run the same command again"):
+            done = convert(self.dataset, self.out, self.reading)
+        say_converted(done)
 
 
 def say_converted(done: Converted) -> None:

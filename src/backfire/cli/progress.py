@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import typer
+from backfire.cli.terminal import tell
 
 EVERY = 10.0
 """Seconds between lines where there is no terminal."""
@@ -59,7 +59,7 @@ class Lines:
         left = ""
         if not ended and done > before:
             left = f", about {_time((now - started) / (done - before) * (total - done))} left"
-        typer.echo(f"{self.what}: {done} of {total}{left}", err=True)
+        tell(f"{self.what}: {done} of {total}{left}")
         self.last, self.spoke = now, not ended
 
 

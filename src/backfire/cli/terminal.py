@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-import typer
-
+COLOURS = {"error": 31, "warning": 33, "interrupted": 33}
+"""Red and yellow, as terminals number them."""
 WIDE = 140
 """Columns of a table that is not shown on a terminal."""
 
 
 def say(text: str = "") -> None:
     """A line of the answer."""
-    typer.echo(text)
+    print(text)
+
+
+def tell(text: str) -> None:
+    """A line beside the answer, on stderr."""
+    print(text, file=sys.stderr)
 
 
 def complain(what: str, text: str) -> None:
     """`error: ...`, `warning: ...`, `interrupted: ...` on stderr."""
-    colour = {"error": "red", "warning": "yellow", "interrupted": "yellow"}.get(what)
-    typer.echo(f"{typer.style(what, fg=colour)}: {text}", err=True)
+    colour = COLOURS.get(what) if sys.stderr.isatty() and "NO_COLOR" not in os.environ else None
+    tell(f"\x1b[{colour}m{what}\x1b[0m: {text}" if colour else f"{what}: {text}")
 
 
 def warn(text: str) -> None:

@@ -14,6 +14,7 @@ from backfire.preferences.explaining import no_pairs
 from backfire.preferences.preferences import Preferences, open_preferences
 from backfire.preferences.read_options import ReadOptions
 from backfire.preferences.schema import SIDES, DefectKind, Format
+from backfire.preferences.settings import Reading
 from backfire.store import Row, ending_of, write_rows
 
 TURNS = ("prompt", *SIDES)
@@ -51,7 +52,8 @@ class Converted:
 def convert(
     dataset: Any,
     out: str | Path,
-    **reading: Unpack[ReadOptions],
+    settings: Reading | None = None,
+    **keywords: Unpack[ReadOptions],
 ) -> Converted:
     """Write preference data of any form that the audit reads as conversational `prompt`, `chosen` and `rejected`.
 
@@ -77,7 +79,7 @@ def convert(
         and path.samefile(dataset)
     ):
         raise InputError(f"{path} is the data set itself: name another file to write")
-    data = open_preferences(dataset, **reading)
+    data = open_preferences(dataset, **Reading.of(settings, **keywords).options())
     beside = columns_beside(data, OF_TRAINERS)
     if not beside.pairs:
         raise InputError(no_pairs(data))

@@ -19,7 +19,14 @@ class Settings(BaseModel):
     The same class is what Python takes, what the command line's options are made of, and a section of a study file.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        # A class that is only asked for its help builds no validator.
+        defer_build=True,
+    )
 
     group: ClassVar[str | None] = None
     """The heading of the help below which the fields stand, where neither they nor their part has a Group."""

@@ -23,12 +23,17 @@ class Metavar:
 
 @dataclass(frozen=True, init=False)
 class Names:
-    """The option's own names, such as `Names("-n", "--n")`, where `--` and the field's name is not meant."""
+    """The option's own names, such as `Names("-n", "--n")`, where `--` and the field's name is not meant.
+
+    `negative` is what takes a flag back, where it is not `--no-` and the name.
+    """
 
     options: tuple[str, ...]
+    negative: str | None
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, negative: str | None = None) -> None:
         object.__setattr__(self, "options", options)
+        object.__setattr__(self, "negative", negative)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,61 @@
+"""The table of commands. Each is imported when it is called, so that `backfire --help` imports none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STAGES, WHOLE, AROUND = "Stages, in their order", "All stages together", "Around them"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A command, or a group of commands where `target` is empty."""
+
+    name: str
+    """`sample`, or `train dpo` for a command of a group."""
+    heading: str
+    about: str
+    """The first sentence of its help."""
+    target: str = ""
+    """Its class, as `module:Class` of the package `backfire.cli`."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(self.name.split())
+
+
+COMMANDS = (
+    Entry("sample", STAGES, "Draw responses to prompts from a model, each stored once.", "typer"),
+    Entry("import", STAGES, "Store responses that were written elsewhere: AlpacaEval outputs, people's answers.", "typer"),
+    Entry("score", STAGES, "Score stored responses with a reward model, each once.", "typer"),
+    Entry("pair", STAGES, "Build preference pairs from stored responses by a recipe.", "typer"),
+    Entry("audit", STAGES, "Say what the label of a preference data set encodes, before anything is trained on it.", "typer"),
+    Entry("show", STAGES, "Show pairs as the tokens that training is handed, and count over all pairs what goes wrong on the way.", "typer"),
+    Entry("convert", STAGES, "Write preference data of any form as conversational prompt, chosen and rejected, which TRL takes as they are.", "converting:Convert"),
+    Entry("repair", STAGES, "Make a better preference data set of a given one, with what was changed and why.", "typer"),
+    Entry("train", STAGES, "Train a policy, by TRL: dpo on pairs, sft on conversations.", "typer"),
+    Entry("attack", STAGES, "Attack a model: one response to each prompt, judged, with 95% intervals.", "typer"),
+    Entry("judge", STAGES, "Ask judges, compare them with people, and train one.", "typer"),
+    Entry("general", STAGES, "Score a model on general tasks, by lm-evaluation-harness.", "typer"),
+    Entry("compare", STAGES, "Compare policies on the same prompts: differences with 95% intervals, exact tests, Holm's correction.", "typer"),
+    Entry("report", STAGES, "Write the page of a run anew, and print its table.", "typer"),
+    Entry("demo", WHOLE, "Run the demo: seven ways of choosing responses, on model organisms, from prompts to the page.", "typer"),
+    Entry("study", WHOLE, "Run a whole study: prompts to report, over recipes, targets and seeds.", "typer"),
+    Entry("prompts", AROUND, "List published prompt sets with their licences; none comes with backfire.", "typer"),
+    Entry("recipes", AROUND, "List the recipes: who writes each side, and how one response is picked.", "typer"),
+    Entry("organisms", AROUND, "Model organisms: list a world's members, or grow another world.", "typer"),
+)  # fmt: skip
+
+ABOUT = "Will your preference data backfire? Build it, audit it, train on it, attack the result, report."
+EPILOG = (
+    "Exit codes: 0 all done; 1 done in part, or an unexpected error (the output says which); "
+    "2 an input that cannot be used; 3 a condition of `audit --fail-on` holds, or could not be looked at; 130 interrupted."
+)
+
+
+def children(group: str) -> tuple[Entry, ...]:
+    """The commands of a group; of "", those that stand alone, and the groups."""
+    depth = len(group.split()) + 1
+    return tuple(
+        e for e in COMMANDS if len(e.words) == depth and e.words[: depth - 1] == tuple(group.split())
+    )

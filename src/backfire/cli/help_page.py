@@ -1,0 +1,170 @@
+"""A command's help, as plain text: what it does, its arguments, and its options below their headings."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+from pathlib import PurePath
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+
+from backfire.cli.commands import ABOUT, COMMANDS, EPILOG, Entry, children
+
+if TYPE_CHECKING:
+    from backfire.cli.command import Command
+    from backfire.settings import Setting
+
+LEFT = 30
+"""The widest left column: a longer one has its text below it."""
+PLAIN = "Options"
+Row = tuple[str, str]
+
+
+def command_page(cls: type[Command], name: str, width: int = 100) -> str:
+    """The help of one command; `name` is how it is called, such as `backfire train dpo`."""
+    from backfire.cli.parsing import arguments_of, switches
+    from backfire.settings import Argument, flat
+
+    places = arguments_of(cls)
+    metavars = [_metavar(one) + ("..." if one.mark(Argument) and _many(one) else "") for one in places]
+    headings: dict[str, list[Row]] = {}
+    if places:
+        headings["Arguments"] = [(metavar, _text(one)) for metavar, one in zip(metavars, places, strict=True)]
+    headings[PLAIN] = []
+    for part, path in switches(cls).items():
+        inside = next(one for one in flat(cls).values() if path in one.optional_parts)
+        headings.setdefault(inside.group or PLAIN, []).append((f"--{part}", _about_part(cls, path)))
+    for one in flat(cls).values():
+        if one not in places:
+            headings.setdefault(one.group or PLAIN, []).append((_left(one), _text(one)))
+    headings[PLAIN].append(("-h, --help", "Print this page."))
+    more = "".join(f" {metavar}" for metavar in metavars)
+    about = "\n\n".join(_wrapped(text, width) for text in _paragraphs(cls.__doc__ or ""))
+    return _page(f"Usage: {name} [OPTIONS]{more}", about, headings, width)
+
+
+def group_page(group: str, about: str, width: int = 100, also: str = "") -> str:
+    """The help of a group of commands, or of `backfire` itself, which is the group ""."""
+    headings: dict[str, list[Row]] = {}
+    for entry in children(group):
+        heading = "Commands" if group else entry.heading
+        headings.setdefault(heading, []).append((entry.words[-1], entry.about))
+    if not group:
+        headings[PLAIN] = [("--version", "Print the version."), ("-h, --help", "Print this page.")]
+    name = f"backfire {group}".strip()
+    page = _page(f"Usage: {name} COMMAND [ARGUMENTS]", _wrapped(about, width), headings, width)
+    return page if group else f"{page}\n{_wrapped(EPILOG, width)}\n"
+
+
+def about_of(cls: type[Command]) -> str:
+    """The first paragraph of a command's help, on one line."""
+    return _paragraphs(cls.__doc__ or "")[0]
+
+
+def entries() -> tuple[Entry, ...]:
+    """Every command of the table."""
+    return COMMANDS
+
+
+def root_page(width: int = 100) -> str:
+    """`backfire --help`."""
+    return group_page("", ABOUT, width)
+
+
+def _page(usage: str, about: str, headings: dict[str, list[Row]], width: int) -> str:
+    blocks = [usage, about]
+    for heading, rows in headings.items():
+        blocks.append("\n".join([f"{heading}:", *_columns(rows, width)]))
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _columns(rows: Iterable[Row], width: int) -> Iterator[str]:
+    rows = list(rows)
+    left = min(LEFT, max(len(first) for first, _ in rows))
+    for first, second in rows:
+        lines = textwrap.wrap(second, max(30, width - left - 4)) or [""]
+        if len(first) > left:
+            yield f"  {first}"
+            first = ""
+        yield f"  {first:<{left}}  {lines[0]}".rstrip()
+        yield from (f"  {'':<{left}}  {line}" for line in lines[1:])
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [" ".join(part.split()) for part in text.split("\n\n")]
+
+
+def _wrapped(text: str, width: int) -> str:
+    return textwrap.fill(text, width)
+
+
+def _left(setting: Setting) -> str:
+    from backfire.cli.parsing import is_flag, negative_of
+    from backfire.settings import options_of
+
+    options = ", ".join(options_of(setting))
+    if not is_flag(setting):
+        return f"{options} {_metavar(setting)}"
+    negative = negative_of(setting)
+    return f"{options} / {negative}" if negative else options
+
+
+def _metavar(setting: Setting) -> str:
+    from backfire.settings import Argument, Metavar
+
+    mark = setting.mark(Metavar)
+    if mark:
+        return mark.text
+    return setting.name.upper() if setting.mark(Argument) else _type_in_words(setting.field.annotation)
+
+
+def _type_in_words(annotation: Any) -> str:
+    """INT, FLOAT, TEXT, PATH, or the words to choose from."""
+    if hasattr(annotation, "__metadata__"):
+        return _type_in_words(annotation.__origin__)
+    if get_origin(annotation) is Literal:
+        return "|".join(map(str, get_args(annotation)))
+    if get_origin(annotation) in (Union, UnionType, tuple, list):
+        members = [one for one in get_args(annotation) if one not in (NoneType, ...)]
+        return _type_in_words(members[0])
+    if isinstance(annotation, type) and issubclass(annotation, PurePath):
+        return "PATH"
+    return {int: "INT", float: "FLOAT"}.get(annotation, "TEXT")
+
+
+def _text(setting: Setting) -> str:
+    """What an option says: its docstring, whether it may be repeated, and its default."""
+    from backfire.cli.parsing import is_flag
+    from backfire.settings import Argument, Default
+
+    parts = [" ".join(setting.about.split())]
+    if _many(setting) and not setting.mark(Argument):
+        parts.append("[repeatable]")
+    shown = setting.mark(Default)
+    if setting.required:
+        parts.append("[required]")
+    elif shown:
+        parts.append(f"[default: {shown.text}]")
+    elif setting.default is True and is_flag(setting):
+        parts.append("[default: yes]")
+    elif not is_flag(setting) and setting.default not in (None, (), {}):
+        parts.append(f"[default: {_default(setting.default)}]")
+    return " ".join(part for part in parts if part)
+
+
+def _many(setting: Setting) -> bool:
+    from backfire.cli.parsing import is_list
+
+    return is_list(setting)
+
+
+def _default(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+
+
+def _about_part(cls: type[Command], path: tuple[str, ...]) -> str:
+    """The docstring of the field that holds an optional part."""
+    from backfire.settings import parts
+
+    (part,) = [one for one in parts(cls) if one.path == path]
+    return " ".join((part.field.description or "").split())
