@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import re
+
+TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+"""Environment variables whose values a hub may give back in an error; no message shows them."""
+SHORTEST = 8
+"""Characters from which on such a value is taken for a secret."""
+
+
+def without_tokens(text: str) -> str:
+    """The text with the hub's tokens replaced by ***."""
+    values = {os.environ.get(name, "").strip() for name in TOKENS}
+    secrets = sorted((re.escape(value) for value in values if len(value) >= SHORTEST), key=len, reverse=True)
+    return re.sub("|".join(secrets), "***", text) if secrets else text
+
 
 class BackfireError(Exception):
-    """Root of the tree; the command line prints it without a traceback and exits with 2."""
+    """Root of the tree; the command line prints it without a traceback and exits with 2. No message holds a hub's token."""
+
+    def __init__(self, *said: object) -> None:
+        super().__init__(*(without_tokens(one) if isinstance(one, str) else one for one in said))
 
 
 class InputError(BackfireError):

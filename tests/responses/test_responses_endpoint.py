@@ -218,6 +218,17 @@ def test_failed_replies_are_listed_and_the_rest_is_kept(endpoint, server, ledger
     assert again.responses == found.responses
 
 
+def test_the_tools_of_a_prompt_are_sent_with_it(endpoint, server, ledger):
+    tools = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
+    turns = [{"role": "user", "content": "Is it warm?"}]
+    prompts = [Prompt.of_messages(turns, tools=json.dumps(tools)), Prompt.of("well")]
+    sample(endpoint, prompts, ledger=ledger, decoding=DECODING)
+    assert {body["messages"][0]["content"]: body.get("tools") for body in server.asked} == {
+        "Is it warm?": tools,
+        "well": None,
+    }
+
+
 @pytest.mark.parametrize(
     ("malformed", "said"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import warnings
@@ -135,6 +136,8 @@ class EndpointModel:
             "temperature": decoding.temperature,
             "top_p": decoding.top_p,
         }
+        if request.prompt.tools:
+            options["tools"] = json.loads(request.prompt.tools)
         if "seed" not in self._refused:
             options["seed"] = int(request.id[:7], 16)
         return options

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 
-from backfire.errors import BackfireError
+from backfire.errors import BackfireError, without_tokens
 
 MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "Cannot allocate memory")
 """What torch and numpy say where a machine has no memory left."""
@@ -30,7 +30,7 @@ def failure_of(error: BaseException) -> str | None:
     """The reason in words; None for a defect of the program."""
     if isinstance(error, BackfireError):
         return str(error)
-    said = " ".join(str(error).split())
+    said = " ".join(without_tokens(str(error)).split())
     if isinstance(error, MemoryError) or any(words.lower() in said.lower() for words in MEMORY):
         return (
             f"memory ran out ({said[:200] or type(error).__name__}): read fewer pairs (--policy-pairs), train fewer "
