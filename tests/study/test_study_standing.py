@@ -13,7 +13,7 @@ import pytest
 from tiny_study import MEMBER, tiny_settings, write_prompts
 
 from backfire.answers import read_cells, read_results
-from backfire.errors import InputError, StudyError
+from backfire.errors import InputError, ModelError, StudyError
 from backfire.judges import rubric, trained
 from backfire.judges.reasoning import Said
 from backfire.store import read_json
@@ -328,3 +328,25 @@ def test_a_table_of_prompts_is_known_by_its_contents(miniature_world: Path, tmp_
     one = write_prompts(tmp_path, "one.jsonl", {"direct": 3})
     other = write_prompts(tmp_path, "other.jsonl", {"direct": 3})
     assert identity_of(one) == identity_of(other)
+
+
+def test_an_audit_of_which_a_part_failed_is_tried_again(
+    settings: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from backfire.auditing import dataset_audit
+
+    def fails(*_: object, **__: object) -> None:
+        raise ModelError("no room for the policy")
+
+    asked = {**settings, "audit": {"hidden": True}}
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset_audit, "read_policy", fails)
+        first = run(asked, folder)
+    assert not first.failed
+    assert list(first.lost.values()) == [{"policy: no room for the policy": 1}]
+    left_out = read_json(folder / "results.json")["stages"]["left_out"]
+    assert [name for name in left_out if "parts of the audit" in name and "tries them again" in name]
+    assert "tries them again" in (folder / "report" / "index.html").read_text()
+    second = run(asked, folder)
+    assert not second.lost
+    assert "parts of the audit" not in (folder / "results.json").read_text()

@@ -14,6 +14,9 @@ from backfire.cli.terminal import complain, counted, say, show, table
 if TYPE_CHECKING:
     from backfire.study import StudyFile
 
+IN_PARTS = ("audit", "influence")
+"""Stages whose answers stand without the parts of them that failed."""
+
 app = typer.Typer(
     help="Run a whole study: prompts to report, over recipes, targets and seeds.", no_args_is_help=True
 )
@@ -110,10 +113,15 @@ def _run(study: StudyFile, out: Path) -> None:
             typer.echo(f"  {stage}: {reason}", err=True)
     if finished.lost:
         count = sum(sum(reasons.values()) for reasons in finished.lost.values())
-        complain(
-            "error",
-            f"{count} requests were lost; the same command asks for them again, and for nothing else:",
-        )
+        parts = sum(len(lost) for stage, lost in finished.lost.items() if stage.split()[0] in IN_PARTS)
+        count -= parts
+        if count:
+            complain(
+                "error",
+                f"{count} requests were lost; the same command asks for them again, and for nothing else:",
+            )
+        if parts:
+            complain("error", f"{parts} parts failed; the same command tries them again, and nothing else:")
         for stage, reasons in finished.lost.items():
             typer.echo(f"  {stage}: {counted(reasons)}", err=True)
     if finished.failed or finished.lost:

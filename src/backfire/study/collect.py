@@ -92,6 +92,11 @@ def _left_out(study: StudyFile, run: RunFolder, outcome: Outcome) -> dict[str, A
         found[f"rows of {reference}"] = prompts_left_out(reference)
     for cell in grid(study):
         attack = f"attack {cell.folder_name}"
+        for stage in (f"audit {cell.data_name}", f"influence {cell.data_name}"):
+            if stage in outcome.lost:
+                found[f"parts of the {stage} that failed (the next run tries them again)"] = outcome.lost[
+                    stage
+                ]
         if attack in outcome.lost:
             found[f"answers in the attack on {cell.label} (the next run asks for them again)"] = outcome.lost[
                 attack

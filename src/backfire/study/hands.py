@@ -17,7 +17,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Protocol
 
-from backfire.errors import BackfireError
+from backfire.errors import BackfireError, without_tokens
 from backfire.study.policies import close_policy
 from backfire.study.stage import Stage
 
@@ -73,7 +73,7 @@ def run_one(stage: Stage, threads: int | None = None) -> str:
             close_policy()
         stage.run()
     except Exception as error:
-        said = " ".join(str(error).split())
+        said = " ".join(without_tokens(str(error)).split())
         return said if said and isinstance(error, BackfireError) else f"{type(error).__name__}: {said}"
     return ""
 

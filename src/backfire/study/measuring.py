@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ def audit_stage(run: RunFolder, cell: Cell) -> Stage:
         report = report.model_copy(update=told)
         write_audit(aside / "audit.json", report)
         write_audit_page(report, aside / "index.html")
-        return None
+        return _without({one.part: one.reason for one in report.failed or ()})
 
     def configuration() -> Configuration:
         inputs = [manifest_digest(pairs), identity_of(cell.policy)]
@@ -66,6 +67,11 @@ def audit_stage(run: RunFolder, cell: Cell) -> Stage:
 
     folder = run.data(cell) / "audit"
     return Stage(f"audit {cell.data_name}", folder, [f"pair {cell.data_name}"], configuration, make)
+
+
+def _without(failed: Mapping[str, str]) -> dict[str, Any] | None:
+    """What a stage reports of parts that failed: the artifact stands without them, and the next run tries again."""
+    return {"lost": {f"{part}: {reason}": 1 for part, reason in failed.items()}} if failed else None
 
 
 def _beside(found: PerPair | None) -> PerPair | None:
@@ -150,7 +156,7 @@ def influence_stage(run: RunFolder, cell: Cell) -> Stage:
         _write_values(aside / VALUES, built, values, gaps)
         value = read.answer.model_copy(update={"file": VALUES}).model_dump(mode="json")
         write_json(aside / "influence.json", {"influence": value, "rivals": rivals})
-        return None
+        return _without(read.answer.failed or {})
 
     def configuration() -> Configuration:
         inputs = [manifest_digest(pairs), manifest_digest(probes), identity_of(cell.policy)]

@@ -25,7 +25,7 @@ class State(Enum):
 
     DONE = "done"
     PARTLY = "partly"
-    """Whole, but made while some requests were lost: another run asks for these again."""
+    """Whole, but made while some requests were lost or some parts failed: another run tries again."""
     MISSING = "missing"
     """Not there, not whole, or made under another configuration."""
 
@@ -34,7 +34,8 @@ class Stage:
     """A named step of the study: where its artifact lies, what it is made from, and how it is made.
 
     `make` fills the folder that it is given. What it returns is written beside the artifact as stage.json; where that has
-    `lost` (reason -> count), the artifact stands for now, but is not done.
+    `lost` (reason -> count), the artifact stands for now, but is not done: requests that were lost, or parts of an audit
+    or of an influence that failed.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class Stage:
             write_json(aside / CONTENTS, _sizes(aside))
 
     def lost(self) -> dict[str, int]:
-        """Requests that the artifact stands without, for now: reason -> count."""
+        """Requests or parts that the artifact stands without, for now: reason -> count."""
         report = self.folder / REPORT
         found: dict[str, int] = read_json(report).get("lost", {}) if report.is_file() else {}
         return found
