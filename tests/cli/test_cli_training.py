@@ -1,72 +1,61 @@
-"""`train`: the options' defaults are the settings' own, and adapters are asked for in words."""
+"""`train`: every setting has its option, and adapters are asked for in words."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.main import get_command
 
-from backfire.cli.training import plain_settings
-from backfire.cli.typer_commands import app
+from backfire.cli.parsing import known_options, parse
+from backfire.cli.training import TrainDPO, TrainSFT
 from backfire.training import DPOSettings, LoRASettings, SFTSettings
 from running import invoke
 
-
-def options_of(method: str) -> dict[str, Any]:
-    group: Any = get_command(app)
-    command = group.commands["train"].commands[method]
-    return {p.name: p for p in command.params}
+WORDS = ["policy", "pairs", "--out", "out"]
 
 
-@pytest.mark.parametrize(("method", "settings"), [("dpo", DPOSettings), ("sft", SFTSettings)])
-def test_the_defaults_are_the_settings_own(method: str, settings: type[DPOSettings | SFTSettings]) -> None:
-    options = options_of(method)
-    own = settings()
-    fields = set(settings.model_fields) - {"adapter", "parameters"}  # --lora and --full
-    assert fields <= set(options), "every setting has its option"
-    plain = fields - {"lr", "gradient_checkpointing"}
-    assert {name: options[name].default for name in plain} == {name: getattr(own, name) for name in plain}
-    assert float(options["lr"].show_default.split(";")[0]) == own.lr
-    assert (options["lr"].default, options["gradient_checkpointing"].default) == (None, False), (
-        "not asked for"
+@pytest.mark.parametrize(
+    ("command", "settings"), [(TrainDPO, DPOSettings), (TrainSFT, SFTSettings)], ids=["dpo", "sft"]
+)
+def test_every_setting_is_an_option_with_its_default(
+    command: type[TrainDPO | TrainSFT], settings: type[DPOSettings | SFTSettings]
+) -> None:
+    fields = set(settings.model_fields) - {"adapter"}
+    assert {f"--{name.replace('_', '-')}" for name in fields} <= set(known_options(command))
+    assert {"--lora", "--lora-r", "--lora-alpha", "--lora-dropout", "--lora-modules", "--full"} <= set(
+        known_options(command)
     )
-    assert own.gradient_checkpointing is None
-    lora = {name.removeprefix("lora_"): options[name] for name in options if name.startswith("lora_")}
-    shown = {"r": "16", "alpha": "32", "dropout": "0.0", "modules": "all-linear"}
-    assert {name: option.show_default for name, option in lora.items()} == shown
-    adapter = LoRASettings().model_dump()
-    adapter["modules"] = adapter.pop("target_modules")
-    assert {name: str(value) for name, value in adapter.items()} == shown
+    parsed = parse(command, WORDS, "backfire train")
+    assert isinstance(parsed, (TrainDPO, TrainSFT))
+    assert parsed.settings == settings()
+    assert parsed.settings.model_fields_set == set(), "what is not given is not set, so that auto may choose"
 
 
-def test_plain_settings_make_the_adapter() -> None:
-    unsaid = {"full": False, "gradient_checkpointing": False}
-    given = {
-        "lr": 1e-4,
-        "lora": True,
-        "lora_r": 4,
-        "lora_alpha": None,
-        "lora_modules": "q_proj,v_proj",
-    } | unsaid
-    settings = DPOSettings.of(**plain_settings(given))
-    assert settings.adapter == LoRASettings(r=4, target_modules=("q_proj", "v_proj"))
-    assert (
-        DPOSettings.of(**plain_settings({"lr": 1e-4, "lora": False, "lora_r": None} | unsaid)).adapter is None
-    )
+def test_words_make_the_adapter() -> None:
+    words = [*WORDS, "--lr", "1e-4", "--lora", "--lora-r", "4", "--lora-modules", "q_proj,v_proj"]
+    parsed = parse(TrainDPO, words, "backfire train dpo")
+    assert isinstance(parsed, TrainDPO)
+    assert parsed.settings.lr == 1e-4
+    assert parsed.settings.adapter == LoRASettings(r=4, target_modules=("q_proj", "v_proj"))
+    alone = parse(TrainSFT, [*WORDS, "--lora"], "backfire train sft")
+    assert isinstance(alone, TrainSFT)
+    assert alone.settings.adapter == LoRASettings()
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--lora-r", "4"], "--lora-r without --lora"),
-        (["--beta", "-1"], "beta = -1.0"),
-        (["--loss-type", "sigmoyd"], "loss_type = 'sigmoyd'"),
+        (["--lora-r", "4"], "--lora-r without --lora: add --lora"),
+        (["--beta", "-1"], "--beta -1: give a number above 0"),
+        (["--loss-type", "sigmoyd"], "(did you mean sigmoid?)"),
+        (["--full", "--lora"], "--full and --lora: give one of them"),
+        (["--parameters", "all", "--lora"], "--parameters all with an --lora: leave one of them out"),
+        (["--label-smoothing", "0.1"], "--label-smoothing 0.1 does nothing with --loss-type sigmoid"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, arguments: list[str], said: str) -> None:
     command = ["train", "dpo", "policy", "pairs", "--out", str(tmp_path / "out"), *arguments]
     found = invoke(command)
     assert found.exit_code == 2
+    assert found.stderr.startswith("error: ")
     assert said in found.stderr

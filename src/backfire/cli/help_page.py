@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LEFT = 30
 """The widest left column: a longer one has its text below it."""
+WIDEST_CHOICES = 48
 PLAIN = "Options"
 Row = tuple[str, str]
 
@@ -31,12 +32,14 @@ def command_page(cls: type[Command], name: str, width: int = 100) -> str:
     if places:
         headings["Arguments"] = [(metavar, _text(one)) for metavar, one in zip(metavars, places, strict=True)]
     headings[PLAIN] = []
-    for part, path in switches(cls).items():
-        inside = next(one for one in flat(cls).values() if path in one.optional_parts)
-        headings.setdefault(inside.group or PLAIN, []).append((f"--{part}", _about_part(cls, path)))
+    left = {path: switch for switch, path in switches(cls).items()}
     for one in flat(cls).values():
+        rows = headings.setdefault(one.group or PLAIN, [])
+        for path in one.optional_parts:
+            if path in left:
+                rows.append((f"--{left.pop(path)}", _about_part(cls, path)))
         if one not in places:
-            headings.setdefault(one.group or PLAIN, []).append((_left(one), _text(one)))
+            rows.append((_left(one), _text(one)))
     headings[PLAIN].append(("-h, --help", "Print this page."))
     more = "".join(f" {metavar}" for metavar in metavars)
     about = "\n\n".join(_wrapped(text, width) for text in _paragraphs(cls.__doc__ or ""))
@@ -82,7 +85,7 @@ def _columns(rows: Iterable[Row], width: int) -> Iterator[str]:
     rows = list(rows)
     left = min(LEFT, max(len(first) for first, _ in rows))
     for first, second in rows:
-        lines = textwrap.wrap(second, max(30, width - left - 4)) or [""]
+        lines = textwrap.wrap(second, max(30, width - left - 4), break_on_hyphens=False) or [""]
         if len(first) > left:
             yield f"  {first}"
             first = ""
@@ -95,7 +98,7 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _wrapped(text: str, width: int) -> str:
-    return textwrap.fill(text, width)
+    return textwrap.fill(text, width, break_on_hyphens=False)
 
 
 def _left(setting: Setting) -> str:
@@ -115,15 +118,26 @@ def _metavar(setting: Setting) -> str:
     mark = setting.mark(Metavar)
     if mark:
         return mark.text
-    return setting.name.upper() if setting.mark(Argument) else _type_in_words(setting.field.annotation)
+    if setting.mark(Argument):
+        return setting.name.upper()
+    choices = _choices(setting.field.annotation)
+    return "NAME" if len(choices) > WIDEST_CHOICES else choices or _type_in_words(setting.field.annotation)
+
+
+def _choices(annotation: Any) -> str:
+    """The words to choose from, as a|b; empty where any value may be given."""
+    if get_origin(annotation) is Literal:
+        return "|".join(map(str, get_args(annotation)))
+    if get_origin(annotation) in (Union, UnionType) or hasattr(annotation, "__metadata__"):
+        inner = [one for one in get_args(annotation) if one is not NoneType]
+        return _choices(inner[0]) if hasattr(annotation, "__metadata__") or len(inner) == 1 else ""
+    return ""
 
 
 def _type_in_words(annotation: Any) -> str:
-    """INT, FLOAT, TEXT, PATH, or the words to choose from."""
+    """INT, FLOAT, PATH or TEXT."""
     if hasattr(annotation, "__metadata__"):
         return _type_in_words(annotation.__origin__)
-    if get_origin(annotation) is Literal:
-        return "|".join(map(str, get_args(annotation)))
     if get_origin(annotation) in (Union, UnionType, tuple, list):
         members = [one for one in get_args(annotation) if one not in (NoneType, ...)]
         return _type_in_words(members[0])
@@ -135,9 +149,12 @@ def _type_in_words(annotation: Any) -> str:
 def _text(setting: Setting) -> str:
     """What an option says: its docstring, whether it may be repeated, and its default."""
     from backfire.cli.parsing import is_flag
-    from backfire.settings import Argument, Default
+    from backfire.settings import Argument, Default, Metavar
 
     parts = [" ".join(setting.about.split())]
+    choices = _choices(setting.field.annotation)
+    if len(choices) > WIDEST_CHOICES and not setting.mark(Metavar):
+        parts.append(f"[one of {', '.join(choices.split('|'))}]")
     if _many(setting) and not setting.mark(Argument):
         parts.append("[repeatable]")
     shown = setting.mark(Default)

@@ -23,7 +23,6 @@ from backfire.cli import (
     reporting,
     showing,
     studying,
-    training,
 )
 from backfire.cli.exits import clean_end
 
@@ -55,7 +54,6 @@ app.command("pair")(pairing.pair)
 app.command("audit")(auditing.audit)
 app.command("show")(showing.show_pairs)
 app.command("repair")(repairing.repair)
-app.add_typer(training.app, name="train")
 app.command("attack")(attacking.attack)
 app.add_typer(judging.app, name="judge")
 app.command("general")(general.general)

@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 TWO_COLUMNS = "name two columns, such as chosen_by,rejected_by"
 
 
+def roles_of(value: Any) -> Any:
+    """`prompt=question,chosen=best` as a dictionary; what is no text stays as it is."""
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip().partition("=") for part in value.split(",")]
+    if not all(role and equals and column for role, equals, column in parts):
+        raise ValueError("give each as ROLE=NAME, with commas between, such as prompt=question,chosen=best")
+    return {role: column for role, _, column in parts}
+
+
 class Reading(Settings):
     """How the data set is read. What is not given is found by itself."""
 
@@ -37,17 +47,7 @@ class Reading(Settings):
     plain: bool = False
     """Take plain text as it is, as raw text without the policy's chat template. Data made of turns are then refused."""
 
-    @field_validator("columns", mode="before")
-    @classmethod
-    def _roles(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        parts = [part.strip().partition("=") for part in value.split(",")]
-        if not all(role and equals and column for role, equals, column in parts):
-            raise ValueError(
-                "give each as ROLE=NAME, with commas between, such as prompt=question,chosen=best"
-            )
-        return {role: column for role, _, column in parts}
+    _roles = field_validator("columns", mode="before")(roles_of)
 
     @field_validator("source_columns", mode="before")
     @classmethod

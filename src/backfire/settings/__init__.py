@@ -1,7 +1,7 @@
 """What every command's settings are made of: one frozen class a command, whose docstrings document its options."""
 
 from backfire.settings.fields import Input, Part, Setting, flat, inputs_of, parts
-from backfire.settings.frozen import Settings, nested
+from backfire.settings.frozen import Settings, nested, taken
 from backfire.settings.marks import Argument, Commas, Default, Group, Metavar, Names, Prefix
 from backfire.settings.places import COMMAND_LINE, PYTHON, STUDY, CommandLine, Place, StudyFile, options_of
 from backfire.settings.references import (
@@ -54,4 +54,5 @@ __all__ = [
     "nested",
     "options_of",
     "parts",
+    "taken",
 ]

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from backfire.settings.fields import flat
+from backfire.settings.fields import flat, parts
 from backfire.settings.marks import Argument, Metavar, Names
 
 if TYPE_CHECKING:
-    from backfire.settings.fields import Setting
+    from backfire.settings.fields import Part, Setting
     from backfire.settings.frozen import Settings
 
 
@@ -22,10 +22,16 @@ class Place:
         for setting in flat(cls).values():
             if tuple(path[: len(setting.path)]) == setting.path:
                 return self.setting(setting)
+        for part in parts(cls):
+            if tuple(path) == part.path:
+                return self.part(part)
         return ".".join(map(str, path))
 
     def setting(self, setting: Setting) -> str:
         return setting.name
+
+    def part(self, part: Part) -> str:
+        return part.path[-1]
 
     def given(self, name: str, value: Any) -> str:
         """A field with its value, as a message begins with it."""
@@ -41,6 +47,9 @@ class CommandLine(Place):
             metavar = setting.mark(Metavar)
             return metavar.text if metavar else setting.name.upper()
         return options_of(setting)[-1]
+
+    def part(self, part: Part) -> str:
+        return f"--{part.prefix}" if part.prefix else part.path[-1]
 
     def given(self, name: str, value: Any) -> str:
         if isinstance(value, (list, tuple)):

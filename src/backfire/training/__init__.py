@@ -7,7 +7,7 @@ from backfire.loading import lazily
 if TYPE_CHECKING:
     from backfire.training.dpo import train_dpo
     from backfire.training.log import Examples, TrainingLog, TrainingStep, read_training_log
-    from backfire.training.settings import DPOSettings, LoRASettings, SFTSettings
+    from backfire.training.settings import ConversationReading, DPOSettings, LoRASettings, SFTSettings
     from backfire.training.sft import train_sft
 else:
     __getattr__, __dir__ = lazily(
@@ -15,12 +15,13 @@ else:
         {
             "dpo": ("train_dpo",),
             "log": ("Examples", "TrainingLog", "TrainingStep", "read_training_log"),
-            "settings": ("DPOSettings", "LoRASettings", "SFTSettings"),
+            "settings": ("ConversationReading", "DPOSettings", "LoRASettings", "SFTSettings"),
             "sft": ("train_sft",),
         },
     )
 
 __all__ = [
+    "ConversationReading",
     "DPOSettings",
     "Examples",
     "LoRASettings",

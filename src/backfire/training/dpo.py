@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
-from backfire.preferences import ReadOptions, open_preferences
+from backfire.preferences import Reading, open_preferences
+from backfire.settings import taken
 from backfire.training.examples import Prepared, prepare_pairs
 from backfire.training.log import TrainingLog
 from backfire.training.policy import Policy, Tokens
@@ -23,13 +24,14 @@ def train_dpo(
     out: str | Path,
     settings: DPOSettings | None = None,
     *,
+    reading: Reading | None = None,
     progress: Progress | None = None,
-    **reading: Unpack[ReadOptions],
+    **keywords: Any,
 ) -> TrainingLog:
     """Train a policy on preference pairs; the checkpoint it starts from is the reference model.
 
-    `pairs` are preference data in any form and place that `backfire.audit` reads, with the same options (`reading`: those
-    of `open_preferences`): the rows that an audit counts as defects are left out here, and counted in the log. Every pair
+    `pairs` are preference data in any form and place that `backfire.audit` reads, with the same options (`reading`).
+    Keywords are fields of `DPOSettings`, and of `Reading` where `reading` is not given. The rows that an audit counts as defects are left out here, and counted in the log. Every pair
     goes through the policy's chat template; `plain=True` trains on plain text as it is, without one. TRL is handed the
     token rows that `LocalModel.render` gives.
 
@@ -38,11 +40,13 @@ def train_dpo(
 
     Raises InputError for the data or the settings, ModelError and TemplateError for the policy.
     """
-    settings = settings or DPOSettings()
+    if reading is None:
+        reading, keywords = taken(Reading, keywords)
+    settings = DPOSettings.of(settings, **keywords)
     given = (
         pairs if isinstance(pairs, (str, Path, Mapping)) or hasattr(pairs, "column_names") else list(pairs)
     )
-    data = open_preferences(given, **reading)
+    data = open_preferences(given, **reading.options())
 
     def prepare(tokens: Tokens) -> Prepared:
         return prepare_pairs(data, tokens)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from backfire.settings import Prefix, Settings
+from backfire.preferences.settings import roles_of
+from backfire.settings import Commas, Default, Metavar, Names, Prefix, Settings
 
 LossType = Literal[
     "sigmoid",
@@ -35,13 +36,15 @@ class LoRASettings(Settings):
     group = "Training an adapter"
 
     r: int = Field(default=16, ge=1)
-    """Rank of the update."""
+    """The rank of the update."""
     alpha: int = Field(default=32, ge=1)
     """The update is scaled by alpha / r."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Dropout before the adapter while training. TRL switches it off for DPO, as it does all dropout."""
-    target_modules: str | tuple[str, ...] = "all-linear"
-    """Names of the linear layers that get an adapter; `all-linear` is every one but the output layer."""
+    """The dropout before the adapter while it is trained. For DPO, TRL switches it off with all other dropout."""
+    target_modules: Annotated[
+        str | tuple[str, ...], Names("--lora-modules"), Commas(), Metavar("NAME,...")
+    ] = "all-linear"
+    """The names of the linear layers that get an adapter. `all-linear` is every one but the output layer."""
 
 
 class TrainingSettings(Settings):
@@ -52,40 +55,43 @@ class TrainingSettings(Settings):
     lr: float = Field(gt=0)
     """Peak learning rate of AdamW."""
     epochs: float = Field(default=1.0, gt=0)
-    """Passes over the data."""
+    """How many times training goes over the data."""
     batch_size: int = Field(default=8, ge=1)
     """Pairs (DPO) or conversations (SFT) per forward and backward pass, on each device."""
     gradient_accumulation: int = Field(default=1, ge=1)
-    """Passes summed into one optimizer step: the effective batch is this times `batch_size`."""
+    """How many such passes are summed into one optimizer step. The effective batch is this times the batch size."""
     max_length: int | None = Field(default=1024, ge=2)
-    """Tokens of prompt and response together. Longer ones lose their end, the end token with it, and are
-    counted; those whose prompt alone fills it are left out, and counted. The model's context is a limit in any case."""
+    """The most tokens that prompt and response have together. What is longer loses its end, and the end token with it;
+    where the prompt alone fills it, the example is left out. Both are counted. The model's context is a limit in any
+    case."""
     warmup_ratio: float = Field(default=0.1, ge=0.0, lt=1.0)
-    """Share of the steps in which the learning rate rises from 0."""
+    """The share of the steps in which the learning rate rises from 0."""
     scheduler: Scheduler = "cosine"
     """How the learning rate falls afterwards."""
     weight_decay: float = Field(default=0.0, ge=0.0)
     """AdamW's decoupled weight decay."""
     max_grad_norm: float = Field(default=1.0, gt=0)
-    """Gradients are clipped to this norm."""
+    """The norm that gradients are clipped to."""
     seed: int = Field(default=0, ge=0, lt=2**32)
-    """Seeds the order of the data and the adapter's first weights. Same seed, machine and data: same losses."""
+    """The seed of the order of the data and of the adapter's first weights. The same seed, machine and data give the same
+    losses."""
     dtype: Dtype = "auto"
-    """`float32`; or `bfloat16`: matrix products in bfloat16, weights and optimizer in float32 (a frozen base
-    under an adapter is held in bfloat16). `auto`: bfloat16 on a GPU that has it, float32 elsewhere."""
+    """What training computes in. `bfloat16` takes matrix products in bfloat16 and keeps weights and optimizer in float32
+    (a frozen base under an adapter is held in bfloat16). `auto` is bfloat16 on a GPU that has it, and float32 elsewhere."""
     save_dtype: Literal["source", "float32"] = "source"
-    """What the trained weights are saved in: `source`, what they came in. Mind that rounding to bfloat16 undoes
-    changes smaller than about 1 part in 500 of a weight; the log says how much was lost (`update_lost`)."""
+    """What the trained weights are saved in. `source` is what they came in. Rounding to bfloat16 undoes changes that are
+    smaller than about 1 part in 500 of a weight; the log says as `update_lost` how much was lost."""
     parameters: Literal["auto", "all", "lora"] = "auto"
-    """What is trained: `all` weights, a `lora` adapter, or by arithmetic on the model's size `auto`: all weights where
-    these, their gradients and AdamW's moments fit three times the weights and 2 GB (or the GPU), else an adapter, at ten
-    times the learning rate if none was given."""
+    """What is trained: `all` weights, or a `lora` adapter. `auto` decides by the model's size. It trains all weights where
+    these, their gradients and AdamW's moments fit three times the weights and 2 GB (or the GPU). Elsewhere it trains an
+    adapter, at ten times the learning rate if none was given."""
     adapter: Annotated[LoRASettings | None, Prefix("lora")] = None
-    """Train this LoRA adapter instead of all weights."""
+    """Train a LoRA adapter instead of all weights."""
     gradient_checkpointing: bool | None = None
-    """Recompute activations in the backward pass: less memory, about a third slower. None: where they do not fit."""
+    """Recompute activations in the backward pass, which takes less memory and is about a third slower. Where it is not
+    given, it is done where the activations do not fit."""
     logging_steps: int = Field(default=1, ge=1)
-    """Write a line of the log every so many optimizer steps; each is a mean over them."""
+    """The log gets a line every so many optimizer steps, which is a mean over them."""
 
     @model_validator(mode="after")
     def _one_choice(self) -> TrainingSettings:
@@ -107,14 +113,17 @@ class DPOSettings(TrainingSettings):
     parameters; one of a million needs about a hundred times the learning rate.
     """
 
-    lr: float = Field(default=1e-6, gt=0)
-    """Peak learning rate of AdamW."""
+    lr: Annotated[float, Default("1e-06; 1e-05 for an adapter that was not asked for")] = Field(
+        default=1e-6, gt=0
+    )
+    """The peak learning rate of AdamW. A model of a million parameters needs about a hundred times as much."""
     beta: float = Field(default=0.1, gt=0)
-    """Strength of the pull towards the reference model; for `ipo` it is the paper's tau."""
+    """The strength of the pull towards the reference model. For `ipo` it is the paper's tau."""
     loss_type: LossType = "sigmoid"
-    """TRL's name of the loss; `sigmoid` is DPO's own (equation 7)."""
+    """The loss, by TRL's name. `sigmoid` is DPO's own (equation 7 of the paper)."""
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=0.5)
-    """Assumed share of flipped labels, for `robust`, `aot` and `aot_unpaired`; refused with another loss."""
+    """The share of labels that is assumed to be flipped, for the losses `robust`, `aot` and `aot_unpaired`. Another loss
+    takes none."""
 
     @model_validator(mode="after")
     def _smoothing_is_used(self) -> DPOSettings:
@@ -129,5 +138,29 @@ class DPOSettings(TrainingSettings):
 class SFTSettings(TrainingSettings):
     """Supervised fine-tuning on responses. lr is TRL's and the Alignment Handbook's, 2e-5."""
 
-    lr: float = Field(default=2e-5, gt=0)
-    """Peak learning rate of AdamW."""
+    lr: Annotated[float, Default("2e-05; 2e-04 for an adapter that was not asked for")] = Field(
+        default=2e-5, gt=0
+    )
+    """The peak learning rate of AdamW. A model of a million parameters needs about a hundred times as much."""
+
+
+class ConversationReading(Settings):
+    """How a data set of conversations is read. What is not given is found by itself."""
+
+    group = "Reading the data"
+
+    columns: Annotated[dict[str, str] | None, Commas(), Metavar("ROLE=NAME,...")] = None
+    """Which column holds what, where that is not seen by itself, such as messages=turns, or prompt=asked,response=said;
+    input and system are roles, too."""
+    config: Annotated[str | None, Metavar("NAME")] = None
+    """The configuration of a hub data set."""
+    split: Annotated[str | None, Metavar("NAME")] = None
+    """The split to read of a hub data set, of a folder or of a JSON file that has several."""
+    revision: Annotated[str | None, Metavar("COMMIT")] = None
+    """The revision of a hub data set."""
+    encoding: Annotated[str | None, Metavar("NAME")] = None
+    """The encoding of a text file that is not UTF-8, such as cp1252. UTF-16 is seen by itself."""
+    plain: bool = False
+    """Train on plain prompts and completions as they are, without the policy's chat template."""
+
+    _roles = field_validator("columns", mode="before")(roles_of)

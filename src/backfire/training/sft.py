@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backfire.settings import taken
 from backfire.training.conversations import read_conversations
 from backfire.training.examples import Prepared, prepare_conversations
 from backfire.training.log import TrainingLog
 from backfire.training.policy import Policy, Tokens
 from backfire.training.run import Progress, lora_config, run
-from backfire.training.settings import SFTSettings
+from backfire.training.settings import ConversationReading, SFTSettings
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -23,13 +24,9 @@ def train_sft(
     out: str | Path,
     settings: SFTSettings | None = None,
     *,
-    columns: Mapping[str, str] | None = None,
-    config: str | None = None,
-    split: str | None = None,
-    revision: str | None = None,
-    encoding: str | None = None,
-    plain: bool = False,
+    reading: ConversationReading | None = None,
     progress: Progress | None = None,
+    **keywords: Any,
 ) -> TrainingLog:
     """Train a policy on the assistant's turns, their end token included, and on nothing else.
 
@@ -39,12 +36,13 @@ def train_sft(
     {"messages": "turns"} or {"prompt": "asked", "response": "said"}. A conversation of several assistant turns gives one example for each.
     Rows without anything to learn are left out and counted. Everything goes through the policy's chat template; `plain`
     trains on plain prompts and completions as they are. `out` is written as `train_dpo` writes it, and the same errors
-    are raised.
+    are raised. Keywords are fields of `SFTSettings`, and of `ConversationReading` where `reading` is not given.
     """
-    settings = settings or SFTSettings()
-    data = read_conversations(
-        conversations, columns=columns, config=config, split=split, revision=revision, encoding=encoding
-    )
+    if reading is None:
+        reading, keywords = taken(ConversationReading, keywords)
+    settings = SFTSettings.of(settings, **keywords)
+    plain = reading.plain
+    data = read_conversations(conversations, **reading.model_dump(exclude={"plain"}))
 
     def prepare(tokens: Tokens) -> Prepared:
         return prepare_conversations(data, tokens)
