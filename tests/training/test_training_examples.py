@@ -64,9 +64,7 @@ def test_settings_name_the_bad_value() -> None:
         DPOSettings.of(beta=-1)
     with pytest.raises(InputError, match="there is no betta: did you mean beta"):
         DPOSettings.of(betta=0.1)
-    with pytest.raises(
-        InputError, match=r"^label_smoothing 0\.2 does nothing with loss_type sigmoid: use"
-    ):
+    with pytest.raises(InputError, match=r"^label_smoothing 0\.2 does nothing with loss_type sigmoid: use"):
         DPOSettings.of(label_smoothing=0.2)
     assert DPOSettings.of(label_smoothing=0.2, loss_type="robust").label_smoothing == 0.2
     settings = DPOSettings.of(beta=0.2, adapter={"r": 4})
