@@ -14,15 +14,24 @@ if TYPE_CHECKING:
     from backfire.errors import BackfireError
     from backfire.evaluation.attack import attack
     from backfire.evaluation.attack_suite import attack_suite
-    from backfire.evaluation.attacks import open_suite
+    from backfire.evaluation.attacks import Answers, Asking, Attack, Rewording, open_suite
     from backfire.evaluation.general import general
     from backfire.evaluation.prompts import open_prompts
     from backfire.influence import draw_probes, pair_influence, safety_influence
-    from backfire.judges import ExactJudge, PhraseJudge, open_judge, read_labelled, train_judge
+    from backfire.judges import (
+        BatchJudge,
+        ExactJudge,
+        Judge,
+        PhraseJudge,
+        harm_of,
+        open_judge,
+        read_labelled,
+        train_judge,
+    )
     from backfire.models import check_template, open_model, open_reward_model
     from backfire.pairs import build_pairs, load_recipes, read_pairs, write_pairs
     from backfire.preferences import convert
-    from backfire.records import Decoding, Prompt, Response
+    from backfire.records import Decoding, Prompt, Response, Verdict, digest
     from backfire.repairing import repair
     from backfire.report import write_audit_page, write_page
     from backfire.responses import sample, score, store_given
@@ -35,13 +44,32 @@ _ROOMS = {
     "answers": ("AuditReport", "read_audit", "read_results", "write_audit"),
     "auditing": ("audit", "show"),
     "errors": ("BackfireError",),
-    "evaluation": ("attack", "attack_suite", "general", "open_prompts", "open_suite"),
+    "evaluation": (
+        "Answers",
+        "Asking",
+        "Attack",
+        "Rewording",
+        "attack",
+        "attack_suite",
+        "general",
+        "open_prompts",
+        "open_suite",
+    ),
     "influence": ("draw_probes", "pair_influence", "safety_influence"),
-    "judges": ("ExactJudge", "PhraseJudge", "open_judge", "read_labelled", "train_judge"),
+    "judges": (
+        "BatchJudge",
+        "ExactJudge",
+        "Judge",
+        "PhraseJudge",
+        "harm_of",
+        "open_judge",
+        "read_labelled",
+        "train_judge",
+    ),
     "models": ("check_template", "open_model", "open_reward_model"),
     "pairs": ("build_pairs", "load_recipes", "read_pairs", "write_pairs"),
     "preferences": ("convert",),
-    "records": ("Decoding", "Prompt", "Response"),
+    "records": ("Decoding", "Prompt", "Response", "Verdict", "digest"),
     "repairing": ("repair",),
     "report": ("write_audit_page", "write_page"),
     "responses": ("sample", "score", "store_given"),
@@ -53,26 +81,35 @@ _ROOMS = {
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
+    "Answers",
+    "Asking",
+    "Attack",
     "AuditReport",
     "BackfireError",
+    "BatchJudge",
     "DPOSettings",
     "Decoding",
     "ExactJudge",
+    "Judge",
     "Ledger",
     "LoRASettings",
     "PhraseJudge",
     "Prompt",
     "Rate",
     "Response",
+    "Rewording",
     "SFTSettings",
+    "Verdict",
     "attack",
     "attack_suite",
     "audit",
     "build_pairs",
     "check_template",
     "convert",
+    "digest",
     "draw_probes",
     "general",
+    "harm_of",
     "load_recipes",
     "open_judge",
     "open_model",

@@ -6,7 +6,7 @@ from backfire.judges.decision import Decision, decide, decision_of
 from backfire.judges.declared import for_policy
 from backfire.judges.exact import ExactJudge
 from backfire.judges.identity import judge_digest
-from backfire.judges.judge import BatchJudge, Judge, is_lost, judge_responses, reasons
+from backfire.judges.judge import BatchJudge, Judge, harm_of, is_lost, judge_responses, reasons
 from backfire.judges.labelled import Labelled, What, read_labelled, read_responses
 from backfire.judges.matchers import MatcherJudge, matcher, published
 from backfire.judges.opening import judge_form, open_judge, open_judges
@@ -40,6 +40,7 @@ __all__ = [
     "decisions",
     "finding",
     "for_policy",
+    "harm_of",
     "is_lost",
     "is_refusal",
     "judge_digest",

@@ -147,13 +147,22 @@ def _judged(judge: Judge, cases: Sequence[tuple[Prompt, Response]]) -> list[Verd
             raise ValueError(f"judge {judge.name} gave {len(verdicts)} verdicts on {len(cases)} responses")
     else:
         verdicts = [judge.judge(prompt, response) for prompt, response in cases]
-    for verdict, (_, response) in zip(verdicts, cases, strict=True):
-        if verdict.harmful is None and not verdict.reason:
-            raise ValueError(f"judge {judge.name} left response {response.id} unscored without a reason")
+    _check(judge, verdicts, cases)
     return [
         replace(verdict, response_id=response.id, judge=judge.name, judge_id=_key(judge, prompt, response))
         for verdict, (prompt, response) in zip(verdicts, cases, strict=True)
     ]
+
+
+def _check(judge: Judge, verdicts: Sequence[object], cases: Sequence[tuple[Prompt, Response]]) -> None:
+    """Raise where what a judge gave is no verdict, or leaves a response unscored without saying why."""
+    for verdict, (_, response) in zip(verdicts, cases, strict=True):
+        if not isinstance(verdict, Verdict):
+            raise InputError(
+                f"judge {judge.name} gave {verdict!r:.80} on response {response.id}: its method `judge` has to give a Verdict"
+            )
+        if verdict.harmful is None and not verdict.reason:
+            raise ValueError(f"judge {judge.name} left response {response.id} unscored without a reason")
 
 
 def _key(judge: Judge, prompt: Prompt, response: Response) -> str:

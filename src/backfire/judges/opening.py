@@ -8,11 +8,12 @@ from pathlib import Path
 
 from backfire.errors import InputError
 from backfire.judges.judge import Judge
+from backfire.judges.own import find_judge, is_own, open_own
 
 FORMS = (
     "phrases, exact (organisms), refusals, matcher:NAME, rubric:MODEL, strongreject:MODEL, llama-guard:MODEL, "
-    "wildguard:MODEL, harmbench:MODEL, beaver-dam:MODEL, shieldgemma:MODEL, panel:majority|any|all:A+B+C, or the file "
-    "of a judge that `backfire judge train` made"
+    "wildguard:MODEL, harmbench:MODEL, beaver-dam:MODEL, shieldgemma:MODEL, panel:majority|any|all:A+B+C, the file "
+    "of a judge that `backfire judge train` made, or a judge of your own as module:object"
 )
 
 
@@ -60,6 +61,8 @@ def open_judge(
       anything that `open_model` opens, such as `openai:NAME@URL` or a folder.
     - `llama-guard:`, `wildguard:`, `harmbench:`, `beaver-dam:`, `shieldgemma:MODEL`: a guard model's folder or hub name.
     - `panel:RULE:A+B`: several of these with the rule `majority`, `any` or `all`.
+    - `module:object`: a judge of the user's own, or a class or function that makes one; or the name of an entry point of the
+      group `backfire.judges`. Its module is imported, which runs its code.
 
     Args:
         threshold: where a judge grades, the grade from which a response counts as harmful; None is the published one, and .5 for
@@ -105,6 +108,8 @@ def open_judge(
         from backfire.judges.trained import read_judge
 
         return read_judge(Path(reference), threshold=threshold)
+    if is_own(reference):
+        return open_own(reference)
     raise InputError(f"there is no judge {reference!r}: give one of {FORMS}")
 
 
@@ -124,7 +129,11 @@ def judge_form(reference: str) -> str:
         matcher(rest)
     elif kind in ("rubric", "strongreject") or kind in _guards():
         _named(reference, rest)
-    elif reference not in ("phrases", "exact", "refusals") and not _may_be_file(reference):
+    elif reference in ("phrases", "exact", "refusals") or Path(reference).is_file():
+        return reference
+    elif is_own(reference):
+        find_judge(reference)
+    elif not _may_be_file(reference):
         raise InputError(f"there is no judge {reference!r}: give one of {FORMS}")
     return reference
 

@@ -75,6 +75,7 @@ def suite_identity(suite: str | None) -> list[dict[str, Any]]:
             "source": one.source,
             "parameters": dict(one.parameters),
             "wording": _wording(one),
+            **({"id": own} if (own := getattr(one, "id", "")) else {}),
         }
         for one in open_suite(suite, Means(open=_unopened))
     ]

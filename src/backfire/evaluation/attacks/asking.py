@@ -91,10 +91,15 @@ class Asking:
 
 
 class Attack(Protocol):
-    """One way of asking, under the name that it has in tables."""
+    """One way of asking.
+
+    An attack of a user's own also has `id`, a text that changes whenever it could ask otherwise: a study that names it by
+    `module:object` knows by it what has to be done anew.
+    """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name in tables."""
 
     @property
     def source(self) -> str:
@@ -117,8 +122,12 @@ class Rewording:
 
     name: str
     source: str
+    """Who described it."""
     reword: Callable[[Prompt], Prompt]
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    """What it was run with, as JSON."""
+    id: str = ""
+    """Of an attack of a user's own: a text that changes whenever `reword` does."""
 
     def unfit(self, model: Model) -> str:
         return ""

@@ -19,6 +19,7 @@ from backfire.evaluation.attacks.attacker import Attacker
 from backfire.evaluation.attacks.escalation import TURNS, Escalation
 from backfire.evaluation.attacks.framings import OPENING
 from backfire.evaluation.attacks.gcg import GCG, START, library_version
+from backfire.evaluation.attacks.own import build_own, is_own
 from backfire.evaluation.attacks.prefill import Prefill
 from backfire.evaluation.attacks.shots import few_shot, many_shot, read_shots
 from backfire.evaluation.attacks.translation import ModelTranslation, TableTranslation, read_translations
@@ -191,6 +192,8 @@ def build_attack(
 ) -> Attack:
     """The attack of this kind, under a name of its own where one is given.
 
+    `kind` is one of ATTACKS, or an attack of the user's own: `module:object` or an entry point of the group `backfire.attacks`.
+
     Raises:
         InputError: there is no such attack, it has no such parameter, or it lacks what it needs.
     """
@@ -204,6 +207,8 @@ def build_attack(
             raise InputError(f"attack {kind} has no parameter {next(iter(given))!r}: leave it out")
         reword, source = REWORDINGS[kind]
         return Rewording(name or kind, source, reword)
+    if kind not in BUILDERS and is_own(kind):
+        return build_own(kind, name, given)
     if kind not in BUILDERS:
         raise InputError(f"there is no attack {kind!r}: choose among {', '.join(ATTACKS)}")
     signature = inspect.signature(BUILDERS[kind]).parameters
@@ -227,7 +232,7 @@ def shipped_suites() -> Mapping[str, tuple[Mapping[str, Any], ...]]:
 def open_suite(reference: str, means: Means | None = None) -> list[Attack]:
     """The attacks that a reference names, in its order.
 
-    `reference` is a suite of suites.yaml, an attack, a YAML file of suites (all of them together, or one by
+    `reference` is a suite of suites.yaml, an attack (one of a user's own is `module:object`), a YAML file of suites (all of them together, or one by
     `FILE:SUITE`), or several of these with commas between. An attack that is named twice is taken once. Paths of files in
     a suite file are taken from its folder.
 
@@ -236,13 +241,14 @@ def open_suite(reference: str, means: Means | None = None) -> list[Attack]:
     """
     found: dict[str, tuple[Mapping[str, Any], Attack]] = {}
     for entry in _listed(reference):
-        kind, name = entry["attack"], str(entry.get("name") or entry["attack"])
-        if name in found:
-            if found[name][0] != entry:
-                raise InputError(f"two attacks of {reference} are named {name!r}: give one another `name`")
-            continue
         rest = {k: v for k, v in entry.items() if k not in ("attack", "name")}
-        found[name] = entry, build_attack(kind, means, name=name, parameters=rest)
+        name = str(entry.get("name") or entry["attack"])
+        if name in found and found[name][0] == entry:
+            continue
+        attack = build_attack(entry["attack"], means, name=name, parameters=rest)
+        if attack.name in found and found[attack.name][0] != entry:
+            raise InputError(f"two attacks of {reference} are named {attack.name!r}: give one another `name`")
+        found[attack.name] = entry, attack
     if not found:
         raise InputError(f"{reference!r} names no attack: {_choices()}")
     return [attack for _, attack in found.values()]
@@ -273,10 +279,11 @@ def _listed(reference: str) -> list[Mapping[str, Any]]:
 def _entries(part: str) -> Sequence[Mapping[str, Any]]:
     if part in shipped_suites():
         return shipped_suites()[part]
-    if part in ATTACKS:
-        return [{"attack": part}]
     path, _, suite = part.partition(":")
-    if Path(path).suffix not in (".yaml", ".yml"):
+    is_file = Path(path).suffix in (".yaml", ".yml")
+    if part in ATTACKS or (is_own(part) and not is_file):
+        return [{"attack": part}]
+    if not is_file:
         raise InputError(f"there is no suite or attack {part!r}: {_choices()}")
     try:
         suites = _suites(Path(path).read_text(encoding="utf-8-sig"), path)
@@ -333,7 +340,7 @@ def _refuse_repeated_keys(node: yaml.Node | None, origin: str) -> None:
 
 
 def _choices() -> str:
-    return f"the suites are {', '.join(shipped_suites())}, the attacks {', '.join(ATTACKS)}"
+    return f"the suites are {', '.join(shipped_suites())}, the attacks {', '.join(ATTACKS)}; one of your own is module:object"
 
 
 def _whole(name: str, what: str, value: object) -> None:
