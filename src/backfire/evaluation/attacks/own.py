@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import is_dataclass, replace
-from inspect import isclass
 from typing import Any
 
 from backfire.errors import InputError
@@ -41,7 +40,7 @@ def build_own(reference: str, name: str | None, parameters: Mapping[str, Any]) -
     return named if name in (None, reference, named.name) else _renamed(named, str(name), reference)
 
 
-def _renamed(attack: Attack, name: str, reference: str) -> Attack:
-    if is_dataclass(attack) and not isclass(attack):
+def _renamed(attack: Any, name: str, reference: str) -> Any:
+    if is_dataclass(attack) and not isinstance(attack, type):
         return replace(attack, name=name)
     raise InputError(f"attack {reference} is named {attack.name!r}: leave `name` out, or make it a dataclass")
