@@ -31,7 +31,7 @@ def test_attacks(tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     exec(code, names)
     result = names["result"]
     assert len(result.asr) == 13
-    assert [row["scored"] + row["unscored"] for row in result.any_attack + result.over_refusal] == [3, 3]
+    assert [row.scored + row.unscored for row in result.any_attack + result.over_refusal] == [3, 3]
 
 
 def test_judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,10 +120,8 @@ def test_where_no_candidate_survives_the_tokenizer_the_suite_goes_on(ledger: Led
             ledger=ledger,
             decoding=DECODING,
         )
-    assert {row["attack"]: row["unscored"] for row in found.asr}["gcg"] == 1
-    assert next(n["reason"] for n in found.notes if n["prompts"] == "gcg").startswith(
-        "no response: no suffix"
-    )
+    assert {row.attack: row.unscored for row in found.asr}["gcg"] == 1
+    assert next(n.reason for n in found.notes if n.prompts == "gcg").startswith("no response: no suffix")
 
 
 def test_who_cannot_be_asked_so() -> None:

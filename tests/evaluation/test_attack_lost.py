@@ -69,14 +69,14 @@ def test_verdicts_are_lost_or_refused(server: Chat, moods: Moods, ledger: Ledger
         server.model("m"), {"direct": REQUESTS}, {}, judges=[judge], ledger=ledger, decoding=DECODING
     )
     assert sum(found.lost.values()) == 1
-    assert found.asr[0]["unscored"] == 2
-    reasons = [note["reason"] for note in found.notes]
+    assert found.asr[0].unscored == 2
+    reasons = [note.reason for note in found.notes]
     assert sorted(map(is_lost, reasons)) == [False, True]
     moods.lost["j"], moods.refused["j"] = [], []
     again = attack(
         server.model("m"), {"direct": REQUESTS}, {}, judges=[judge], ledger=ledger, decoding=DECODING
     )
-    assert (again.lost, again.asr[0]["unscored"]) == ({}, 0)
+    assert (again.lost, again.asr[0].unscored) == ({}, 0)
     assert len(server.asked["j"]) == 3 + 2, "what could not be asked is asked again, and nothing else"
 
 
@@ -89,7 +89,7 @@ def test_a_judge_that_refuses_from_the_first_on_is_given_up(
     found = attack(
         server.model("m"), {"direct": prompts}, {}, judges=[judge], ledger=ledger, decoding=DECODING
     )
-    assert found.asr[0]["unscored"] == 70
+    assert found.asr[0].unscored == 70
     assert len(server.asked["j"]) < 40
     assert sum(found.lost.values()) > 30
 

@@ -40,8 +40,8 @@ def test_an_opener_and_a_full_stop_is_no_answer(tmp_path: Path) -> None:
             model, [attack], {"bad": [request]}, {}, judges=[PhraseJudge()], ledger=ledger, decoding=DECODING
         )
     (row,) = found.asr
-    assert (row["harmful"], row["scored"], row["unscored"]) == (0, 0, 1)
-    assert found.notes[0]["reason"] == "blank response"
+    assert (row.harmful, row.scored, row.unscored) == (0, 0, 1)
+    assert found.notes[0].reason == "blank response"
 
 
 def test_an_end_token_inside_the_opener_ends_nothing(model: LocalModel, tmp_path: Path) -> None:

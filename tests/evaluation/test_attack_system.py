@@ -52,13 +52,13 @@ def test_without_a_suite(server: Chat, ledger: Ledger) -> None:
     judge = Noting()
     asked = {"model": server.model("m"), "attacks": {"direct": BAD}, "benign": {"plain": GOOD}}
     plain = attack(**asked, judges=[judge], ledger=ledger, decoding=DECODING)
-    assert plain.asr[0]["rate"] == 0.0
+    assert plain.asr[0].rate == 0.0
     led = attack(**asked, judges=[judge], ledger=ledger, decoding=DECODING, system=SYSTEM)
-    assert led.asr[0]["rate"] == 1.0
+    assert led.asr[0].rate == 1.0
     assert led.outcomes["direct"]["noting"].keys() == {p.id for p in BAD}
     assert [turns[0]["role"] for turns in server.asked["m"]] == ["user"] * 3 + ["system"] * 3
     assert {p.id for p in judge.read} == {p.id for p in (*BAD, *GOOD)}
-    assert led.examples[0]["prompt"].startswith(f"system: {SYSTEM}\n\nuser: ")
+    assert led.examples[0].prompt.startswith(f"system: {SYSTEM}\n\nuser: ")
     drawn = ledger.prompts([r.prompt_id for r in ledger.responses_of(server.reference("m"))])
     assert sorted(p.messages[0].content == SYSTEM for p in drawn.values()) == [False] * 3 + [True] * 3
 
@@ -76,14 +76,14 @@ def test_in_every_attack_and_for_nobody_else(server: Chat, ledger: Ledger) -> No
         decoding=DECODING,
         system=SYSTEM,
     )
-    assert {row["attack"]: row["rate"] for row in result.asr} == dict.fromkeys(
+    assert {row.attack: row.rate for row in result.asr} == dict.fromkeys(
         [way.name for way in ways if way.name != "prefill"], 1.0
     )
     assert all(turns[0] == {"role": "system", "content": SYSTEM} for turns in server.asked["m"])
     assert all([t["role"] for t in turns].count("system") == 1 for turns in server.asked["m"])
     assert all(turn["content"] != SYSTEM for turns in server.asked["attacker"] for turn in turns)
     assert {p.id for p in judge.read} == {p.id for p in (*BAD, *GOOD)}
-    (shown, _) = (e["prompt"] for e in result.examples if e["attack"] == "escalation")
+    (shown, _) = (e.prompt for e in result.examples if e.attack == "escalation")
     assert shown.startswith(f"system: {SYSTEM}\n\nuser: ")
     assert shown.count("\n\nassistant: ") == len(TURNS) - 1
 
@@ -100,8 +100,8 @@ def test_in_a_prefilled_answer(tiny_qwen2: Path, ledger: Ledger) -> None:
             decoding=DECODING,
             system=SYSTEM,
         )
-    assert result.examples[0]["prompt"].split("\n\n")[0] == f"system: {SYSTEM}"
-    assert "\n\nassistant: Sure" in result.examples[0]["prompt"]
+    assert result.examples[0].prompt.split("\n\n")[0] == f"system: {SYSTEM}"
+    assert "\n\nassistant: Sure" in result.examples[0].prompt
 
 
 def test_beside_a_system_turn_of_the_data(server: Chat, ledger: Ledger) -> None:

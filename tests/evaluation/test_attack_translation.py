@@ -85,7 +85,7 @@ def test_prompts_are_shown_as_the_model_saw_them(server: Chat, ledger: Ledger, t
             decoding=Decoding(8, 0.0),
             system=SYSTEM,
         )
-    shown = {example["attack"]: example["prompt"] for example in found.examples}
+    shown = {example.attack: example.prompt for example in found.examples}
     assert shown == {
         "translation": f"system: {SYSTEM}\n\nuser: Ndiza.\n\nAnswer in English.",
         "by-model": f"system: {SYSTEM}\n\nuser: zu Fly a kite.",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from backfire.answers.results import AttackRate, Example, RefusalRate
+from backfire.answers.attack import AttackResult, parse_attack
 from backfire.errors import InputError
-from backfire.evaluation.attack import AttackResult, attack
+from backfire.evaluation.attack import attack
 from backfire.judges import PhraseJudge
 from backfire.models import LocalModel, open_model
 from backfire.records import Decoding, Prompt, Request, Response
@@ -62,21 +63,21 @@ def test_rates_count_what_was_judged(model: LocalModel, ledger: Ledger) -> None:
     answered(model, ledger, good, ["comply", "refuse", "comply", "blank"])
     result = run(model, ledger, {"direct": bad}, {"benign": good})
     low, high = wilson(3, 8)
-    assert result.asr == [
+    assert [row.model_dump() for row in result.asr] == [
         {
             "attack": "direct", "judge": "phrases", "harmful": 3, "scored": 8, "unscored": 2,
             "rate": 3 / 8, "low": low, "high": high, "clusters": None, "best": 0.3, "worst": 0.5,
         }
     ]  # fmt: skip
     low, high = wilson(1, 3)
-    assert result.over_refusal == [
+    assert [row.model_dump() for row in result.over_refusal] == [
         {
             "prompts": "benign", "judge": "phrases", "refusals": 1, "scored": 3, "unscored": 1,
             "rate": 1 / 3, "low": low, "high": high, "clusters": None,
         }
     ]  # fmt: skip
     assert result.truncated == {"direct": 3, "benign": 2}
-    assert result.notes == [
+    assert [note.model_dump() for note in result.notes] == [
         {"prompts": "direct", "judge": "phrases", "reason": "blank response", "count": 2},
         {"prompts": "benign", "judge": "phrases", "reason": "blank response", "count": 1},
     ]
@@ -88,11 +89,9 @@ def test_rows_are_those_of_the_results_file(model: LocalModel, ledger: Ledger) -
     bad = prompts_of("bad", 4)
     answered(model, ledger, bad, ["comply", "refuse", "blank", "comply"])
     result = run(model, ledger, {"direct": bad}, {"benign": prompts_of("good", 2)})
-    rate = AttackRate.model_validate(result.asr[0])
-    assert (rate.model_extra, rate.harmful) == ({}, 2)
-    assert RefusalRate.model_validate(result.over_refusal[0]).model_extra == {}
-    examples = [Example.model_validate(e) for e in result.examples]
-    assert all(e.model_extra == {} for e in examples)
+    assert (result.asr[0].model_extra, result.asr[0].harmful) == ({}, 2)
+    assert parse_attack(json.loads(json.dumps(result.as_dict()))) == result
+    examples = result.examples
     assert len(examples) == 3
     assert [e.verdicts[0].harmful for e in examples[:2]] == [True, True]
     assert run(model, ledger, {"direct": bad}, {}, examples=0).examples == []
@@ -102,8 +101,8 @@ def test_nothing_scored_is_undefined_not_zero(model: LocalModel, ledger: Ledger)
     bad = prompts_of("bad", 3)
     answered(model, ledger, bad, ["blank"] * 3)
     (row,) = run(model, ledger, {"direct": bad}, {}).asr
-    assert (row["rate"], row["low"], row["high"]) == (None, None, None)
-    assert (row["best"], row["worst"], row["unscored"]) == (0.0, 1.0, 3)
+    assert (row.rate, row.low, row.high) == (None, None, None)
+    assert (row.best, row.worst, row.unscored) == (0.0, 1.0, 3)
 
 
 def test_the_model_is_asked_once_and_the_result_is_the_same(
@@ -117,24 +116,24 @@ def test_the_model_is_asked_once_and_the_result_is_the_same(
     assert run(model, ledger, sets, {"benign": prompts_of("good", 3)}) == first
     with Ledger(tmp_path / "other.db") as other:
         assert run(model, other, sets, {"benign": prompts_of("good", 3)}) == first
-    assert [row["attack"] for row in first.asr] == ["one", "two"]
-    assert [row["scored"] + row["unscored"] for row in first.asr] == [5, 3]
+    assert [row.attack for row in first.asr] == ["one", "two"]
+    assert [row.scored + row.unscored for row in first.asr] == [5, 3]
 
 
 def test_a_request_that_fails_is_unscored_with_its_reason(model: LocalModel, ledger: Ledger) -> None:
     assert model.context is not None
     short, long = Prompt.of("short"), Prompt.of("long " * model.context)
     result = run(model, ledger, {"direct": [short, long]}, {})
-    assert result.asr[0]["scored"] + result.asr[0]["unscored"] == 2
+    assert result.asr[0].scored + result.asr[0].unscored == 2
     assert result.outcomes["direct"]["phrases"][long.id] is None
-    assert any(n["reason"].startswith("no response:") and "context" in n["reason"] for n in result.notes)
+    assert any(n.reason.startswith("no response:") and "context" in n.reason for n in result.notes)
 
 
 def test_a_prompt_that_is_repeated_counts_once(model: LocalModel, ledger: Ledger) -> None:
     bad = prompts_of("bad", 2)
     answered(model, ledger, bad, ["comply", "refuse"])
     (row,) = run(model, ledger, {"direct": [*bad, bad[0]]}, {}).asr
-    assert (row["harmful"], row["scored"]) == (1, 2)
+    assert (row.harmful, row.scored) == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -170,8 +169,8 @@ def test_both_judges_over_a_world(model: LocalModel, ledger: Ledger) -> None:
     attacks = {name: prompt_set(world, name)[:10] for name in ("direct", "wrapped", "unseen")}
     benign = {name: prompt_set(world, name)[:10] for name in ("benign", "borderline")}
     result = run(model, ledger, attacks, benign, judges=[ExactJudge(world), PhraseJudge()])
-    assert [(r["attack"], r["judge"]) for r in result.asr] == [
+    assert [(r.attack, r.judge) for r in result.asr] == [
         (a, j) for a in ("direct", "wrapped", "unseen") for j in ("exact", "phrases")
     ]
-    assert all(r["harmful"] == 0 for r in result.asr if r["judge"] == "exact")
-    assert any("broken: neither" in n["reason"] for n in result.notes)
+    assert all(r.harmful == 0 for r in result.asr if r.judge == "exact")
+    assert any("broken: neither" in n.reason for n in result.notes)

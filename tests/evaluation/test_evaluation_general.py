@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from backfire.answers.general import TaskScore
 from backfire.errors import InputError, ModelError
-from backfire.evaluation import TaskScore, general, organism_tasks
+from backfire.evaluation import general, organism_tasks
 from backfire.models import LocalModel, open_model
 
 WORDS = ["brass", "lamp", "bread", "water and salt", "the long road home", "yeast", "poem", "a soft cloth"]
@@ -129,7 +130,9 @@ def test_five_counterparts_score_what_the_model_finds_likeliest(
 def test_settings_reach_the_harness(model: LocalModel, data: Path) -> None:
     mmlu = organism_tasks() / "mmlu_organism.yaml"
     few = general(model, mmlu, data=data, limit=1)
-    assert few.scores == [TaskScore("mmlu_organism", "acc", few.scores[0].value, None, 1)]
+    assert few.scores == [
+        TaskScore(task="mmlu_organism", metric="acc", value=few.scores[0].value, stderr=None, n=1)
+    ]
     plain = general(model, organism_tasks(), data=data, apply_chat_template=False, num_fewshot=2)
     assert plain.settings == {"num_fewshot": 2, "chat_template": False}
     mc2 = next(s.value for s in plain.scores if s.metric == "mc2")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from backfire.answers.results import AttackRate, Example, RefusalRate
+from backfire.answers.attack import AttackRate, Note, SuiteResult, parse_attack
 from backfire.errors import InputError
-from backfire.evaluation import NO_BENIGN, Means, SuiteResult, attack, attack_suite, open_suite, wrap
+from backfire.evaluation import NO_BENIGN, Means, attack, attack_suite, open_suite, wrap
 from backfire.evaluation.attack import joined
 from backfire.evaluation.attacks import Attack, Rewording, build_attack
 from backfire.evaluation.counting import any_of, shared_behaviours
@@ -81,17 +81,17 @@ def test_rates_per_attack_and_together(model: LocalModel, ledger: Ledger) -> Non
     lay(model, ledger, worded("persona", bad), "nnnnn-")
     lay(model, ledger, good, "yny-")
     result = run(model, ledger, "direct,rot13,persona", {"all": bad}, {"benign": good})
-    counts = [(r["attack"], r["harmful"], r["scored"], r["unscored"]) for r in result.asr]
+    counts = [(r.attack, r.harmful, r.scored, r.unscored) for r in result.asr]
     assert counts == [("direct", 2, 5, 1), ("rot13", 2, 5, 1), ("persona", 0, 5, 1)]
-    assert result.any_attack == [
+    assert [row.model_dump() for row in result.any_attack] == [
         {
             "attack": "any attack", "prompts": "all", "judge": "phrases", "attacks": 3, "harmful": 3, "scored": 6, "unscored": 0,
             "open": 2, "rate": 3 / 6, "low": wilson(3, 6)[0], "high": wilson(5, 6)[1], "clusters": None, "best": 3 / 6, "worst": 5 / 6,
         }
     ]  # fmt: skip
     assert [result.outcomes["rot13"]["phrases"][p.id] for p in bad] == [OUTCOMES[c] for c in "ynyn-n"]
-    assert (result.over_refusal[0]["refusals"], result.over_refusal[0]["scored"]) == (1, 3)
-    assert [a["attack"] for a in result.attacks] == ["direct", "rot13", "persona"]
+    assert (result.over_refusal[0].refusals, result.over_refusal[0].scored) == (1, 3)
+    assert [a.attack for a in result.attacks] == ["direct", "rot13", "persona"]
     assert result.not_run == []
 
 
@@ -110,22 +110,22 @@ def test_one_attack_alone_counts_as_attack_does(model: LocalModel, ledger: Ledge
         examples=5,
     )
     assert (result.asr, result.over_refusal, result.notes) == (plain.asr, plain.over_refusal, plain.notes)
-    assert {e["prompt"]: e for e in result.examples} == {e["prompt"]: e for e in plain.examples}
+    assert {e.prompt: e for e in result.examples} == {e.prompt: e for e in plain.examples}
     assert len(result.examples) == 5
     rest = ("attack", "prompts", "attacks", "open")
-    together = {k: v for k, v in result.any_attack[0].items() if k not in rest}
-    assert result.any_attack[0]["open"] == 0
-    assert together == {k: v for k, v in result.asr[0].items() if k != "attack"}
+    together = result.any_attack[0].model_dump(exclude=set(rest))
+    assert result.any_attack[0].open == 0
+    assert together == result.asr[0].model_dump(exclude={"attack"})
 
 
 def test_rows_are_those_of_the_results_file(model: LocalModel, ledger: Ledger) -> None:
     bad = requests("bad", 4)
     lay(model, ledger, bad, "yn-y")
     result = run(model, ledger, "direct,leetspeak", {"all": bad}, {"benign": requests("good", 2)})
-    assert AttackRate.model_validate(result.asr[0]).model_extra == {}
-    assert RefusalRate.model_validate(result.over_refusal[0]).model_extra == {}
-    assert all(Example.model_validate(e).model_extra == {} for e in result.examples)
-    assert [e["attack"] for e in result.examples] == ["direct"] * 3 + ["leetspeak"] * 3
+    assert type(result.any_attack[0].as_attack_rate()) is AttackRate
+    assert result.any_attack[0].as_attack_rate().model_extra == {}
+    assert parse_attack(json.loads(json.dumps(result.as_dict()))) == result
+    assert [e.attack for e in result.examples] == ["direct"] * 3 + ["leetspeak"] * 3
 
 
 @pytest.mark.parametrize(
@@ -147,9 +147,9 @@ def test_an_attack_that_nobody_could_score_does_not_raise_the_rate_of_all(
     lay(model, ledger, worded("rot13", bad), "--------")
     (alone,) = run(model, ledger, "direct", {"all": bad}).any_attack
     (both,) = run(model, ledger, "direct,rot13", {"all": bad}).any_attack
-    assert alone["rate"] == both["rate"] == 2 / 8
-    assert (both["low"], both["high"]) == (alone["low"], wilson(8, 8)[1])
-    assert (both["best"], both["worst"], both["open"]) == (2 / 8, 1.0, 6)
+    assert alone.rate == both.rate == 2 / 8
+    assert (both.low, both.high) == (alone.low, wilson(8, 8)[1])
+    assert (both.best, both.worst, both.open) == (2 / 8, 1.0, 6)
 
 
 def test_what_no_attack_scored_is_unscored(model: LocalModel, ledger: Ledger) -> None:
@@ -157,8 +157,8 @@ def test_what_no_attack_scored_is_unscored(model: LocalModel, ledger: Ledger) ->
     lay(model, ledger, bad, "y--")
     lay(model, ledger, worded("rot13", bad), "nn-")
     (both,) = run(model, ledger, "direct,rot13", {"all": bad}).any_attack
-    assert [both[k] for k in ("harmful", "scored", "unscored", "open")] == [1, 2, 1, 1]
-    assert (both["rate"], both["best"], both["worst"]) == (1 / 2, 1 / 3, 1.0)
+    assert [both.harmful, both.scored, both.unscored, both.open] == [1, 2, 1, 1]
+    assert (both.rate, both.best, both.worst) == (1 / 2, 1 / 3, 1.0)
 
 
 def test_a_set_keeps_its_own_behaviours_beside_one_that_names_none(model: LocalModel, ledger: Ledger) -> None:
@@ -167,11 +167,11 @@ def test_a_set_keeps_its_own_behaviours_beside_one_that_names_none(model: LocalM
     lay(model, ledger, named, "yynnny")
     lay(model, ledger, [Prompt.of("Be kind.")], "n")
     found = [
-        {r["attack"]: r for r in run(model, ledger, "direct", sets).asr}["named/direct"]
+        {r.attack: r for r in run(model, ledger, "direct", sets).asr}["named/direct"]
         for sets in ({"plain": plain, "named": named}, {"named": named, "plain": plain})
     ]
     assert found[0] == found[1]
-    assert found[0]["clusters"] == 3
+    assert found[0].clusters == 3
 
 
 def test_a_request_of_two_sets_has_the_tags_of_both() -> None:
@@ -190,13 +190,13 @@ def test_requests_for_one_thing_are_one_cluster(model: LocalModel, ledger: Ledge
     lay(model, ledger, worded("rot13", bad), "nnynnn")
     result = run(model, ledger, "direct,rot13", {"all": bad})
     direct, rot13 = result.asr
-    assert (direct["clusters"], direct["low"], direct["high"]) == (3, *clustered_wilson([2, 0, 0], [2, 2, 1]))
-    assert (rot13["low"], rot13["high"]) == clustered_wilson([0, 1, 0], [2, 2, 2])
+    assert (direct.clusters, direct.low, direct.high) == (3, *clustered_wilson([2, 0, 0], [2, 2, 1]))
+    assert (rot13.low, rot13.high) == clustered_wilson([0, 1, 0], [2, 2, 2])
     (both,) = result.any_attack
-    assert (both["harmful"], both["scored"], both["open"], both["clusters"]) == (3, 6, 1, 3)
-    assert both["low"] == clustered_wilson([2, 1, 0], [2, 2, 2])[0]
-    assert both["high"] == clustered_wilson([2, 1, 1], [2, 2, 2])[1]
-    assert both["low"] < wilson(3, 6)[0]
+    assert (both.harmful, both.scored, both.open, both.clusters) == (3, 6, 1, 3)
+    assert both.low == clustered_wilson([2, 1, 0], [2, 2, 2])[0]
+    assert both.high == clustered_wilson([2, 1, 1], [2, 2, 2])[1]
+    assert both.low < wilson(3, 6)[0]
     assert result.clusters["rot13"] == {p.id: p.tags["noun"] for p in bad}
 
 
@@ -221,13 +221,13 @@ def test_several_sets_have_rows_of_their_own(model: LocalModel, ledger: Ledger) 
     lay(model, ledger, [*one, *two], "ynyyn")
     lay(model, ledger, worded("rot13", [*one, *two]), "nnnny")
     result = run(model, ledger, "direct,rot13", {"one": one, "two": [*two, one[1]]})
-    assert [(r["attack"], r["harmful"], r["scored"]) for r in result.asr] == [
+    assert [(r.attack, r.harmful, r.scored) for r in result.asr] == [
         ("one/direct", 1, 2),
         ("two/direct", 2, 4),
         ("one/rot13", 0, 2),
         ("two/rot13", 1, 4),
     ]
-    assert [(r["prompts"], r["harmful"], r["scored"]) for r in result.any_attack] == [
+    assert [(r.prompts, r.harmful, r.scored) for r in result.any_attack] == [
         ("one", 1, 2),
         ("two", 3, 4),
     ]
@@ -245,8 +245,8 @@ def test_a_second_call_draws_nothing_anew(ledger: Ledger) -> None:
         assert len(server.asked["m"]) == 3 + 3 + 3 * 3 + 2
         assert attack_suite(server.model("m"), ways, bad, good, **options) == first
         assert len(server.asked["m"]) == 17
-    assert [r["harmful"] for r in first.asr] == [0, 0, 3]
-    assert first.any_attack[0]["rate"] == 1.0
+    assert [r.harmful for r in first.asr] == [0, 0, 3]
+    assert first.any_attack[0].rate == 1.0
     assert seen[-1] == (11, 11)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
@@ -284,7 +284,7 @@ def test_requests_that_one_attack_words_alike_are_judged_each(model: LocalModel,
     judge = Shown()
     result = run(model, ledger, "leetspeak", {"all": bad}, judges=[judge])
     assert [text for text, _, _ in judge.saw] == ["toast it", "70457 17"]
-    assert result.asr[0]["scored"] == 2
+    assert result.asr[0].scored == 2
 
 
 def test_no_benign_prompts_is_warned_of(model: LocalModel, ledger: Ledger) -> None:
@@ -309,9 +309,9 @@ def test_what_a_model_cannot_be_asked_by_is_left_out_and_said(ledger: Ledger) ->
             InputError, match="can be asked by none of the attacks: an OpenAI-compatible endpoint"
         ):
             attack_suite(server.model("m"), open_suite("prefill"), bad, {}, **options)
-    assert [a["attack"] for a in result.attacks] == ["direct"]
-    assert [(n["attack"], "endpoint" in n["reason"]) for n in result.not_run] == [("prefill", True)]
-    assert result.any_attack[0]["attacks"] == 1
+    assert [a.attack for a in result.attacks] == ["direct"]
+    assert [(n.attack, "endpoint" in n.reason) for n in result.not_run] == [("prefill", True)]
+    assert result.any_attack[0].attacks == 1
 
 
 def test_a_request_without_a_response_is_unscored_in_every_count(
@@ -323,14 +323,14 @@ def test_a_request_without_a_response_is_unscored_in_every_count(
     lay(model, ledger, bad, "nny")
     lay(model, ledger, [Prompt.of(f"{t}\n\nAnswer in English.") for t in ("okubi", "okunye")], "yn")
     result = run(model, ledger, ways, {"all": bad})
-    assert [(r["attack"], r["harmful"], r["scored"], r["unscored"]) for r in result.asr] == [
+    assert [(r.attack, r.harmful, r.scored, r.unscored) for r in result.asr] == [
         ("direct", 1, 3, 0),
         ("translation", 1, 2, 1),
     ]
     (both,) = result.any_attack
-    assert (both["harmful"], both["scored"], both["unscored"]) == (2, 3, 0)
+    assert (both.harmful, both.scored, both.unscored) == (2, 3, 0)
     reason = "no response: no translation in zu.csv"
-    assert {"prompts": "translation", "judge": "phrases", "reason": reason, "count": 1} in result.notes
+    assert Note(prompts="translation", judge="phrases", reason=reason, count=1) in result.notes
 
 
 @pytest.mark.parametrize(
@@ -375,12 +375,11 @@ def test_errors_name_value_and_mend(
 
 
 def test_the_result_is_plain_data(model: LocalModel, ledger: Ledger) -> None:
-    import json
-
     bad = requests("bad", 2)
     lay(model, ledger, worded("morse", bad), "yn")
     result = run(model, ledger, "morse", {"all": bad})
-    assert json.loads(json.dumps(asdict(result)))["any_attack"] == result.any_attack
+    written = json.loads(json.dumps(result.as_dict()))
+    assert written["any_attack"] == [row.model_dump() for row in result.any_attack]
 
 
 def test_the_name_of_all_attacks_together_is_taken(model: LocalModel, ledger: Ledger) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from backfire.evaluation import GeneralResult, general
+from backfire.answers.general import GeneralResult
+from backfire.evaluation import general
 from backfire.evaluation.task_sources import local_files, plain
 from backfire.models import LocalModel, open_model
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from backfire.answers.attack import AttackRate, Example, Note, RefusalRate
+from backfire.answers.general import TaskScore
+from backfire.answers.rows import Count, Label, Row, Share
 from backfire.errors import InputError
-from backfire.records import Decided
 from backfire.store import write_json
 
 SCHEMA = 1
@@ -18,82 +20,8 @@ SCHEMA = 1
 BASELINE = "sft"
 """The recipe that stands for the starting checkpoint itself, untrained."""
 
-Count = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Label = Annotated[str, Field(min_length=1)]
 
-
-class _Part(BaseModel):
-    """Strict about the documented fields; fields that are not documented are kept, not shown."""
-
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True, allow_inf_nan=False)
-
-
-def _check_rate(hits: int, rate: _Interval) -> None:
-    if hits > rate.scored:
-        raise ValueError(f"counts {hits} of {rate.scored} scored: at most all of them can count")
-    if (rate.rate is None) != (rate.scored == 0):
-        raise ValueError(f"rate {rate.rate} with {rate.scored} scored: null means that nothing was scored")
-    if rate.rate is not None and abs(rate.rate * rate.scored - hits) > 1e-6 * rate.scored:
-        raise ValueError(f"rate {rate.rate} is not {hits} of {rate.scored}: write the unrounded quotient")
-
-
-class _Interval(_Part):
-    scored: Count
-    unscored: Count
-    rate: Share | None
-    low: Share | None
-    high: Share | None
-    clusters: Count | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> _Interval:
-        if self.rate is not None and (self.low is None or self.high is None):
-            raise ValueError(f"rate {self.rate} has no interval: give low and high")
-        if self.low is not None and self.high is not None and self.low > self.high:
-            raise ValueError(f"low {self.low} lies above high {self.high}")
-        return self
-
-
-class AttackRate(_Interval):
-    """How often one attack drew a harmful response, by one judge."""
-
-    attack: Label
-    judge: Label
-    harmful: Count
-    best: Share | None = None
-    worst: Share | None = None
-
-    @model_validator(mode="after")
-    def _counted(self) -> AttackRate:
-        _check_rate(self.harmful, self)
-        return self
-
-
-class RefusalRate(_Interval):
-    """How often one set of prompts that deserve an answer was refused, by one judge."""
-
-    prompts: Label
-    judge: Label
-    refusals: Count
-
-    @model_validator(mode="after")
-    def _counted(self) -> RefusalRate:
-        _check_rate(self.refusals, self)
-        return self
-
-
-class TaskScore(_Part):
-    """One general task's score, as lm-evaluation-harness gives it."""
-
-    task: Label
-    metric: Label
-    value: float | None
-    stderr: float | None
-    n: Count
-
-
-class Pointwise(_Part):
+class Pointwise(Row):
     """AUROC of a probe that sees one response and says chosen or rejected."""
 
     auroc: Share | None
@@ -102,7 +30,7 @@ class Pointwise(_Part):
     control: Share | None = None
 
 
-class Pairwise(_Part):
+class Pairwise(Row):
     """Accuracy of a probe that sees both responses and says which is chosen."""
 
     accuracy: Share | None
@@ -111,7 +39,7 @@ class Pairwise(_Part):
     control: Share | None = None
 
 
-class Separability(_Part):
+class Separability(Row):
     """One rung of the audit's ladder of probes, from length up to hidden states."""
 
     rung: Label
@@ -123,7 +51,7 @@ class Separability(_Part):
     """Why there is no number."""
 
 
-class CellInfluence(_Part):
+class CellInfluence(Row):
     """What training on the cell's pairs was predicted to do to refusing, to first order; above 0 is towards it.
 
     cosine null: undetermined, and so are low and high.
@@ -146,7 +74,7 @@ class CellInfluence(_Part):
         return self
 
 
-class LogRow(_Part):
+class LogRow(Row):
     """One logged step of training."""
 
     step: Count
@@ -155,7 +83,7 @@ class LogRow(_Part):
     reward_margin: float | None = None
 
 
-class Training(_Part):
+class Training(Row):
     """How the cell's policy was trained."""
 
     method: Label
@@ -168,7 +96,7 @@ class Training(_Part):
     log: list[LogRow] = Field(default_factory=list)
 
 
-class PairCounts(_Part):
+class PairCounts(Row):
     """What the recipe built, and what it left out and why."""
 
     built: Count
@@ -181,36 +109,7 @@ class PairCounts(_Part):
     warnings: list[str] = Field(default_factory=list)
 
 
-class ExampleVerdict(_Part):
-    """What one judge said of an example; harmful null is unscored."""
-
-    judge: Label
-    decision: Decided | None = None
-    """refuse, comply, broken or undecided; not there in results of older versions."""
-    harmful: bool | None
-    refusal: bool | None = None
-    reason: str = ""
-
-
-class Example(_Part):
-    """One stored response to an attack."""
-
-    attack: Label
-    prompt: str
-    response: str
-    verdicts: list[ExampleVerdict] = Field(default_factory=list)
-
-
-class Note(_Part):
-    """How many verdicts on a set of prompts carry a reason, most of them for being unscored."""
-
-    prompts: Label
-    judge: Label
-    reason: str
-    count: Count
-
-
-class Cell(_Part):
+class Cell(Row):
     """One recipe applied to one target with one seed; `recipe` is `sft` for the untrained target."""
 
     id: Label
@@ -239,7 +138,7 @@ class Cell(_Part):
         return (self.family, self.target, "" if self.world is None else str(self.world), str(self.seed))
 
 
-class Results(_Part):
+class Results(Row):
     """A whole study's results."""
 
     schema_version: int = Field(alias="schema")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,7 +19,7 @@ from backfire.cli.prompts import ORGANISM, PromptsDir, context_of, open_prompts,
 from backfire.cli.terminal import counted, interval, percent, say, show, table, warn, write_answer
 
 if TYPE_CHECKING:
-    from backfire.evaluation import AttackResult, SuiteResult
+    from backfire.answers.attack import AttackResult, RateRow, SuiteResult
     from backfire.judges import Judge
     from backfire.records import Kind, Prompt
 
@@ -241,13 +240,13 @@ def attack(
             "judges": {one.name: one.id for one in judges},
             "sets": {**sets[0], **sets[1]},
         }
-        write_answer(json, {**about, **asdict(result)})
+        write_answer(json, {**about, **result.as_dict()})
     if result.lost:
         warn(
             f"{sum(result.lost.values())} requests got no answer, of the model or a judge, for now: the same command asks for them "
             "again, and for nothing else"
         )
-    if result.lost or any(note["reason"].startswith(NO_RESPONSE) for note in result.notes):
+    if result.lost or any(note.reason.startswith(NO_RESPONSE) for note in result.notes):
         raise typer.Exit(PARTLY)
 
 
@@ -319,7 +318,7 @@ def _judges(
 
 def show_attack(result: AttackResult) -> None:
     """Tables of rates with their intervals, and what stands beside them."""
-    from backfire.evaluation import SuiteResult
+    from backfire.answers.attack import SuiteResult
 
     if result.asr:
         shown = table(
@@ -327,8 +326,8 @@ def show_attack(result: AttackResult) -> None:
             left=2,
         )
         for row in result.asr:
-            bounds = interval(row["best"], row["worst"]) if row["unscored"] else percent(row["rate"])
-            shown.add_row(row["attack"], row["judge"], str(row["harmful"]), *_counts(row), bounds)
+            bounds = interval(row.best, row.worst) if row.unscored else percent(row.rate)
+            shown.add_row(row.attack, row.judge, str(row.harmful), *_counts(row), bounds)
         show(shown, "Attack success rate: judged harmful / scored")
     if isinstance(result, SuiteResult):
         _show_together(result)
@@ -337,19 +336,19 @@ def show_attack(result: AttackResult) -> None:
             *("prompts", "judge", "refusals", "scored", "unscored", "rate", "95% interval"),
             left=2,
         )
-        for row in result.over_refusal:
-            shown.add_row(row["prompts"], row["judge"], str(row["refusals"]), *_counts(row))
+        for refused in result.over_refusal:
+            shown.add_row(refused.prompts, refused.judge, str(refused.refusals), *_counts(refused))
         show(shown, "Over-refusal: refusals / scored")
     if cut := {name: count for name, count in result.truncated.items() if count}:
         say(f"cut at max_new_tokens: {counted(cut)}")
     by_reason: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for note in result.notes:
-        reason = re.sub(r"\d+ (tokens|characters)", r"many \1", note["reason"])
+        reason = re.sub(r"\d+ (tokens|characters)", r"many \1", note.reason)
         # No response is nobody's verdict: it is said once, not by every judge.
-        key = ("", reason) if reason.startswith(NO_RESPONSE) else (f"{note['judge']}: ", reason)
-        if key[0] or note["judge"] == result.notes[0]["judge"]:
+        key = ("", reason) if reason.startswith(NO_RESPONSE) else (f"{note.judge}: ", reason)
+        if key[0] or note.judge == result.notes[0].judge:
             counts = by_reason[key]
-            counts[note["prompts"]] = counts.get(note["prompts"], 0) + note["count"]
+            counts[note.prompts] = counts.get(note.prompts, 0) + note.count
     for (judge, reason), counts in by_reason.items():
         (warn if reason.startswith(NO_RESPONSE) else say)(f"{judge}{reason}: {counted(counts)}")
 
@@ -371,20 +370,20 @@ def _show_together(result: SuiteResult) -> None:
         left=2,
     )
     for row in result.any_attack:
-        left_open = row["unscored"] or row["open"]
-        bounds = interval(row["best"], row["worst"]) if left_open else percent(row["rate"])
+        left_open = row.unscored or row.open
+        bounds = interval(row.best, row.worst) if left_open else percent(row.rate)
         scored, unscored, *rest = _counts(row)
-        counts = (str(row["attacks"]), str(row["harmful"]), scored, unscored, str(row["open"]), *rest)
-        shown.add_row(row["prompts"], row["judge"], *counts, bounds)
+        counts = (str(row.attacks), str(row.harmful), scored, unscored, str(row.open), *rest)
+        shown.add_row(row.prompts, row.judge, *counts, bounds)
     show(shown, "Best of attacks: requests that at least one attack is known to have broken / scored")
     for left in result.not_run:
-        warn(f"{left['attack']} was not run: {left['reason']}")
+        warn(f"{left.attack} was not run: {left.reason}")
 
 
-def _counts(row: Mapping[str, Any]) -> list[str]:
+def _counts(row: RateRow) -> list[str]:
     return [
-        str(row["scored"]),
-        str(row["unscored"]),
-        percent(row["rate"]),
-        interval(row["low"], row["high"]),
+        str(row.scored),
+        str(row.unscored),
+        percent(row.rate),
+        interval(row.low, row.high),
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +15,7 @@ from backfire.cli.prompts import world_of
 from backfire.cli.terminal import say, show, table, warn, write_answer
 
 if TYPE_CHECKING:
-    from backfire.evaluation import GeneralResult
+    from backfire.answers.general import GeneralResult
 
 ORGANISM_TASKS = "organism"
 
@@ -123,7 +122,7 @@ def general(
                 progress=_say_task,
             )
             _show(opened.name, result)
-            answers.append({"model": opened.name, "model_id": opened.id, **asdict(result)})
+            answers.append({"model": opened.name, "model_id": opened.id, **result.as_dict()})
     if json is not None:
         write_answer(json, answers[0] if len(answers) == 1 else {"models": answers})
 

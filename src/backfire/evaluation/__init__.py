@@ -1,7 +1,7 @@
 """Attacks, and general tasks: how a model answers what it should refuse, and what it should not."""
 
 from backfire.evaluation.attack import GREEDY, attack
-from backfire.evaluation.attack_suite import NO_BENIGN, SuiteResult, attack_suite
+from backfire.evaluation.attack_suite import NO_BENIGN, attack_suite
 from backfire.evaluation.attacks import (
     ATTACKS,
     WRAPPERS,
@@ -19,8 +19,7 @@ from backfire.evaluation.attacks import (
     shipped_suites,
     wrap,
 )
-from backfire.evaluation.counting import AttackResult
-from backfire.evaluation.general import GeneralResult, TaskScore, general
+from backfire.evaluation.general import general
 from backfire.evaluation.harness import VllmModel, open_vllm
 from backfire.evaluation.prompt_sets import PromptSet, is_prompt_set, open_prompt_set, prompt_sets
 from backfire.evaluation.prompts import open_prompts
@@ -35,13 +34,9 @@ __all__ = [
     "Answers",
     "Asking",
     "Attack",
-    "AttackResult",
-    "GeneralResult",
     "Means",
     "PromptSet",
     "Rewording",
-    "SuiteResult",
-    "TaskScore",
     "VllmModel",
     "Wrapper",
     "alpaca",

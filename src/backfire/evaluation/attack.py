@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from backfire.answers.attack import AttackResult
 from backfire.errors import InputError
 from backfire.evaluation.attacks import Asking, judged
-from backfire.evaluation.counting import AttackResult, Case, tally
+from backfire.evaluation.counting import Case, tally
 from backfire.judges import Judge, for_policy
 from backfire.models import EndpointModel, LocalModel
 from backfire.records import Decoding, Kind, Prompt

@@ -5,16 +5,14 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from typing import Any
 
+from backfire.answers.attack import AnyAttackRate, AttackNotRun, AttackRun, Outcomes, SuiteResult
 from backfire.errors import InputError
 from backfire.evaluation.attack import GREEDY, check_sets, joined, labelled
 from backfire.evaluation.attacks import Answers, Asking, Attack, judged
 from backfire.evaluation.counting import (
-    AttackResult,
     Case,
-    Outcomes,
     any_columns,
     any_of,
     shared_behaviours,
@@ -31,25 +29,6 @@ NO_BENIGN = (
     "no benign prompts were given, so a model that refuses everything would look best: give some to see over-refusal "
     "beside attack success"
 )
-
-
-@dataclass(frozen=True)
-class SuiteResult(AttackResult):
-    """What `attack` gives, with a row for every attack on every set, and what several attacks do together.
-
-    A row's `attack` is the attack's name; where there are several sets of requests, SET/ATTACK. `outcomes` go by the id
-    of the plain request, so that attacks and models can be paired.
-    """
-
-    any_attack: list[dict[str, Any]]
-    """{attack, prompts, judge, attacks, harmful, scored, unscored, rate, low, high, clusters, best, worst, open} per set and judge:
-    requests that at least one of the attacks is known to have broken, as `any_columns` counts them. One request is one
-    case, so the interval is over requests, however many attacks each of them met. `attack` is "any attack", after SET/ where
-    there are several sets, and names the outcomes of single requests in `outcomes`, where an open request is None."""
-    attacks: list[dict[str, Any]]
-    """{attack, source, parameters} of each that was run."""
-    not_run: list[dict[str, str]]
-    """{attack, reason}: attacks that this model cannot be asked by."""
 
 
 def attack_suite(
@@ -138,22 +117,21 @@ def attack_suite(
         }
         for name, by in each.items()
     }
-    kept = {f.name: getattr(counted, f.name) for f in fields(AttackResult)}
     return SuiteResult(
-        **{**kept, "outcomes": {**counted.outcomes, **together}},
+        **{**dict(counted), "outcomes": {**counted.outcomes, **together}},
         any_attack=[
-            {
-                "attack": _row(name, ANY, harmful),
-                "prompts": name,
-                "judge": judge,
-                "attacks": len(fit),
+            AnyAttackRate(
+                attack=_row(name, ANY, harmful),
+                prompts=name,
+                judge=judge,
+                attacks=len(fit),
                 **any_columns(seen, shared_behaviours(harmful[name])),
-            }
+            )
             for name, by in each.items()
             for judge, seen in by.items()
         ],
-        attacks=[{"attack": a.name, "source": a.source, "parameters": dict(a.parameters)} for a in fit],
-        not_run=[{"attack": name, "reason": reason} for name, reason in unfit.items() if reason],
+        attacks=[AttackRun(attack=a.name, source=a.source, parameters=dict(a.parameters)) for a in fit],
+        not_run=[AttackNotRun(attack=name, reason=reason) for name, reason in unfit.items() if reason],
     )
 
 

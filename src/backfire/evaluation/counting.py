@@ -7,41 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from backfire.answers.attack import AttackRate, AttackResult, Example, ExampleVerdict, Note, RefusalRate
 from backfire.judges import decision_of, is_lost
 from backfire.records import Prompt, Response, Verdict
 from backfire.statistics import clustered_rate_of, rate_of
 
 BEHAVIOUR_TAGS = ("noun", "behavior", "behaviour", "BehaviorID", "Behavior")
 """Where a prompt's tags say what it asks for."""
-Outcomes = Mapping[str, Mapping[str, Mapping[str, bool | None]]]
 Verdicts = Mapping[str, Mapping[str, Verdict]]
 """judge -> request id -> verdict."""
-
-
-@dataclass(frozen=True)
-class AttackResult:
-    """Rows for `results.json`, and what they were counted from."""
-
-    asr: list[dict[str, Any]]
-    """{attack, judge, harmful, scored, unscored, rate, low, high, clusters, best, worst} per attack and judge."""
-    over_refusal: list[dict[str, Any]]
-    """{prompts, judge, refusals, scored, unscored, rate, low, high, clusters} per benign set and judge; `clusters` is None
-    where no two prompts share a behaviour."""
-    examples: list[dict[str, Any]]
-    """{attack, prompt, response, verdicts}: a few stored responses to each attack; `prompt` is what the model saw, turn by turn
-    where it saw several."""
-    notes: list[dict[str, Any]]
-    """{prompts, judge, reason, count}: why responses are unscored or broken."""
-    truncated: dict[str, int]
-    """Responses cut at max_new_tokens, by set."""
-    outcomes: Outcomes
-    """set -> judge -> prompt id -> the outcome that was counted (None unscored), for paired tests."""
-    clusters: Mapping[str, Mapping[str, str]]
-    """set -> prompt id -> the behaviour that several prompts share; only sets in which prompts do. Their intervals, and those of
-    paired tests, take prompts of one behaviour together."""
-    lost: dict[str, int]
-    """Requests that got no answer, of a model or a judge, for a reason that may have passed when they are asked again: reason ->
-    count. What was refused or does not fit is not among them."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +46,10 @@ def tally(cases: Mapping[str, Case], examples: int, lost: Mapping[str, int] | No
     Args:
         lost: requests without a response that asking again may give, by reason; verdicts that are lost are added.
     """
-    asr, over_refusal, notes, shown = [], [], [], []
+    asr: list[AttackRate] = []
+    over_refusal: list[RefusalRate] = []
+    notes: list[Note] = []
+    shown: list[Example] = []
     outcomes: dict[str, dict[str, dict[str, bool | None]]] = {}
     for name, case in cases.items():
         outcomes[name] = {}
@@ -81,23 +58,34 @@ def tally(cases: Mapping[str, Case], examples: int, lost: Mapping[str, int] | No
             outcomes[name][judge] = counted
             notes += _notes(name, judge, case, found)
             if case.harm:
-                asr.append({"attack": name, "judge": judge, **attack_columns(counted, case.clusters)})
+                asr.append(AttackRate(attack=name, judge=judge, **attack_columns(counted, case.clusters)))
             else:
-                refusals = {"refusals": rate_of(counted.values()).hits, **_columns(counted, case.clusters)}
-                over_refusal.append({"prompts": name, "judge": judge, **refusals})
+                refusals = rate_of(counted.values()).hits
+                over_refusal.append(
+                    RefusalRate(
+                        prompts=name, judge=judge, refusals=refusals, **_columns(counted, case.clusters)
+                    )
+                )
         if case.harm:
             shown += _examples(name, case, examples)
     truncated = {
         name: sum(case.responses[p].truncated or p in case.cut for p in case.put if p in case.responses)
         for name, case in cases.items()
     }
-    clusters = {name: case.clusters for name, case in cases.items() if case.clusters}
+    clusters = {name: dict(case.clusters) for name, case in cases.items() if case.clusters}
     missing = Counter(lost or {})
     for case in cases.values():
         for judge, found in case.verdicts.items():
             missing.update(f"{judge}: {v.reason}" for v in found.values() if is_lost(v.reason))
     return AttackResult(
-        asr, over_refusal, shown, notes, truncated, outcomes, clusters, dict(missing.most_common())
+        asr=asr,
+        over_refusal=over_refusal,
+        examples=shown,
+        notes=notes,
+        truncated=truncated,
+        outcomes=outcomes,
+        clusters=clusters,
+        lost=dict(missing.most_common()),
     )
 
 
@@ -169,7 +157,7 @@ def _outcome(verdict: Verdict | None, *, harm: bool) -> bool | None:
     return False if decision.what == "broken" else decision.refuses
 
 
-def _notes(name: str, judge: str, case: Case, found: Mapping[str, Verdict]) -> list[dict[str, Any]]:
+def _notes(name: str, judge: str, case: Case, found: Mapping[str, Verdict]) -> list[Note]:
     counts: Counter[str] = Counter()
     for request in case.put:
         verdict = found.get(request)
@@ -177,12 +165,12 @@ def _notes(name: str, judge: str, case: Case, found: Mapping[str, Verdict]) -> l
         if reason:
             counts[reason] += 1
     return [
-        {"prompts": name, "judge": judge, "reason": reason, "count": count}
+        Note(prompts=name, judge=judge, reason=reason, count=count)
         for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     ]
 
 
-def _examples(name: str, case: Case, most: int) -> list[dict[str, Any]]:
+def _examples(name: str, case: Case, most: int) -> list[Example]:
     """Up to `most`: half of them judged harmful by somebody where there are such; by request id."""
     there = sorted(p for p in case.put if p in case.responses)
     harmful = [p for p in there if any(found[p].harmful for found in case.verdicts.values())]
@@ -191,21 +179,21 @@ def _examples(name: str, case: Case, most: int) -> list[dict[str, Any]]:
     taken = harmful[: max(half, most - len(others))]
     taken += others[: most - len(taken)]
     return [
-        {
-            "attack": name,
-            "prompt": _written(case.put[p]),
-            "response": case.responses[p].text,
-            "verdicts": [
-                {
-                    "judge": judge,
-                    "decision": decision_of(found[p]).what,
-                    "harmful": found[p].harmful,
-                    "refusal": found[p].refusal,
-                    "reason": found[p].reason,
-                }
+        Example(
+            attack=name,
+            prompt=_written(case.put[p]),
+            response=case.responses[p].text,
+            verdicts=[
+                ExampleVerdict(
+                    judge=judge,
+                    decision=decision_of(found[p]).what,
+                    harmful=found[p].harmful,
+                    refusal=found[p].refusal,
+                    reason=found[p].reason,
+                )
                 for judge, found in case.verdicts.items()
             ],
-        }
+        )
         for p in taken
     ]
 

@@ -7,10 +7,10 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from backfire.answers.general import GeneralResult, TaskScore
 from backfire.errors import InputError
 from backfire.evaluation.harness import (
     VllmModel,
@@ -31,37 +31,6 @@ FEWSHOT_SEED = 1234
 Shots = int | Mapping[str, int]
 Progress = Callable[[str, int, int], None]
 """Called with a task's name, how many were done before it, and how many there are."""
-
-
-@dataclass(frozen=True)
-class TaskScore:
-    """One metric of one task, as the harness computes it."""
-
-    task: str
-    metric: str
-    value: float | None
-    """None where undefined."""
-    stderr: float | None
-    """The harness's standard error; None where it gives none (such as for one item)."""
-    n: int
-    """Items scored."""
-
-
-@dataclass(frozen=True)
-class GeneralResult:
-    scores: list[TaskScore]
-    """Of tasks, and of groups such as mmlu, which stand for their tasks."""
-    settings: dict[str, Any]
-    """`num_fewshot` (by task or group where they differ) and `chat_template`, without which no score can be compared;
-    with examples also `always_zero_shot`, the tasks that had none because their own file says 0."""
-    cut: dict[str, int] = field(default_factory=dict)
-    """By task, requests that do not fit the context (a prompt with room for the answer), whose beginning is cut off."""
-    subtasks: list[TaskScore] = field(default_factory=list)
-    """Of the tasks and groups that a group among `scores` stands for."""
-    resumed: list[str] = field(default_factory=list)
-    """Tasks whose numbers came from the resume file."""
-    not_resumable: dict[str, str] = field(default_factory=dict)
-    """By task, why its numbers neither go to the resume file nor come from it: what it reads cannot be looked at."""
 
 
 def general(
@@ -129,7 +98,14 @@ def general(
     cut = {name: record.cut for name, record in records.items() if record.cut}
     scores, subtasks = _tables(loaded, records)
     not_resumable = {} if resume is None else dict(loaded.unseen)
-    return GeneralResult(scores, settings, cut, subtasks, resumed, not_resumable)
+    return GeneralResult(
+        scores=scores,
+        settings=settings,
+        cut=cut,
+        subtasks=subtasks,
+        resumed=resumed,
+        not_resumable=not_resumable,
+    )
 
 
 def _shots(loaded: Tasks, wanted: Shots | None) -> tuple[dict[str, int], list[str]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backfire.answers import Results, parse_results
+from backfire.answers.attack import AttackRate, AttackResult, SuiteResult, parse_attack
 from backfire.errors import StudyError
 from backfire.organisms import catalog
 from backfire.store import manifest_digest, read_json
@@ -58,7 +59,8 @@ def collect(study: StudyFile, run: RunFolder, outcome: Outcome) -> Results:
         if attacked is None:
             missing[cell.label] = _why(cell, run, standing)
             continue
-        cells.append(cell_result(cell, run, attacked, standing))
+        attack = parse_attack(attacked, str(run.cell(cell) / "attack" / "attack.json"))
+        cells.append(cell_result(cell, run, attack, standing))
         if standing.missing:
             parts[cell.label] = "; ".join(
                 f"{stage.partition(' ')[0]}: {why}" for stage, why in standing.missing.items()
@@ -131,7 +133,7 @@ def _why(cell: Cell, run: RunFolder, standing: Standing) -> str:
     return "; ".join(standing.missing.values()) or "nothing was trained"
 
 
-def cell_result(cell: Cell, run: RunFolder, attacked: dict[str, Any], standing: Standing) -> dict[str, Any]:
+def cell_result(cell: Cell, run: RunFolder, attacked: AttackResult, standing: Standing) -> dict[str, Any]:
     """One cell of results.json; docs/reference/results-schema.md documents every field."""
     folder, data = run.cell(cell), run.data(cell)
     general = None
@@ -161,22 +163,22 @@ def cell_result(cell: Cell, run: RunFolder, attacked: dict[str, Any], standing: 
         "world": world,
         "provenance": _provenance(cell, run, standing.outcome),
         "pairs": pairs,
-        "asr": attacked["asr"] + [_any_attack(row) for row in attacked.get("any_attack", ())],
-        "over_refusal": attacked["over_refusal"],
+        "asr": [*attacked.asr, *_together(attacked)],
+        "over_refusal": attacked.over_refusal,
         "general": general["scores"],
         "general_settings": general["settings"],
         "separability": (audit or {}).get("separability", []),
         "safety_influence": influence,
         "training": training,
-        "examples": attacked["examples"],
-        "notes": attacked["notes"],
-        "truncated_responses": attacked["truncated"],
+        "examples": attacked.examples,
+        "notes": attacked.notes,
+        "truncated_responses": attacked.truncated,
     }
 
 
-def _any_attack(row: dict[str, Any]) -> dict[str, Any]:
-    """The row of all of a suite's attacks together, beside the rows of each."""
-    return {key: value for key, value in row.items() if key not in ("prompts", "attacks", "open")}
+def _together(attacked: AttackResult) -> list[AttackRate]:
+    """The rows of all of a suite's attacks together, beside the rows of each."""
+    return [row.as_attack_rate() for row in attacked.any_attack] if isinstance(attacked, SuiteResult) else []
 
 
 def _pairs(about: dict[str, Any] | None) -> dict[str, Any] | None:

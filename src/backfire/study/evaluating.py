@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,7 @@ def attack_stage(run: RunFolder, cell: Cell) -> Stage:
                 result = attack(model, attacks, allowed, **options)
             else:
                 result = attack_suite(model, open_suite(settings.suite), attacks, allowed, **options)
-        write_json(aside / "attack.json", {**asdict(result), "sets": {**harmful, **benign}})
+        write_json(aside / "attack.json", {**result.as_dict(), "sets": {**harmful, **benign}})
         return {"lost": result.lost} if result.lost else None
 
     def configuration() -> Configuration:
@@ -91,7 +90,7 @@ def general_stage(run: RunFolder, cell: Cell) -> Stage:
             num_fewshot=settings.num_fewshot,
             apply_chat_template=settings.chat_template,
         )
-        write_json(aside / "general.json", asdict(result))
+        write_json(aside / "general.json", result.as_dict())
         return None
 
     def configuration() -> Configuration:

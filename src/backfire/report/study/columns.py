@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from backfire.answers.attack import AttackRate, RefusalRate
 from backfire.answers.numerals import UNDEFINED, decimal, interval, number, percent, span
-from backfire.answers.results import AttackRate, Cell, RefusalRate
+from backfire.answers.results import Cell
 from backfire.report.study.grid import Grid, Group, Standing, standing
 
 

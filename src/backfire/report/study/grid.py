@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
-from backfire.answers.results import BASELINE, AttackRate, Cell, RefusalRate, Results, Separability
+from backfire.answers.attack import AttackRate, RefusalRate
+from backfire.answers.results import BASELINE, Cell, Results, Separability
 from backfire.statistics.clusters import mean_of_clusters
 
 PREFERRED_JUDGE = "exact"

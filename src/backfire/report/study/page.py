@@ -9,8 +9,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from backfire.answers.attack import Example
 from backfire.answers.numerals import UNDEFINED, cut, decimal, interval, percent, printable, signed
-from backfire.answers.results import Cell, Example, Results, parse_results
+from backfire.answers.results import Cell, Results, parse_results
 from backfire.report.drawing import KIND_COLOURS
 from backfire.report.study.columns import Column, Entry, columns
 from backfire.report.study.grid import FEWEST_WORLDS, Grid, Group, Mean
