@@ -1,24 +1,44 @@
 """The only place that decides *unsafe*. Unscored is not safe: it carries a reason."""
 
-from backfire.judges.agreement import Agreement, agreement, agreement_from
-from backfire.judges.deciding import Decisions, decisions, refusals
-from backfire.judges.decision import Decision, decide, decision_of
-from backfire.judges.declared import for_policy
-from backfire.judges.exact import ExactJudge
-from backfire.judges.identity import judge_digest
-from backfire.judges.judge import BatchJudge, Judge, harm_of, is_lost, judge_responses, reasons
-from backfire.judges.labelled import Labelled, What, read_labelled, read_responses
-from backfire.judges.matchers import MatcherJudge, matcher, published
-from backfire.judges.opening import judge_form, open_judge, open_judges
-from backfire.judges.phrases import REFUSAL_PHRASES, PhraseJudge, is_refusal
-from backfire.judges.trained import TrainedJudge, read_judge, shipped_refusals, train_judge
-from backfire.judges.validating import (
-    finding,
-    offline_judges,
-    rows_with_verdicts,
-    validate,
-    verdicts_on,
-)
+from typing import TYPE_CHECKING
+
+from backfire.loading import lazily
+
+if TYPE_CHECKING:
+    from backfire.judges.agreeing import Agreement, agreement, agreement_from
+    from backfire.judges.deciding import Decisions, decisions, refusals
+    from backfire.judges.decision import Decision, decide, decision_of
+    from backfire.judges.declared import for_policy
+    from backfire.judges.exact import ExactJudge
+    from backfire.judges.identity import judge_digest
+    from backfire.judges.judge import BatchJudge, Judge, harm_of, is_lost, judge_responses, reasons
+    from backfire.judges.labelled import Labelled, read_labelled, read_responses
+    from backfire.judges.matchers import MatcherJudge, matcher, published
+    from backfire.judges.opening import judge_form, open_judge, open_judges
+    from backfire.judges.phrases import REFUSAL_PHRASES, PhraseJudge, is_refusal
+    from backfire.judges.settings import What
+    from backfire.judges.trained import TrainedJudge, read_judge, shipped_refusals, train_judge
+    from backfire.judges.validating import finding, offline_judges, rows_with_verdicts, validate, verdicts_on
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "agreeing": ("Agreement", "agreement", "agreement_from"),
+            "deciding": ("Decisions", "decisions", "refusals"),
+            "decision": ("Decision", "decide", "decision_of"),
+            "declared": ("for_policy",),
+            "exact": ("ExactJudge",),
+            "identity": ("judge_digest",),
+            "judge": ("BatchJudge", "Judge", "harm_of", "is_lost", "judge_responses", "reasons"),
+            "labelled": ("Labelled", "read_labelled", "read_responses"),
+            "matchers": ("MatcherJudge", "matcher", "published"),
+            "opening": ("judge_form", "open_judge", "open_judges"),
+            "phrases": ("REFUSAL_PHRASES", "PhraseJudge", "is_refusal"),
+            "settings": ("What",),
+            "trained": ("TrainedJudge", "read_judge", "shipped_refusals", "train_judge"),
+            "validating": ("finding", "offline_judges", "rows_with_verdicts", "validate", "verdicts_on"),
+        },
+    )
 
 __all__ = [
     "REFUSAL_PHRASES",

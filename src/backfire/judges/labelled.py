@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from backfire.errors import InputError
 from backfire.records import Kind, Prompt, Response, given_response
@@ -19,8 +19,6 @@ from backfire.tables.columns import (
     prompt_column,
 )
 
-What = Literal["harmful", "refusal"]
-"""What a label says: whether the response does harm, or whether it declines."""
 YES, NO = frozenset({"1", "1.0", "true", "yes"}), frozenset({"0", "0.0", "false", "no"})
 
 MISSING = frozenset({"", "nan", "null", "none", "n/a", "na", "<na>"})

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backfire.errors import InputError
-from backfire.judges.agreement import Agreement, agreement
+from backfire.judges.agreeing import Agreement, agreement
 from backfire.judges.declining import CUES_ID, EXPECTED, NAMES, SIGNS, declining_cues
 from backfire.judges.judge import harm_of, readable
-from backfire.judges.labelled import Labelled, What
+from backfire.judges.labelled import Labelled
 from backfire.judges.languages import ENGLISH, LANGUAGES_ID, language_of, languages, shares, unread
 from backfire.judges.learning import (
     FOLDS,
@@ -30,6 +30,7 @@ from backfire.judges.learning import (
     groups_in_folds,
     log_loss,
 )
+from backfire.judges.settings import What
 from backfire.judges.word_features import WordFeatures, learn_words
 from backfire.records import Prompt, Response, Verdict, digest
 from backfire.store import write_text

@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from backfire.judges.agreement import Agreement, agreement
+from backfire.judges.agreeing import Agreement, agreement
 from backfire.judges.decision import decision_of
 from backfire.judges.judge import BatchJudge, Judge
-from backfire.judges.labelled import Labelled, What
+from backfire.judges.labelled import Labelled
 from backfire.judges.matchers import matcher, published
 from backfire.judges.phrases import PhraseJudge
+from backfire.judges.settings import What
 from backfire.judges.trained import shipped_refusals
 from backfire.records import Prompt, Response, Verdict
 from backfire.tables import undecodable
