@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from example_audit import example_audit, smallest_audit
 from test_report_browser import CHROMIUM, SIZES, Visit, browser, playwright
 
 from backfire.report import write_audit_page
+from example_audit import example_audit, smallest_audit
 
 __all__ = ["browser"]
 assert playwright
