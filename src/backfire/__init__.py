@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from backfire.answers import AuditReport, read_audit, read_results, write_audit
     from backfire.auditing import audit, show
     from backfire.errors import BackfireError
-    from backfire.evaluation.attack import attack
-    from backfire.evaluation.attack_suite import attack_suite
+    from backfire.evaluation.attacking import attack
+    from backfire.evaluation.attacking_suites import attack_suite
     from backfire.evaluation.attacks import Answers, Asking, Attack, Rewording, open_suite
-    from backfire.evaluation.general import general
+    from backfire.evaluation.general_tasks import general
     from backfire.evaluation.prompts import open_prompts
     from backfire.influence import draw_probes, pair_influence, safety_influence
     from backfire.judges import (

@@ -11,7 +11,7 @@ import pytest
 
 from backfire.answers.attack import AttackResult, parse_attack
 from backfire.errors import InputError
-from backfire.evaluation.attack import attack
+from backfire.evaluation.attacking import attack
 from backfire.judges import PhraseJudge
 from backfire.models import LocalModel, open_model
 from backfire.records import Decoding, Prompt, Request, Response

@@ -240,5 +240,5 @@ def test_an_endpoint_is_refused(data: Path) -> None:
 
 
 def test_importing_it_imports_neither_torch_nor_the_harness() -> None:
-    check = "import sys, backfire.evaluation.general; sys.exit('torch' in sys.modules or 'lm_eval' in sys.modules)"
+    check = "import sys, backfire.evaluation.general_tasks; sys.exit('torch' in sys.modules or 'lm_eval' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True)

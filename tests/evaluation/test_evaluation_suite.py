@@ -13,7 +13,7 @@ import pytest
 from backfire.answers.attack import AttackRate, Note, SuiteResult, parse_attack
 from backfire.errors import InputError
 from backfire.evaluation import NO_BENIGN, Means, attack, attack_suite, open_suite, wrap
-from backfire.evaluation.attack import joined
+from backfire.evaluation.attacking import joined
 from backfire.evaluation.attacks import Attack, Rewording, build_attack
 from backfire.evaluation.counting import any_of, shared_behaviours
 from backfire.judges import PhraseJudge

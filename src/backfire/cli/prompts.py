@@ -36,7 +36,7 @@ def prompts(
     A set is fetched from its publisher when it is first named, pinned by its content, and kept in the user's cache.
     """
     from backfire.evaluation import open_prompt_set, prompt_sets
-    from backfire.evaluation.prompt_sets import find_file
+    from backfire.evaluation.published_prompts import find_file
 
     for name in fetch or []:
         say(f"{name}: {len(open_prompt_set(name, folder=prompts_dir))} prompts")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from backfire.evaluation.prompt_sets import is_prompt_set, open_prompt_set
+from backfire.evaluation.published_prompts import is_prompt_set, open_prompt_set
 from backfire.organisms import catalog
 from backfire.records import Kind
 from backfire.store import PromptFile, read_prompts

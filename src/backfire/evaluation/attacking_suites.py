@@ -9,7 +9,7 @@ from typing import Any
 
 from backfire.answers.attack import AnyAttackRate, AttackNotRun, AttackRun, Outcomes, SuiteResult
 from backfire.errors import InputError
-from backfire.evaluation.attack import GREEDY, check_sets, joined, labelled
+from backfire.evaluation.attacking import GREEDY, check_sets, joined, labelled
 from backfire.evaluation.attacks import Answers, Asking, Attack, judged
 from backfire.evaluation.counting import (
     Case,
