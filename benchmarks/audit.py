@@ -87,7 +87,7 @@ def ours(rows: list[dict[str, str]]) -> tuple[float, float, float]:
     from scipy import sparse
 
     from backfire.auditing.probes.folds import make_split
-    from backfire.auditing.probes.measure import measure
+    from backfire.auditing.probes.held_out import measure
     from backfire.auditing.probes.ranking import auroc, cells_of
     from backfire.auditing.probes.smoothers import kernel_of, smoother_of
     from backfire.auditing.probes.text_probes import WORDS

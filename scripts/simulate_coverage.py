@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backfire.auditing.probes.folds import make_split
-from backfire.auditing.probes.measure import measure
+from backfire.auditing.probes.held_out import measure
 
 Values = NDArray[np.float64]
 

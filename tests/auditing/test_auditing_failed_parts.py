@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from backfire.answers.audit import parse_audit
-from backfire.auditing import audit, dataset_audit
+from backfire.auditing import audit, measuring
 from backfire.errors import ModelError
 from backfire.models import LocalModel, open_model
 from backfire.report import audit_table, write_audit_page
@@ -46,7 +46,7 @@ def test_a_policy_that_cannot_be_read_costs_its_part_alone(
 ) -> None:
     from rich.console import Console
 
-    monkeypatch.setattr(dataset_audit, "read_policy", breaking(error))
+    monkeypatch.setattr(measuring, "read_policy", breaking(error))
     report = audit(rows(60, 0), policy=llama)
     assert report.failed is not None
     assert [part.part for part in report.failed] == ["policy"]
@@ -65,7 +65,7 @@ def test_a_policy_that_cannot_be_read_costs_its_part_alone(
 def test_a_defect_of_the_program_is_no_part_that_failed(
     llama: LocalModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dataset_audit, "read_policy", breaking(RuntimeError("shape mismatch")))
+    monkeypatch.setattr(measuring, "read_policy", breaking(RuntimeError("shape mismatch")))
     with pytest.raises(RuntimeError, match="shape mismatch"):
         audit(rows(60, 0), policy=llama)
 
@@ -77,7 +77,7 @@ def test_the_command_ends_with_1_and_the_answer_is_there(
 
     data = tmp_path / "pairs.jsonl"
     data.write_text("\n".join(json.dumps(row) for row in rows(60, 0)), encoding="utf-8")
-    monkeypatch.setattr(dataset_audit, "read_policy", breaking(ModelError("the policy gives NaN")))
+    monkeypatch.setattr(measuring, "read_policy", breaking(ModelError("the policy gives NaN")))
     out = tmp_path / "audit.json"
     done = invoke(["audit", str(data), "--policy", str(tiny_llama), "--json", str(out)])
     assert done.exit_code == 1, done.output

@@ -185,7 +185,7 @@ def test_at_most_so_many_pairs_are_audited_and_said_to_be(
     keys = text_keys(pa.array([row["prompt"] for row in content]))
     kept = np.sort(np.argsort(keys)[:40]) + 1
     assert pq.read_table(column)["row"].to_pylist() == kept.tolist()
-    with pytest.raises(InputError, match="max_pairs 5"):
+    with pytest.raises(InputError, match="max_pairs = 5: give at least 30"):
         audit(content, max_pairs=5)
 
 
@@ -286,9 +286,9 @@ def test_defective_rows_are_left_out_and_numbered(content: list[dict[str, Any]],
 
 
 def test_numbers_that_make_no_sense_are_refused(content: list[dict[str, Any]], tmp_path: Path) -> None:
-    for options in ({"controls": 100}, {"folds": 1}, {"policy_pairs": 3}):
-        with pytest.raises(InputError, match="at least 199, 2 and 30"):
-            audit(content, **options)
+    for name, value, fewest in (("controls", 100, 199), ("folds", 1, 2), ("policy_pairs", 3, 30)):
+        with pytest.raises(InputError, match=f"{name} = {value}: give at least {fewest}"):
+            audit(content, **{name: value})
     with pytest.raises(InputError, match=r"\.parquet, \.jsonl, \.csv"):
         audit(content, per_pair=tmp_path / "bits.txt")
 

@@ -100,7 +100,7 @@ def test_probe_prompts_are_passed_on(called: dict[str, Any], tiny_llama: Path, t
     column = tmp_path / "pairs.csv"
     tried = ["--pilot", "4", "--lr", "1e-4"]
     told = run("x", "--policy", tiny_llama, *probes, "--parameters", "lora", "--per-pair", column, *tried)
-    assert called["pilot"] == PilotSettings(4, lr=1e-4)
+    assert called["pilot"] == PilotSettings(steps=4, lr=1e-4)
     assert called["probe_prompts"] == ["organism:prompts/probe", "benign.jsonl"]
     assert called["parameters"] == "lora"
     assert "and where it moves refusals" in told.stdout

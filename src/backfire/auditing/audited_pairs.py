@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from backfire.judges.deciding import COMPLY, REFUSE, UNDECIDED
 
-__all__ = ["COMPLY", "KINDS", "REFUSE", "UNDECIDED", "Coded", "Collected", "Ints", "Keys"]
+__all__ = ["COMPLY", "KINDS", "REFUSE", "UNDECIDED", "AuditedPairs", "Coded", "Ints", "Keys"]
 
 Ints = NDArray[np.int64]
 Keys = NDArray[np.uint64]
@@ -33,7 +33,7 @@ class Coded:
 
 
 @dataclass(frozen=True)
-class Collected:
+class AuditedPairs:
     """Every usable pair, in the data set's order. Where both sides are stacked, chosen ones come first: [2 * pairs]."""
 
     rows: Ints
@@ -89,7 +89,7 @@ class Collected:
         )
         return same
 
-    def subset(self, kept: Ints) -> Collected:
+    def subset(self, kept: Ints) -> AuditedPairs:
         """Fewer pairs, by ascending indices that include the sample's."""
         sides = np.concatenate([kept, kept + self.pairs])
         return replace(

@@ -272,7 +272,7 @@ def _pilot(steps: int, probed: bool, settings: dict[str, Any]) -> PilotSettings 
         raise InputError(f"--pilot {steps}: what it does is seen on --probe-prompts: give some, and --policy")
     from backfire.influence import PilotSettings
 
-    return PilotSettings(steps, **said)
+    return PilotSettings(steps=steps, **said)
 
 
 def _write(report: AuditReport, json: Path | None, html: Path | None) -> bool:

@@ -6,18 +6,20 @@ from backfire.loading import lazily
 
 if TYPE_CHECKING:
     from backfire.influence.margins import mean_margins
-    from backfire.influence.pilot import Pilot, PilotSettings, run_pilot
+    from backfire.influence.pilot import Pilot, run_pilot
     from backfire.influence.predicting import safety_influence, safety_influence_of
     from backfire.influence.probes import Probe, ProbeSet, ProbeSets, draw_probes, read_probes, write_probes
+    from backfire.influence.settings import PilotSettings
     from backfire.influence.two_pass import PairInfluence, pair_influence
 else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
             "margins": ("mean_margins",),
-            "pilot": ("Pilot", "PilotSettings", "run_pilot"),
+            "pilot": ("Pilot", "run_pilot"),
             "predicting": ("safety_influence", "safety_influence_of"),
             "probes": ("Probe", "ProbeSet", "ProbeSets", "draw_probes", "read_probes", "write_probes"),
+            "settings": ("PilotSettings",),
             "two_pass": ("PairInfluence", "pair_influence"),
         },
     )

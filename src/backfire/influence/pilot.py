@@ -36,25 +36,6 @@ PASSED = 8
 
 
 @dataclass(frozen=True)
-class PilotSettings:
-    """A few steps in the settings of the training that is meant; the defaults are those of `training.DPOSettings`."""
-
-    steps: int = 8
-    lr: float = 1e-6
-    """AdamW's, constant: no warm-up, so that a pilot's steps count in full."""
-    beta: float = 0.1
-    batch_size: int = 32
-    """Pairs a step."""
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.lr <= 0 or self.beta <= 0 or self.batch_size < 1:
-            raise InputError(
-                f"a pilot of steps {self.steps}, lr {self.lr}, beta {self.beta}, batch_size {self.batch_size}: all must be "
-                "positive"
-            )
-
-
-@dataclass(frozen=True)
 class Pilot:
     """What a few steps did to the probes. The policy itself is left as it was."""
 

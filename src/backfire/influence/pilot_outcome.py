@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backfire.answers.influence import Cosine, PilotOutcome
-from backfire.influence.pilot import PilotSettings, run_pilot
+from backfire.influence.pilot import run_pilot
 from backfire.influence.probes import ProbeSet
+from backfire.influence.settings import PilotSettings
 from backfire.models.memory import Shape
 from backfire.models.rendering import Pair
 from backfire.models.settings import MAX_LENGTH

@@ -34,9 +34,9 @@ from backfire.influence.gradients import Products, gradient_products
 from backfire.influence.kept import KeptGradients
 from backfire.influence.margins import Contrast, Progress, encode, probe_contrasts
 from backfire.influence.parameters import trained
-from backfire.influence.pilot import PilotSettings
 from backfire.influence.pilot_outcome import piloted
 from backfire.influence.probes import ProbeSet, ProbeSets
+from backfire.influence.settings import PilotSettings
 from backfire.influence.shards import shards_of, whole_groups
 from backfire.influence.two_pass import PairInfluence, along
 from backfire.influence.wording import wording_cosine
@@ -251,7 +251,7 @@ def read_influence_of(
         apart = along(model, others, chosen, steps, length, **how) if others else None
     tried = None
     if pilot is not None:
-        asked = PilotSettings(pilot) if isinstance(pilot, int) else pilot
+        asked = PilotSettings(steps=pilot) if isinstance(pilot, int) else pilot
         with standing(failed, "pilot"):
             tried = piloted(model, conversations, probes.refusal, asked, parameters, judge, seed, **how)
     if "influence" in failed:

@@ -24,26 +24,33 @@ def read_probes(source: Any) -> list[Prompt] | ProbeSets:
     """Prompts to draw probes for, or probes as they are.
 
     source: a file of prompts (`store.read_prompts`), `organism:prompts/NAME`, a file with the columns prompt, refusal and
-    compliance (in any format that `tables` reads: taken as they are), a file that `write_probes` wrote, Prompts, or a list of
-    files and references. Prompts of unknown kind count as harmful. Raises InputError that names what is wrong.
+    compliance (in any format that `tables` reads: taken as they are), a file that `write_probes` wrote, a Prompt, ProbeSets,
+    or a list of these. Prompts of unknown kind count as harmful.
+
+    Raises:
+        InputError: what cannot be read, finished probes beside others, and prompts of which none is harmful.
     """
-    if isinstance(source, (str, Path)):
-        return _read(str(source))
+    sources = source if isinstance(source, Sequence) and not isinstance(source, str) else [source]
     prompts: list[Prompt] = []
-    for one in source:
+    for one in sources:
         if isinstance(one, Prompt):
             prompts.append(one)
             continue
-        found = _read(str(one))
-        if isinstance(found, ProbeSets):
-            if len(source) > 1:
+        content = one if isinstance(one, ProbeSets) else _read(str(one))
+        if isinstance(content, ProbeSets):
+            if len(sources) > 1:
+                name = "one of them" if isinstance(one, ProbeSets) else one
                 raise InputError(
-                    f"{one} holds finished probes, and others are named beside it: name that file alone"
+                    f"{name} holds finished probes, and others are named beside it: name that file alone"
                 )
-            return found
-        prompts += found
+            return content
+        prompts += content
     if not prompts:
         raise InputError("no probe prompts: name a file of harmful prompts, or organism:prompts/probe")
+    if all(prompt.kind == "benign" for prompt in prompts):
+        raise InputError(
+            f"none of {len(prompts)} probe prompts is harmful: give prompts whose kind is harmful, or not said"
+        )
     return prompts
 
 

@@ -8,7 +8,7 @@ from scipy import sparse
 
 from backfire.auditing.findings.cue_loss import dense_losses, sparse_losses
 from backfire.auditing.probes.folds import make_split
-from backfire.auditing.probes.measure import measure
+from backfire.auditing.probes.held_out import measure
 from backfire.auditing.probes.smoothers import PENALTY
 
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
+from audited_by_hand import audited_by_hand
 from backfire.auditing.findings.evaluation_sets import evaluation_sets, hashed_sets
-from collected_by_hand import collected_by_hand
 
 
 def found_in(prompts: list[str]) -> dict[str, int]:
     rows: list[dict[str, Any]] = [
         {"prompt": prompt, "chosen": f"yes {i}", "rejected": f"no {i}"} for i, prompt in enumerate(prompts)
     ]
-    return {one.name: one.pairs.hits for one in evaluation_sets(collected_by_hand(rows))[0]}
+    return {one.name: one.pairs.hits for one in evaluation_sets(audited_by_hand(rows))[0]}
 
 
 def column(path: Path, name: str) -> list[str]:

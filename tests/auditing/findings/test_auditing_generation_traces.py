@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from audited_by_hand import audited_by_hand
 from backfire.auditing.findings.generation_traces import generation_traces
 from backfire.auditing.probes.folds import make_split
-from collected_by_hand import collected_by_hand
 
 
 def rows_of(pairs: int, **columns: Any) -> list[dict[str, Any]]:
@@ -21,8 +21,8 @@ def rows_of(pairs: int, **columns: Any) -> list[dict[str, Any]]:
 
 
 def found_in(rows: list[dict[str, Any]], **split: Any) -> Any:
-    collected = collected_by_hand(rows)
-    return generation_traces(collected, make_split(np.arange(len(rows)), **split))
+    audited = audited_by_hand(rows)
+    return generation_traces(audited, make_split(np.arange(len(rows)), **split))
 
 
 def test_what_is_not_stated_is_not_reported() -> None:

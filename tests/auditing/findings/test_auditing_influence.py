@@ -59,7 +59,7 @@ def column(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def taught(llama: LocalModel, probes: ProbeSets, column: Path) -> AuditReport:
-    pilot = PilotSettings(3, lr=3e-3, batch_size=16)
+    pilot = PilotSettings(steps=3, lr=3e-3, batch_size=16)
     return audit(
         refusing(), policy=llama, policy_pairs=40, probe_prompts=probes, pilot=pilot, per_pair=column
     )
@@ -149,11 +149,11 @@ def test_no_probe_at_all_is_undetermined_and_the_audit_goes_on(llama: LocalModel
 
 
 def test_what_cannot_be_probed_is_said(llama: LocalModel, probes: ProbeSets, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="a pilot is seen on probes"):
+    with pytest.raises(InputError, match="a pilot of steps 4 is seen on probes"):
         audit(refusing(), policy=llama, pilot=4)
-    with pytest.raises(InputError, match="a pilot of steps 0"):
-        PilotSettings(0)
-    with pytest.raises(InputError, match="name it as policy"):
+    with pytest.raises(InputError, match="steps = 0: give at least 1"):
+        PilotSettings(steps=0)
+    with pytest.raises(InputError, match="name it by policy"):
         audit(refusing(), probe_prompts=probes)
     stored = write_probes(tmp_path / "probes.jsonl", probes)
     with pytest.raises(InputError, match=r"probes\.jsonl holds finished probes"):

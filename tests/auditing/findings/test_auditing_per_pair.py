@@ -12,25 +12,27 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
-from backfire.auditing.audited_pairs import Collected
+from audited_by_hand import audited_by_hand
+from backfire.auditing.audited_pairs import AuditedPairs
 from backfire.auditing.findings.per_pair import check_file, most_informative, per_pair_of, write_column
 from backfire.auditing.probes.folds import Split, make_split
-from backfire.auditing.probes.probe import Climbed, climb
+from backfire.auditing.probes.probe import MeasuredProbe, measure_probe
 from backfire.errors import InputError
-from collected_by_hand import collected_by_hand
 from synthetic_pairs import rows
 
 DECISIONS = [("refuse", "comply"), ("comply", "comply"), (None, "refuse")]
 
 
-def climbed_of(pairs: int = 60, kept: Any = None, shift: float = 1.0) -> tuple[Climbed, Collected, Split]:
+def probe_of(
+    pairs: int = 60, kept: Any = None, shift: float = 1.0
+) -> tuple[MeasuredProbe, AuditedPairs, Split]:
     values = rows(pairs, 5)
-    collected = collected_by_hand([{**row, "decisions": DECISIONS[i % 3]} for i, row in enumerate(values)])
-    split = make_split(collected.groups, controls=30)
+    audited = audited_by_hand([{**row, "decisions": DECISIONS[i % 3]} for i, row in enumerate(values)])
+    split = make_split(audited.groups, controls=30)
     kept = np.arange(pairs) if kept is None else kept
     features = np.random.default_rng(0).normal(size=(2 * len(kept), 3))
     features[: len(kept), 0] += shift
-    return climb("made up", "numbers", features, kept, collected, split), collected, split
+    return measure_probe("made up", "numbers", features, kept, audited, split), audited, split
 
 
 def read_back(path: Path) -> list[dict[str, Any]]:
@@ -48,17 +50,17 @@ def read_back(path: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", ["bits.parquet", "bits.jsonl", "bits.csv", "deep/er/BITS.CSV"])
 def test_the_column_comes_back(tmp_path: Path, name: str) -> None:
-    climbed, collected, _ = climbed_of()
+    probe, audited, _ = probe_of()
     path = tmp_path / name
     check_file(path)
-    assert write_column(path, climbed, collected)
+    assert write_column(path, probe, audited)
     found = read_back(path if path.suffix.islower() else path.rename(path.with_suffix(".csv")))
     assert len(found) == 60
     for i, row in enumerate(found):
         chosen, rejected = DECISIONS[i % 3]
         assert row["row"] == i + 1
-        assert row["v_information"] == pytest.approx(climbed.measured.bits[i], abs=1e-12)
-        assert row["prompt_group"] == collected.groups[i]
+        assert row["v_information"] == pytest.approx(probe.measured.bits[i], abs=1e-12)
+        assert row["prompt_group"] == audited.groups[i]
         assert row["chosen_refuses"] is (None if chosen is None else chosen == "refuse")
         assert row["rejected_refuses"] is (rejected == "refuse")
     assert [entry.name for entry in path.parent.iterdir()] == [path.with_suffix(path.suffix.lower()).name]
@@ -67,14 +69,14 @@ def test_the_column_comes_back(tmp_path: Path, name: str) -> None:
 def test_influence_is_a_column_where_it_was_read_and_null_elsewhere(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
-    climbed, collected, _ = climbed_of()
-    influence = np.linspace(-1, 1, collected.pairs)
+    probe, audited, _ = probe_of()
+    influence = np.linspace(-1, 1, audited.pairs)
     influence[3] = np.nan
-    assert write_column(tmp_path / "with.parquet", climbed, collected, influence)
+    assert write_column(tmp_path / "with.parquet", probe, audited, influence)
     written = pq.read_table(tmp_path / "with.parquet")["safety_influence"].to_pylist()
     assert written[3] is None
     assert [value for value in written if value is not None] == np.delete(influence, 3).tolist()
-    assert write_column(tmp_path / "without.parquet", climbed, collected)
+    assert write_column(tmp_path / "without.parquet", probe, audited)
     assert "safety_influence" not in pq.read_table(tmp_path / "without.parquet").column_names
 
 
@@ -85,14 +87,14 @@ def test_a_name_that_says_no_format_is_refused_with_those_that_do() -> None:
 
 @pytest.mark.parametrize("where", ["a file stands in the folder's place", "a folder stands in its place"])
 def test_a_disk_that_fails_is_warned_about_and_nothing_else_is_lost(tmp_path: Path, where: str) -> None:
-    climbed, collected, _ = climbed_of()
+    probe, audited, _ = probe_of()
     path = tmp_path / "place" / "bits.jsonl"
     if where.startswith("a file"):
         path.parent.write_text("here first", encoding="utf-8")
     else:
         (path / "kept").mkdir(parents=True)
     with pytest.warns(UserWarning, match=r"bits\.jsonl was not written"):
-        assert not write_column(path, climbed, collected)
+        assert not write_column(path, probe, audited)
     if where.startswith("a file"):
         assert path.parent.read_text(encoding="utf-8") == "here first"
     else:
@@ -105,7 +107,7 @@ def test_an_earlier_file_stays_whole_when_writing_breaks_off(
 ) -> None:
     from backfire.auditing.findings import per_pair as pair_bits
 
-    climbed, collected, _ = climbed_of()
+    probe, audited, _ = probe_of()
     path = tmp_path / "bits.csv"
     path.write_text("earlier", encoding="utf-8")
 
@@ -115,15 +117,15 @@ def test_an_earlier_file_stays_whole_when_writing_breaks_off(
 
     monkeypatch.setattr(pair_bits, "_write", full)
     with pytest.warns(UserWarning, match="No space left"):
-        assert not write_column(path, climbed, collected)
+        assert not write_column(path, probe, audited)
     assert path.read_text(encoding="utf-8") == "earlier"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_quantiles_lie_in_intervals_of_order_statistics() -> None:
-    climbed, _, split = climbed_of()
-    found = per_pair_of(climbed, split, None)
-    bits = np.sort(climbed.measured.bits)
+    probe, _, split = probe_of()
+    found = per_pair_of(probe, split, None)
+    bits = np.sort(probe.measured.bits)
     assert (found.rung, found.pairs, found.file) == ("made up", 60, None)
     assert (
         set(found.quantiles)
@@ -143,8 +145,8 @@ def test_quantiles_lie_in_intervals_of_order_statistics() -> None:
 
 
 def test_the_column_is_the_rungs_that_tells_most_and_read_every_pair() -> None:
-    weak, collected, _ = climbed_of(shift=0.3)
-    strong = climbed_of(shift=1.5)[0]
-    partial = climbed_of(shift=9.0, kept=np.arange(40))[0]
-    assert most_informative([weak, strong, partial], collected) is strong
-    assert most_informative([partial], collected) is None
+    weak, audited, _ = probe_of(shift=0.3)
+    strong = probe_of(shift=1.5)[0]
+    partial = probe_of(shift=9.0, kept=np.arange(40))[0]
+    assert most_informative([weak, strong, partial], audited) is strong
+    assert most_informative([partial], audited) is None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from audited_by_hand import audited_by_hand
 from backfire.auditing.findings.repeats import overlap, repeats
-from collected_by_hand import collected_by_hand
 
 LONG = "the quick brown fox jumps over the lazy dog while the old grey cat sleeps on a warm red brick wall near {}"
 
@@ -16,7 +16,7 @@ def pair(prompt: str, chosen: str, rejected: str) -> dict[str, Any]:
 
 
 def counted(rows: list[dict[str, Any]]) -> dict[str, tuple[int, tuple[int, ...]]]:
-    return {one.what: (one.pairs.hits, one.rows) for one in repeats(collected_by_hand(rows))}
+    return {one.what: (one.pairs.hits, one.rows) for one in repeats(audited_by_hand(rows))}
 
 
 PLAIN = [
@@ -59,8 +59,8 @@ def test_near_repeats_are_those_that_are_not_exact() -> None:
 
 
 def test_where_near_responses_were_not_looked_for_there_is_no_rate() -> None:
-    collected = replace(collected_by_hand(PLAIN), near_sides=None)
-    near = next(one for one in repeats(collected) if one.what == "near duplicates")
+    audited = replace(audited_by_hand(PLAIN), near_sides=None)
+    near = next(one for one in repeats(audited) if one.what == "near duplicates")
     assert (near.pairs.scored, near.pairs.unscored, near.pairs.rate) == (0, 3, None)
 
 
@@ -73,8 +73,8 @@ def test_counts_do_not_hang_on_the_order() -> None:
 
 
 def test_overlap_with_another_set() -> None:
-    here = collected_by_hand([*PLAIN, pair(LONG.format("home"), "a", "b")])
-    there = collected_by_hand(
+    here = audited_by_hand([*PLAIN, pair(LONG.format("home"), "a", "b")])
+    there = audited_by_hand(
         [
             pair("WHICH river runs  through Paris", "x", "y"),
             pair(LONG.format("work"), "x", "y"),

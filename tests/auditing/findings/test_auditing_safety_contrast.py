@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from audited_by_hand import audited_by_hand
 from backfire.auditing.findings.safety_contrast import safety_contrast
-from collected_by_hand import collected_by_hand
 
 
 def rows_of(*told: tuple[str | None, str | None, str | None, int]) -> list[dict[str, Any]]:
@@ -35,7 +35,7 @@ def test_combinations_by_kind() -> None:
         ("benign", "comply", "comply", 5),
         (None, "refuse", "comply", 1),
     )
-    found = safety_contrast(collected_by_hand(rows))
+    found = safety_contrast(audited_by_hand(rows))
     assert found.judge == "by hand"
     assert [one.prompts for one in found.strata] == ["harmful", "benign", "unknown"]
     harmful, benign, unknown = found.strata
@@ -56,12 +56,12 @@ def test_combinations_by_kind() -> None:
 
 
 def test_without_kinds_there_is_one_stratum() -> None:
-    (found,) = safety_contrast(collected_by_hand(rows_of((None, "refuse", "comply", 4)))).strata
+    (found,) = safety_contrast(audited_by_hand(rows_of((None, "refuse", "comply", 4)))).strata
     assert (found.prompts, found.pairs, found.decisions_differ.rate) == ("all", 4, 1)
 
 
 def test_harmful_prompts_are_listed_though_there_be_none() -> None:
-    harmful, benign = safety_contrast(collected_by_hand(rows_of(("benign", "comply", "refuse", 3)))).strata
+    harmful, benign = safety_contrast(audited_by_hand(rows_of(("benign", "comply", "refuse", 3)))).strata
     assert (harmful.prompts, harmful.pairs, harmful.both_refuse.rate) == ("harmful", 0, None)
     assert benign.chosen_complies_rejected_refuses.hits == 3
 
@@ -69,6 +69,6 @@ def test_harmful_prompts_are_listed_though_there_be_none() -> None:
 def test_copies_of_a_prompt_vote_once() -> None:
     rows = rows_of(("harmful", "refuse", "comply", 1), ("harmful", "comply", "refuse", 1))
     copies = [rows[0] | {"chosen": f"c {i}", "rejected": f"r {i}"} for i in range(30)]
-    (found,) = safety_contrast(collected_by_hand([*copies, rows[1]])).strata
+    (found,) = safety_contrast(audited_by_hand([*copies, rows[1]])).strata
     assert found.chosen_refuses_rejected_complies.hits == 30
     assert found.p == 1

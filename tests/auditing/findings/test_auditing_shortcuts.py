@@ -8,22 +8,22 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from audited_by_hand import audited_by_hand
 from backfire.answers.audit import Shortcut
 from backfire.auditing.findings.cue_examples import AROUND, CUT, phrases_of_two, quoted
 from backfire.auditing.findings.shortcuts import shortcuts
 from backfire.auditing.probes.folds import make_split
 from backfire.texts import CUES, Vocabulary
-from collected_by_hand import collected_by_hand
 
 WORDS = [a + b for a in "bdfglmnprst" for b in ("ar", "eno", "ilux", "osiro", "umalet", "yteriol")]
 
 
 def found_in(rows: list[dict[str, Any]], controls: int = 99, **by_hand: Any) -> tuple[Shortcut, ...]:
-    collected = collected_by_hand(rows, **by_hand)
-    sides = [collected.text[side].combine_chunks() for side in ("chosen", "rejected")]
+    audited = audited_by_hand(rows, **by_hand)
+    sides = [audited.text[side].combine_chunks() for side in ("chosen", "rejected")]
     vocabulary = Vocabulary.of(pa.chunked_array(sides), "words", 1 << 13)
     words = vocabulary.features(pa.chunked_array(sides))
-    return shortcuts(collected, make_split(collected.groups, controls=controls), words, vocabulary)
+    return shortcuts(audited, make_split(audited.groups, controls=controls), words, vocabulary)
 
 
 def planted(

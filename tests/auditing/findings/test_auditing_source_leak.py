@@ -8,21 +8,21 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from audited_by_hand import audited_by_hand
 from backfire.answers.audit import SourceLeak
 from backfire.auditing.findings.source_leak import in_words, source_leak
 from backfire.auditing.probes.folds import make_split
 from backfire.texts import Vocabulary
-from collected_by_hand import collected_by_hand
 
 WORDS = [a + b for a in "bdfglmnprst" for b in ("ara", "eno", "ilu", "osi", "uma", "yte")]
 MARK = {"alpha": "plainly", "beta": "surely"}
 
 
 def found_of(rows: list[dict[str, Any]], controls: int = 99) -> SourceLeak | None:
-    collected = collected_by_hand(rows)
-    texts = pa.chunked_array([collected.text[side].combine_chunks() for side in ("chosen", "rejected")])
+    audited = audited_by_hand(rows)
+    texts = pa.chunked_array([audited.text[side].combine_chunks() for side in ("chosen", "rejected")])
     features = Vocabulary.of(texts, "words", 1 << 12).features(texts)
-    return source_leak(collected, make_split(collected.groups, controls=controls), features)
+    return source_leak(audited, make_split(audited.groups, controls=controls), features)
 
 
 def written(rng: np.random.Generator, source: str | None, extra: str = "") -> str:

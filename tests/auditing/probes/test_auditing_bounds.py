@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import backfire as bf
 from backfire.auditing.probes.folds import make_split, too_few
-from backfire.auditing.probes.measure import measure
+from backfire.auditing.probes.held_out import measure
 from backfire.auditing.probes.ranking import auroc, cells_of, swapped_aurocs
 from backfire.statistics import Rate, clustered_wilson
 from backfire.statistics.intervals import share_interval

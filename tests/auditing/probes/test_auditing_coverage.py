@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 from simulate_coverage import DESIGNS, SIZES, Simulated, numeric, simulated, sources
 
 from backfire.auditing.probes.folds import make_split
-from backfire.auditing.probes.measure import measure
+from backfire.auditing.probes.held_out import measure
 
 WORKERS = 2
 LEVEL = 0.001

@@ -12,7 +12,7 @@ from scipy import sparse, special
 
 from backfire.auditing.probes.crossfit import VARIANCES, Crossfitted, crossfit
 from backfire.auditing.probes.folds import Split, make_split
-from backfire.auditing.probes.measure import scaled
+from backfire.auditing.probes.held_out import scaled
 from backfire.auditing.probes.smoothers import PENALTY, kernel_of
 
 PAIRS, WIDTH = 150, 6

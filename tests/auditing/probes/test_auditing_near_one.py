@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from backfire.auditing.probes.folds import make_split
-from backfire.auditing.probes.measure import Measured, measure
-from backfire.auditing.reading_pairs import collect
+from backfire.auditing.probes.held_out import Measured, measure
+from backfire.auditing.text_pass import collect
 from backfire.preferences import open_preferences
 from synthetic_pairs import rows
 

@@ -9,28 +9,28 @@ import pyarrow as pa
 import pytest
 from scipy import sparse
 
-from backfire.auditing.audited_pairs import Collected
+from audited_by_hand import audited_by_hand
+from backfire.auditing.audited_pairs import AuditedPairs
 from backfire.auditing.probes import folds as folds_module
 from backfire.auditing.probes import smoothers
 from backfire.auditing.probes.folds import Split, make_split
-from backfire.auditing.probes.probe import Climbed, climb
-from backfire.auditing.probes.second_pass import everywhere
+from backfire.auditing.probes.probe import MeasuredProbe, measure_probe
+from backfire.auditing.probes.second_pass import on_all_pairs
 from backfire.auditing.probes.smoothers import PENALTY
 from backfire.texts import Vocabulary
-from collected_by_hand import collected_by_hand
 from synthetic_pairs import rows
 
 PAIRS = 240
 
 
 class Read(NamedTuple):
-    collected: Collected
+    audited: AuditedPairs
     split: Split
     vocabulary: Vocabulary
     words: Any
-    climbed: Climbed
+    probe: MeasuredProbe
     table: pa.Table
-    found: Climbed
+    found: MeasuredProbe
 
 
 @pytest.fixture
@@ -49,18 +49,18 @@ def read(sample: Any, part: Any = None) -> Read:
         row["decisions"] = (
             ("refuse", "refuse") if i % 3 == 0 else ("comply", "refuse" if i % 3 == 1 else "comply")
         )
-    table = collected_by_hand(values).text
-    collected = collected_by_hand(values, sample)
-    split = make_split(collected.groups, controls=19)
-    sides = [collected.text[side].combine_chunks() for side in ("chosen", "rejected")]
+    table = audited_by_hand(values).text
+    audited = audited_by_hand(values, sample)
+    split = make_split(audited.groups, controls=19)
+    sides = [audited.text[side].combine_chunks() for side in ("chosen", "rejected")]
     vocabulary = Vocabulary.of(pa.chunked_array(sides), "words", 1 << 14)
     words = sparse.vstack([vocabulary.features(side) for side in sides], format="csr").astype(np.float64)
-    within = np.arange(len(collected.sample)) if part is None else part
-    both = np.concatenate([within, within + len(collected.sample)])
-    climbed = climb("words", "words", words[both], collected.sample[within], collected, split)
+    within = np.arange(len(audited.sample)) if part is None else part
+    both = np.concatenate([within, within + len(audited.sample)])
+    probe = measure_probe("words", "words", words[both], audited.sample[within], audited, split)
     blocks = [batch for start in range(0, PAIRS, 70) for batch in table.slice(start, 70).to_batches()]
-    found = everywhere(climbed, words, vocabulary, blocks, collected, split)
-    return Read(collected, split, vocabulary, words, climbed, table, found)
+    found = on_all_pairs(probe, words, vocabulary, blocks, audited, split)
+    return Read(audited, split, vocabulary, words, probe, table, found)
 
 
 def refitted(of: Read, trained: Any, *, apart: bool = False) -> Any:
@@ -102,17 +102,17 @@ def test_every_pair_has_the_score_of_ridges_that_have_not_seen_its_prompt() -> N
     np.testing.assert_allclose(of.found.measured.scores, expected, atol=2e-5)
     margins = refitted(of, half, apart=True)
     np.testing.assert_allclose(of.found.measured.margins, margins, atol=2e-5)
-    assert of.found.rung.pairs == PAIRS
-    assert of.found.rung.pairwise.accuracy == pytest.approx(np.mean(margins > 0))
+    assert of.found.answer.pairs == PAIRS
+    assert of.found.answer.pairwise.accuracy == pytest.approx(np.mean(margins > 0))
     assert (of.found.pairs == np.arange(PAIRS)).all()
-    assert "fitted on 120 pairs" in of.found.rung.about
+    assert "fitted on 120 pairs" in of.found.answer.about
 
 
 @pytest.mark.usefixtures("exact")
 def test_decision_matched_probes_have_seen_matched_pairs_of_the_sample_alone() -> None:
     half = np.flatnonzero(np.arange(PAIRS) // 2 % 2 == 0)
     of = read(half)
-    alike = np.flatnonzero(of.collected.decides_alike())
+    alike = np.flatnonzero(of.audited.decides_alike())
     assert len(alike) == PAIRS * 2 // 3
     assert (of.found.matched_pairs == alike).all()
     assert of.found.matched is not None
@@ -121,7 +121,7 @@ def test_decision_matched_probes_have_seen_matched_pairs_of_the_sample_alone() -
     np.testing.assert_allclose(
         of.found.matched.scores, less_their_means(within, of.split.folds[alike]), atol=2e-5
     )
-    matched = of.found.rung.decision_matched
+    matched = of.found.answer.decision_matched
     assert matched.pairs == len(alike)
     assert sum(stratum.pairs for stratum in matched.strata) == len(alike)
 
@@ -129,13 +129,13 @@ def test_decision_matched_probes_have_seen_matched_pairs_of_the_sample_alone() -
 @pytest.mark.usefixtures("exact")
 def test_where_the_sample_is_everything_nothing_changes() -> None:
     of = read(np.arange(PAIRS))
-    np.testing.assert_allclose(of.found.measured.scores, of.climbed.measured.scores, atol=2e-5)
-    np.testing.assert_allclose(of.found.measured.bits, of.climbed.measured.bits, atol=2e-4)
+    np.testing.assert_allclose(of.found.measured.scores, of.probe.measured.scores, atol=2e-5)
+    np.testing.assert_allclose(of.found.measured.bits, of.probe.measured.bits, atol=2e-4)
     for name in ("pointwise", "pointwise_accuracy", "pairwise", "v_information"):
-        one, other = getattr(of.found.rung, name), getattr(of.climbed.rung, name)
+        one, other = getattr(of.found.answer, name), getattr(of.probe.answer, name)
         for field, value in one.model_dump().items():
             assert getattr(other, field) == pytest.approx(value, abs=1e-4), (name, field)
-    one, other = of.found.rung.decision_matched, of.climbed.rung.decision_matched
+    one, other = of.found.answer.decision_matched, of.probe.answer.decision_matched
     assert one.model_dump()["auroc"] == pytest.approx(other.model_dump()["auroc"], abs=1e-4)
     assert [s.pairs for s in one.strata] == [s.pairs for s in other.strata]
 
@@ -143,19 +143,17 @@ def test_where_the_sample_is_everything_nothing_changes() -> None:
 def test_a_part_lends_its_controls_and_more_pairs_narrow_the_interval() -> None:
     sample = np.flatnonzero(np.arange(PAIRS) // 2 % 3 < 2)
     of = read(sample, np.arange(80))
-    part, whole = of.climbed.rung.pointwise, of.found.rung.pointwise
+    part, whole = of.probe.answer.pointwise, of.found.answer.pointwise
     assert part.control_pairs == whole.control_pairs == 80
     assert (part.control, part.control_high, part.p) == (whole.control, whole.control_high, whole.p)
     assert whole.high - whole.low < part.high - part.low
     spread = [area * (1 - area) for area in (whole.auroc, part.auroc)]
-    carried = of.climbed.measured.auroc.fitting * 80 / 160 * (spread[0] / spread[1]) ** 2
+    carried = of.probe.measured.auroc.fitting * 80 / 160 * (spread[0] / spread[1]) ** 2
     assert of.found.measured.auroc.fitting == pytest.approx(carried)
 
 
 def test_progress_counts_every_pair_once() -> None:
     steps: list[int] = []
     of = read(np.arange(0, PAIRS, 2))
-    everywhere(
-        of.climbed, of.words, of.vocabulary, of.table.to_batches(), of.collected, of.split, steps.append
-    )
+    on_all_pairs(of.probe, of.words, of.vocabulary, of.table.to_batches(), of.audited, of.split, steps.append)
     assert sum(steps) == PAIRS

@@ -128,16 +128,10 @@ def as_trained(
     *,
     plain: bool,
     max_length: int | None,
-    rows: NDArray[np.int64] | None,
 ) -> AsTrained:
-    """Render every pair (or those of `rows`) as `model`, a LocalModel, is trained on it, and count what happened."""
+    """Render every pair as `model`, a LocalModel, is trained on it, and count what happened."""
     counts = Counts()
     for block in blocks:
-        numbers = block.column("row").to_numpy()
-        kept = np.arange(len(numbers)) if rows is None else np.flatnonzero(np.isin(numbers, rows))
-        if len(kept):
-            part = block if rows is None else block.take(kept)
-            counts.add(
-                model.render(pairs_of(part), plain=plain, max_length=max_length, strict=False), numbers[kept]
-            )
+        rendered = model.render(pairs_of(block), plain=plain, max_length=max_length, strict=False)
+        counts.add(rendered, block.column("row").to_numpy())
     return counts.answer(model, plain=plain, max_length=max_length)

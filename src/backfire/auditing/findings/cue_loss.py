@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from backfire.answers.audit import Loss
 from backfire.auditing.audited_pairs import Ints
 from backfire.auditing.probes.folds import Split
-from backfire.auditing.probes.measure import scaled
+from backfire.auditing.probes.held_out import scaled
 from backfire.auditing.probes.ranking import auroc, auroc_slopes, cells_of
 from backfire.auditing.probes.smoothers import Dual, Primal, Smoother, kernel_of
 from backfire.auditing.probes.uncertainty import Values

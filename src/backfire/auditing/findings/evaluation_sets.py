@@ -10,7 +10,7 @@ from importlib.resources import as_file, files
 import numpy as np
 
 from backfire.answers.audit import EvaluationSet
-from backfire.auditing.audited_pairs import Collected, Keys
+from backfire.auditing.audited_pairs import AuditedPairs, Keys
 from backfire.auditing.findings.generation_traces import first_rows
 from backfire.auditing.probes.uncertainty import share
 
@@ -43,7 +43,7 @@ def hashed_sets() -> tuple[HashedSet, ...]:
         )
 
 
-def evaluation_sets(collected: Collected) -> tuple[tuple[EvaluationSet, ...], tuple[str, ...]]:
+def evaluation_sets(audited: AuditedPairs) -> tuple[tuple[EvaluationSet, ...], tuple[str, ...]]:
     """The sets that occur, the most pairs first, and all that were looked for, with how much of each is known.
 
     A pair counts when its whole prompt or its last user turn is an item, up to letter case and white space, its last
@@ -51,15 +51,15 @@ def evaluation_sets(collected: Collected) -> tuple[tuple[EvaluationSet, ...], tu
     """
     found = []
     for hashed in hashed_sets():
-        hits = np.isin(collected.last_turn_keys, hashed.keys) | np.isin(collected.prompt_keys, hashed.keys)
+        hits = np.isin(audited.last_turn_keys, hashed.keys) | np.isin(audited.prompt_keys, hashed.keys)
         if hits.any():
             found.append(
                 EvaluationSet(
                     name=hashed.name,
                     items=hashed.items,
                     origin=f"{hashed.origin} ({hashed.how_much})",
-                    pairs=share(int(hits.sum()), collected.pairs),
-                    rows=first_rows(hits, collected.rows),
+                    pairs=share(int(hits.sum()), audited.pairs),
+                    rows=first_rows(hits, audited.rows),
                 )
             )
     found.sort(key=lambda one: (-one.pairs.hits, one.name))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from backfire.answers.audit import Counted, InPrompts
 from backfire.answers.estimates import Share
-from backfire.auditing.audited_pairs import Coded, Collected, Ints
+from backfire.auditing.audited_pairs import AuditedPairs, Coded, Ints
 from backfire.auditing.probes.folds import Split
 from backfire.auditing.probes.uncertainty import share
 from backfire.texts import DEBRIS, TEMPLATE_MARKS
@@ -36,45 +36,45 @@ class GenerationTraces(NamedTuple):
     prompt_debris: tuple[InPrompts, ...]
 
 
-def generation_traces(collected: Collected, split: Split) -> GenerationTraces:
+def generation_traces(audited: AuditedPairs, split: Split) -> GenerationTraces:
     """Count them by side. What the data do not state is unscored; where they state nothing of it, there is no entry."""
-    stops = collected.stops
+    stops = audited.stops
     told = np.array([name != NOT_GENERATED for name in stops.names] + [False])[stops.codes]
     truncated, reasons = None, tuple[Counted, ...]()
     if told.any():
         cut = np.array([name in TRUNCATED for name in stops.names] + [False])[stops.codes]
-        truncated = counted("stopped by the token limit", cut, told, collected, split)
+        truncated = counted("stopped by the token limit", cut, told, audited, split)
         occurring, counts = np.unique(stops.codes[told], return_counts=True)
         order = sorted(zip(-counts, occurring, strict=True), key=lambda e: (e[0], stops.names[e[1]]))
         reasons = tuple(
-            counted(stops.names[code], stops.codes == code, told, collected, split)
+            counted(stops.names[code], stops.codes == code, told, audited, split)
             for _, code in order[:MOST_REASONS]
         )
-    differs, example = _decoding(collected.decodings)
-    pairs = collected.pairs
+    differs, example = _decoding(audited.decodings)
+    pairs = audited.pairs
     everywhere = np.ones((pairs, 2), dtype=bool)
     debris = tuple(
-        counted(name, collected.debris[:, i].reshape(2, pairs).T, everywhere, collected, split)
+        counted(name, audited.debris[:, i].reshape(2, pairs).T, everywhere, audited, split)
         for i, name in enumerate(DEBRIS)
-        if collected.debris[:, i].any()
+        if audited.debris[:, i].any()
     )
-    marked = collected.prompt_marks
+    marked = audited.prompt_marks
     in_prompts = tuple(
         InPrompts(
             what=name,
             pairs=share(int(np.count_nonzero(marked[:, i])), pairs),
-            rows=first_rows(marked[:, i], collected.rows),
+            rows=first_rows(marked[:, i], audited.rows),
         )
         for i, name in enumerate(TEMPLATE_MARKS)
         if marked[:, i].any()
     )
     thoughts = None
-    if collected.thinks.any():
-        thoughts = counted("thoughts before the answer", collected.thinks, everywhere, collected, split)
+    if audited.thinks.any():
+        thoughts = counted("thoughts before the answer", audited.thinks, everywhere, audited, split)
     return GenerationTraces(truncated, reasons, differs, example, thoughts, debris, in_prompts)
 
 
-def counted(what: str, has: Flags, told: Flags, collected: Collected, split: Split) -> Counted:
+def counted(what: str, has: Flags, told: Flags, audited: AuditedPairs, split: Split) -> Counted:
     """How often either side has it, among those of which it is told; both [pairs, 2].
 
     p is two-sided: how often random swaps of whole prompt groups part the sides at least as far, over the pairs that
@@ -97,9 +97,7 @@ def counted(what: str, has: Flags, told: Flags, collected: Collected, split: Spl
         for side in (0, 1)
     ]
     either = has[:, 0] | has[:, 1]
-    return Counted(
-        what=what, chosen=sides[0], rejected=sides[1], p=p, rows=first_rows(either, collected.rows)
-    )
+    return Counted(what=what, chosen=sides[0], rejected=sides[1], p=p, rows=first_rows(either, audited.rows))
 
 
 def first_rows(hits: Flags, rows: Ints) -> tuple[int, ...]:

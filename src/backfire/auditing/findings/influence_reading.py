@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from backfire.answers.influence import ProbeInfluence, SafetyInfluence
-from backfire.auditing.audited_pairs import Collected
+from backfire.auditing.audited_pairs import AuditedPairs
 from backfire.auditing.probes.folds import Split
 from backfire.auditing.probes.probe import sampled
 from backfire.auditing.probes.uncertainty import Values
-from backfire.errors import InputError
 from backfire.models.settings import MAX_LENGTH
 from backfire.preferences import pairs_of
 from backfire.records import Prompt
 from backfire.texts import text_keys
 
 if TYPE_CHECKING:
-    from backfire.influence.pilot import PilotSettings
     from backfire.influence.probes import ProbeSet, ProbeSets
+    from backfire.influence.settings import PilotSettings
     from backfire.judges.judge import Judge
     from backfire.models import LocalModel
 
@@ -40,41 +39,16 @@ class InfluenceView(NamedTuple):
     values: Values | None
 
 
-def references(probe_prompts: Any) -> list[Any]:
-    """One file, reference or Prompt, or several, as a list."""
-    if isinstance(probe_prompts, Sequence) and not isinstance(probe_prompts, str):
-        return list(probe_prompts)
-    return [probe_prompts]
-
-
-def read_asked(probe_prompts: Any) -> Sequence[Prompt] | ProbeSets:
-    """Probe prompts before any work: one or several of a file, `organism:prompts/NAME`, a Prompt; or one file of stored
-    probes, or ProbeSets.
-
-    Raises InputError for what cannot be read, and where no prompt is harmful.
-    """
-    from backfire.influence.probes import ProbeSets, read_probes
-
-    if isinstance(probe_prompts, ProbeSets):
-        return probe_prompts
-    found = read_probes(references(probe_prompts))
-    if not isinstance(found, ProbeSets) and all(prompt.kind == "benign" for prompt in found):
-        raise InputError(
-            f"none of {len(found)} probe prompts is harmful: give prompts whose kind is harmful, or not said"
-        )
-    return found
-
-
 def read_influence(
     model: LocalModel,
-    collected: Collected,
+    audited: AuditedPairs,
     split: Split,
     most: int,
     asked: Sequence[Prompt] | ProbeSets,
     *,
     judge: Judge | None,
     parameters: str,
-    pilot: PilotSettings | int | None,
+    pilot: PilotSettings | None,
     seed: int,
     each_pair: bool,
     plain: bool = False,
@@ -83,24 +57,24 @@ def read_influence(
 ) -> InfluenceView:
     """Read at most `most` pairs of the sample, whole prompts; with `each_pair` also every pair of the sample by itself.
 
-    asked: what `read_asked` gave. Probe prompts that the data have as a last turn, letter case and white space aside, are
+    asked: what `influence.read_probes` gave. Probe prompts that the data have as a last turn, letter case and white space aside, are
     not used, and counted.
     """
     from backfire.influence.predicting import read_influence_of
 
-    probes = _probes(model, collected, asked, judge, seed, _part(progress, 0))
+    probes = _probes(model, audited, asked, judge, seed, _part(progress, 0))
     if not probes.refusal.probes:
         return InfluenceView(_nothing(model, probes.refusal, parameters), None)
-    pairs, text = sampled(collected, split, most)
-    rest = np.setdiff1d(collected.sample, pairs) if each_pair else np.zeros(0, dtype=np.int64)
-    place = np.searchsorted(collected.sample, rest)
+    pairs, text = sampled(audited, split, most)
+    rest = np.setdiff1d(audited.sample, pairs) if each_pair else np.zeros(0, dtype=np.int64)
+    place = np.searchsorted(audited.sample, rest)
     found = read_influence_of(
         model,
         pairs_of(text),
-        collected.rows[pairs],
-        collected.groups[pairs],
+        audited.rows[pairs],
+        audited.groups[pairs],
         probes,
-        others=pairs_of(collected.text.take(pa.array(place))),
+        others=pairs_of(audited.text.take(pa.array(place))),
         parameters=parameters,
         pilot=pilot,
         judge=judge,
@@ -111,7 +85,7 @@ def read_influence(
     )
     if not each_pair:
         return InfluenceView(found.answer, None)
-    values = np.full(collected.pairs, np.nan)
+    values = np.full(audited.pairs, np.nan)
     values[pairs] = found.values
     values[rest] = found.others
     return InfluenceView(found.answer, values)
@@ -119,7 +93,7 @@ def read_influence(
 
 def _probes(
     model: LocalModel,
-    collected: Collected,
+    audited: AuditedPairs,
     found: Sequence[Prompt] | ProbeSets,
     judge: Judge | None,
     seed: int,
@@ -128,23 +102,23 @@ def _probes(
     from backfire.influence.probes import ProbeSets, draw_probes
 
     if isinstance(found, ProbeSets):
-        return _apart(found, collected)
-    known = {prompt.id for prompt, among in zip(found, _among(found, collected), strict=True) if among}
+        return _apart(found, audited)
+    known = {prompt.id for prompt, among in zip(found, _among(found, audited), strict=True) if among}
     return draw_probes(model, found, judge=judge, training_prompts=known, seed=seed, progress=progress)
 
 
-def _among(prompts: Sequence[Prompt], collected: Collected) -> list[bool]:
+def _among(prompts: Sequence[Prompt], audited: AuditedPairs) -> list[bool]:
     """Which prompts' last turns the data have, in any pair, read or not."""
     keys = text_keys(pa.array([prompt.text for prompt in prompts], pa.large_string()))
-    among: list[bool] = np.isin(keys, collected.last_turn_keys).tolist()
+    among: list[bool] = np.isin(keys, audited.last_turn_keys).tolist()
     return among
 
 
-def _apart(sets: ProbeSets, collected: Collected) -> ProbeSets:
+def _apart(sets: ProbeSets, audited: AuditedPairs) -> ProbeSets:
     """The same probes without those whose prompts the data have."""
 
     def one(found: ProbeSet) -> ProbeSet:
-        among = _among([probe.prompt for probe in found.probes], collected)
+        among = _among([probe.prompt for probe in found.probes], audited)
         if not any(among):
             return found
         left_out = {**found.left_out, IN_THE_DATA: found.left_out.get(IN_THE_DATA, 0) + sum(among)}

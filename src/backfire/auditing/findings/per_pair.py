@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
 
@@ -12,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from backfire.answers.audit import PerPair
-from backfire.auditing.audited_pairs import COMPLY, REFUSE, Collected
+from backfire.auditing.audited_pairs import COMPLY, REFUSE, AuditedPairs
 from backfire.auditing.probes.folds import Split
-from backfire.auditing.probes.probe import Climbed
+from backfire.auditing.probes.probe import MeasuredProbe
 from backfire.auditing.probes.uncertainty import Values
 from backfire.errors import InputError
 from backfire.statistics import Z95
@@ -23,18 +24,18 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 SUFFIXES = (".parquet", ".jsonl", ".csv")
 
 
-def most_informative(ladder: Sequence[Climbed], collected: Collected) -> Climbed | None:
-    """Of the rungs that read every pair, the one with the most V-information; None where none did."""
-    whole = [climbed for climbed in ladder if len(climbed.pairs) == collected.pairs]
-    return max(whole, key=lambda climbed: climbed.measured.information.value, default=None)
+def most_informative(probes: Sequence[MeasuredProbe], audited: AuditedPairs) -> MeasuredProbe | None:
+    """Of the probes that read every pair, the one with the most V-information; None where none did."""
+    whole = [probe for probe in probes if len(probe.pairs) == audited.pairs]
+    return max(whole, key=lambda probe: probe.measured.information.value, default=None)
 
 
-def per_pair_of(climbed: Climbed, split: Split, file: Path | None) -> PerPair:
+def per_pair_of(probe: MeasuredProbe, split: Split, file: Path | None) -> PerPair:
     """How the column is spread. Intervals of quantiles are those of order statistics, with prompts in place of pairs."""
-    bits, swapped = climbed.measured.bits, climbed.measured.bits_swapped
+    bits, swapped = probe.measured.bits, probe.measured.bits_swapped
     names = {f"{100 * q:g}%": q for q in QUANTILES}
     return PerPair(
-        rung=climbed.rung.rung,
+        rung=probe.answer.rung,
         pairs=len(bits),
         quantiles={name: float(np.quantile(bits, q)) for name, q in names.items()},
         intervals={name: _between(bits, q, split.prompts) for name, q in names.items()},
@@ -49,13 +50,36 @@ def _between(bits: Values, q: float, prompts: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def check_file(path: Path) -> None:
-    """InputError for a name whose ending says no format."""
+@dataclass(frozen=True)
+class PairColumn:
+    """How easily each pair is told apart, and the file that this was written to."""
+
+    probe: MeasuredProbe | None
+    """The probe that tells most; None where none read every pair."""
+    file: Path | None
+    """None where no file was asked for, or none could be written."""
+
+
+def pair_column(
+    probes: Sequence[MeasuredProbe], audited: AuditedPairs, file: Path | None, influence: Values | None
+) -> PairColumn:
+    """Take the probe that tells most, and write what it says of each pair where a file is asked for."""
+    probe = most_informative(probes, audited)
+    if probe is None or file is None or not write_column(file, probe, audited, influence):
+        return PairColumn(probe, None)
+    return PairColumn(probe, file)
+
+
+def check_file(path: Path) -> Path:
+    """The path; InputError for a name whose ending says no format."""
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"{path}: the per-pair file's name has to end in {', '.join(SUFFIXES)}")
+    return path
 
 
-def write_column(path: Path, climbed: Climbed, collected: Collected, influence: Values | None = None) -> bool:
+def write_column(
+    path: Path, probe: MeasuredProbe, audited: AuditedPairs, influence: Values | None = None
+) -> bool:
     """Write one line a pair: its row, V-information in bits, prompt group, and what either side decides.
 
     influence: [pairs], each pair's on refusing, NaN where it was not read: a column with nulls for those.
@@ -63,13 +87,13 @@ def write_column(path: Path, climbed: Climbed, collected: Collected, influence: 
     """
     table = pa.table(
         {
-            "row": collected.rows,
-            "v_information": climbed.measured.bits,
-            "prompt_group": collected.groups,
+            "row": audited.rows,
+            "v_information": probe.measured.bits,
+            "prompt_group": audited.groups,
             **{
                 f"{side}_refuses": pa.array(
-                    collected.decisions[:, column] == REFUSE,
-                    mask=~np.isin(collected.decisions[:, column], (COMPLY, REFUSE)),
+                    audited.decisions[:, column] == REFUSE,
+                    mask=~np.isin(audited.decisions[:, column], (COMPLY, REFUSE)),
                 )
                 for column, side in enumerate(("chosen", "rejected"))
             },

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from backfire.answers.audit import Mean, OnPolicyness
 from backfire.answers.estimates import Layer
-from backfire.auditing.audited_pairs import Collected
+from backfire.auditing.audited_pairs import AuditedPairs
 from backfire.auditing.probes.folds import Split, too_few
-from backfire.auditing.probes.measure import measure
-from backfire.auditing.probes.probe import Climbed, climb, sampled
+from backfire.auditing.probes.held_out import measure
+from backfire.auditing.probes.probe import MeasuredProbe, measure_probe, sampled
 from backfire.auditing.probes.uncertainty import Values, clustered_mean
-from backfire.errors import InputError
 from backfire.preferences import pairs_of
 
 if TYPE_CHECKING:
@@ -23,26 +21,11 @@ if TYPE_CHECKING:
 
 
 class PolicyView(NamedTuple):
-    """What the policy adds to an answer. `climbed` is None where too few pairs could be read: `reason` says so."""
+    """What the policy adds to an answer. `probe` is None where too few pairs could be read: `reason` says so."""
 
-    climbed: Climbed | None
+    probe: MeasuredProbe | None
     reason: str | None
     on_policyness: OnPolicyness | None
-
-
-def open_policy(policy: Any) -> LocalModel:
-    """A LocalModel as it is; a reference is opened. Raises InputError for an endpoint."""
-    if isinstance(policy, (str, Path)):
-        from backfire.models import open_model
-
-        policy = open_model(policy)
-    if not hasattr(policy, "read"):
-        raise InputError(
-            f"policy {getattr(policy, 'name', policy)!r} shows no hidden states:"
-            " name a checkpoint folder, a hub model or an organism"
-        )
-    local: LocalModel = policy
-    return local
 
 
 def middle_layer(layers: int) -> int:
@@ -52,7 +35,7 @@ def middle_layer(layers: int) -> int:
 
 def read_policy(
     model: LocalModel,
-    collected: Collected,
+    audited: AuditedPairs,
     split: Split,
     most: int,
     plain: bool = False,
@@ -63,7 +46,7 @@ def read_policy(
 
     Pairs that the template refuses, or of which `max_length` leaves nothing, are left out and counted as cut.
     """
-    drawn, text = sampled(collected, split, most)
+    drawn, text = sampled(audited, split, most)
     every = pairs_of(text)
     usable = np.flatnonzero(model.render(every, plain=plain, max_length=max_length, strict=False).trained)
     if not len(usable):
@@ -84,10 +67,10 @@ def read_policy(
     states = reading.states[sides]
     layer = middle_layer(states.shape[1])
     about = f"{model.name}, layer {layer} of {states.shape[1] - 1}, mean over the response's tokens"
-    climbed = climb("hidden", about, states[:, layer].astype(np.float32), pairs[kept], collected, split)
+    probe = measure_probe("hidden", about, states[:, layer].astype(np.float32), pairs[kept], audited, split)
     layers = tuple(_layer(k, states[:, k], division) for k in range(states.shape[1]))
-    rung = climbed.rung.model_copy(update={"layers": layers})
-    return PolicyView(climbed._replace(rung=rung), None, likely)
+    answer = probe.answer.model_copy(update={"layers": layers})
+    return PolicyView(probe._replace(answer=answer), None, likely)
 
 
 def _layer(number: int, states: Any, split: Split) -> Layer:

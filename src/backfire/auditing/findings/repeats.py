@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backfire.answers.audit import Overlap, Repeats
-from backfire.auditing.audited_pairs import Collected, Ints, Keys
+from backfire.auditing.audited_pairs import AuditedPairs, Ints, Keys
 from backfire.auditing.findings.generation_traces import first_rows
 from backfire.auditing.probes.uncertainty import share
 from backfire.texts import combine_keys, groups_of, near_links
@@ -15,52 +15,52 @@ Flags = NDArray[np.bool_]
 Signatures = NDArray[np.uint32]
 
 
-def repeats(collected: Collected) -> tuple[Repeats, ...]:
+def repeats(audited: AuditedPairs) -> tuple[Repeats, ...]:
     """Exact duplicates, contradictions, near duplicates, repeated prompts and near-duplicate prompts, in this order.
 
     Exact repeats count the pairs that have an earlier one like them (n equal ones count n - 1); contradictions and
     near repeats have no first one, so that every pair concerned counts. Prompts are equal up to letter case and white
     space, responses byte for byte.
     """
-    prompts, chosen, rejected = collected.prompt_keys, collected.side_keys[:, 0], collected.side_keys[:, 1]
+    prompts, chosen, rejected = audited.prompt_keys, audited.side_keys[:, 0], audited.side_keys[:, 1]
     whole = combine_keys(prompts, chosen, rejected)
     found = [
         ("exact duplicates", _seen_before(whole)),
         ("contradictions", np.isin(whole, combine_keys(prompts, rejected, chosen))),
-        ("near duplicates", _near_duplicates(collected, whole)),
+        ("near duplicates", _near_duplicates(audited, whole)),
         ("repeated prompts", _seen_before(prompts)),
-        ("near-duplicate prompts", _several(collected.near_prompts, prompts)),
+        ("near-duplicate prompts", _several(audited.near_prompts, prompts)),
     ]
     return tuple(
         Repeats(
             what=what,
-            pairs=share(0, 0, collected.pairs) if hits is None else share(int(hits.sum()), collected.pairs),
-            rows=() if hits is None else first_rows(hits, collected.rows),
+            pairs=share(0, 0, audited.pairs) if hits is None else share(int(hits.sum()), audited.pairs),
+            rows=() if hits is None else first_rows(hits, audited.rows),
         )
         for what, hits in found
     )
 
 
 def overlap(
-    collected: Collected,
+    audited: AuditedPairs,
     other: str,
     prompt_keys: Keys,
     signatures: tuple[Signatures, Signatures] | None = None,
 ) -> Overlap:
     """Pairs whose prompt also stands in `other`.
 
-    prompt_keys: of the other set's prompts, as in `Collected`. signatures: `texts.signatures` of this set's prompts,
+    prompt_keys: of the other set's prompts, as in `AuditedPairs`. signatures: `texts.signatures` of this set's prompts,
     [pairs, width], and of the other's; None where near prompts are not looked for. `near` of the answer leaves out
     the exact ones.
     """
-    exact = np.isin(collected.prompt_keys, prompt_keys)
+    exact = np.isin(audited.prompt_keys, prompt_keys)
     close = None if signatures is None else _near_one_of(*signatures) & ~exact
     hits = exact if close is None else exact | close
     return Overlap(
         other=other,
-        exact=share(int(exact.sum()), collected.pairs),
-        near=share(0, 0, collected.pairs) if close is None else share(int(close.sum()), collected.pairs),
-        rows=first_rows(hits, collected.rows),
+        exact=share(int(exact.sum()), audited.pairs),
+        near=share(0, 0, audited.pairs) if close is None else share(int(close.sum()), audited.pairs),
+        rows=first_rows(hits, audited.rows),
     )
 
 
@@ -71,11 +71,11 @@ def _near_one_of(signed: Signatures, others: Signatures) -> Flags:
     return near
 
 
-def _near_duplicates(collected: Collected, whole: Keys) -> Flags | None:
+def _near_duplicates(audited: AuditedPairs, whole: Keys) -> Flags | None:
     """Pairs like another in prompt and both responses, but not exactly; None where near responses were not looked for."""
-    if collected.near_sides is None:
+    if audited.near_sides is None:
         return None
-    near = [collected.near_prompts, collected.near_sides[:, 0], collected.near_sides[:, 1]]
+    near = [audited.near_prompts, audited.near_sides[:, 0], audited.near_sides[:, 1]]
     return _several(combine_keys(*(numbers.astype(np.uint64) for numbers in near)), whole)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backfire.answers.audit import Contrast, SafetyContrast, Spoken, Undecided
-from backfire.auditing.audited_pairs import COMPLY, KINDS, REFUSE, UNDECIDED, Coded, Collected
+from backfire.auditing.audited_pairs import COMPLY, KINDS, REFUSE, UNDECIDED, AuditedPairs, Coded
 from backfire.auditing.probes.uncertainty import share
 from backfire.judges.languages import name_of
 from backfire.statistics.exact_tests import sign_test
@@ -19,40 +19,40 @@ _ORDER: tuple[Literal["harmful", "benign", "unknown"], ...] = ("harmful", "benig
 MOST_REASONS = 20
 
 
-def safety_contrast(collected: Collected) -> SafetyContrast:
+def safety_contrast(audited: AuditedPairs) -> SafetyContrast:
     """The four combinations of decisions, by kind of prompt; `all` where no pair says its kind.
 
     Harmful prompts are always listed where kinds are known, though there be none; other kinds where they occur.
     """
-    everything = np.ones(collected.pairs, dtype=bool)
-    strata = [(kind, collected.kinds == KINDS.index(kind)) for kind in _ORDER]
-    if (collected.kinds != KINDS.index("unknown")).any():
+    everything = np.ones(audited.pairs, dtype=bool)
+    strata = [(kind, audited.kinds == KINDS.index(kind)) for kind in _ORDER]
+    if (audited.kinds != KINDS.index("unknown")).any():
         found = [
-            _contrast(kind, inside, collected) for kind, inside in strata if kind == "harmful" or inside.any()
+            _contrast(kind, inside, audited) for kind, inside in strata if kind == "harmful" or inside.any()
         ]
     else:
-        found = [_contrast("all", everything, collected)]
+        found = [_contrast("all", everything, audited)]
     return SafetyContrast(
-        judge=collected.judge,
+        judge=audited.judge,
         strata=tuple(found),
-        why_undecided=_why_undecided(collected),
-        languages=_languages(collected),
+        why_undecided=_why_undecided(audited),
+        languages=_languages(audited),
     )
 
 
-def _why_undecided(collected: Collected) -> tuple[Undecided, ...]:
-    told = collected.reasons
+def _why_undecided(audited: AuditedPairs) -> tuple[Undecided, ...]:
+    told = audited.reasons
     return tuple(
         Undecided(reason=told.names[code], chosen=chosen, rejected=rejected)
         for code, chosen, rejected in _by_side(told)[:MOST_REASONS]
     )
 
 
-def _languages(collected: Collected) -> tuple[Spoken, ...]:
-    spoken = collected.languages
+def _languages(audited: AuditedPairs) -> tuple[Spoken, ...]:
+    spoken = audited.languages
     found = []
     for code, chosen, rejected in _by_side(spoken):
-        open_ = int(np.count_nonzero((collected.decisions == UNDECIDED) & (spoken.codes == code)))
+        open_ = int(np.count_nonzero((audited.decisions == UNDECIDED) & (spoken.codes == code)))
         undecided = share(open_, chosen + rejected, 0)
         found.append(
             Spoken(
@@ -73,9 +73,9 @@ def _by_side(coded: Coded) -> list[tuple[int, int, int]]:
 
 
 def _contrast(
-    prompts: Literal["harmful", "benign", "unknown", "all"], inside: NDArray[np.bool_], collected: Collected
+    prompts: Literal["harmful", "benign", "unknown", "all"], inside: NDArray[np.bool_], audited: AuditedPairs
 ) -> Contrast:
-    chosen, rejected = collected.decisions[inside].T
+    chosen, rejected = audited.decisions[inside].T
     decided = (chosen != UNDECIDED) & (rejected != UNDECIDED)
     scored, unscored = int(decided.sum()), int((~decided).sum())
 
@@ -95,7 +95,7 @@ def _contrast(
             ("decisions_differ", turn != 0),
         )
     }
-    p = _contrast_p(turn, collected.groups[inside]) if turn.any() else None
+    p = _contrast_p(turn, audited.groups[inside]) if turn.any() else None
     return Contrast(
         prompts=prompts,
         pairs=int(inside.sum()),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from backfire.answers.audit import Example, Loss, Shortcut
 from backfire.answers.estimates import Auroc, PromptKind
-from backfire.auditing.audited_pairs import KINDS, Collected, Ints
+from backfire.auditing.audited_pairs import KINDS, AuditedPairs, Ints
 from backfire.auditing.findings.cue_examples import phrases_of_two, quoted
 from backfire.auditing.findings.cue_loss import DENSE_PAIRS, SPARSE_PAIRS, dense_losses, sparse_losses
 from backfire.auditing.findings.cue_scan import (
@@ -51,18 +51,20 @@ class _Cue:
     """[2 * pairs]: the cue's value, or whether the words occur."""
 
 
-def shortcuts(collected: Collected, split: Split, words: Any, vocabulary: Vocabulary) -> tuple[Shortcut, ...]:
+def shortcuts(
+    audited: AuditedPairs, split: Split, words: Any, vocabulary: Vocabulary
+) -> tuple[Shortcut, ...]:
     """At most MOST cues whose family-wise p is at most LEVEL, the most telling first; none where none is.
 
     words: CSR [2 * sample, vocabulary.width], chosen rows first. Everything is measured on the sample. Intervals are
     not corrected for the cues' having been picked. Losses are those of refits on a part of large samples
     (`cue_loss`).
     """
-    split = split.subset(collected.sample)
+    split = split.subset(audited.sample)
     if too_few(split):
         return ()
     pairs = split.pairs
-    cues = collected.cues[np.concatenate([collected.sample, collected.sample + collected.pairs])]
+    cues = audited.cues[np.concatenate([audited.sample, audited.sample + audited.pairs])]
     has = words.copy()
     has.data = (has.data != 0).astype(np.float32)
     often = np.asarray(has.sum(axis=0)).ravel() >= max(FEWEST_RESPONSES, RAREST * 2 * pairs)
@@ -72,13 +74,13 @@ def shortcuts(collected: Collected, split: Split, words: Any, vocabulary: Vocabu
     picked = _different(found, cues, has.tocsc(), columns)
     if not picked:
         return ()
-    texts = pa.chunked_array([*_arrays(collected.text["chosen"]), *_arrays(collected.text["rejected"])])
+    texts = pa.chunked_array([*_arrays(audited.text["chosen"]), *_arrays(audited.text["rejected"])])
     of_words = [cue.column for cue in picked if cue.rung == "words"]
     names = dict(zip(of_words, vocabulary.names(texts, of_words), strict=True))
     named = [(cue, CUES[cue.column].name if cue.rung == "surface" else names[cue.column]) for cue in picked]
-    losses = _losses(named, cues, words, split, collected.text, vocabulary)
+    losses = _losses(named, cues, words, split, audited.text, vocabulary)
     return tuple(
-        _shortcut(cue, name, loss, found, split, collected)
+        _shortcut(cue, name, loss, found, split, audited)
         for (cue, name), loss in zip(named, losses, strict=True)
         if name
     )
@@ -156,7 +158,7 @@ def _columns(phrase: str, vocabulary: Vocabulary) -> Ints:
     return found
 
 
-def _shortcut(cue: _Cue, name: str, loss: Loss, found: Scan, split: Split, collected: Collected) -> Shortcut:
+def _shortcut(cue: _Cue, name: str, loss: Loss, found: Scan, split: Split, audited: AuditedPairs) -> Shortcut:
     pairs = split.pairs
     on_chosen = float(cue.values[:pairs].mean()) >= float(cue.values[pairs:].mean())
     has, shown = _presence(cue, name)
@@ -183,7 +185,7 @@ def _shortcut(cue: _Cue, name: str, loss: Loss, found: Scan, split: Split, colle
             control_pairs=pairs,
         ),
         loss=loss,
-        examples=_examples(cue, name, has, on_chosen, split, collected),
+        examples=_examples(cue, name, has, on_chosen, split, audited),
     )
 
 
@@ -204,29 +206,29 @@ def _presence(cue: _Cue, name: str) -> tuple[NDArray[np.bool_], str]:
 
 
 def _examples(
-    cue: _Cue, name: str, has: NDArray[np.bool_], on_chosen: bool, split: Split, collected: Collected
+    cue: _Cue, name: str, has: NDArray[np.bool_], on_chosen: bool, split: Split, audited: AuditedPairs
 ) -> tuple[Example, ...]:
     """Pairs of different prompts of which only the side that the cue speaks for has it, drawn by their content."""
     pairs = split.pairs
     one, other = (has[:pairs], has[pairs:]) if on_chosen else (has[pairs:], has[:pairs])
-    of_sample = collected.sample
+    of_sample = audited.sample
     drawn = combine_keys(
-        collected.prompt_keys[of_sample],
-        collected.side_keys[of_sample, 0],
-        collected.side_keys[of_sample, 1],
+        audited.prompt_keys[of_sample],
+        audited.side_keys[of_sample, 0],
+        audited.side_keys[of_sample, 1],
     )
     fitting = np.flatnonzero(one & ~other)
     fitting = fitting[np.argsort(drawn[fitting], kind="stable")]
     first = np.sort(np.unique(split.groups[fitting], return_index=True)[1])[:EXAMPLES]
     taken = fitting[first]
-    text = collected.text.take(pa.array(taken))
+    text = audited.text.take(pa.array(taken))
     sides = zip(text["chosen"].to_pylist(), text["rejected"].to_pylist(), strict=True)
     return tuple(
         Example(
-            row=int(collected.rows[of_sample[at]]),
+            row=int(audited.rows[of_sample[at]]),
             chosen=quoted(chosen, name, cue.rung),
             rejected=quoted(rejected, name, cue.rung),
-            kind=cast(PromptKind, KINDS[collected.kinds[of_sample[at]]]),
+            kind=cast(PromptKind, KINDS[audited.kinds[of_sample[at]]]),
         )
         for at, (chosen, rejected) in zip(taken.tolist(), sides, strict=True)
     )

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from backfire.answers.audit import Combination, SourceLeak, TextTellsSource, WithinSource
-from backfire.auditing.audited_pairs import Collected, Ints
+from backfire.auditing.audited_pairs import AuditedPairs, Ints
 from backfire.auditing.probes.folds import Split, too_few
-from backfire.auditing.probes.measure import Measured, measure
+from backfire.auditing.probes.held_out import Measured, measure
 from backfire.auditing.probes.ranking import cells_of
 
 MOST_SOURCES = 200
@@ -38,28 +38,28 @@ class _Sides:
     split: Split
 
 
-def source_leak(collected: Collected, split: Split, features_of_sample: Any) -> SourceLeak | None:
+def source_leak(audited: AuditedPairs, split: Split, features_of_sample: Any) -> SourceLeak | None:
     """What the sources say of the label, and the text of the sources; None where no pair names both of its own.
 
     `features_of_sample`: CSR [2 * sample, width], chosen rows first. No feature here knows the label: sources are
     numbered by name, and what the text is asked is which of two names wrote it.
     """
-    known = np.flatnonzero(collected.sources.known())
+    known = np.flatnonzero(audited.sources.known())
     if not len(known):
         return None
-    codes, names = _by_name(collected.sources.codes[known], collected.sources.names)
+    codes, names = _by_name(audited.sources.codes[known], audited.sources.names)
     sides = _Sides(codes, names, split.subset(known))
     on_chosen, on_rejected = (np.bincount(codes[:, side], minlength=len(names)) for side in (0, 1))
     chosen, rejected = ({names[i] for i in np.flatnonzero(counts)} for counts in (on_chosen, on_rejected))
     fixed = not chosen & rejected
     reason = too_few(split) or too_few(sides.split)
     alone = None if reason else _alone(sides)
-    sampled, at_known, at_sample = np.intersect1d(known, collected.sample, return_indices=True)
+    sampled, at_known, at_sample = np.intersect1d(known, audited.sample, return_indices=True)
     read = _Sides(codes[at_known], names, split.subset(sampled))
     text = _rows_of(features_of_sample, at_sample)
     return SourceLeak(
         pairs=len(known),
-        unknown=collected.pairs - len(known),
+        unknown=audited.pairs - len(known),
         same_source=int(np.count_nonzero(codes[:, 0] == codes[:, 1])),
         fixed=fixed,
         mapping=in_words(chosen, rejected),

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backfire.auditing.audited_pairs import Ints
+from backfire.auditing.settings import FEWEST_PAIRS
 
-FEWEST_PAIRS = 30
-"""Below this many usable pairs, no number."""
 FEWEST_PROMPTS_A_FOLD = 2
 DIVISIONS = 3
 REPEATED_PAIRS = 1_000

@@ -1,4 +1,4 @@
-"""The ladder of probes: each rung on all pairs, and again on those whose two sides make the same decision."""
+"""One probe: measured on all pairs, and again on those whose two sides make the same decision."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from backfire.answers.estimates import Matched, PromptKind, Rung, Stratum
-from backfire.auditing.audited_pairs import KINDS, REFUSE, Collected, Ints
+from backfire.auditing.audited_pairs import KINDS, REFUSE, AuditedPairs, Ints
 from backfire.auditing.probes.folds import Split, too_few
-from backfire.auditing.probes.measure import Measured, measure_prepared, prepared
+from backfire.auditing.probes.held_out import Measured, measure_prepared, prepared
 
 FEWEST_IN_STRATUM = 20
 """A stratum of fewer pairs takes part in the average, and has no number of its own."""
 
 
-class Climbed(NamedTuple):
-    """A rung, and what it was made of."""
+class MeasuredProbe(NamedTuple):
+    """A probe, as the answer has it, and what it was made of."""
 
-    rung: Rung
+    answer: Rung
     measured: Measured
     pairs: Ints
     """Which pairs of the data set."""
@@ -26,12 +26,14 @@ class Climbed(NamedTuple):
     matched_pairs: Ints
 
 
-def climb(name: str, about: str, features: Any, pairs: Ints, collected: Collected, split: Split) -> Climbed:
+def measure_probe(
+    name: str, about: str, features: Any, pairs: Ints, audited: AuditedPairs, split: Split
+) -> MeasuredProbe:
     """Measure features [2 * len(pairs), width], chosen rows first, of these pairs (indices, ascending)."""
     features = prepared(features)
     measured = measure_prepared(features, split.subset(pairs))
-    matched, within, alike = _matched(features, pairs, collected, split)
-    rung = Rung(
+    matched, within, alike = _matched(features, pairs, audited, split)
+    answer = Rung(
         rung=name,
         about=about,
         pairs=len(pairs),
@@ -41,25 +43,25 @@ def climb(name: str, about: str, features: Any, pairs: Ints, collected: Collecte
         decision_matched=matched,
         v_information=measured.v_information,
     )
-    return Climbed(rung, measured, pairs, within, alike)
+    return MeasuredProbe(answer, measured, pairs, within, alike)
 
 
-def strata_of(collected: Collected, pairs: Ints) -> Ints:
+def strata_of(audited: AuditedPairs, pairs: Ints) -> Ints:
     """Kind of prompt and decision of pairs whose sides decide alike, as one number: [2 * pairs], both sides the same."""
-    code = collected.kinds[pairs].astype(np.int64) * 2 + (collected.decisions[pairs, 0] == REFUSE)
+    code = audited.kinds[pairs].astype(np.int64) * 2 + (audited.decisions[pairs, 0] == REFUSE)
     return np.concatenate([code, code])
 
 
 def _matched(
-    features: Any, pairs: Ints, collected: Collected, split: Split
+    features: Any, pairs: Ints, audited: AuditedPairs, split: Split
 ) -> tuple[Matched, Measured | None, Ints]:
-    """The rung again where refusing or complying cannot be what tells the sides apart."""
-    inside = np.flatnonzero(collected.decides_alike()[pairs])
+    """The probe again where refusing or complying cannot be what tells the sides apart."""
+    inside = np.flatnonzero(audited.decides_alike()[pairs])
     alike = pairs[inside]
     division = split.subset(alike)
     if reason := too_few(division):
         return Matched(pairs=len(alike), reason=f"of pairs that decide alike, {reason}"), None, alike
-    strata = strata_of(collected, alike)
+    strata = strata_of(audited, alike)
     numbers, counts = np.unique(strata[: len(alike)], return_counts=True)
     large = tuple(int(n) for n, c in zip(numbers, counts, strict=True) if c >= FEWEST_IN_STRATUM)
     if len(alike) < len(pairs):
@@ -98,7 +100,7 @@ def _stratum(number: int, pairs: int, measured: Measured) -> Stratum:
     )
 
 
-def sampled(collected: Collected, split: Split, most: int) -> tuple[Ints, Any]:
+def sampled(audited: AuditedPairs, split: Split, most: int) -> tuple[Ints, Any]:
     """At most `most` pairs of the sample, whole prompts: their indices in the data set, and their rows of text."""
-    within = split.subset(collected.sample).part(most)
-    return collected.sample[within], collected.text.take(within)
+    within = split.subset(audited.sample).part(most)
+    return audited.sample[within], audited.text.take(within)

@@ -9,50 +9,50 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-from backfire.auditing.audited_pairs import Collected, Ints
+from backfire.auditing.audited_pairs import AuditedPairs, Ints
 from backfire.auditing.probes.crossfit import centred, right_of
 from backfire.auditing.probes.folds import Split
-from backfire.auditing.probes.measure import Measured, Number, told_by
-from backfire.auditing.probes.probe import Climbed, matched_of, strata_of
+from backfire.auditing.probes.held_out import Measured, Number, told_by
+from backfire.auditing.probes.probe import MeasuredProbe, matched_of, strata_of
 from backfire.auditing.probes.ranking import auroc, cells_of
 from backfire.auditing.probes.smoothers import Iterated
 from backfire.auditing.probes.uncertainty import Values
 from backfire.auditing.probes.v_information import bits_of
-from backfire.auditing.reading_pairs import in_order_of
+from backfire.auditing.text_pass import in_order_of
 from backfire.texts import Vocabulary
 
 Scores = tuple[Values, Values, Values]
 
 
-def everywhere(
-    climbed: Climbed,
+def on_all_pairs(
+    probe: MeasuredProbe,
     features: sparse.csr_matrix,
     vocabulary: Vocabulary,
     blocks: Iterable[pa.RecordBatch],
-    collected: Collected,
+    audited: AuditedPairs,
     split: Split,
     advance: Callable[[int], None] | None = None,
-) -> Climbed:
-    """The rung of a part of the sample, read off every pair by probes of the whole sample (`features` [2 * sample, width]).
+) -> MeasuredProbe:
+    """The probe of a part of the sample, read off every pair by probes of the whole sample (`features` [2 * sample, width]).
 
     A pair of fold k is scored by the probe of the sample's pairs outside fold k, which has not seen its prompt. Intervals
     add what the part showed of the fitting to the held-out variance of all pairs; controls are the part's.
     """
-    scores, margins, within = _scored(features, vocabulary, blocks, collected, split, advance)
+    scores, margins, within = _scored(features, vocabulary, blocks, audited, split, advance)
     pairs = np.arange(split.pairs)
     folds = np.concatenate([split.folds, split.folds])
-    scale = len(climbed.pairs) / len(collected.sample)
-    measured = _measured(climbed.measured, centred(scores, folds), margins, split, None, scale)
-    matched, answer, alike = climbed.matched, climbed.rung.decision_matched, climbed.matched_pairs
+    scale = len(probe.pairs) / len(audited.sample)
+    measured = _measured(probe.measured, centred(scores, folds), margins, split, None, scale)
+    matched, answer, alike = probe.matched, probe.answer.decision_matched, probe.matched_pairs
     if matched is not None:
-        alike = np.flatnonzero(collected.decides_alike())
-        strata = strata_of(collected, alike)
+        alike = np.flatnonzero(audited.decides_alike())
+        strata = strata_of(audited, alike)
         sides = np.concatenate([alike, alike + split.pairs])
         matched = _measured(
             matched, centred(within[sides], folds[sides]), margins[alike], split.subset(alike), strata, scale
         )
         answer = matched_of(matched, alike, strata)
-    rung = climbed.rung.model_copy(
+    whole = probe.answer.model_copy(
         update={
             "pairs": split.pairs,
             "pointwise": measured.pointwise,
@@ -60,22 +60,22 @@ def everywhere(
             "pairwise": measured.pairwise,
             "v_information": measured.v_information,
             "decision_matched": answer,
-            "about": f"{climbed.rung.about}, fitted on {len(collected.sample):,} pairs",
+            "about": f"{probe.answer.about}, fitted on {len(audited.sample):,} pairs",
         }
     )
-    return Climbed(rung, measured, pairs, matched, alike)
+    return MeasuredProbe(whole, measured, pairs, matched, alike)
 
 
 def _scored(
     features: sparse.csr_matrix,
     vocabulary: Vocabulary,
     blocks: Iterable[pa.RecordBatch],
-    collected: Collected,
+    audited: AuditedPairs,
     split: Split,
     advance: Callable[[int], None] | None,
 ) -> Scores:
     """Pointwise scores [2 * pairs], margins [pairs], and scores of the decision-matched probe [2 * pairs]."""
-    weights = _weights(features, collected, split)
+    weights = _weights(features, audited, split)
     count = split.count
     folds = np.asarray(split.folds)
     scores, within, margins = np.empty(2 * split.pairs), np.empty(2 * split.pairs), np.empty(split.pairs)
@@ -98,13 +98,13 @@ def _scored(
     return scores, margins, within
 
 
-def _weights(features: sparse.csr_matrix, collected: Collected, split: Split) -> Any:
+def _weights(features: sparse.csr_matrix, audited: AuditedPairs, split: Split) -> Any:
     """Pointwise, pairwise and decision-matched probes of each fold, side by side: [width, 3 * folds]."""
-    pairs = len(collected.sample)
-    folds = split.folds[collected.sample]
+    pairs = len(audited.sample)
+    folds = split.folds[audited.sample]
     both = np.concatenate([folds, folds])
     labels = np.repeat([1.0, -1.0], pairs)
-    inside = np.flatnonzero(collected.decides_alike()[collected.sample])
+    inside = np.flatnonzero(audited.decides_alike()[audited.sample])
     sides = np.concatenate([inside, inside + pairs])
     found = [
         Iterated(features, both, split.count).weights(labels),

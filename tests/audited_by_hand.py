@@ -1,4 +1,4 @@
-"""`Collected` objects from plain rows, for tests of what is counted on them."""
+"""`AuditedPairs` objects from plain rows, for tests of what is counted on them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from backfire.auditing.audited_pairs import COMPLY, KINDS, REFUSE, UNDECIDED, Coded, Collected
+from backfire.auditing.audited_pairs import COMPLY, KINDS, REFUSE, UNDECIDED, AuditedPairs, Coded
 from backfire.judges.reasoning import answers
 from backfire.preferences.schema import SCHEMA
 from backfire.texts import (
@@ -26,7 +26,7 @@ from backfire.texts import (
 DECISIONS = {"refuse": REFUSE, "comply": COMPLY, None: UNDECIDED}
 
 
-def collected_by_hand(rows: Sequence[Mapping[str, Any]], sample: Sequence[int] | None = None) -> Collected:
+def audited_by_hand(rows: Sequence[Mapping[str, Any]], sample: Sequence[int] | None = None) -> AuditedPairs:
     """rows: columns of `preferences.SCHEMA`, all optional but prompt, chosen and rejected; `decisions` is a pair."""
     whole = [
         dict.fromkeys(SCHEMA.names)
@@ -48,7 +48,7 @@ def collected_by_hand(rows: Sequence[Mapping[str, Any]], sample: Sequence[int] |
         [np.stack([np.arange(pairs), first_of(labels)], axis=1) for labels in (by_key, near)]
     )
     kept = np.arange(pairs) if sample is None else np.array(sample)
-    return Collected(
+    return AuditedPairs(
         rows=np.arange(1, pairs + 1),
         groups=by_content(groups_of(pairs, links), keys),
         kinds=np.array([KINDS.index(row["kind"] or "unknown") for row in whole], dtype=np.int8),

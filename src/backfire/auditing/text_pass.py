@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from backfire.auditing.audited_pairs import COMPLY, KINDS, REFUSE, UNDECIDED, Coded, Collected, Ints, Keys
+from backfire.auditing.audited_pairs import COMPLY, KINDS, REFUSE, UNDECIDED, AuditedPairs, Coded, Ints, Keys
 from backfire.judges import Decisions, decide, decisions
 from backfire.preferences import SCHEMA, prompt_of, unwrapped
 from backfire.records import Decided, given_response
@@ -80,7 +80,7 @@ def collect(
     sample: int = SAMPLE_PAIRS,
     keep_signatures: bool = False,
     advance: Callable[[int], None] | None = None,
-) -> Collected:
+) -> AuditedPairs:
     """Read blocks of `preferences.SCHEMA` once. `advance` is told how many pairs each block brought.
 
     judge: who decides refusal; by default the refusal phrases. sample: of how many pairs the text is kept.
@@ -253,7 +253,7 @@ class _Sample:
 
 def _joined(
     kept: list[_Block], stated: _Coding, told: _Coding, judge: str, sample: _Sample, keep: bool
-) -> Collected:
+) -> AuditedPairs:
     def all_of(name: str, empty: Any) -> Any:
         return np.concatenate([getattr(block, name) for block in kept]) if kept else empty
 
@@ -287,7 +287,7 @@ def _joined(
         near_sides = groups_of(len(flat), np.vstack([_equal(flat), near_links(signed)])).reshape(2, -1).T
     del signed
     indices, text = sample.taken()
-    return Collected(
+    return AuditedPairs(
         rows=all_of("rows", np.zeros(0, dtype=np.int64)),
         groups=_groups(keys, near, opening, side_keys),
         kinds=all_of("kinds", np.zeros(0, dtype=np.int8)),

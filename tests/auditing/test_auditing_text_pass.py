@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from backfire.auditing import audit, dataset_audit
-from backfire.auditing.audited_pairs import COMPLY, REFUSE, UNDECIDED, Coded, Collected
-from backfire.auditing.reading_pairs import collect, first_prompts
+from backfire.auditing import audit, reading
+from backfire.auditing.audited_pairs import COMPLY, REFUSE, UNDECIDED, AuditedPairs, Coded
+from backfire.auditing.text_pass import collect, first_prompts
 from backfire.judges import ExactJudge
 from backfire.organisms.catalog import human_responses, open_world
 from backfire.preferences import SCHEMA, open_preferences
@@ -44,8 +44,8 @@ def pieces(block: pa.RecordBatch, size: int) -> Iterator[pa.RecordBatch]:
     return (block.slice(start, size) for start in range(0, len(block), size))
 
 
-def same(one: Collected, other: Collected) -> None:
-    for field in fields(Collected):
+def same(one: AuditedPairs, other: AuditedPairs) -> None:
+    for field in fields(AuditedPairs):
         a, b = getattr(one, field.name), getattr(other, field.name)
         if isinstance(a, Coded):
             assert a.names == b.names
@@ -211,7 +211,7 @@ def test_more_pairs_than_are_sampled_are_scored_in_a_second_pass(
     many: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = audit(many).rung("words")
-    monkeypatch.setattr(dataset_audit, "SAMPLE_PAIRS", 400)
+    monkeypatch.setattr(reading, "SAMPLE_PAIRS", 400)
     report = audit(many)
     part, characters = report.rung("words"), report.rung("characters")
     assert whole is not None
@@ -235,7 +235,7 @@ def test_more_pairs_than_are_sampled_are_scored_in_a_second_pass(
 def test_the_second_pass_does_without_pairs_that_decide_alike(
     share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dataset_audit, "SAMPLE_PAIRS", 60)
+    monkeypatch.setattr(reading, "SAMPLE_PAIRS", 60)
     report = audit(rows(150, 10, cue="refusal", share=share))
     words = report.rung("words")
     assert words is not None
@@ -251,7 +251,7 @@ def test_a_sample_of_too_few_prompts_runs_no_words(monkeypatch: pytest.MonkeyPat
     first = min(values, key=lambda row: int(text_keys(pa.array([row["prompt"]]))[0]))["prompt"]
     for row in values[:60]:
         row["prompt"] = first
-    monkeypatch.setattr(dataset_audit, "SAMPLE_PAIRS", 50)
+    monkeypatch.setattr(reading, "SAMPLE_PAIRS", 50)
     report = audit(values)
     assert report.rung("surface") is not None
     assert report.rung("words") is None
