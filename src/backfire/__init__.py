@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from backfire.answers import AuditReport, read_audit, read_results, write_audit
-    from backfire.auditing import audit, show
+    from backfire.auditing import AuditSettings, audit, show
     from backfire.errors import BackfireError
     from backfire.evaluation.attacking import attack
     from backfire.evaluation.attacking_suites import attack_suite
     from backfire.evaluation.attacks import Answers, Asking, Attack, Rewording, open_suite
     from backfire.evaluation.general_tasks import general
     from backfire.evaluation.prompts import open_prompts
-    from backfire.influence import draw_probes, pair_influence, safety_influence
+    from backfire.influence import PilotSettings, draw_probes, pair_influence, safety_influence
     from backfire.judges import (
         BatchJudge,
         ExactJudge,
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
         read_labelled,
         train_judge,
     )
-    from backfire.models import check_template, open_model, open_reward_model
+    from backfire.models import Opening, check_template, open_model, open_reward_model
     from backfire.pairs import build_pairs, load_recipes, read_pairs, write_pairs
-    from backfire.preferences import convert
+    from backfire.preferences import Reading, convert
     from backfire.records import Decoding, Prompt, Response, Verdict, digest
     from backfire.repairing import repair
     from backfire.report import write_audit_page, write_page
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "answers": ("AuditReport", "read_audit", "read_results", "write_audit"),
-    "auditing": ("audit", "show"),
+    "auditing": ("AuditSettings", "audit", "show"),
     "errors": ("BackfireError",),
     "evaluation": (
         "Answers",
@@ -55,7 +55,7 @@ _ROOMS = {
         "open_prompts",
         "open_suite",
     ),
-    "influence": ("draw_probes", "pair_influence", "safety_influence"),
+    "influence": ("PilotSettings", "draw_probes", "pair_influence", "safety_influence"),
     "judges": (
         "BatchJudge",
         "ExactJudge",
@@ -66,9 +66,9 @@ _ROOMS = {
         "read_labelled",
         "train_judge",
     ),
-    "models": ("check_template", "open_model", "open_reward_model"),
+    "models": ("Opening", "check_template", "open_model", "open_reward_model"),
     "pairs": ("build_pairs", "load_recipes", "read_pairs", "write_pairs"),
-    "preferences": ("convert",),
+    "preferences": ("Reading", "convert"),
     "records": ("Decoding", "Prompt", "Response", "Verdict", "digest"),
     "repairing": ("repair",),
     "report": ("write_audit_page", "write_page"),
@@ -85,6 +85,7 @@ __all__ = [
     "Asking",
     "Attack",
     "AuditReport",
+    "AuditSettings",
     "BackfireError",
     "BatchJudge",
     "DPOSettings",
@@ -93,9 +94,12 @@ __all__ = [
     "Judge",
     "Ledger",
     "LoRASettings",
+    "Opening",
     "PhraseJudge",
+    "PilotSettings",
     "Prompt",
     "Rate",
+    "Reading",
     "Response",
     "Rewording",
     "SFTSettings",

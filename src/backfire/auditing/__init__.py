@@ -6,17 +6,20 @@ from backfire.loading import lazily
 
 if TYPE_CHECKING:
     from backfire.auditing.dataset_audit import audit
+    from backfire.auditing.settings import AuditSettings
     from backfire.auditing.showing import show
 else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
             "dataset_audit": ("audit",),
+            "settings": ("AuditSettings",),
             "showing": ("show",),
         },
     )
 
 __all__ = [
+    "AuditSettings",
     "audit",
     "show",
 ]

@@ -15,7 +15,7 @@ from backfire.records import completion_turns
 
 if TYPE_CHECKING:
     from backfire.models import PairRow, PolicyTokens
-    from backfire.models.rendering import Pair
+    from backfire.records import PairBody
 
 MOST_SHOWN = 50
 """Pairs that are shown at once."""
@@ -87,7 +87,7 @@ def _order(row: int, asked: Sequence[int] | None) -> int:
     return row if asked is None else list(asked).index(row)
 
 
-def _shown(policy: PolicyTokens, pair: Pair, number: int, row: PairRow) -> ShownPair:
+def _shown(policy: PolicyTokens, pair: PairBody, number: int, row: PairRow) -> ShownPair:
     prompt, chosen, rejected = pair
     told = [(turn.role, turn.content) for turn in prompt.messages]
     sides = [[(t["role"], t.get("content") or "") for t in completion_turns(c)] for c in (chosen, rejected)]

@@ -8,7 +8,15 @@ if TYPE_CHECKING:
     from backfire.influence.margins import mean_margins
     from backfire.influence.pilot import Pilot, run_pilot
     from backfire.influence.predicting import safety_influence, safety_influence_of
-    from backfire.influence.probes import Probe, ProbeSet, ProbeSets, draw_probes, read_probes, write_probes
+    from backfire.influence.probes import (
+        Probe,
+        ProbeSet,
+        ProbeSets,
+        draw_probes,
+        open_probes,
+        read_probes,
+        write_probes,
+    )
     from backfire.influence.settings import PilotSettings
     from backfire.influence.two_pass import PairInfluence, pair_influence
 else:
@@ -18,7 +26,15 @@ else:
             "margins": ("mean_margins",),
             "pilot": ("Pilot", "run_pilot"),
             "predicting": ("safety_influence", "safety_influence_of"),
-            "probes": ("Probe", "ProbeSet", "ProbeSets", "draw_probes", "read_probes", "write_probes"),
+            "probes": (
+                "Probe",
+                "ProbeSet",
+                "ProbeSets",
+                "draw_probes",
+                "open_probes",
+                "read_probes",
+                "write_probes",
+            ),
             "settings": ("PilotSettings",),
             "two_pass": ("PairInfluence", "pair_influence"),
         },
@@ -33,6 +49,7 @@ __all__ = [
     "ProbeSets",
     "draw_probes",
     "mean_margins",
+    "open_probes",
     "pair_influence",
     "read_probes",
     "run_pilot",

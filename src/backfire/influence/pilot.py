@@ -20,9 +20,8 @@ from backfire.influence.margins import (
     recomputed,
 )
 from backfire.influence.parameters import trained
-from backfire.models.rendering import Pair
 from backfire.models.settings import MAX_LENGTH
-from backfire.records import Decoding, Prompt, Request
+from backfire.records import Decoding, PairBody, Prompt, Request
 
 if TYPE_CHECKING:
     from backfire.influence.probes import ProbeSet
@@ -60,7 +59,7 @@ class Pilot:
 
 def run_pilot(
     model: LocalModel,
-    conversations: Sequence[Pair],
+    conversations: Sequence[PairBody],
     probes: ProbeSet,
     *,
     steps: int = 8,

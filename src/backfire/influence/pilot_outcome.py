@@ -12,8 +12,8 @@ from backfire.influence.pilot import run_pilot
 from backfire.influence.probes import ProbeSet
 from backfire.influence.settings import PilotSettings
 from backfire.models.memory import Shape
-from backfire.models.rendering import Pair
 from backfire.models.settings import MAX_LENGTH
+from backfire.records import PairBody
 from backfire.statistics import paired_difference
 from backfire.statistics.clusters import mean_of_clusters
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def piloted(
     model: LocalModel,
-    conversations: Sequence[Pair],
+    conversations: Sequence[PairBody],
     probes: ProbeSet,
     settings: PilotSettings,
     parameters: str,

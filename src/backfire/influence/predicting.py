@@ -41,8 +41,8 @@ from backfire.influence.shards import shards_of, whole_groups
 from backfire.influence.two_pass import PairInfluence, along
 from backfire.influence.wording import wording_cosine
 from backfire.models.failures import standing
-from backfire.models.rendering import Pair
 from backfire.models.settings import MAX_LENGTH
+from backfire.records import PairBody
 
 if TYPE_CHECKING:
     from backfire.judges.judge import Judge
@@ -102,15 +102,12 @@ def safety_influence(
     Raises:
         InputError: what cannot be read, an endpoint, or no usable pair or probe.
     """
-    from backfire.models import open_model
+    from backfire.influence.probes import open_probes
+    from backfire.models.local_policy import open_local
     from backfire.preferences import open_preferences, pairs_of
 
-    model: Any = open_model(policy) if isinstance(policy, (str, Path)) else policy
-    if not hasattr(model, "template"):
-        raise InputError(
-            f"policy {model.name} has no gradients here: name a checkpoint folder or a hub model"
-        )
-    conversations: list[Pair] = []
+    model = open_local(policy, lacks="gradients")
+    conversations: list[PairBody] = []
     rows: list[int] = []
     data = open_preferences(dataset, **reading)
     for block in data.blocks():
@@ -119,17 +116,7 @@ def safety_influence(
     ids = [prompt.id for prompt, _, _ in conversations]
     groups = np.unique(np.array(ids, dtype=object), return_inverse=True)[1].astype(np.int64)
     kept = whole_groups(groups, pairs, seed)
-    if isinstance(probe_prompts, ProbeSets):
-        sets = probe_prompts
-    else:
-        from backfire.influence.probes import draw_probes, read_probes
-
-        asked = read_probes(probe_prompts)
-        sets = (
-            asked
-            if isinstance(asked, ProbeSets)
-            else draw_probes(model, asked, judge=judge, training_prompts=set(ids), seed=seed)
-        )
+    sets = open_probes(model, probe_prompts, judge=judge, training_prompts=set(ids), seed=seed)
     return safety_influence_of(
         model,
         [conversations[i] for i in kept],
@@ -150,7 +137,7 @@ def safety_influence(
 
 def safety_influence_of(
     model: LocalModel,
-    conversations: Sequence[Pair],
+    conversations: Sequence[PairBody],
     rows: NDArray[np.int64],
     groups: NDArray[np.int64],
     probes: ProbeSets,
@@ -177,12 +164,12 @@ class InfluenceRead:
 
 def read_influence_of(
     model: LocalModel,
-    conversations: Sequence[Pair],
+    conversations: Sequence[PairBody],
     rows: NDArray[np.int64],
     groups: NDArray[np.int64],
     probes: ProbeSets,
     *,
-    others: Sequence[Pair] = (),
+    others: Sequence[PairBody] = (),
     parameters: str = "auto",
     beta: float = 0.1,
     precondition: Literal["adam"] | None = None,

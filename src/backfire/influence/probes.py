@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from backfire.errors import InputError
 from backfire.influence.openers import Decision, continued, own_openers
@@ -28,7 +28,16 @@ from backfire.store import Ledger
 if TYPE_CHECKING:
     from backfire.models import Generation, LocalModel
 
-__all__ = ["How", "Probe", "ProbeSet", "ProbeSets", "draw_probes", "read_probes", "write_probes"]
+__all__ = [
+    "How",
+    "Probe",
+    "ProbeSet",
+    "ProbeSets",
+    "draw_probes",
+    "open_probes",
+    "read_probes",
+    "write_probes",
+]
 
 Progress = Callable[[int, int], None]
 Said = Mapping[Decision, tuple[str, ...]]
@@ -87,6 +96,36 @@ def draw_probes(
         _decisions("refusal", harmful, known, said, made, most),
         _decisions("benign", benign, known, said, made, most) if benign else None,
         _placebo(harmful, known, said),
+    )
+
+
+def open_probes(
+    model: LocalModel,
+    source: Any,
+    *,
+    judge: Judge | None = None,
+    decoding: Decoding = SAMPLING,
+    seed: int = 0,
+    ledger: Ledger | None = None,
+    training_prompts: Iterable[str] = (),
+    progress: Progress | None = None,
+) -> ProbeSets:
+    """The one way from what names probe prompts to probes: finished probes as they are, and of prompts the policy's own.
+
+    source: what `read_probes` reads, or gave; the rest as in `draw_probes`.
+    """
+    prompts = read_probes(source)
+    if isinstance(prompts, ProbeSets):
+        return prompts
+    return draw_probes(
+        model,
+        prompts,
+        judge=judge,
+        decoding=decoding,
+        seed=seed,
+        ledger=ledger,
+        training_prompts=training_prompts,
+        progress=progress,
     )
 
 

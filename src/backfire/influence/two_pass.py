@@ -29,8 +29,8 @@ from backfire.influence.margins import (
 )
 from backfire.influence.parameters import Trained, trained
 from backfire.influence.tangent import applies, tangent
-from backfire.models.rendering import Pair
 from backfire.models.settings import MAX_LENGTH
+from backfire.records import PairBody
 
 if TYPE_CHECKING:
     from backfire.influence.probes import ProbeSet
@@ -66,7 +66,7 @@ class PairInfluence:
 
 def pair_influence(
     model: LocalModel,
-    conversations: Sequence[Pair],
+    conversations: Sequence[PairBody],
     probes: ProbeSet,
     *,
     parameters: str = "auto",
@@ -99,7 +99,7 @@ def pair_influence(
 
 def along(
     model: LocalModel,
-    conversations: Sequence[Pair],
+    conversations: Sequence[PairBody],
     chosen: Trained,
     steps: Sequence[Any],
     length: float,
@@ -133,7 +133,7 @@ def along(
 
 def _derivatives(
     model: LocalModel,
-    conversations: Sequence[Pair],
+    conversations: Sequence[PairBody],
     chosen: Trained,
     steps: Sequence[Any],
     how: dict[str, Any],
@@ -159,7 +159,7 @@ def _derivatives(
     return PairInfluence(np.concatenate(found) if found else np.zeros(0), None, 0.0)
 
 
-def _spread(conversations: Sequence[Pair]) -> list[Pair]:
+def _spread(conversations: Sequence[PairBody]) -> list[PairBody]:
     every = max(1, len(conversations) // CHECKED)
     return list(conversations[::every][:CHECKED])
 

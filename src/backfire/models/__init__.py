@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from backfire.models.opening import open_model
     from backfire.models.reading import Reading
     from backfire.models.rendered import PairRow, RenderedPairs
-    from backfire.models.rendering import Pair, RawText, render_pairs
+    from backfire.models.rendering import RawText, render_pairs
     from backfire.models.reward import RewardModel, open_reward_model
     from backfire.models.settings import MAX_LENGTH, Opening
     from backfire.models.template import CheckedTemplate, SystemRole, check_template
@@ -30,7 +30,7 @@ else:
             "opening": ("open_model",),
             "reading": ("Reading",),
             "rendered": ("PairRow", "RenderedPairs"),
-            "rendering": ("Pair", "RawText", "render_pairs"),
+            "rendering": ("RawText", "render_pairs"),
             "reward": ("RewardModel", "open_reward_model"),
             "settings": ("MAX_LENGTH", "Opening"),
             "template": ("CheckedTemplate", "SystemRole", "check_template"),
@@ -48,7 +48,6 @@ __all__ = [
     "Generation",
     "LocalModel",
     "Opening",
-    "Pair",
     "PairRow",
     "PolicyTokens",
     "RawText",

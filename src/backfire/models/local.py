@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from backfire.errors import InputError, ModelError
 from backfire.models.memory import rows_to_generate
 from backfire.models.reading import Pool, Progress, Reader, Reading
-from backfire.models.rendering import Pair, RawText, Renders, Row, conversation_rows, render_pairs
+from backfire.models.rendering import RawText, Renders, Row, conversation_rows, render_pairs
 from backfire.models.settings import MAX_LENGTH
 from backfire.models.template import CheckedTemplate, SystemRole
-from backfire.records import Completion, Decoding, Prompt, Request, StopReason, digest
+from backfire.records import Completion, Decoding, PairBody, Prompt, Request, StopReason, digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,7 +101,7 @@ class LocalModel:
 
     def render(
         self,
-        pairs: Sequence[Pair],
+        pairs: Sequence[PairBody],
         *,
         plain: bool = False,
         max_length: int | None = MAX_LENGTH,

@@ -14,7 +14,7 @@ from backfire.errors import InputError
 from backfire.models.losses import Fault, Text
 from backfire.models.settings import MAX_LENGTH
 from backfire.models.template import begins_with_bos, shared
-from backfire.records import Completion, Prompt
+from backfire.records import Completion, PairBody, Prompt
 
 if TYPE_CHECKING:
     from backfire.models.rendered import RenderedPairs
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 AT_ONCE = 1024
 """Prompts with their completions that are rendered at a time."""
 
-Pair = tuple[Prompt, Completion, Completion]
-"""A prompt, the chosen completion, the rejected one."""
 Row = tuple[list[int], int]
 """Token ids of a conversation, and where its response starts."""
 
@@ -120,7 +118,7 @@ def render(
 
 
 def render_pairs(
-    how: Renders, pairs: Sequence[Pair], *, max_length: int | None = MAX_LENGTH, strict: bool = True
+    how: Renders, pairs: Sequence[PairBody], *, max_length: int | None = MAX_LENGTH, strict: bool = True
 ) -> RenderedPairs:
     """The token rows of pairs: TRL's `prompt_ids`, `chosen_ids`, `rejected_ids`, and what happened to each.
 

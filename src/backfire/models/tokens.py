@@ -10,9 +10,10 @@ from typing import Any
 from backfire.errors import InputError, ModelError, TemplateError
 from backfire.models.opening import model_parts, open_configuration, policy_tokenizer
 from backfire.models.rendered import RenderedPairs
-from backfire.models.rendering import Pair, RawText, Renders, render_pairs
+from backfire.models.rendering import RawText, Renders, render_pairs
 from backfire.models.settings import MAX_LENGTH
 from backfire.models.template import CheckedTemplate, check_template
+from backfire.records import PairBody
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class PolicyTokens:
         bounds = [n for n in (max_length, self.context) if n]
         return min(bounds) if bounds else None
 
-    def render(self, pairs: Sequence[Pair], *, max_length: int | None = MAX_LENGTH) -> RenderedPairs:
+    def render(self, pairs: Sequence[PairBody], *, max_length: int | None = MAX_LENGTH) -> RenderedPairs:
         """The token rows of pairs, what the template refuses or loses kept as a pair's fault."""
         return render_pairs(self.how, pairs, max_length=self.limit(max_length), strict=False)
 

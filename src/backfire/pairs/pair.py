@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from backfire.records import Prompt, Response, digest
+from backfire.records import PairBody, Prompt, Response, digest
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class Pair:
             raise ValueError(
                 f"the sides of a pair answer different prompts: {self.chosen.id}, {self.rejected.id}"
             )
+
+    @property
+    def body(self) -> PairBody:
+        """What is read and trained on: the prompt and its two completions."""
+        return PairBody(self.prompt, self.chosen.completion, self.rejected.completion)
 
     @cached_property
     def id(self) -> str:

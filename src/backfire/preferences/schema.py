@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 
 import pyarrow as pa
 
-from backfire.records import Completion, Kind, Message, Prompt
+from backfire.records import Completion, Kind, Message, PairBody, Prompt
 
 Format = Literal[
     "TRL standard, explicit prompt",
@@ -118,11 +118,11 @@ def completion_of_side(block: pa.RecordBatch, side: str, index: int) -> Completi
     return tuple(map(Message.of, json.loads(turns)))
 
 
-def pairs_of(block: pa.RecordBatch) -> list[tuple[Prompt, Completion, Completion]]:
+def pairs_of(block: pa.RecordBatch) -> list[PairBody]:
     """Every pair of a block: its prompt, its chosen and its rejected completion; as the models' rendering takes them."""
     prompts = [prompt_of(block, index) for index in range(len(block))]
     chosen, rejected = (_completions(block, side) for side in SIDES)
-    return list(zip(prompts, chosen, rejected, strict=True))
+    return [PairBody(*pair) for pair in zip(prompts, chosen, rejected, strict=True)]
 
 
 def _completions(block: pa.RecordBatch, side: str) -> list[Completion]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from backfire.records.identity import digest
 
@@ -109,3 +109,11 @@ class Prompt:
         """What a chat template is given beside the turns: `tools` and the template's own options."""
         given: dict[str, Any] = json.loads(self.template_options) if self.template_options else {}
         return {"tools": json.loads(self.tools), **given} if self.tools else given
+
+
+class PairBody(NamedTuple):
+    """What is read of a preference pair, and what is trained on: a prompt and the two completions of it."""
+
+    prompt: Prompt
+    chosen: Completion
+    rejected: Completion

@@ -51,13 +51,11 @@ class Trial:
     def predict(self, share: float, outcome: Outcome) -> Prediction:
         """The margin change of the probes after the pilot's steps, in nats, with its interval over probes.
 
-        Which pairs the pilot drew is not in the interval; the seed is the same at every step of the ladder.
+        Which pairs the pilot drew is not in the interval; the seed is the same at every share.
         """
         from backfire.influence import run_pilot
 
-        conversations = [
-            (m.pair.prompt, m.pair.chosen.completion, m.pair.rejected.completion) for m in outcome.pairs
-        ]
+        conversations = [made.pair.body for made in outcome.pairs]
         steps = int(self.settings.get("steps", 8))
         settings = {**self.settings, "steps": steps, "every": steps}
         settings |= {"plain": self.plain, "max_length": self.max_length}

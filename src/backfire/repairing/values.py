@@ -72,15 +72,10 @@ def probes_for(
     model: LocalModel, pairs: Sequence[Pair], probe_prompts: Any, *, judge: Judge, seed: int
 ) -> ProbeSet:
     """Stored probes as they are; of prompts, the policy's own, those that are among the pairs' prompts left out."""
-    from backfire.influence.probes import ProbeSets, draw_probes, read_probes
+    from backfire.influence.probes import open_probes
 
-    asked = probe_prompts if isinstance(probe_prompts, ProbeSets) else read_probes(probe_prompts)
-    if isinstance(asked, ProbeSets):
-        sets = asked
-    else:
-        sets = draw_probes(
-            model, asked, judge=judge, training_prompts={p.prompt.id for p in pairs}, seed=seed
-        )
+    known = {pair.prompt.id for pair in pairs}
+    sets = open_probes(model, probe_prompts, judge=judge, training_prompts=known, seed=seed)
     if not sets.refusal.probes:
         raise InputError(
             f"no probe of {model.name}'s refusals: {dict(sets.refusal.left_out)}; give other probe prompts"
@@ -101,7 +96,7 @@ def measured_influence(
     """First-order influence of each pair on the policy's refusals, in nats per unit step (`influence.pair_influence`)."""
     from backfire.influence.two_pass import pair_influence
 
-    conversations = [(p.prompt, p.chosen.completion, p.rejected.completion) for p in pairs]
+    conversations = [pair.body for pair in pairs]
     return pair_influence(
         model, conversations, probes, seed=seed, plain=plain, max_length=max_length, progress=progress
     ).values

@@ -89,16 +89,14 @@ def probes_stage(run: RunFolder, cell: Cell) -> Stage:
     decoding = Decoding(max_new_tokens=cell.study.decoding.max_new_tokens, temperature=1.0)
 
     def make(aside: Path) -> dict[str, Any]:
-        from backfire.influence import ProbeSets, draw_probes, read_probes, write_probes
+        from backfire.influence import ProbeSets, open_probes, read_probes, write_probes
 
-        asked = read_probes(references if len(references) > 1 else references[0])
-        if isinstance(asked, ProbeSets):
-            sets = asked
-        else:
+        sets = read_probes(references)
+        if not isinstance(sets, ProbeSets):
             with Ledger(run.ledger_path) as ledger:
-                sets = draw_probes(
+                sets = open_probes(
                     _model(cell.policy),
-                    asked,
+                    sets,
                     judge=open_judge(name, cell.world),
                     training_prompts={prompt.id for prompt in open_prompts(cell.prompts)},
                     decoding=decoding,
@@ -135,7 +133,7 @@ def influence_stage(run: RunFolder, cell: Cell) -> Stage:
         if not sets.refusal.probes:
             return NO_PROBES
         built = read_pairs(pairs).pairs
-        conversations = conversations_of(built)
+        conversations = [pair.body for pair in built]
         model = _model(cell.policy)
         drawn = np.random.default_rng(cell.seed).permutation(len(built))
         kept, rest = np.sort(drawn[: settings.pairs]), np.sort(drawn[settings.pairs :])
@@ -188,7 +186,7 @@ def pilot_stage(run: RunFolder, cell: Cell) -> Stage:
             return NO_PROBES
         found = run_pilot(
             _model(cell.policy),
-            conversations_of(read_pairs(pairs).pairs),
+            [pair.body for pair in read_pairs(pairs).pairs],
             refusal,
             steps=pilot.steps,
             lr=settings.lr,
@@ -242,26 +240,15 @@ def margin_stage(run: RunFolder, cell: Cell) -> Stage:
     return Stage(f"margin {cell.folder_name}", run.cell(cell) / "margin", needs, configuration, make)
 
 
-def conversations_of(pairs: tuple[Pair, ...]) -> list[Any]:
-    """Pairs as influence reads them: (prompt, chosen, rejected)."""
-    return [(pair.prompt, pair.chosen.completion, pair.rejected.completion) for pair in pairs]
-
-
 def _settings(cell: Cell) -> InfluenceSettings:
     assert cell.study.influence is not None
     return cell.study.influence
 
 
 def _model(reference: str) -> LocalModel:
-    from backfire.errors import StudyError
-    from backfire.models import LocalModel, open_model
+    from backfire.models.local_policy import open_local
 
-    model = open_model(reference)
-    if not isinstance(model, LocalModel):
-        raise StudyError(
-            f"policy {reference} has no gradients here: leave out `influence`, or name a checkpoint"
-        )
-    return model
+    return open_local(reference, lacks="gradients")
 
 
 def probe_sets(folder: Path) -> ProbeSets:

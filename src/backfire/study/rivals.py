@@ -27,7 +27,7 @@ def rivals_of(model: LocalModel, pairs: Sequence[Pair], judge: Judge) -> tuple[R
     from backfire.judges import decide
 
     rendered = model.render(
-        [(pair.prompt, pair.chosen.completion, pair.rejected.completion) for pair in pairs],
+        [pair.body for pair in pairs],
         strict=False,
     )
     reading = model.read(rendered)

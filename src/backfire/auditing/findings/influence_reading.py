@@ -94,17 +94,18 @@ def read_influence(
 def _probes(
     model: LocalModel,
     audited: AuditedPairs,
-    found: Sequence[Prompt] | ProbeSets,
+    source: Sequence[Prompt] | ProbeSets,
     judge: Judge | None,
     seed: int,
     progress: Progress,
 ) -> ProbeSets:
-    from backfire.influence.probes import ProbeSets, draw_probes
+    from backfire.influence.probes import ProbeSets, open_probes
 
-    if isinstance(found, ProbeSets):
-        return _apart(found, audited)
-    known = {prompt.id for prompt, among in zip(found, _among(found, audited), strict=True) if among}
-    return draw_probes(model, found, judge=judge, training_prompts=known, seed=seed, progress=progress)
+    known: set[str] = set()
+    if not isinstance(source, ProbeSets):
+        known = {prompt.id for prompt, among in zip(source, _among(source, audited), strict=True) if among}
+    sets = open_probes(model, source, judge=judge, training_prompts=known, seed=seed, progress=progress)
+    return _apart(sets, audited)
 
 
 def _among(prompts: Sequence[Prompt], audited: AuditedPairs) -> list[bool]:
