@@ -15,7 +15,7 @@ from backfire.cli import options
 from backfire.cli.exits import PARTLY, keeping
 from backfire.cli.judging import JUDGE_HELP, Threshold
 from backfire.cli.progress import progress
-from backfire.cli.prompts import ORGANISM, PromptsDir, context_of, open_prompts, world_of
+from backfire.cli.prompts import ORGANISM, context_of, open_prompts, world_of
 from backfire.cli.terminal import counted, interval, percent, say, show, table, warn, write_answer
 
 if TYPE_CHECKING:
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from backfire.records import Kind, Prompt
 
 SUITES = "Several attacks"
+PromptsDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--prompts-dir",
+        metavar="FOLDER",
+        help="Where files of published sets lie, for machines without a network; else BACKFIRE_PROMPTS names it.",
+    ),
+]
 WORLD_ATTACKS = ("direct", "wrapped", "unseen")
 WORLD_BENIGN = ("benign", "borderline")
 PAPER_TOKENS = 512

@@ -40,10 +40,10 @@ COMMANDS = (
     Entry("judge", STAGES, "Ask judges, compare them with people, and train one.", "typer"),
     Entry("general", STAGES, "Score a model on general tasks, by lm-evaluation-harness.", "typer"),
     Entry("compare", STAGES, "Compare policies on the same prompts: differences with 95% intervals, exact tests, Holm's correction.", "typer"),
-    Entry("report", STAGES, "Write the page of a run anew, and print its table.", "typer"),
+    Entry("report", STAGES, "Write the page of a run anew, and print its table.", "reporting:Report"),
     Entry("demo", WHOLE, "Run the demo: seven ways of choosing responses, on model organisms, from prompts to the page.", "typer"),
     Entry("study", WHOLE, "Run a whole study: prompts to report, over recipes, targets and seeds.", "typer"),
-    Entry("prompts", AROUND, "List published prompt sets with their licences; none comes with backfire.", "typer"),
+    Entry("prompts", AROUND, "List published prompt sets with their licences; none comes with backfire.", "prompts:Prompts"),
     Entry("recipes", AROUND, "List the recipes: who writes each side, and how one response is picked.", "typer"),
     Entry("organisms", AROUND, "Model organisms: list a world's members, or grow another world.", "typer"),
 )  # fmt: skip

@@ -5,49 +5,43 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from backfire.cli.command import Command
 from backfire.cli.terminal import counted, say, show, table, warn
+from backfire.settings import FolderReference, Metavar
 
 if TYPE_CHECKING:
     from backfire.models import EndpointModel, LocalModel
     from backfire.records import Kind, Prompt
 
 ORGANISM = "organism:"
-PromptsDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--prompts-dir",
-        metavar="FOLDER",
-        help="Where files of published sets lie, for machines without a network; else BACKFIRE_PROMPTS names it.",
-    ),
-]
 
 
-def prompts(
-    fetch: Annotated[
-        list[str] | None,
-        typer.Option("--fetch", metavar="NAME", help="Fetch this set now, and check it; repeatable."),
-    ] = None,
-    prompts_dir: PromptsDir = None,
-) -> None:
+class Prompts(Command):
     """List published prompt sets with their licences; none comes with backfire.
 
-    A set is fetched from its publisher when it is first named, pinned by its content, and kept in the user's cache.
+    A set is fetched from its publisher when it is first named. Its content is pinned, and it is kept in the user's cache.
     """
-    from backfire.evaluation import open_prompt_set, prompt_sets
-    from backfire.evaluation.published_prompts import find_file
 
-    for name in fetch or []:
-        say(f"{name}: {len(open_prompt_set(name, folder=prompts_dir))} prompts")
-    shown = table("name", "kind", "prompts", "licence", "source", "what", "here", left=7)
-    for one in prompt_sets().values():
-        here = "yes" if find_file(one, prompts_dir) else "no"
-        shown.add_row(one.name, one.kind, str(one.rows), one.licence, one.source, one.about, here)
-    show(shown)
-    say(
-        "NAME:N takes the first N. `here`: its file was fetched or lies in the folder; else it is fetched when named."
-    )
+    fetch: Annotated[tuple[str, ...], Metavar("NAME")] = ()
+    """Fetch this set now, and check it."""
+    prompts_dir: Annotated[FolderReference | None, Metavar("FOLDER")] = None
+    """The folder where files of published sets lie, for machines without a network. Where it is not given, the variable
+    BACKFIRE_PROMPTS names it."""
+
+    def run(self) -> None:
+        from backfire.evaluation import open_prompt_set, prompt_sets
+        from backfire.evaluation.published_prompts import find_file
+
+        for name in self.fetch:
+            say(f"{name}: {len(open_prompt_set(name, folder=self.prompts_dir))} prompts")
+        shown = table("name", "kind", "prompts", "licence", "source", "what", "here", left=7)
+        for one in prompt_sets().values():
+            here = "yes" if find_file(one, self.prompts_dir) else "no"
+            shown.add_row(one.name, one.kind, str(one.rows), one.licence, one.source, one.about, here)
+        show(shown)
+        say(
+            "NAME:N takes the first N. `here`: its file was fetched or lies in the folder; else it is fetched when named."
+        )
 
 
 def open_prompts(

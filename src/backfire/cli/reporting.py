@@ -5,37 +5,36 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from backfire.cli.command import Command, OutputFile
 from backfire.cli.terminal import counted, say, show, warn
+from backfire.settings import Argument, Metavar
 
 if TYPE_CHECKING:
     from backfire.answers import Results
 
 
-def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or its results.json.")],
-    picture: Annotated[
-        Path | None,
-        typer.Option(
-            "--picture", metavar="FILE.svg", help="Also draw attack success per recipe into FILE.svg."
-        ),
-    ] = None,
-) -> None:
+class Report(Command):
     """Write the page of a run anew, and print its table."""
-    from backfire.answers import read_results
-    from backfire.report import write_picture
-    from backfire.study import outdated, rewrite_page
 
-    results = read_results(run)
-    folder = run if run.is_dir() else run.parent
-    page = rewrite_page(run)
-    if why := outdated(folder):
-        warn(f"{why}: run the study again")
-    show_results(results)
-    if picture is not None:
-        say(f"picture: {write_picture(results, picture)}")
-    say(f"page: {page}")
+    results: Annotated[Path, Argument(), Metavar("RUN")]
+    """A run folder, or its results.json."""
+    picture: Annotated[OutputFile | None, Metavar("FILE.svg")] = None
+    """The file into which attack success per recipe is also drawn."""
+
+    def run(self) -> None:
+        from backfire.answers import read_results
+        from backfire.report import write_picture
+        from backfire.study import outdated, rewrite_page
+
+        results = read_results(self.results)
+        folder = self.results if self.results.is_dir() else self.results.parent
+        page = rewrite_page(self.results)
+        if why := outdated(folder):
+            warn(f"{why}: run the study again")
+        show_results(results)
+        if self.picture is not None:
+            say(f"picture: {write_picture(results, self.picture)}")
+        say(f"page: {page}")
 
 
 def show_results(results: Results) -> None:

@@ -18,9 +18,7 @@ from backfire.cli import (
     judging,
     organisms,
     pairing,
-    prompts,
     repairing,
-    reporting,
     showing,
     studying,
 )
@@ -58,10 +56,8 @@ app.command("attack")(attacking.attack)
 app.add_typer(judging.app, name="judge")
 app.command("general")(general.general)
 app.command("compare")(comparing.compare)
-app.command("report")(reporting.report)
 app.command("demo")(studying.demo)
 app.add_typer(studying.app, name="study")
-app.command("prompts")(prompts.prompts)
 app.command("recipes")(pairing.list_recipes)
 app.add_typer(organisms.app, name="organisms")
 
