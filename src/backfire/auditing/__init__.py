@@ -7,6 +7,7 @@ from backfire.loading import lazily
 if TYPE_CHECKING:
     from backfire.auditing.dataset_audit import audit
     from backfire.auditing.settings import AuditSettings
+    from backfire.auditing.show_settings import ShowSettings
     from backfire.auditing.showing import show
 else:
     __getattr__, __dir__ = lazily(
@@ -14,12 +15,14 @@ else:
         {
             "dataset_audit": ("audit",),
             "settings": ("AuditSettings",),
+            "show_settings": ("ShowSettings",),
             "showing": ("show",),
         },
     )
 
 __all__ = [
     "AuditSettings",
+    "ShowSettings",
     "audit",
     "show",
 ]

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 from backfire.answers.shown import TEMPLATE, Piece, Shown, ShownPair, Stretch
 from backfire.auditing.findings.as_trained import ALONE, Counts
+from backfire.auditing.show_settings import ShowSettings
 from backfire.errors import InputError
-from backfire.models.settings import MAX_LENGTH
-from backfire.preferences import ReadOptions, no_pairs, open_preferences, pairs_of
+from backfire.preferences import no_pairs, open_preferences, pairs_of
 from backfire.records import completion_turns
 
 if TYPE_CHECKING:
     from backfire.models import PairRow, PolicyTokens
     from backfire.records import PairBody
 
-MOST_SHOWN = 50
-"""Pairs that are shown at once."""
 MOST_JOINED = 8
 """Tokens that are taken together to make up a character."""
 
@@ -26,35 +24,29 @@ MOST_JOINED = 8
 def show(
     dataset: Any,
     policy: PolicyTokens | str | Path,
-    *,
-    rows: Sequence[int] | None = None,
-    max_length: int | None = MAX_LENGTH,
-    chat_template: Path | None = None,
-    adapter: Path | None = None,
-    **reading: Unpack[ReadOptions],
+    settings: ShowSettings | None = None,
+    **keywords: Any,
 ) -> Shown:
     """Preference data as a policy is trained on them: the tokens of some pairs, and what happens to all of them.
 
     Opens the policy's tokenizer and chat template, no weights.
 
     Args:
-        dataset: preference data in any form that `backfire.audit` reads; `reading` as there (columns, split and so
-            on; plain takes texts as they are, without a chat template).
+        dataset: preference data in any form that `backfire.audit` reads.
         policy: a checkpoint or adapter folder, a hub name, or `organism:NAME`.
-        rows: row numbers, from 1, of the pairs to show; by default the first pair.
-        max_length: tokens that prompt and side have together in the training that is meant; None cuts at the context only.
-        chat_template: a Jinja file in the place of the policy's own; adapter: a PEFT adapter on it.
+        settings, keywords: a `ShowSettings`, or fields of it and of its parts: rows, max_length, chat_template, adapter,
+            columns, split and so on.
 
     Raises:
         InputError: what cannot be read, no pair at all, or a row that is not there; ModelError, TemplateError.
     """
-    if rows is not None and len(rows) > MOST_SHOWN:
-        raise InputError(f"{len(rows)} rows to show: name at most {MOST_SHOWN}")
-    data = open_preferences(dataset, **reading)
+    settings = ShowSettings.of(settings, **keywords)
+    rows, max_length = settings.rows, settings.max_length
+    data = open_preferences(dataset, **settings.reading.options())
     if isinstance(policy, (str, Path)):
         from backfire.models import open_tokens
 
-        policy = open_tokens(policy, chat_template=chat_template, adapter=adapter, plain=data.plain)
+        policy = open_tokens(policy, **settings.opening.options(), plain=data.plain)
     counts, shown = Counts(), list[ShownPair]()
     asked = None if rows is None else set(rows)
     for block in data.blocks():

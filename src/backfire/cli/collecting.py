@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from pydantic import Field
 
-from backfire.cli import options
+from backfire.cli.command import Command, LedgerFile
 from backfire.cli.exits import PARTLY, keeping
 from backfire.cli.progress import progress
 from backfire.cli.prompts import open_prompts
-from backfire.cli.terminal import complain, counted, say, show, table, warn
+from backfire.cli.terminal import complain, counted, say, show, table, tell, warn
+from backfire.models.settings import Opening, RewardOpening
+from backfire.responses.settings import GivenSettings, SamplingSettings
+from backfire.settings import (
+    Argument,
+    FileReference,
+    Metavar,
+    ModelReference,
+    PromptsReference,
+    RewardModelReference,
+)
+from backfire.store.settings import PromptReading
 
 if TYPE_CHECKING:
     from backfire.models import RewardModel
@@ -25,79 +35,44 @@ if TYPE_CHECKING:
 REASONS_SHOWN = 5
 
 
-def sample(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A checkpoint or adapter folder, a hub name, organism:NAME, openai:MODEL or openai:MODEL@URL.",
-        ),
-    ],
-    prompts: Annotated[
-        str,
-        typer.Option(
-            "--prompts",
-            metavar="FILE",
-            help="A JSONL, JSON, CSV or Parquet file, a TXT (a prompt a line), a hub name, or organism:prompts/NAME.",
-        ),
-    ],
-    ledger: options.LedgerFile,
-    n: Annotated[int, typer.Option("-n", "--n", help="Responses per prompt.")] = 1,
-    source: Annotated[
-        str | None,
-        typer.Option("--source", metavar="NAME", help="Who is to be named as the writer; else MODEL."),
-    ] = None,
-    column: options.PromptColumn = None,
-    split: options.PromptSplit = None,
-    encoding: options.TableEncoding = None,
-    max_new_tokens: options.MaxNewTokens = 256,
-    temperature: options.Temperature = 1.0,
-    top_p: options.TopP = 1.0,
-    top_k: options.TopK = 0,
-    repetition_penalty: options.RepetitionPenalty = 1.0,
-    seed: options.Seed = 0,
-    batch_size: options.DrawnAtOnce = 64,
-    chat_template: options.ChatTemplate = None,
-    adapter: options.Adapter = None,
-    dtype: options.Dtype = "auto",
-    device: options.Device = None,
-) -> None:
-    """Draw responses to prompts from a model, each stored once.
+class Sample(Command):
+    """Sample responses to prompts from a model, each stored once.
 
-    What the ledger has is not drawn again, so an interrupted command goes on where it was. Prompts without a
+    What the ledger has is not sampled again, so an interrupted command goes on where it was. Prompts without a
     response are counted by reason; the exit code is then 1.
     """
-    from backfire import responses
-    from backfire.models import open_model
-    from backfire.records import Decoding
-    from backfire.store import Ledger
 
-    asked = open_prompts(prompts, column=column, split=split, encoding=encoding)
-    decoding = Decoding(max_new_tokens, temperature, top_p, top_k, repetition_penalty)
-    opened = open_model(model, chat_template=chat_template, dtype=dtype, device=device, adapter=adapter)
-    kept = f"every finished batch is in {ledger}; run the same command again to go on"
-    with Ledger(ledger) as store, keeping(kept), progress(f"sampling {opened.name}") as advance:
-        sampled = responses.sample(
-            opened,
-            asked,
-            ledger=store,
-            n=n,
-            decoding=decoding,
-            seed=seed,
-            batch_size=batch_size,
-            source=source,
-            progress=advance,
-        )
-    drawn = sampled.responses
-    say(f"{opened.name}: {len(drawn)} responses to {len({r.prompt_id for r in drawn})} prompts")
-    say(f"stop reasons: {counted(_by_reason(drawn))}")
-    for name, count in sorted(Counter(r.source for r in drawn).items()):
-        say(f"in {ledger}: {count} of source {name!r}")
-        if name != (source or opened.name):
-            warn(f"{count} were stored before as {name!r}, and keep that name")
-    if sampled.failures:
-        _say_failures(sampled.failures)
-        raise typer.Exit(PARTLY)
+    model: Annotated[ModelReference, Argument()]
+    """A checkpoint or adapter folder, a hub name, organism:NAME, openai:MODEL or openai:MODEL@URL."""
+    prompts: Annotated[PromptsReference, Metavar("FILE")]
+    """A JSONL, JSON, CSV or Parquet file, a TXT (a prompt a line), a hub name, or organism:prompts/NAME."""
+    ledger: LedgerFile
+    """The SQLite file that holds responses, scores and verdicts."""
+    settings: SamplingSettings = SamplingSettings()
+    reading: PromptReading = PromptReading()
+    opening: Opening = Opening()
+
+    def run(self) -> int | None:
+        from backfire.models import open_model
+        from backfire.responses import sample
+        from backfire.store import Ledger
+
+        prompts = open_prompts(self.prompts, **self.reading.model_dump())
+        model = open_model(self.model, **self.opening.options())
+        kept = f"every finished batch is in {self.ledger}; run the same command again to go on"
+        with Ledger(self.ledger) as store, keeping(kept), progress(f"sampling {model.name}") as advance:
+            sampled = sample(model, prompts, self.settings, ledger=store, progress=advance)
+        responses = sampled.responses
+        say(f"{model.name}: {len(responses)} responses to {len({r.prompt_id for r in responses})} prompts")
+        say(f"stop reasons: {counted(_by_reason(responses))}")
+        for name, count in sorted(Counter(r.source for r in responses).items()):
+            say(f"in {self.ledger}: {count} of source {name!r}")
+            if name != (self.settings.source or model.name):
+                warn(f"{count} were stored before as {name!r}, and keep that name")
+        if sampled.failures:
+            _say_failures(sampled.failures)
+            return PARTLY
+        return None
 
 
 def _by_reason(drawn: Sequence[Response]) -> dict[str, int]:
@@ -114,113 +89,74 @@ def _say_failures(failures: Sequence[Failure]) -> None:
     ordered = sorted(by_reason.items(), key=lambda item: -len(item[1]))
     for reason, failed in ordered[:REASONS_SHOWN]:
         text = " ".join(failed[0].request.prompt.text.split())
-        typer.echo(f"  {len(failed)}: {reason}; such as {text[:60]!r}", err=True)
+        tell(f"  {len(failed)}: {reason}; such as {text[:60]!r}")
     if len(ordered) > REASONS_SHOWN:
         rest = sum(len(failed) for _, failed in ordered[REASONS_SHOWN:])
-        typer.echo(f"  {rest}: {len(ordered) - REASONS_SHOWN} other reasons", err=True)
+        tell(f"  {rest}: {len(ordered) - REASONS_SHOWN} other reasons")
 
 
-def import_responses(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE", help="A JSONL, JSON, CSV or Parquet file with a response in each row."
-        ),
-    ],
-    ledger: options.LedgerFile,
-    source: Annotated[
-        str | None,
-        typer.Option("--source", metavar="NAME", help="Who wrote all of them; else a source column is read."),
-    ] = None,
-    prompt_column: Annotated[
-        str | None, typer.Option("--prompt-column", metavar="NAME", help="Where the prompts are.")
-    ] = None,
-    response_column: Annotated[
-        str | None, typer.Option("--response-column", metavar="NAME", help="Where the responses are.")
-    ] = None,
-    source_column: Annotated[
-        str | None, typer.Option("--source-column", metavar="NAME", help="Where the writers are named.")
-    ] = None,
-    split: options.PromptSplit = None,
-    encoding: options.TableEncoding = None,
-) -> None:
+class Import(Command):
     """Store responses that were written elsewhere: AlpacaEval outputs, people's answers.
 
     Columns are found by their usual names (prompt or instruction, response or output, source or generator), or
     named here. Importing a file twice adds nothing.
     """
-    from backfire.responses import store_given
-    from backfire.store import Ledger
 
-    with Ledger(ledger) as store:
-        given = store_given(
-            store,
-            file,
-            source,
-            prompt_column=prompt_column,
-            response_column=response_column,
-            source_column=source_column,
-            split=split,
-            encoding=encoding,
-        )
-    say(f"{file}: columns read: {', '.join(f'{role} from {name}' for role, name in given.columns.items())}")
-    for name, count in given.sources.items():
-        say(f"in {ledger}: {count} of source {name!r}")
-    if given.left_out:
-        warn(f"{file}: rows left out: {counted(given.left_out)}")
-    if given.ignored is not None:
-        warn(
-            f"{file}: column {given.ignored!r} speaks neither of harmful nor of benign, and was not read as the kind"
-        )
+    file: Annotated[FileReference, Argument()]
+    """A JSONL, JSON, CSV or Parquet file with a response in each row."""
+    ledger: LedgerFile
+    """The SQLite file that holds responses, scores and verdicts."""
+    settings: GivenSettings = GivenSettings()
+
+    def run(self) -> None:
+        from backfire.responses import store_given
+        from backfire.store import Ledger
+
+        with Ledger(self.ledger) as store:
+            given = store_given(store, self.file, settings=self.settings)
+        columns = ", ".join(f"{role} from {name}" for role, name in given.columns.items())
+        say(f"{self.file}: columns read: {columns}")
+        for name, count in given.sources.items():
+            say(f"in {self.ledger}: {count} of source {name!r}")
+        if given.left_out:
+            warn(f"{self.file}: rows left out: {counted(given.left_out)}")
+        if given.ignored is not None:
+            warn(
+                f"{self.file}: column {given.ignored!r} speaks neither of harmful nor of benign, and was not read as the kind"
+            )
 
 
-def score(
-    reward_model: Annotated[
-        str,
-        typer.Argument(
-            metavar="REWARD_MODEL",
-            help="A sequence classifier: a checkpoint folder, a hub name, organism:reward.",
-        ),
-    ],
-    ledger: options.LedgerFile,
-    source: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--source", metavar="NAME", help="Whose responses; repeatable. Everybody's if not given."
-        ),
-    ] = None,
-    label: Annotated[
-        str | None,
-        typer.Option(
-            "--label", metavar="NAME", help="Which label's logit is the score, where there are several."
-        ),
-    ] = None,
-    max_length: Annotated[
-        int | None, typer.Option("--max-length", help="Tokens that an input is cut to; else the model's own.")
-    ] = None,
-    batch_size: options.BatchSize = 32,
-    dtype: options.Dtype = "auto",
-    device: options.Device = None,
-) -> None:
+class ScoreStored(Command):
     """Score stored responses with a reward model, each once."""
-    from backfire.models import open_reward_model
-    from backfire.store import Ledger
 
-    with Ledger(ledger) as store:
-        found = {name: store.responses_of(name) for name in chosen_sources(store, source or [])}
-        opened = open_reward_model(
-            reward_model, label=label, max_length=max_length, dtype=dtype, device=device
-        )
-        every = [r for responses in found.values() for r in responses]
-        scores = score_stored(opened, every, store, batch_size=batch_size)
-    shown = table("source", "responses", "lowest", "median", "highest")
-    for name, responses in found.items():
-        values = sorted(scores[r.id] for r in responses)
-        shown.add_row(name, str(len(values)), *(f"{v:.3f}" for v in (values[0], median(values), values[-1])))
-    say(f"{opened.name}: {len(scores)} scores in {ledger} as scorer {opened.id}")
-    show(shown)
-    if opened.truncated:
-        warn(f"{opened.truncated} of the inputs scored now were cut to {opened.max_length} tokens")
+    reward_model: Annotated[RewardModelReference, Argument()]
+    """A sequence classifier: a checkpoint folder, a hub name, or organism:reward."""
+    ledger: LedgerFile
+    """The SQLite file that holds responses, scores and verdicts."""
+    source: Annotated[tuple[str, ...], Metavar("NAME")] = ()
+    """Whose responses are scored. Where it is not given, everybody's."""
+    batch_size: int = Field(default=32, ge=1)
+    """How many go through the model at once."""
+    opening: RewardOpening = RewardOpening()
+
+    def run(self) -> None:
+        from backfire.models import open_reward_model
+        from backfire.store import Ledger
+
+        with Ledger(self.ledger) as store:
+            by_source = {name: store.responses_of(name) for name in chosen_sources(store, self.source)}
+            opened = open_reward_model(self.reward_model, **self.opening.options())
+            every = [r for responses in by_source.values() for r in responses]
+            scores = score_stored(opened, every, store, batch_size=self.batch_size)
+        shown = table("source", "responses", "lowest", "median", "highest")
+        for name, responses in by_source.items():
+            values = sorted(scores[r.id] for r in responses)
+            numbers = (f"{v:.3f}" for v in (values[0], median(values), values[-1]))
+            shown.add_row(name, str(len(values)), *numbers)
+        say(f"{opened.name}: {len(scores)} scores in {self.ledger} as scorer {opened.id}")
+        show(shown)
+        if opened.truncated:
+            warn(f"{opened.truncated} of the inputs scored now were cut to {opened.max_length} tokens")
 
 
 def chosen_sources(store: Ledger, named: Sequence[str]) -> list[str]:

@@ -36,6 +36,8 @@ def writable(path: Path) -> Path:
 
 OutputFile = Annotated[Path, AfterValidator(writable), Metavar("FILE")]
 """A file that the command writes."""
+LedgerFile = Annotated[Path, Metavar("FILE")]
+"""The path of a ledger, which is made where there is none."""
 OutputFolder = Annotated[Path, Metavar("FOLDER")]
 """A folder that the command writes."""
 JsonFile = Annotated[OutputFile | None, Names("--json")]

@@ -2,87 +2,40 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import typer
-
-from backfire.cli import options
+from backfire.auditing.show_settings import ShowSettings
+from backfire.cli.command import Command, JsonFile, OutputFile
 from backfire.cli.progress import progress
-from backfire.cli.terminal import say, show
+from backfire.cli.terminal import say, show, write_answer
+from backfire.settings import Argument, DatasetReference, Metavar, ModelReference
 
 
-def show_pairs(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help=options.DATASET)],
-    policy: Annotated[
-        str,
-        typer.Option(
-            "--policy",
-            metavar="MODEL",
-            help="The model to be trained; its tokenizer and chat template are opened, no weights.",
-        ),
-    ],
-    rows: Annotated[
-        str | None,
-        typer.Option(
-            "--rows", metavar="N,N,...", help="Show the pairs of these rows, from 1; else the first pair."
-        ),
-    ] = None,
-    max_length: options.MaxLength = options.MAX_LENGTH,
-    html: Annotated[
-        Path | None,
-        typer.Option("--html", metavar="FILE", help="The same as one page, which loads nothing."),
-    ] = None,
-    json: options.JsonFile = None,
-    columns: options.Columns = None,
-    source_columns: options.SourceColumns = None,
-    config: options.Config = None,
-    split: options.Split = None,
-    revision: options.Revision = None,
-    encoding: options.Encoding = None,
-    ranked: options.Ranked = None,
-    plain: options.Plain = False,
-    chat_template: options.ChatTemplate = None,
-    adapter: options.Adapter = None,
-) -> None:
+class Show(Command):
     """Show pairs as the tokens that training is handed, and count over all pairs what goes wrong on the way.
 
-    Whose words a token belongs to and whether it carries the loss, end tokens that are missing or doubled, what max_length
-    cuts, and what the chat template leaves out.
+    The answer says whose words a token belongs to and whether it carries the loss, which end tokens are missing or
+    doubled, what --max-length cuts, and what the chat template leaves out.
     """
-    from backfire.auditing import show as shown_of
 
-    how = options.reading(columns, source_columns, config, split, revision, encoding, ranked, plain)
-    asked = None if rows is None else _rows(rows)
-    if html is not None:
-        options.check_output("--html", html)
-    with progress(f"reading {dataset}"):
-        found: Any = shown_of(
-            dataset,
-            policy,
-            rows=asked,
-            max_length=max_length or None,
-            chat_template=chat_template,
-            adapter=adapter,
-            **how,
-        )
-    from backfire.report import shown_table, write_shown_page
+    dataset: Annotated[DatasetReference, Argument()]
+    """A JSONL, JSON, CSV or Parquet file, packed or not, a folder of pairs, a saved data set, or a hub name."""
+    policy: Annotated[ModelReference, Metavar("MODEL")]
+    """The model to be trained. Its tokenizer and chat template are opened, no weights."""
+    settings: ShowSettings = ShowSettings()
+    html: OutputFile | None = None
+    """Write the same as one page, which loads nothing."""
+    json_file: JsonFile = None
+    """Write the answer to FILE, with numbers unrounded."""
 
-    show(shown_table(found))
-    if html is not None:
-        say(f"in {write_shown_page(found, html)}: the same as a page")
-    if json is not None:
-        from backfire.cli.terminal import write_answer
+    def run(self) -> None:
+        from backfire.auditing import show as shown_of
+        from backfire.report import shown_table, write_shown_page
 
-        write_answer(json, found.model_dump(mode="json", exclude_none=True))
-
-
-def _rows(text: str) -> list[int]:
-    from backfire.errors import InputError
-
-    found = []
-    for part in text.split(","):
-        if not part.strip().isdecimal() or int(part) < 1:
-            raise InputError(f"--rows {text!r}: give row numbers from 1 with commas between, such as 1,7")
-        found.append(int(part))
-    return list(dict.fromkeys(found))
+        with progress(f"reading {self.dataset}"):
+            shown = shown_of(self.dataset, self.policy, self.settings)
+        show(shown_table(shown))
+        if self.html is not None:
+            say(f"in {write_shown_page(shown, self.html)}: the same as a page")
+        if self.json_file is not None:
+            write_answer(self.json_file, shown.model_dump(mode="json", exclude_none=True))

@@ -12,14 +12,12 @@ from typer.core import TyperGroup
 from backfire.cli import (
     attacking,
     auditing,
-    collecting,
     comparing,
     general,
     judging,
     organisms,
     pairing,
     repairing,
-    showing,
     studying,
 )
 from backfire.cli.exits import clean_end
@@ -45,12 +43,8 @@ def backfire() -> None:
     """Will your preference data backfire?"""
 
 
-app.command("sample")(collecting.sample)
-app.command("import")(collecting.import_responses)
-app.command("score")(collecting.score)
 app.command("pair")(pairing.pair)
 app.command("audit")(auditing.audit)
-app.command("show")(showing.show_pairs)
 app.command("repair")(repairing.repair)
 app.command("attack")(attacking.attack)
 app.add_typer(judging.app, name="judge")

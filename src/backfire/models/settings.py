@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from pydantic import BeforeValidator, Field
+
 from backfire.settings import FileReference, FolderReference, Metavar, Settings
 
 MAX_LENGTH = 1024
 """Tokens of prompt and response together: TRL's default, and that of `train dpo`."""
 
+
+def _no_bound(value: Any) -> Any:
+    return None if value in (0, "0") and not isinstance(value, bool) else value
+
+
+MaxLength = Annotated[int | None, Field(ge=1), BeforeValidator(_no_bound), Metavar("TOKENS")]
+"""The most tokens of prompt and response together; 0 and None set no bound."""
+
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 
-class Opening(Settings):
-    """How a model is opened."""
+class TokensOpening(Settings):
+    """How a model's tokenizer and chat template are opened."""
 
     group = "Opening the model"
 
@@ -21,11 +31,6 @@ class Opening(Settings):
     """A Jinja file that takes the place of the model's chat template, for a model that has none or a wrong one."""
     adapter: Annotated[FolderReference | None, Metavar("FOLDER")] = None
     """The folder of a PEFT adapter that is put on the model."""
-    dtype: Annotated[Dtype, Metavar("NAME")] = "auto"
-    """The numbers that the model computes in: auto is the checkpoint's own; or float32, bfloat16, float16."""
-    device: Annotated[str | None, Metavar("NAME")] = None
-    """Where the model computes: cpu, cuda, or auto to spread it over several devices. Where it is not given, a GPU is
-    taken if there is one."""
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -34,5 +39,35 @@ class Opening(Settings):
         return tuple(name for name in fields if getattr(self, name) != fields[name].default)
 
     def options(self) -> dict[str, Any]:
-        """The same as keywords of `open_model`."""
+        """The same as keywords of what opens it."""
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+
+class Opening(TokensOpening):
+    """How a model is opened."""
+
+    dtype: Annotated[Dtype, Metavar("NAME")] = "auto"
+    """The numbers that the model computes in: auto is the checkpoint's own; or float32, bfloat16, float16."""
+    device: Annotated[str | None, Metavar("NAME")] = None
+    """Where the model computes: cpu, cuda, or auto to spread it over several devices. Where it is not given, a GPU is
+    taken if there is one."""
+
+
+class RewardOpening(Settings):
+    """How a reward model is opened."""
+
+    group = "Opening the model"
+
+    label: Annotated[str | None, Metavar("NAME")] = None
+    """The label whose logit is the score, where the classifier has several."""
+    max_length: Annotated[int | None, Metavar("TOKENS")] = Field(default=None, ge=1)
+    """The tokens that an input is cut to. Where it is not given, what the model allows."""
+    dtype: Annotated[Dtype, Metavar("NAME")] = "auto"
+    """The numbers that the model computes in: auto is the checkpoint's own; or float32, bfloat16, float16."""
+    device: Annotated[str | None, Metavar("NAME")] = None
+    """Where the model computes: cpu, cuda, or auto to spread it over several devices. Where it is not given, a GPU is
+    taken if there is one."""
+
+    def options(self) -> dict[str, Any]:
+        """The same as keywords of `open_reward_model`."""
         return {name: getattr(self, name) for name in type(self).model_fields}

@@ -1,7 +1,33 @@
 """The one sampler; scoring by reward models; responses that were given in files."""
 
-from backfire.responses.given import Given, store_given
-from backfire.responses.sampler import Failure, Sampled, counted_reasons, sample
-from backfire.responses.scoring import score
+from typing import TYPE_CHECKING
 
-__all__ = ["Failure", "Given", "Sampled", "counted_reasons", "sample", "score", "store_given"]
+from backfire.loading import lazily
+
+if TYPE_CHECKING:
+    from backfire.responses.given import Given, store_given
+    from backfire.responses.sampler import Failure, Sampled, counted_reasons, sample
+    from backfire.responses.scoring import score
+    from backfire.responses.settings import GivenSettings, SamplingSettings
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "given": ("Given", "store_given"),
+            "sampler": ("Failure", "Sampled", "counted_reasons", "sample"),
+            "scoring": ("score",),
+            "settings": ("GivenSettings", "SamplingSettings"),
+        },
+    )
+
+__all__ = [
+    "Failure",
+    "Given",
+    "GivenSettings",
+    "Sampled",
+    "SamplingSettings",
+    "counted_reasons",
+    "sample",
+    "score",
+    "store_given",
+]

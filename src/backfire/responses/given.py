@@ -10,6 +10,7 @@ from typing import Any
 
 from backfire.errors import InputError
 from backfire.records import Kind, Prompt, Response, given_response
+from backfire.responses.settings import GivenSettings
 from backfire.store import Ledger
 from backfire.tables import read_table, undecodable
 from backfire.tables.columns import (
@@ -45,27 +46,24 @@ def store_given(
     ledger: Ledger,
     rows: str | Path | Iterable[Row],
     source: str | None = None,
-    *,
-    prompt_column: str | None = None,
-    response_column: str | None = None,
-    source_column: str | None = None,
-    split: str | None = None,
-    encoding: str | None = None,
+    settings: GivenSettings | None = None,
+    **keywords: Any,
 ) -> Given:
     """Store the responses of a table in any format that `tables` reads, or of rows, under the name of who wrote them.
 
     A prompt is a text, or a list of turns that ends before the response; an Alpaca `input` column is set below its instruction; a `kind`
     column is kept, as `tables.columns.kind_column` reads it. `source` names the writer of all rows; without it a source column is
-    read. Columns are found by their usual names, or named here. `split` and `encoding` are those of
-    `tables.read_table`. Storing the same file again adds nothing.
+    read. Columns are found by their usual names, or named here. Keywords are fields of `GivenSettings`.
+    Storing the same file again adds nothing.
     Raises InputError naming the columns found.
     """
+    settings = GivenSettings.of(settings, **({} if source is None else {"source": source}), **keywords)
     given: Any = rows if isinstance(rows, str | Path) else [dict(row) for row in rows]
-    table = read_table(given, split=split, encoding=encoding)
+    table = read_table(given, split=settings.split, encoding=settings.encoding)
     origin = str(rows) if isinstance(rows, str | Path) else "what was given"
     if not table.rows:
         raise InputError(f"no rows in {origin}")
-    columns = _columns(table.columns, origin, source, prompt_column, response_column, source_column)
+    columns = _columns(table.columns, origin, settings)
     kinds = kind_column(table.columns, table.numbered(), origin, flags=False)
     if kinds.column is not None:
         columns["kind"] = kinds.column.name
@@ -77,7 +75,7 @@ def store_given(
     for number, row in table.numbered():
         prompt = _prompt(row, columns, kinds.kind(row, number), number)
         text = _text(row.get(columns["response"]), "response", number)
-        writer = source or _text(row.get(columns["source"]), "source", number)
+        writer = settings.source or _text(row.get(columns["source"]), "source", number)
         if prompt is None or not text.strip():
             left_out["blank prompt" if prompt is None else "blank response"] += 1
             continue
@@ -109,18 +107,22 @@ def store_given(
 def _columns(
     found: Sequence[str],
     origin: str,
-    source: str | None,
-    prompt: str | None,
-    response: str | None,
-    writer: str | None,
+    asked: GivenSettings,
 ) -> dict[str, str]:
     columns = {
-        "prompt": prompt_column_of(found, prompt, origin),
-        "response": one_column(found, "response", RESPONSE_COLUMNS, response, origin, "--response-column"),
+        "prompt": prompt_column_of(found, asked.prompt_column, origin),
+        "response": one_column(
+            found, "response", RESPONSE_COLUMNS, asked.response_column, origin, "--response-column"
+        ),
     }
-    if source is None:
+    if asked.source is None:
         columns["source"] = one_column(
-            found, "source", SOURCE_COLUMNS, writer, origin, "--source-column (or its name by --source)"
+            found,
+            "source",
+            SOURCE_COLUMNS,
+            asked.source_column,
+            origin,
+            "--source-column (or its name by --source)",
         )
     if find([columns["prompt"]], ("instruction",)) and (beside := find(found, ("input",))):
         columns["input"] = beside[0]

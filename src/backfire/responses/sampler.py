@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from math import inf
+from typing import Any
 
-from backfire.errors import EndpointError, InputError, RefusedError
+from backfire.errors import EndpointError, RefusedError
 from backfire.models import Arrivals, EndpointModel, Generation, LocalModel
-from backfire.records import Decoding, Message, Prompt, Request, Response
+from backfire.records import Message, Prompt, Request, Response
+from backfire.responses.settings import SamplingSettings
 from backfire.store import Ledger
 
 Progress = Callable[[int, int], None]
@@ -63,19 +64,18 @@ class Sampled:
 def sample(
     model: LocalModel | EndpointModel,
     prompts: Sequence[Prompt],
+    settings: SamplingSettings | None = None,
     *,
     ledger: Ledger,
-    n: int = 1,
-    decoding: Decoding,
-    seed: int = 0,
-    batch_size: int = 64,
     progress: Progress | None = None,
-    source: str | None = None,
     concurrency: int = 8,
     give_up_after: int = 20,
     refused: Mapping[str, str] | None = None,
+    **keywords: Any,
 ) -> Sampled:
-    """Draw n responses to each prompt and store each once; those that the ledger has are not drawn again.
+    """Sample n responses to each prompt and store each once; those that the ledger has are not sampled again.
+
+    Keywords are fields of `SamplingSettings`: n, seed, batch_size, source, and those of the decoding, or `decoding` whole.
 
     A local model's batches are cut from the full request list by length, into as many as fit (at most batch_size), seeded from their request ids and
     committed whole; a batch of which any response is missing is drawn again whole, so that an interrupted run
@@ -91,7 +91,8 @@ def sample(
         InputError: n, batch size, decoding or seed out of range, or a decoding that the endpoint cannot honour.
         EndpointError: an endpoint was given up; what came before is stored.
     """
-    _check(n, decoding, batch_size, seed)
+    settings = SamplingSettings.of(settings, **keywords)
+    n, seed, decoding = settings.n, settings.seed, settings.decoding.decoding()
     unique = list({p.id: p for p in prompts}.values())
     requests = [
         Request(p, model.id, model.template_digest, decoding, seed, index)
@@ -99,7 +100,7 @@ def sample(
         for index in range(n)
     ]
     ledger.put_prompts(unique)
-    writer = source or model.name
+    writer = settings.source or model.name
     failures: dict[str, Failure] = {}
     if isinstance(model, EndpointModel):
         model.check_decoding(decoding)
@@ -107,7 +108,7 @@ def sample(
         failures |= {r.id: Failure(r, known[r.id], final=True) for r in requests if r.id in known}
         drawing = _ask(model, requests, ledger, writer, failures, concurrency, give_up_after)
     else:
-        drawing = _draw(model, unique, requests, ledger, writer, failures, batch_size)
+        drawing = _draw(model, unique, requests, ledger, writer, failures, settings.batch_size)
     with closing(drawing):
         for done in drawing:
             if progress is not None:
@@ -119,28 +120,6 @@ def sample(
         [answers[r.id] for r in requests if r.id in answers],
         [failures[r.id] for r in requests if r.id not in answers],
     )
-
-
-def _check(n: int, decoding: Decoding, batch_size: int, seed: int) -> None:
-    rules = [
-        (n >= 1, f"n {n}: at least 1"),
-        (batch_size >= 1, f"batch_size {batch_size}: at least 1"),
-        (decoding.max_new_tokens >= 1, f"max_new_tokens {decoding.max_new_tokens}: at least 1"),
-        (-(2**63) <= seed < 2**63, f"seed {seed}: a whole number of at most 18 digits"),
-        (
-            0 <= decoding.temperature < inf,
-            f"temperature {decoding.temperature}: 0 (greedy) or more, and finite",
-        ),
-        (0 < decoding.top_p <= 1, f"top_p {decoding.top_p}: above 0, at most 1 (off)"),
-        (decoding.top_k >= 0, f"top_k {decoding.top_k}: 0 (off) or more"),
-        (
-            0 < decoding.repetition_penalty < inf,
-            f"repetition_penalty {decoding.repetition_penalty}: above 0, and finite; 1 is off",
-        ),
-    ]
-    for holds, message in rules:
-        if not holds:
-            raise InputError(message)
 
 
 def _response(request: Request, answer: Generation, source: str) -> Response:

@@ -1,33 +1,50 @@
 """The ledger, the artifact folders, and users' table files."""
 
-from backfire.store.artifacts import (
-    artifact,
-    is_done,
-    manifest_digest,
-    read_json,
-    whole_file,
-    write_json,
-    write_text,
-)
-from backfire.store.ledger import Ledger
-from backfire.store.prompts import PromptFile, read_prompts
-from backfire.store.row_files import NotHeldError, Row, ending_of, write_rows
-from backfire.tables import check_decodable, read_rows, undecodable
+from typing import TYPE_CHECKING
+
+from backfire.loading import lazily
+
+if TYPE_CHECKING:
+    from backfire.store.artifacts import (
+        artifact,
+        is_done,
+        manifest_digest,
+        read_json,
+        whole_file,
+        write_json,
+        write_text,
+    )
+    from backfire.store.ledger import Ledger
+    from backfire.store.prompts import PromptFile, read_prompts
+    from backfire.store.row_files import NotHeldError, Row, ending_of, write_rows
+    from backfire.store.settings import PromptReading
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "artifacts": (
+                *("artifact", "is_done", "manifest_digest", "read_json", "whole_file"),
+                *("write_json", "write_text"),
+            ),
+            "ledger": ("Ledger",),
+            "prompts": ("PromptFile", "read_prompts"),
+            "row_files": ("NotHeldError", "Row", "ending_of", "write_rows"),
+            "settings": ("PromptReading",),
+        },
+    )
 
 __all__ = [
     "Ledger",
     "NotHeldError",
     "PromptFile",
+    "PromptReading",
     "Row",
     "artifact",
-    "check_decodable",
     "ending_of",
     "is_done",
     "manifest_digest",
     "read_json",
     "read_prompts",
-    "read_rows",
-    "undecodable",
     "whole_file",
     "write_json",
     "write_rows",

@@ -13,7 +13,8 @@ from backfire.errors import InputError, StudyError
 from backfire.judges import judge_form
 from backfire.organisms.catalog import PREFIX, split_reference
 from backfire.pairs import Recipe, find_recipe, load_recipes
-from backfire.records import Decoding
+from backfire.records.settings import DecodingSettings
+from backfire.settings import StudyFile as StudySection
 from backfire.training import DPOSettings
 
 Shots = Annotated[int, Field(ge=0)]
@@ -47,24 +48,6 @@ SuiteReference = Annotated[str, AfterValidator(_suite)]
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DecodingSettings(_Part):
-    """How responses are drawn; see `records.Decoding`."""
-
-    max_new_tokens: int = Field(default=256, ge=1)
-    """Longer responses are cut, and recorded as truncated."""
-    temperature: float = Field(default=1.0, ge=0)
-    """0 is greedy."""
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    """Sample from the smallest set of tokens with this much probability."""
-    top_k: int = Field(default=0, ge=0)
-    """Sample from this many tokens; 0 is no bound."""
-    repetition_penalty: float = Field(default=1.0, gt=0)
-    """Divides the logits of tokens that were there before; 1 is none."""
-
-    def decoding(self) -> Decoding:
-        return Decoding(**self.model_dump())
 
 
 class ResponderSettings(_Part):
@@ -279,8 +262,10 @@ class StudyFile(_Part):
 
     @model_validator(mode="after")
     def _fits(self) -> StudyFile:
-        for changes in (self.training, *self.trainings.values()):
-            DPOSettings.of(**{**self.training, **changes})
+        sections = {"training": self.training}
+        sections |= {f"trainings.{name}": changes for name, changes in self.trainings.items()}
+        for section, changes in sections.items():
+            DPOSettings.parse({**self.training, **changes}, StudySection(section))
             if "seed" in changes:
                 raise ValueError("training.seed: leave it out and list `seeds`")
         recipes = self.recipe_table()
