@@ -89,29 +89,29 @@ class AuditedPairs:
         )
         return same
 
-    def subset(self, kept: Ints) -> AuditedPairs:
+    def subset(self, places: Ints) -> AuditedPairs:
         """Fewer pairs, by ascending indices that include the sample's."""
-        sides = np.concatenate([kept, kept + self.pairs])
+        sides = np.concatenate([places, places + self.pairs])
         return replace(
             self,
-            rows=self.rows[kept],
-            groups=self.groups[kept],
-            kinds=self.kinds[kept],
-            decisions=self.decisions[kept],
-            reasons=Coded(self.reasons.codes[kept], self.reasons.names),
-            languages=Coded(self.languages.codes[kept], self.languages.names),
-            thinks=self.thinks[kept],
+            rows=self.rows[places],
+            groups=self.groups[places],
+            kinds=self.kinds[places],
+            decisions=self.decisions[places],
+            reasons=Coded(self.reasons.codes[places], self.reasons.names),
+            languages=Coded(self.languages.codes[places], self.languages.names),
+            thinks=self.thinks[places],
             cues=self.cues[sides],
             debris=self.debris[sides],
-            prompt_marks=self.prompt_marks[kept],
-            sources=Coded(self.sources.codes[kept], self.sources.names),
-            stops=Coded(self.stops.codes[kept], self.stops.names),
-            decodings=Coded(self.decodings.codes[kept], self.decodings.names),
-            prompt_keys=self.prompt_keys[kept],
-            last_turn_keys=self.last_turn_keys[kept],
-            near_prompts=self.near_prompts[kept],
-            prompt_signatures=None if self.prompt_signatures is None else self.prompt_signatures[kept],
-            side_keys=self.side_keys[kept],
-            near_sides=None if self.near_sides is None else self.near_sides[kept],
-            sample=np.searchsorted(kept, self.sample),
+            prompt_marks=self.prompt_marks[places],
+            sources=Coded(self.sources.codes[places], self.sources.names),
+            stops=Coded(self.stops.codes[places], self.stops.names),
+            decodings=Coded(self.decodings.codes[places], self.decodings.names),
+            prompt_keys=self.prompt_keys[places],
+            last_turn_keys=self.last_turn_keys[places],
+            near_prompts=self.near_prompts[places],
+            prompt_signatures=None if self.prompt_signatures is None else self.prompt_signatures[places],
+            side_keys=self.side_keys[places],
+            near_sides=None if self.near_sides is None else self.near_sides[places],
+            sample=np.searchsorted(places, self.sample),
         )

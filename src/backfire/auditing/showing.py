@@ -48,13 +48,13 @@ def show(
 
         policy = open_tokens(policy, **settings.opening.options(), plain=data.plain)
     counts, shown = Counts(), list[ShownPair]()
-    asked = None if rows is None else set(rows)
+    wanted = None if rows is None else set(rows)
     for block in data.blocks():
         pairs, numbers = pairs_of(block), block.column("row").to_numpy()
         rendered = policy.render(pairs, max_length=max_length)
         counts.add(rendered, numbers)
         for place, number in enumerate(numbers.tolist()):
-            if (not shown and asked is None) or (asked is not None and number in asked):
+            if (not shown and wanted is None) or (wanted is not None and number in wanted):
                 shown.append(_shown(policy, pairs[place], number, rendered.row(place)))
     defects = {str(kind): list(numbers) for kind, numbers in data.defects.items()}
     if not counts.pairs:
@@ -75,16 +75,16 @@ def show(
     )
 
 
-def _order(row: int, asked: Sequence[int] | None) -> int:
-    return row if asked is None else list(asked).index(row)
+def _order(row: int, wanted: Sequence[int] | None) -> int:
+    return row if wanted is None else list(wanted).index(row)
 
 
 def _shown(policy: PolicyTokens, pair: PairBody, number: int, row: PairRow) -> ShownPair:
     prompt, chosen, rejected = pair
-    told = [(turn.role, turn.content) for turn in prompt.messages]
+    turns = [(turn.role, turn.content) for turn in prompt.messages]
     sides = [[(t["role"], t.get("content") or "") for t in completion_turns(c)] for c in (chosen, rejected)]
     stretches = [
-        _stretch(policy.tokenizer, "prompt", False, row.prompt_ids, told, 0),
+        _stretch(policy.tokenizer, "prompt", False, row.prompt_ids, turns, 0),
         _stretch(policy.tokenizer, "chosen", True, row.chosen_ids, sides[0], row.lost[0]),
         _stretch(policy.tokenizer, "rejected", True, row.rejected_ids, sides[1], row.lost[1]),
     ]
@@ -112,7 +112,7 @@ def _stretch(
 
 def _joined(tokenizer: Any, ids: list[int]) -> list[tuple[str, tuple[int, ...]]]:
     """Each token's text; tokens that make up a character only together are one piece."""
-    found: list[tuple[str, tuple[int, ...]]] = []
+    pieces: list[tuple[str, tuple[int, ...]]] = []
     at = 0
     while at < len(ids):
         for end in range(at + 1, min(at + MOST_JOINED, len(ids)) + 1):
@@ -121,9 +121,9 @@ def _joined(tokenizer: Any, ids: list[int]) -> list[tuple[str, tuple[int, ...]]]
                 break
         else:
             end, text = at + 1, _text(tokenizer, ids[at : at + 1])
-        found.append((text, tuple(ids[at:end])))
+        pieces.append((text, tuple(ids[at:end])))
         at = end
-    return found
+    return pieces
 
 
 def _text(tokenizer: Any, ids: list[int]) -> str:
@@ -139,13 +139,13 @@ def _roles(texts: list[str], turns: list[tuple[str, str]]) -> list[str]:
     spans: list[tuple[int, int, str]] = []
     at = 0
     for role, content in turns:
-        said = content.strip()
-        place = whole.find(said, at) if said else -1
-        if place < 0 and said and whole[at:]:
-            place, said = _cut(whole, said, at)
+        spoken = content.strip()
+        place = whole.find(spoken, at) if spoken else -1
+        if place < 0 and spoken and whole[at:]:
+            place, spoken = _cut(whole, spoken, at)
         if place >= 0:
-            spans.append((place, place + len(said), role))
-            at = place + len(said)
+            spans.append((place, place + len(spoken), role))
+            at = place + len(spoken)
     roles, start = [], 0
     for text in texts:
         stop = start + len(text)
@@ -155,9 +155,9 @@ def _roles(texts: list[str], turns: list[tuple[str, str]]) -> list[str]:
     return roles
 
 
-def _cut(whole: str, said: str, at: int) -> tuple[int, str]:
+def _cut(whole: str, spoken: str, at: int) -> tuple[int, str]:
     """Where a turn begins that max_length cuts: the end of the text is its beginning."""
-    for length in range(min(len(said), len(whole) - at), 0, -1):
-        if whole.endswith(said[:length]):
-            return len(whole) - length, said[:length]
+    for length in range(min(len(spoken), len(whole) - at), 0, -1):
+        if whole.endswith(spoken[:length]):
+            return len(whole) - length, spoken[:length]
     return -1, ""

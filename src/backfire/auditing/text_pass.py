@@ -44,11 +44,11 @@ SIDES = ("chosen", "rejected")
 CODES: dict[Decided, int] = {"comply": COMPLY, "refuse": REFUSE, "broken": UNDECIDED, "undecided": UNDECIDED}
 """Decisions by their code; the reason tells broken responses from those that nobody could judge."""
 STATED = ("source", "stop", "decoding")
-TOLD = ("undecided", "language")
+REMARKS = ("undecided", "language")
 
 _SYSTEM_TURN = r"(?s)\Asystem: .*?\n\nuser: "
 _LAST_TURN = r"(?s)^(?:.*\n\n)?user: (?P<turn>.*)$"
-_OPENING = r"(?s)^(?:system: .*?\n\n)?user: (?P<asked>.*?)\n\nassistant: (?P<told>.*?)(?:\n\n(?:user|assistant|system): .*)?$"
+_OPENING = r"(?s)^(?:system: .*?\n\n)?user: (?P<question>.*?)\n\nassistant: (?P<reply>.*?)(?:\n\n(?:user|assistant|system): .*)?$"
 
 
 @dataclass
@@ -58,7 +58,7 @@ class _Block:
     rows: Ints
     kinds: NDArray[np.int8]
     decisions: NDArray[np.int8]
-    told: pa.RecordBatch
+    remarks: pa.RecordBatch
     """Four columns of text: why a side is undecided, null where it is decided; its language, null where it is English."""
     thinks: NDArray[np.bool_]
     cues: NDArray[np.float32]
@@ -86,21 +86,23 @@ def collect(
     judge: who decides refusal; by default the refusal phrases. sample: of how many pairs the text is kept.
     keep_signatures: those of the prompts, to compare them with another set's.
     """
-    kept: list[_Block] = []
-    stated, told, texts = _Coding(STATED), _Coding(TOLD), _Sample(sample)
+    digested: list[_Block] = []
+    stated, remarks, texts = _Coding(STATED), _Coding(REMARKS), _Sample(sample)
     pairs = 0
     for batch, block in in_order_of(blocks, lambda batch: (batch, _digested(batch, judge))):
         texts.offer(batch, block.prompt_keys)
         stated.add(batch)
-        told.add(block.told)
-        kept.append(block)
+        remarks.add(block.remarks)
+        digested.append(block)
         pairs += len(batch)
         if pairs > NEAR_PAIRS:
-            for earlier in kept:
+            for earlier in digested:
                 earlier.side_signatures = None
         if advance is not None:
             advance(len(batch))
-    return _joined(kept, stated, told, "phrases" if judge is None else judge.name, texts, keep_signatures)
+    return _joined(
+        digested, stated, remarks, "phrases" if judge is None else judge.name, texts, keep_signatures
+    )
 
 
 def in_order_of(blocks: Iterable[pa.RecordBatch], work: Callable[[pa.RecordBatch], Any]) -> Iterator[Any]:
@@ -134,7 +136,7 @@ def _digested(batch: pa.RecordBatch, judge: Judge | None) -> _Block:
         batch["row"].to_numpy(),
         kinds.to_numpy(zero_copy_only=False).astype(np.int8),
         codes,
-        _told(len(batch), {"undecided": reasons, "language": [one.languages for one in decided]}),
+        _remarks(len(batch), {"undecided": reasons, "language": [one.languages for one in decided]}),
         np.stack([one.thinks for one in decided], axis=1),
         np.vstack([cue_features(side, one) for side, one in zip(sides, decided, strict=True)]),
         np.vstack([debris(side) for side in sides]),
@@ -167,10 +169,12 @@ def _group(texts: pa.Array, pattern: str, name: str) -> pa.Array:
 
 def _opening_keys(prompt: pa.Array, spoken: pa.Array) -> Keys:
     """Of the first exchange of a dialogue, so that its later stages fall into one group; 0 without one."""
-    found = pc.extract_regex(prompt, _OPENING)
-    has = pc.and_(spoken, found.is_valid()).to_numpy(zero_copy_only=False)
-    asked, told = (text_keys(pc.fill_null(pc.struct_field(found, part), "")) for part in ("asked", "told"))
-    return np.where(has, combine_keys(asked, told), np.uint64(0))
+    openings = pc.extract_regex(prompt, _OPENING)
+    has = pc.and_(spoken, openings.is_valid()).to_numpy(zero_copy_only=False)
+    question, reply = (
+        text_keys(pc.fill_null(pc.struct_field(openings, part), "")) for part in ("question", "reply")
+    )
+    return np.where(has, combine_keys(question, reply), np.uint64(0))
 
 
 def _decisions(
@@ -179,31 +183,31 @@ def _decisions(
     """What either side decides, [pairs, 2], and why a side is undecided, by its place."""
     if judge is None:
         return np.stack([one.codes for one in decided], axis=1), [one.reasons for one in decided]
-    found = np.empty((len(batch), 2), dtype=np.int8)
+    codes = np.empty((len(batch), 2), dtype=np.int8)
     reasons: list[dict[int, str]] = [{}, {}]
     for index in range(len(batch)):
         prompt = prompt_of(batch, index)
         for column, side in enumerate(SIDES):
             response = given_response(prompt, "audited", batch[side][index].as_py())
             decision = decide(judge, prompt, response)
-            found[index, column] = CODES[decision.what]
+            codes[index, column] = CODES[decision.what]
             if decision.reason:
                 reasons[column][index] = decision.reason
-    return found, reasons
+    return codes, reasons
 
 
-def _told(pairs: int, columns: dict[str, list[dict[int, str]]]) -> pa.RecordBatch:
-    """What is told of few sides, by their places, as columns of both sides."""
-    found = {}
+def _remarks(pairs: int, columns: dict[str, list[dict[int, str]]]) -> pa.RecordBatch:
+    """What holds of few sides, by their places, as columns of both sides."""
+    texts_of = {}
     for what, sides in columns.items():
-        for side, told in zip(SIDES, sides, strict=True):
+        for side, remarks in zip(SIDES, sides, strict=True):
             texts: list[str | None] = [None] * pairs
-            for place, text in told.items():
+            for place, text in remarks.items():
                 texts[place] = text
-            found[f"{side}_{what}"] = (
-                pa.array(texts, pa.large_string()) if told else pa.nulls(pairs, pa.large_string())
+            texts_of[f"{side}_{what}"] = (
+                pa.array(texts, pa.large_string()) if remarks else pa.nulls(pairs, pa.large_string())
             )
-    return pa.RecordBatch.from_pydict(found)
+    return pa.RecordBatch.from_pydict(texts_of)
 
 
 def first_prompts(keys: Keys, most: int) -> Ints:
@@ -252,17 +256,17 @@ class _Sample:
 
 
 def _joined(
-    kept: list[_Block], stated: _Coding, told: _Coding, judge: str, sample: _Sample, keep: bool
+    digested: list[_Block], stated: _Coding, remarks: _Coding, judge: str, sample: _Sample, keep: bool
 ) -> AuditedPairs:
     def all_of(name: str, empty: Any) -> Any:
-        return np.concatenate([getattr(block, name) for block in kept]) if kept else empty
+        return np.concatenate([getattr(block, name) for block in digested]) if digested else empty
 
     def stacked(name: str, width: int, kind: Any) -> Any:
         """Blocks hold their chosen sides first, and so does the whole; each gives its own up when it is copied."""
-        total = sum(len(block.rows) for block in kept)
+        total = sum(len(block.rows) for block in digested)
         found = np.empty((2 * total, width), dtype=kind)
         start = 0
-        for block in kept:
+        for block in digested:
             part, count = getattr(block, name), len(block.rows)
             found[start : start + count], found[total + start : total + start + count] = (
                 part[:count],
@@ -276,12 +280,12 @@ def _joined(
     side_keys = all_of("side_keys", np.zeros((0, 2), dtype=np.uint64))
     opening = all_of("opening_keys", np.zeros(0, dtype=np.uint64))
     signed: NDArray[np.uint32] = all_of("signatures", np.zeros((0, 1), dtype=np.uint32))
-    for block in kept:
+    for block in digested:
         block.signatures = block.signatures[:0]
     prompt_signatures = signed if keep else None
     near = groups_of(len(keys), np.vstack([_equal(keys), near_links(signed)]) if len(keys) else _NO_LINKS)
     near_sides = None
-    if kept and len(keys) <= NEAR_PAIRS:
+    if digested and len(keys) <= NEAR_PAIRS:
         signed = stacked("side_signatures", signed.shape[1], np.uint32)
         flat = np.concatenate([side_keys[:, 0], side_keys[:, 1]])
         near_sides = groups_of(len(flat), np.vstack([_equal(flat), near_links(signed)])).reshape(2, -1).T
@@ -293,8 +297,8 @@ def _joined(
         kinds=all_of("kinds", np.zeros(0, dtype=np.int8)),
         decisions=all_of("decisions", np.zeros((0, 2), dtype=np.int8)),
         judge=judge,
-        reasons=told.coded("undecided"),
-        languages=told.coded("language"),
+        reasons=remarks.coded("undecided"),
+        languages=remarks.coded("language"),
         thinks=all_of("thinks", np.zeros((0, 2), dtype=bool)),
         cues=stacked("cues", len(CUES), np.float32),
         debris=stacked("debris", len(DEBRIS), np.bool_),

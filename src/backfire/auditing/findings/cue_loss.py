@@ -66,14 +66,14 @@ class Refits:
         scores = smoother.held_out(self.labels).astype(np.float64)
         chosen = self.labels[:, 0] > 0
         cells = cells_of(self.folds, None, chosen)
-        found = [auroc(scores[:, j], self.labels[:, j] > 0, cells) for j in range(scores.shape[1])]
+        areas = [auroc(scores[:, j], self.labels[:, j] > 0, cells) for j in range(scores.shape[1])]
         slopes = auroc_slopes(scores[:, 0], chosen, cells)
         seen = self.folds[:, None] != np.arange(int(self.folds.max()) + 1)
         residual = seen * self.labels[:, :1] - smoother.fitted(self.labels[:, 0])
         training = (smoother.adjoint(slopes) * residual).sum(axis=1)
-        pairs, testing, spread = self.split.pairs, found[0][1], scores.var(axis=0)
+        pairs, testing, spread = self.split.pairs, areas[0][1], scores.var(axis=0)
         return _Probe(
-            np.array([value for value, _ in found]),
+            np.array([value for value, _ in areas]),
             testing[:pairs] + testing[pairs:],
             training[:pairs] + training[pairs:],
             min(1.0, float(spread[1:].mean() / max(spread[0], 1e-300))),
@@ -92,8 +92,8 @@ def sparse_losses(rows: Any, dropped: Sequence[Ints], split: Split) -> list[Loss
     folds = np.tile(split.folds, 2)
     kernel = kernel_of(rows).matrix
     refits = Refits(split, Dual(kernel, folds))
-    found = []
+    losses = []
     for columns in dropped:
         taken = rows[:, columns].toarray()
-        found.append(refits.loss(Dual(kernel - taken @ taken.T, folds)))
-    return found
+        losses.append(refits.loss(Dual(kernel - taken @ taken.T, folds)))
+    return losses

@@ -40,7 +40,7 @@ def rank_differences(values: NDArray[np.floating], split: Split) -> NDArray[np.f
     a fold, plus .5, is the fold's AUROC (Mann and Whitney 1947). For a cue that is there or not it is half the difference.
     """
     pairs = split.pairs
-    found = np.zeros((pairs, values.shape[1]), dtype=np.float32)
+    differences = np.zeros((pairs, values.shape[1]), dtype=np.float32)
     for fold in np.unique(split.folds):
         inside = np.flatnonzero(split.folds == fold)
         both = values[np.concatenate([inside, inside + pairs])]
@@ -49,8 +49,8 @@ def rank_differences(values: NDArray[np.floating], split: Split) -> NDArray[np.f
             rank = np.searchsorted(ordered, both[:, cue], "left") + np.searchsorted(
                 ordered, both[:, cue], "right"
             )
-            found[inside, cue] = (rank[: len(inside)] - rank[len(inside) :]) / (4 * len(inside))
-    return found
+            differences[inside, cue] = (rank[: len(inside)] - rank[len(inside) :]) / (4 * len(inside))
+    return differences
 
 
 def presence_differences(has: sparse.csr_matrix, pairs: int) -> sparse.csr_matrix:
@@ -72,17 +72,17 @@ def scan(differences: list[Any], split: Split) -> Scan:
     aurocs = [_aurocs(block, signs, split) for block in blocks]
     spreads = [_spread(block, split) for block in blocks]
     excess = [
-        np.divide(found - 0.5, spread[:, None], out=np.zeros_like(found), where=spread[:, None] > 0)
-        for found, spread in zip(aurocs, spreads, strict=True)
+        np.divide(areas - 0.5, spread[:, None], out=np.zeros_like(areas), where=spread[:, None] > 0)
+        for areas, spread in zip(aurocs, spreads, strict=True)
     ]
     largest = np.max([part[:, 1:].max(axis=0) for part in excess], axis=0)
     observed = np.concatenate([part[:, 0] for part in excess])
     reached = len(largest) - np.searchsorted(np.sort(largest), observed - 1e-9)
     return Scan(
-        np.concatenate([found[:, 0] for found in aurocs]),
+        np.concatenate([areas[:, 0] for areas in aurocs]),
         (1 + reached) / (1 + len(largest)),
-        np.concatenate([found[:, 1:].mean(axis=1) for found in aurocs]),
-        np.concatenate([np.quantile(found[:, 1:], 0.95, axis=1) for found in aurocs]),
+        np.concatenate([areas[:, 1:].mean(axis=1) for areas in aurocs]),
+        np.concatenate([np.quantile(areas[:, 1:], 0.95, axis=1) for areas in aurocs]),
     )
 
 
@@ -96,8 +96,8 @@ def _aurocs(differences: Any, signs: NDArray[np.float32], split: Split) -> Value
         ]
     )
     directions = np.sign(np.round(sums.sum(axis=0) - sums, 6))
-    found: Values = np.clip(0.5 + (directions * sums).sum(axis=0) / split.pairs, 0, 1)
-    return found
+    held_out: Values = np.clip(0.5 + (directions * sums).sum(axis=0) / split.pairs, 0, 1)
+    return held_out
 
 
 def _spread(differences: Any, split: Split) -> Values:
@@ -132,13 +132,13 @@ def effect(values: Values, split: Split) -> tuple[float, float, float, float]:
     if size == 0:
         return 0.0, 0.0, 0.0, 0.0
     if spread * np.sqrt(split.pairs) < size:
-        found = float(np.copysign(np.sqrt(split.pairs), mean))
+        size_of_effect = float(np.copysign(np.sqrt(split.pairs), mean))
         half = Z95 * float(np.sqrt(1 / split.pairs + 0.5))
     else:
-        found = mean / spread
+        size_of_effect = mean / spread
         scaled = (apart - mean) / spread
-        influence = (scaled - found / 2 * (scaled**2 - 1)) / split.pairs
+        influence = (scaled - size_of_effect / 2 * (scaled**2 - 1)) / split.pairs
         half = Z95 * float(np.sqrt(clustered_variance(influence, split.groups)))
     means = split.swapped_sums(apart) / split.pairs
     swapped = means / np.sqrt(np.maximum(size**2 - means**2, 1e-300))
-    return found, found - half, found + half, float(swapped.mean())
+    return size_of_effect, size_of_effect - half, size_of_effect + half, float(swapped.mean())

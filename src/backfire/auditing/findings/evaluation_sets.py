@@ -38,8 +38,8 @@ def hashed_sets() -> tuple[HashedSet, ...]:
     ):
         described = json.loads(str(stored["described"]))
         return tuple(
-            HashedSet(name, told["items"], told["origin"], told["how_much"], stored[name])
-            for name, told in described.items()
+            HashedSet(name, about["items"], about["origin"], about["how_much"], stored[name])
+            for name, about in described.items()
         )
 
 
@@ -49,11 +49,11 @@ def evaluation_sets(audited: AuditedPairs) -> tuple[tuple[EvaluationSet, ...], t
     A pair counts when its whole prompt or its last user turn is an item, up to letter case and white space, its last
     mark, and the wrappers of Alpaca and of question and answer. An item that is worded anew is not found.
     """
-    found = []
+    sets = []
     for hashed in hashed_sets():
         hits = np.isin(audited.last_turn_keys, hashed.keys) | np.isin(audited.prompt_keys, hashed.keys)
         if hits.any():
-            found.append(
+            sets.append(
                 EvaluationSet(
                     name=hashed.name,
                     items=hashed.items,
@@ -62,5 +62,5 @@ def evaluation_sets(audited: AuditedPairs) -> tuple[tuple[EvaluationSet, ...], t
                     rows=first_rows(hits, audited.rows),
                 )
             )
-    found.sort(key=lambda one: (-one.pairs.hits, one.name))
-    return tuple(found), tuple(f"{hashed.name} ({hashed.how_much})" for hashed in hashed_sets())
+    sets.sort(key=lambda one: (-one.pairs.hits, one.name))
+    return tuple(sets), tuple(f"{hashed.name} ({hashed.how_much})" for hashed in hashed_sets())

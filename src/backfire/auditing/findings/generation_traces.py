@@ -39,15 +39,15 @@ class GenerationTraces(NamedTuple):
 def generation_traces(audited: AuditedPairs, split: Split) -> GenerationTraces:
     """Count them by side. What the data do not state is unscored; where they state nothing of it, there is no entry."""
     stops = audited.stops
-    told = np.array([name != NOT_GENERATED for name in stops.names] + [False])[stops.codes]
+    stated = np.array([name != NOT_GENERATED for name in stops.names] + [False])[stops.codes]
     truncated, reasons = None, tuple[Counted, ...]()
-    if told.any():
+    if stated.any():
         cut = np.array([name in TRUNCATED for name in stops.names] + [False])[stops.codes]
-        truncated = counted("stopped by the token limit", cut, told, audited, split)
-        occurring, counts = np.unique(stops.codes[told], return_counts=True)
+        truncated = counted("stopped by the token limit", cut, stated, audited, split)
+        occurring, counts = np.unique(stops.codes[stated], return_counts=True)
         order = sorted(zip(-counts, occurring, strict=True), key=lambda e: (e[0], stops.names[e[1]]))
         reasons = tuple(
-            counted(stops.names[code], stops.codes == code, told, audited, split)
+            counted(stops.names[code], stops.codes == code, stated, audited, split)
             for _, code in order[:MOST_REASONS]
         )
     differs, example = _decoding(audited.decodings)
@@ -74,14 +74,14 @@ def generation_traces(audited: AuditedPairs, split: Split) -> GenerationTraces:
     return GenerationTraces(truncated, reasons, differs, example, thoughts, debris, in_prompts)
 
 
-def counted(what: str, has: Flags, told: Flags, audited: AuditedPairs, split: Split) -> Counted:
+def counted(what: str, has: Flags, stated: Flags, audited: AuditedPairs, split: Split) -> Counted:
     """How often either side has it, among those of which it is told; both [pairs, 2].
 
     p is two-sided: how often random swaps of whole prompt groups part the sides at least as far, over the pairs that
     tell it of both sides.
     """
-    has = has & told
-    both = told.all(axis=1)
+    has = has & stated
+    both = stated.all(axis=1)
     uneven = np.flatnonzero(both & (has[:, 0] != has[:, 1]))
     p = None
     if both.any():
@@ -91,8 +91,8 @@ def counted(what: str, has: Flags, told: Flags, audited: AuditedPairs, split: Sp
     sides = [
         share(
             int(np.count_nonzero(has[:, side])),
-            int(np.count_nonzero(told[:, side])),
-            int(np.count_nonzero(~told[:, side])),
+            int(np.count_nonzero(stated[:, side])),
+            int(np.count_nonzero(~stated[:, side])),
         )
         for side in (0, 1)
     ]
@@ -114,9 +114,9 @@ def _decoding(decodings: Coded) -> tuple[Share | None, tuple[str, str] | None]:
     differs = share(len(apart), len(codes), len(known) - len(codes))
     if not len(apart):
         return differs, None
-    found, counts = np.unique(apart, axis=0, return_counts=True)
+    combinations, counts = np.unique(apart, axis=0, return_counts=True)
     best = min(
-        zip(-counts, found, strict=True),
+        zip(-counts, combinations, strict=True),
         key=lambda e: (e[0], decodings.names[e[1][0]], decodings.names[e[1][1]]),
     )[1]
     return differs, (decodings.names[best[0]], decodings.names[best[1]])

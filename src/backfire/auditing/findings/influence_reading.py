@@ -44,7 +44,7 @@ def read_influence(
     audited: AuditedPairs,
     split: Split,
     most: int,
-    asked: Sequence[Prompt] | ProbeSets,
+    source: Sequence[Prompt] | ProbeSets,
     *,
     judge: Judge | None,
     parameters: str,
@@ -62,13 +62,13 @@ def read_influence(
     """
     from backfire.influence.predicting import read_influence_of
 
-    probes = _probes(model, audited, asked, judge, seed, _part(progress, 0))
+    probes = _probes(model, audited, source, judge, seed, _part(progress, 0))
     if not probes.refusal.probes:
         return InfluenceView(_nothing(model, probes.refusal, parameters), None)
     pairs, text = sampled(audited, split, most)
     rest = np.setdiff1d(audited.sample, pairs) if each_pair else np.zeros(0, dtype=np.int64)
     place = np.searchsorted(audited.sample, rest)
-    found = read_influence_of(
+    influence = read_influence_of(
         model,
         pairs_of(text),
         audited.rows[pairs],
@@ -84,11 +84,11 @@ def read_influence(
         progress=_part(progress, 1),
     )
     if not each_pair:
-        return InfluenceView(found.answer, None)
+        return InfluenceView(influence.answer, None)
     values = np.full(audited.pairs, np.nan)
-    values[pairs] = found.values
-    values[rest] = found.others
-    return InfluenceView(found.answer, values)
+    values[pairs] = influence.values
+    values[rest] = influence.others
+    return InfluenceView(influence.answer, values)
 
 
 def _probes(
@@ -118,13 +118,13 @@ def _among(prompts: Sequence[Prompt], audited: AuditedPairs) -> list[bool]:
 def _apart(sets: ProbeSets, audited: AuditedPairs) -> ProbeSets:
     """The same probes without those whose prompts the data have."""
 
-    def one(found: ProbeSet) -> ProbeSet:
-        among = _among([probe.prompt for probe in found.probes], audited)
+    def one(probe_set: ProbeSet) -> ProbeSet:
+        among = _among([probe.prompt for probe in probe_set.probes], audited)
         if not any(among):
-            return found
-        left_out = {**found.left_out, IN_THE_DATA: found.left_out.get(IN_THE_DATA, 0) + sum(among)}
-        kept = tuple(probe for probe, out in zip(found.probes, among, strict=True) if not out)
-        return replace(found, probes=kept, left_out=left_out)
+            return probe_set
+        left_out = {**probe_set.left_out, IN_THE_DATA: probe_set.left_out.get(IN_THE_DATA, 0) + sum(among)}
+        others = tuple(probe for probe, out in zip(probe_set.probes, among, strict=True) if not out)
+        return replace(probe_set, probes=others, left_out=left_out)
 
     return replace(
         sets,
@@ -138,7 +138,7 @@ def _nothing(model: LocalModel, refusal: ProbeSet, parameters: str) -> SafetyInf
     """The answer where no prompt gave a probe: undetermined, with what became of the prompts."""
     left_out = ", ".join(f"{count:,} {reason}" for reason, count in refusal.left_out.items())
     why = "no prompt gave a refusal and a compliance" + (f" ({left_out})" if left_out else "")
-    found = ProbeInfluence(
+    no_probes = ProbeInfluence(
         probes=0, asked=sum(refusal.asked.values()), coverage=0.0, sampled=0, undetermined=why
     )
     return SafetyInfluence(
@@ -148,7 +148,7 @@ def _nothing(model: LocalModel, refusal: ProbeSet, parameters: str) -> SafetyInf
         trained=0,
         pairs=0,
         shards=0,
-        refusal=found,
+        refusal=no_probes,
         strata={},
         limits="Nothing was measured.",
     )

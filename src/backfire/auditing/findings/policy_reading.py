@@ -55,28 +55,28 @@ def read_policy(
     rendered = model.render([every[k] for k in usable], plain=plain, max_length=max_length, strict=False)
     reading = model.read(rendered, progress=progress)
     read = np.isfinite(reading.logps).reshape(2, -1).all(axis=0)
-    kept = np.flatnonzero(read)
-    sides = np.concatenate([kept, kept + len(pairs)])
-    division = split.subset(pairs[kept])
+    finite = np.flatnonzero(read)
+    sides = np.concatenate([finite, finite + len(pairs)])
+    division = split.subset(pairs[finite])
     per_token = reading.logps[sides] / reading.tokens[sides]
-    likely = None
-    if len(kept) > 1:
-        likely = _on_policyness(model.name, per_token, left + len(pairs) - len(kept), division)
+    on_policyness = None
+    if len(finite) > 1:
+        on_policyness = _on_policyness(model.name, per_token, left + len(pairs) - len(finite), division)
     if reason := too_few(division):
-        return PolicyView(None, reason, likely)
+        return PolicyView(None, reason, on_policyness)
     states = reading.states[sides]
     layer = middle_layer(states.shape[1])
     about = f"{model.name}, layer {layer} of {states.shape[1] - 1}, mean over the response's tokens"
-    probe = measure_probe("hidden", about, states[:, layer].astype(np.float32), pairs[kept], audited, split)
+    probe = measure_probe("hidden", about, states[:, layer].astype(np.float32), pairs[finite], audited, split)
     layers = tuple(_layer(k, states[:, k], division) for k in range(states.shape[1]))
     answer = probe.answer.model_copy(update={"layers": layers})
-    return PolicyView(probe._replace(answer=answer), None, likely)
+    return PolicyView(probe._replace(answer=answer), None, on_policyness)
 
 
 def _layer(number: int, states: Any, split: Split) -> Layer:
-    found = measure(states.astype(np.float32), split).auroc
+    area = measure(states.astype(np.float32), split).auroc
     return Layer(
-        layer=number, auroc=found.value, low=found.low, high=found.high, control=found.control["control"]
+        layer=number, auroc=area.value, low=area.low, high=area.high, control=area.control["control"]
     )
 
 

@@ -24,7 +24,7 @@ def repeats(audited: AuditedPairs) -> tuple[Repeats, ...]:
     """
     prompts, chosen, rejected = audited.prompt_keys, audited.side_keys[:, 0], audited.side_keys[:, 1]
     whole = combine_keys(prompts, chosen, rejected)
-    found = [
+    kinds = [
         ("exact duplicates", _seen_before(whole)),
         ("contradictions", np.isin(whole, combine_keys(prompts, rejected, chosen))),
         ("near duplicates", _near_duplicates(audited, whole)),
@@ -37,7 +37,7 @@ def repeats(audited: AuditedPairs) -> tuple[Repeats, ...]:
             pairs=share(0, 0, audited.pairs) if hits is None else share(int(hits.sum()), audited.pairs),
             rows=() if hits is None else first_rows(hits, audited.rows),
         )
-        for what, hits in found
+        for what, hits in kinds
     )
 
 

@@ -27,39 +27,39 @@ def safety_contrast(audited: AuditedPairs) -> SafetyContrast:
     everything = np.ones(audited.pairs, dtype=bool)
     strata = [(kind, audited.kinds == KINDS.index(kind)) for kind in _ORDER]
     if (audited.kinds != KINDS.index("unknown")).any():
-        found = [
+        contrasts = [
             _contrast(kind, inside, audited) for kind, inside in strata if kind == "harmful" or inside.any()
         ]
     else:
-        found = [_contrast("all", everything, audited)]
+        contrasts = [_contrast("all", everything, audited)]
     return SafetyContrast(
         judge=audited.judge,
-        strata=tuple(found),
+        strata=tuple(contrasts),
         why_undecided=_why_undecided(audited),
         languages=_languages(audited),
     )
 
 
 def _why_undecided(audited: AuditedPairs) -> tuple[Undecided, ...]:
-    told = audited.reasons
+    reasons = audited.reasons
     return tuple(
-        Undecided(reason=told.names[code], chosen=chosen, rejected=rejected)
-        for code, chosen, rejected in _by_side(told)[:MOST_REASONS]
+        Undecided(reason=reasons.names[code], chosen=chosen, rejected=rejected)
+        for code, chosen, rejected in _by_side(reasons)[:MOST_REASONS]
     )
 
 
 def _languages(audited: AuditedPairs) -> tuple[Spoken, ...]:
     spoken = audited.languages
-    found = []
+    by_language = []
     for code, chosen, rejected in _by_side(spoken):
         open_ = int(np.count_nonzero((audited.decisions == UNDECIDED) & (spoken.codes == code)))
         undecided = share(open_, chosen + rejected, 0)
-        found.append(
+        by_language.append(
             Spoken(
                 language=name_of(spoken.names[code]), chosen=chosen, rejected=rejected, undecided=undecided
             )
         )
-    return tuple(found)
+    return tuple(by_language)
 
 
 def _by_side(coded: Coded) -> list[tuple[int, int, int]]:

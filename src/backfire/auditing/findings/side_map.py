@@ -20,9 +20,9 @@ def side_map(probe: MeasuredProbe, audited: AuditedPairs, split: Split) -> Map:
     shows how much of the variety among responses has nothing to do with the label.
     """
     total = len(probe.pairs)
-    kept = split.subset(probe.pairs).part(SHOWN)
-    sides = np.concatenate([kept, kept + total])
-    pairs = probe.pairs[kept]
+    shown = split.subset(probe.pairs).part(SHOWN)
+    sides = np.concatenate([shown, shown + total])
+    pairs = probe.pairs[shown]
     across = probe.measured.scores[sides] / max(float(probe.measured.scores.std()), 1e-12)
     cues = np.asarray(scaled(audited.cues[np.concatenate([pairs, pairs + audited.pairs])]), dtype=np.float64)
     around = across - across.mean()
@@ -35,6 +35,6 @@ def side_map(probe: MeasuredProbe, audited: AuditedPairs, split: Split) -> Map:
         rung=probe.answer.rung,
         x=f"held-out score of the probe of {probe.answer.rung}, in standard deviations",
         y="surface cues, first principal component of what that score leaves, in standard deviations",
-        chosen=tuple(points[: len(kept)]),
-        rejected=tuple(points[len(kept) :]),
+        chosen=tuple(points[: len(shown)]),
+        rejected=tuple(points[len(shown) :]),
     )

@@ -81,11 +81,13 @@ def _by_name(codes: NDArray[np.int32], names: tuple[str, ...]) -> tuple[Ints, tu
 
 
 def _combinations(codes: Ints, names: tuple[str, ...]) -> tuple[Combination, ...]:
-    found, counts = np.unique(codes[:, 0] * len(names) + codes[:, 1], return_counts=True)
+    pairs_of_sources, counts = np.unique(codes[:, 0] * len(names) + codes[:, 1], return_counts=True)
     commonest = np.argsort(-counts, kind="stable")[:COMBINATIONS]
     return tuple(
         Combination(
-            chosen=names[found[i] // len(names)], rejected=names[found[i] % len(names)], pairs=int(counts[i])
+            chosen=names[pairs_of_sources[i] // len(names)],
+            rejected=names[pairs_of_sources[i] % len(names)],
+            pairs=int(counts[i]),
         )
         for i in commonest
     )
@@ -108,13 +110,13 @@ def _one_hot(sides: _Sides) -> sparse.csr_matrix:
     )
 
 
-def _rows_of(features: Any, kept: Ints) -> Any:
+def _rows_of(features: Any, places: Ints) -> Any:
     """Both sides of some pairs, chosen first."""
-    return features[np.concatenate([kept, kept + features.shape[0] // 2])]
+    return features[np.concatenate([places, places + features.shape[0] // 2])]
 
 
-def _part(sides: _Sides, kept: Ints) -> Ints:
-    return kept[sides.split.subset(kept).part(TEXT_PAIRS)]
+def _part(sides: _Sides, places: Ints) -> Ints:
+    return places[sides.split.subset(places).part(TEXT_PAIRS)]
 
 
 def _text_tells_source(sides: _Sides, text: Any) -> tuple[TextTellsSource, ...]:
@@ -122,25 +124,25 @@ def _text_tells_source(sides: _Sides, text: Any) -> tuple[TextTellsSource, ...]:
     first, second = sides.codes.min(axis=1), sides.codes.max(axis=1)
     met = first * len(sides.names) + second
     apart, counts = np.unique(met[first != second], return_counts=True)
-    found: list[TextTellsSource] = []
+    results: list[TextTellsSource] = []
     for meeting in apart[np.argsort(-counts, kind="stable")]:
         inside = _part(sides, np.flatnonzero(met == meeting))
         split = sides.split.subset(inside)
-        if len(found) == SOURCE_PAIRS or too_few(split):
+        if len(results) == SOURCE_PAIRS or too_few(split):
             continue
         swapped = sides.codes[inside, 0] > sides.codes[inside, 1]
         half = len(sides.codes)
         rows = np.concatenate([inside + half * swapped, inside + half * ~swapped])
-        told = measure(text[rows], split)
-        found.append(
+        measured = measure(text[rows], split)
+        results.append(
             TextTellsSource(
                 sources=(sides.names[meeting // len(sides.names)], sides.names[meeting % len(sides.names)]),
                 pairs=len(inside),
-                pointwise=told.pointwise,
-                pairwise=told.pairwise,
+                pointwise=measured.pointwise,
+                pairwise=measured.pairwise,
             )
         )
-    return tuple(found)
+    return tuple(results)
 
 
 def _within_source(sides: _Sides, text: Any, fixed: bool, reason: str | None) -> WithinSource:
@@ -157,24 +159,24 @@ def _within_source(sides: _Sides, text: Any, fixed: bool, reason: str | None) ->
     width = len(sides.names)
     fewest = np.minimum(*(np.bincount(sides.codes[:, side], minlength=width) for side in (0, 1)))
     on_both = fewest >= FEWEST_SIDES
-    kept = _part(sides, np.flatnonzero(on_both[sides.codes].any(axis=1)))
-    split = sides.split.subset(kept)
-    if not len(kept):
+    places = _part(sides, np.flatnonzero(on_both[sides.codes].any(axis=1)))
+    split = sides.split.subset(places)
+    if not len(places):
         return WithinSource(
             pairs=0, reason=f"no source wrote {FEWEST_SIDES} chosen and {FEWEST_SIDES} rejected responses"
         )
     if few := too_few(split):
-        return WithinSource(pairs=len(kept), reason=few)
-    inside = _Sides(sides.codes[kept], sides.names, split)
+        return WithinSource(pairs=len(places), reason=few)
+    inside = _Sides(sides.codes[places], sides.names, split)
     stacked = inside.codes.T.ravel()
     strata = np.where(on_both[stacked], stacked, -1)
-    chosen = np.arange(len(stacked)) < len(kept)
+    chosen = np.arange(len(stacked)) < len(places)
     if not all(cells_of(np.tile(folds, 2), strata, chosen) for folds in split.divisions()):
         return WithinSource(
-            pairs=len(kept), reason="in no fold does a source stand on both sides of the label"
+            pairs=len(places), reason="in no fold does a source stand on both sides of the label"
         )
-    rows = sparse.hstack([_rows_of(text, kept), _one_hot(inside)], format="csr", dtype=np.float32)
-    return WithinSource(pairs=len(kept), pointwise=measure(rows, split, strata=strata).pointwise)
+    rows = sparse.hstack([_rows_of(text, places), _one_hot(inside)], format="csr", dtype=np.float32)
+    return WithinSource(pairs=len(places), pointwise=measure(rows, split, strata=strata).pointwise)
 
 
 def in_words(chosen: set[str], rejected: set[str]) -> str:

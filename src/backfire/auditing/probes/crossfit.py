@@ -105,8 +105,8 @@ class _Training:
 
         A row of weight 1 + δ moves the weights of a ridge probe by δ M⁻¹ x (y - x·w).
         """
-        found: Values = (self.smoother.adjoint(slopes) * self.residual).sum(axis=1)
-        return found
+        by_row: Values = (self.smoother.adjoint(slopes) * self.residual).sum(axis=1)
+        return by_row
 
 
 def _area(
@@ -142,18 +142,18 @@ def _pairwise(margins: Values, folds: Ints, training: _Training | None) -> tuple
     pairs = len(margins)
     noise = _noise(np.mean(margins**2, axis=0))
     bits, by_margin = bits_of(margins, folds)
-    right, told = np.zeros(pairs), np.zeros(pairs)
+    of_order, of_bits = np.zeros(pairs), np.zeros(pairs)
     if training is not None:
-        right = training.influence(_fold_by_fold(margins[:, 0], folds) / pairs)
-        told = training.influence(by_margin / pairs)
-    return _mean(right_of(margins), right, noise), _mean(bits, told, noise), bits
+        of_order = training.influence(_fold_by_fold(margins[:, 0], folds) / pairs)
+        of_bits = training.influence(by_margin / pairs)
+    return _mean(right_of(margins), of_order, noise), _mean(bits, of_bits, noise), bits
 
 
 def _mean(each: Values, training: Values, noise: float) -> Crossfit:
     """Of per-pair values [pairs, labellings]."""
     values = each.mean(axis=0)
-    kept = slice(0, 1 + VARIANCES)
-    return Crossfit(values, (each[:, kept] - values[kept]) / len(each), training, noise)
+    first = slice(0, 1 + VARIANCES)
+    return Crossfit(values, (each[:, first] - values[first]) / len(each), training, noise)
 
 
 def _noise(spread: Values) -> float:
@@ -165,11 +165,11 @@ def centred(scores: NDArray[np.floating], folds: Ints) -> Values:
 
     It is its own transpose, and takes slopes by these scores to slopes by those that the smoother gives.
     """
-    found = scores.astype(np.float64)
+    moved = scores.astype(np.float64)
     for k in range(int(folds.max()) + 1):
         inside = folds == k
-        found[inside] -= found[inside].mean(axis=0)
-    return found
+        moved[inside] -= moved[inside].mean(axis=0)
+    return moved
 
 
 def _fold_by_fold(scores: Values, folds: Ints) -> Values:
@@ -182,12 +182,12 @@ def _fold_by_fold(scores: Values, folds: Ints) -> Values:
 
 def right_of(margins: Values) -> Values:
     """1 above 0, 0 below, a half on it."""
-    found: Values = (np.sign(margins) + 1) / 2
-    return found
+    share: Values = (np.sign(margins) + 1) / 2
+    return share
 
 
 def _by_pair(sides: Values) -> Values:
     """Both sides of a pair added up: [2 * pairs, ...] to [pairs, ...]."""
     half = len(sides) // 2
-    found: Values = sides[:half] + sides[half:]
-    return found
+    sums: Values = sides[:half] + sides[half:]
+    return sums

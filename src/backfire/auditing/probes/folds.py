@@ -54,11 +54,11 @@ class Split:
         """Sum of values [pairs], each with its pair's sign, for every swap: [controls]. Memory does not grow with pairs."""
         numbers, inverse = np.unique(self.groups, return_inverse=True)
         sums = np.bincount(inverse, values, minlength=len(numbers))
-        found = np.zeros(self.controls)
+        by_swap = np.zeros(self.controls)
         for start in range(0, len(numbers), 1 << 16):
             part = slice(start, start + (1 << 16))
-            found += sums[part] @ self._signs(numbers[part])
-        return found
+            by_swap += sums[part] @ self._signs(numbers[part])
+        return by_swap
 
     def _signs(self, numbers: Ints) -> Signs:
         signs = np.empty((len(numbers), self.controls), dtype=np.int8)
@@ -70,9 +70,9 @@ class Split:
             signs[:, word : word + width] = drawn.astype(np.int8) * 2 - 1
         return signs
 
-    def subset(self, kept: Ints) -> Split:
+    def subset(self, places: Ints) -> Split:
         """The same division of fewer pairs."""
-        return Split(self.folds[kept], self.groups[kept], self.count, self.controls, self.seed)
+        return Split(self.folds[places], self.groups[places], self.count, self.controls, self.seed)
 
     def divisions(self) -> list[Ints]:
         """Folds of each pair in every division that cross-fitting is repeated over: more of them where pairs are few."""

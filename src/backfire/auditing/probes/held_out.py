@@ -76,8 +76,8 @@ class Measured:
 
     @property
     def v_information(self) -> Bits:
-        found = self.information
-        return Bits(bits=found.value, low=found.low, high=found.high, **found.control)
+        bits = self.information
+        return Bits(bits=bits.value, low=bits.low, high=bits.high, **bits.control)
 
     @property
     def control_aurocs(self) -> Values:
@@ -101,19 +101,19 @@ def scaled(features: Any) -> Any:
     if sparse.issparse(features):
         return features
     kind = np.float32 if features.shape[1] > 256 or len(features) > LARGE else np.float64
-    found = features.astype(kind)
-    found -= found.mean(axis=0, dtype=np.float64).astype(kind)
-    deviation = np.sqrt(np.einsum("ij,ij->j", found, found, dtype=np.float64) / max(1, len(found)))
+    columns = features.astype(kind)
+    columns -= columns.mean(axis=0, dtype=np.float64).astype(kind)
+    deviation = np.sqrt(np.einsum("ij,ij->j", columns, columns, dtype=np.float64) / max(1, len(columns)))
     size = np.maximum(features.max(axis=0, initial=0), -features.min(axis=0, initial=0))
-    kept = deviation > 1e-9 * (1 + size)
-    if not kept.any():
-        return np.zeros((len(found), 1))
-    if not kept.all():
-        found, deviation = found[:, kept], deviation[kept]
-    found /= deviation.astype(kind)
-    np.clip(found, -CLIP, CLIP, out=found)
-    found /= kind(np.sqrt(found.shape[1]))
-    return found
+    varying = deviation > 1e-9 * (1 + size)
+    if not varying.any():
+        return np.zeros((len(columns), 1))
+    if not varying.all():
+        columns, deviation = columns[:, varying], deviation[varying]
+    columns /= deviation.astype(kind)
+    np.clip(columns, -CLIP, CLIP, out=columns)
+    columns /= kind(np.sqrt(columns.shape[1]))
+    return columns
 
 
 def measure(
@@ -153,48 +153,58 @@ def _measured(
     signs = np.ones((split.pairs, 1), dtype=np.int8)
     if part is None:
         signs = np.hstack([signs, split.swaps])
-    found = [crossfit(rows, signs, folds, strata, each, trained=part is None) for folds in split.divisions()]
+    divisions = [
+        crossfit(rows, signs, folds, strata, each, trained=part is None) for folds in split.divisions()
+    ]
     return Measured(
-        _number([f.auroc for f in found], split, None if part is None else part.auroc),
-        _number([f.accuracy for f in found], split, None if part is None else part.accuracy),
-        _number([f.pairwise for f in found], split, None if part is None else part.pairwise_accuracy),
+        _number([one.auroc for one in divisions], split, None if part is None else part.auroc),
+        _number([one.accuracy for one in divisions], split, None if part is None else part.accuracy),
+        _number([one.pairwise for one in divisions], split, None if part is None else part.pairwise_accuracy),
         _number(
-            [f.information for f in found], split, None if part is None else part.information, bounded=False
+            [one.information for one in divisions],
+            split,
+            None if part is None else part.information,
+            bounded=False,
         ),
-        np.mean([f.scores for f in found], axis=0),
-        np.mean([f.margins for f in found], axis=0),
-        np.mean([f.bits for f in found], axis=0),
-        np.mean([f.bits_swapped for f in found], axis=0) if part is None else part.bits_swapped,
+        np.mean([one.scores for one in divisions], axis=0),
+        np.mean([one.margins for one in divisions], axis=0),
+        np.mean([one.bits for one in divisions], axis=0),
+        np.mean([one.bits_swapped for one in divisions], axis=0) if part is None else part.bits_swapped,
         {
             stratum: _number(
-                [f.strata[stratum] for f in found], split, None if part is None else part.strata[stratum]
+                [one.strata[stratum] for one in divisions],
+                split,
+                None if part is None else part.strata[stratum],
             )
-            for stratum in found[0].strata
+            for stratum in divisions[0].strata
         },
     )
 
 
-def _number(found: list[Crossfit], split: Split, part: Number | None, *, bounded: bool = True) -> Number:
+def _number(divisions: list[Crossfit], split: Split, part: Number | None, *, bounded: bool = True) -> Number:
     """The mean over divisions with its interval; the control is its own, or that of the `part` of the pairs.
 
     Swaps say what noise does to a share of one half. Near 0 or 1 it does less: as much as a binomial's deviation is
     smaller there, which is what simulated cues of up to .99 need for intervals that cover.
     """
-    value = float(np.mean([f.values[0] for f in found]))
-    testing = np.mean([f.testing[:, 0] for f in found], axis=0)
+    value = float(np.mean([one.values[0] for one in divisions]))
+    testing = np.mean([one.testing[:, 0] for one in divisions], axis=0)
     if part is not None:
         return told_by(value, testing, split, part, part.swapped.pairs / split.pairs, bounded=bounded)
-    values = np.mean([f.values[1:] for f in found], axis=0)
-    tested = np.mean([f.testing[:, 1:] for f in found], axis=0)
+    values = np.mean([one.values[1:] for one in divisions], axis=0)
+    tested = np.mean([one.testing[:, 1:] for one in divisions], axis=0)
     swapped = Swapped(
         values,
         np.array([clustered_variance(column, split.groups) for column in tested.T]),
-        float(np.mean([f.noise for f in found])),
+        float(np.mean([one.noise for one in divisions])),
         split.pairs,
     )
     noise = swapped.noise * (2 * np.sqrt(value * (1 - value)) if bounded else 1.0)
     variance = variance_of(
-        testing, np.mean([f.training for f in found], axis=0), split.groups, replace(swapped, noise=noise)
+        testing,
+        np.mean([one.training for one in divisions], axis=0),
+        split.groups,
+        replace(swapped, noise=noise),
     )
     fitting = max(0.0, variance - clustered_variance(testing, split.groups))
     low, high = _interval(value, variance, split, bounded)

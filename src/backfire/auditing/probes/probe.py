@@ -81,15 +81,15 @@ def matched_of(measured: Measured, alike: Ints, strata: Ints) -> Matched:
 
 
 def _stratum(number: int, pairs: int, measured: Measured) -> Stratum:
-    found = measured.strata.get(number)
+    area = measured.strata.get(number)
     numbers = (
         {}
-        if found is None
+        if area is None
         else {
-            "auroc": found.value,
-            "low": found.low,
-            "high": found.high,
-            "control": found.control["control"],
+            "auroc": area.value,
+            "low": area.low,
+            "high": area.high,
+            "control": area.control["control"],
         }
     )
     return Stratum(

@@ -35,7 +35,7 @@ def cells_of(folds: Ints, strata: Ints | None, chosen: NDArray[np.bool_]) -> lis
     )
     order = np.argsort(code, kind="stable")
     edges = np.flatnonzero(np.diff(code[order], prepend=-2))
-    found = []
+    weighted = []
     for start, end in zip(edges, [*edges[1:], len(order)], strict=True):
         members = order[start:end]
         if code[members[0]] < 0:
@@ -43,9 +43,9 @@ def cells_of(folds: Ints, strata: Ints | None, chosen: NDArray[np.bool_]) -> lis
         above = int(np.count_nonzero(chosen[members]))
         below = len(members) - above
         if above and below:
-            found.append((members, above * below / (above + below)))
-    total = sum(weight for _, weight in found)
-    return [Cell(members, weight / total) for members, weight in found]
+            weighted.append((members, above * below / (above + below)))
+    total = sum(weight for _, weight in weighted)
+    return [Cell(members, weight / total) for members, weight in weighted]
 
 
 def auroc(scores: Values, chosen: NDArray[np.bool_], cells: list[Cell]) -> tuple[float, Values]:
@@ -108,8 +108,8 @@ def slopes_at_zero(scores: Values) -> Values:
     there = float(np.sum(2 * near - wider)) / (width * np.sqrt(2 * np.pi))
     local = near * (near @ scores**2 - (near @ scores) * scores)
     total = float(local.sum())
-    found: Values = max(0.0, there) * local / total if total > 0 else np.zeros(len(scores))
-    return found
+    slopes: Values = max(0.0, there) * local / total if total > 0 else np.zeros(len(scores))
+    return slopes
 
 
 def density(of: Values, at: Values) -> Values:
@@ -126,8 +126,8 @@ def density(of: Values, at: Values) -> Values:
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / width) ** 2)
     smooth = np.convolve(counts, kernel / kernel.sum(), mode="full")[reach : reach + points]
     centres = low + (np.arange(points) + 0.5) * step
-    found: Values = np.interp(at, centres, smooth)
-    return found
+    heights: Values = np.interp(at, centres, smooth)
+    return heights
 
 
 def swapped_aurocs(scores: NDArray[np.floating], labels: NDArray[np.int8], cells: list[Cell]) -> Values:
@@ -136,16 +136,16 @@ def swapped_aurocs(scores: NDArray[np.floating], labels: NDArray[np.int8], cells
     `cells` are those of the true labels, and keep their weights. A swap that leaves a cell with one label makes it
     undecided, a half.
     """
-    found = np.zeros(labels.shape[1])
+    areas = np.zeros(labels.shape[1])
     for cell in cells:
         width = max(1, BLOCK // len(cell.members))
         for start in range(0, labels.shape[1], width):
             block = slice(start, start + width)
             inside = np.ascontiguousarray(scores[cell.members, block].T)
-            found[block] += cell.weight * _areas(
+            areas[block] += cell.weight * _areas(
                 inside, np.ascontiguousarray(labels[cell.members, block].T > 0)
             )
-    return np.minimum(found, 1.0)
+    return np.minimum(areas, 1.0)
 
 
 BLOCK = 1 << 20
@@ -164,8 +164,8 @@ def _areas(scores: NDArray[np.floating], chosen: NDArray[np.bool_]) -> Values:
         ranks[j] = up[j] @ np.repeat((first[:-1] + first[1:] - 1) / 2, np.diff(first))
     above = up.sum(axis=1)
     compared = above * (len(place) - above)
-    found: Values = np.where(compared > 0, (ranks - above * (above - 1) / 2) / np.maximum(compared, 1), 0.5)
-    return found
+    areas: Values = np.where(compared > 0, (ranks - above * (above - 1) / 2) / np.maximum(compared, 1), 0.5)
+    return areas
 
 
 def _split(cells: list[Cell], chosen: NDArray[np.bool_]) -> Iterator[tuple[Cell, Ints, Ints]]:

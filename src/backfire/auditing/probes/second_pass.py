@@ -106,12 +106,12 @@ def _weights(features: sparse.csr_matrix, audited: AuditedPairs, split: Split) -
     labels = np.repeat([1.0, -1.0], pairs)
     inside = np.flatnonzero(audited.decides_alike()[audited.sample])
     sides = np.concatenate([inside, inside + pairs])
-    found = [
+    weights = [
         Iterated(features, both, split.count).weights(labels),
         Iterated(features[:pairs] - features[pairs:], folds, split.count).weights(np.ones(pairs)),
         Iterated(features[sides], both[sides], split.count).weights(labels[sides]),
     ]
-    return np.hstack(found)
+    return np.hstack(weights)
 
 
 def _measured(
@@ -127,7 +127,7 @@ def _measured(
 
     right = right_of(scores * np.where(chosen, 1, -1))
     each = (right[:pairs] + right[pairs:]) / 2
-    told = right_of(margins)
+    in_order = right_of(margins)
     bits = bits_of(margins[:, None], split.folds)[0][:, 0]
     of_each = {}
     if strata is not None:
@@ -138,7 +138,7 @@ def _measured(
     return Measured(
         area(strata, part.auroc),
         told_by(each.mean(), (each - each.mean()) / pairs, split, part.accuracy, scale),
-        told_by(told.mean(), (told - told.mean()) / pairs, split, part.pairwise_accuracy, scale),
+        told_by(in_order.mean(), (in_order - in_order.mean()) / pairs, split, part.pairwise_accuracy, scale),
         told_by(bits.mean(), (bits - bits.mean()) / pairs, split, part.information, scale, bounded=False),
         scores,
         margins,

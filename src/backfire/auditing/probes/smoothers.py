@@ -58,8 +58,8 @@ class Kernel:
     def shape(self) -> tuple[int, int]:
         return self.matrix.shape[0], self.matrix.shape[1]
 
-    def __getitem__(self, kept: Ints) -> Kernel:
-        return Kernel(self.matrix[np.ix_(kept, kept)])
+    def __getitem__(self, rows: Ints) -> Kernel:
+        return Kernel(self.matrix[np.ix_(rows, rows)])
 
     def differences(self) -> Kernel:
         half = len(self.matrix) // 2
@@ -156,19 +156,19 @@ class Dual:
         return scores
 
     def fitted(self, labels: Labels) -> Matrix:
-        found = np.zeros((len(labels), len(self.inside)), dtype=self.kernel.dtype)
+        by_fold = np.zeros((len(labels), len(self.inside)), dtype=self.kernel.dtype)
         for k, (others, factor) in enumerate(zip(self.others, self.factors, strict=True)):
             wanted = labels[others].astype(self.kernel.dtype)
-            found[others, k] = wanted - PENALTY * cho_solve(factor, wanted, check_finite=False)
-        return found
+            by_fold[others, k] = wanted - PENALTY * cho_solve(factor, wanted, check_finite=False)
+        return by_fold
 
     def adjoint(self, slopes: Matrix) -> Matrix:
         """(K_tt + penalty)⁻¹ K_tk slopes: what `Primal` calls X_t M⁻¹ X_kᵀ slopes, by the push-through identity."""
-        found = np.zeros((len(slopes), len(self.inside)), dtype=self.kernel.dtype)
+        by_fold = np.zeros((len(slopes), len(self.inside)), dtype=self.kernel.dtype)
         for k, (inside, others) in enumerate(zip(self.inside, self.others, strict=True)):
             pulled = self.kernel[np.ix_(others, inside)] @ slopes[inside].astype(self.kernel.dtype)
-            found[others, k] = cho_solve(self.factors[k], pulled, check_finite=False)
-        return found
+            by_fold[others, k] = cho_solve(self.factors[k], pulled, check_finite=False)
+        return by_fold
 
 
 class Iterated:
@@ -199,21 +199,21 @@ class Iterated:
         return scores[np.arange(len(scores)), self.folds]
 
     def _solved(self, sides: Matrix) -> Matrix:
-        found = np.zeros_like(sides)
+        solution = np.zeros_like(sides)
         left, direction = sides.copy(), sides.copy()
         size = first = np.einsum("ij,ij->j", left, left)
         for _ in range(STEPS):
             pushed = self.transposed @ (self.seen * (self.rows @ direction)) + PENALTY * direction
             curvature = np.einsum("ij,ij->j", direction, pushed)
             step = np.divide(size, curvature, out=np.zeros_like(size), where=curvature > 0)
-            found += step * direction
+            solution += step * direction
             left -= step * pushed
             after = np.einsum("ij,ij->j", left, left)
             if (after <= TOLERANCE**2 * first).all():
                 break
             direction = left + np.divide(after, size, out=np.zeros_like(size), where=size > 0) * direction
             size = after
-        return found
+        return solution
 
 
 def _outside(values: Matrix, folds: Ints) -> Matrix:
@@ -223,8 +223,8 @@ def _outside(values: Matrix, folds: Ints) -> Matrix:
 
 def _gram(rows: Matrix) -> Matrix:
     """Sum of outer products, in double precision over blocks of rows."""
-    found = np.zeros((rows.shape[1], rows.shape[1]))
+    products = np.zeros((rows.shape[1], rows.shape[1]))
     for start in range(0, len(rows), 1 << 15):
         block = rows[start : start + (1 << 15)]
-        found += block.T @ block
-    return found
+        products += block.T @ block
+    return products

@@ -88,5 +88,5 @@ def clustered_mean(values: Values, groups: Ints) -> tuple[float, float, float]:
 def share(hits: int, scored: int, unscored: int = 0) -> Share:
     """Of counts; rate and interval are left out where nothing was scored."""
     rate = Rate(int(hits), int(scored), int(unscored))
-    found: Mapping[str, Any] = {"rate": rate.rate, "low": rate.low, "high": rate.high}
-    return Share(hits=rate.hits, scored=rate.scored, unscored=rate.unscored, **found)
+    interval: Mapping[str, Any] = {"rate": rate.rate, "low": rate.low, "high": rate.high}
+    return Share(hits=rate.hits, scored=rate.scored, unscored=rate.unscored, **interval)

@@ -26,9 +26,9 @@ def bits_of(margins: Values, folds: Ints) -> tuple[Values, Values]:
     for k in range(len(slopes)):
         slopes[k] = _slope(margins[folds != k])
     scale = slopes[folds]
-    told = scale * margins
-    bits = 1 - np.logaddexp(0, -told) / np.log(2)
-    by_margin = scale[:, 0] / (1 + np.exp(np.clip(told[:, 0], -60, 60))) / np.log(2)
+    logits = scale * margins
+    bits = 1 - np.logaddexp(0, -logits) / np.log(2)
+    by_margin = scale[:, 0] / (1 + np.exp(np.clip(logits[:, 0], -60, 60))) / np.log(2)
     return bits, by_margin
 
 
@@ -36,18 +36,18 @@ def _slope(margins: Values) -> Values:
     """argmax over a >= 0 of sum log sigmoid(a margin), for each column; Newton steps, at most twice as far each time."""
     size = np.sqrt(np.mean(margins**2, axis=0))
     unit = np.ascontiguousarray((margins / np.where(size > 0, size, 1)).T)
-    found = np.zeros(len(unit))
+    slope = np.zeros(len(unit))
     moving = np.arange(len(unit))
     for _ in range(STEPS):
-        now, values = found[moving], unit[moving]
+        now, values = slope[moving], unit[moving]
         wrong = 1 / (1 + np.exp(np.clip(now[:, None] * values, -60, 60)))
         gradient = np.sum(values * wrong, axis=1) - PRIOR * now
         curvature = np.sum(values**2 * (wrong - wrong**2), axis=1) + PRIOR
-        found[moving] = np.clip(now + gradient / curvature, 0, 2 * now + 1)
-        moving = moving[np.abs(found[moving] - now) > SETTLED * (1 + now)]
+        slope[moving] = np.clip(now + gradient / curvature, 0, 2 * now + 1)
+        moving = moving[np.abs(slope[moving] - now) > SETTLED * (1 + now)]
         if not len(moving):
             break
-    return np.where(size > 0, found / np.where(size > 0, size, 1), 0)
+    return np.where(size > 0, slope / np.where(size > 0, size, 1), 0)
 
 
 PRIOR = 0.1
