@@ -73,32 +73,32 @@ def _sources(level: Level, leak: SourceLeak | None) -> list[str]:
     return []
 
 
-def _repairs(found: Confounds) -> list[str]:
+def _repairs(confounds: Confounds) -> list[str]:
     steps: list[str] = []
-    truncated = found.truncated is not None and uneven(found.truncated)
-    if truncated or (found.decoding_differs is not None and found.decoding_differs.hits):
+    truncated = confounds.truncated is not None and uneven(confounds.truncated)
+    if truncated or (confounds.decoding_differs is not None and confounds.decoding_differs.hits):
         steps.append(
             "Sample both sides with the same decoding and token limit, one that lets responses end, and drop truncated ones"
             " (`truncated: drop`)."
         )
-    if found.thoughts is not None and uneven(found.thoughts):
+    if confounds.thoughts is not None and uneven(confounds.thoughts):
         steps.append(
             "Give both sides thoughts, or neither: write the missing ones, or take them off both sides alike."
         )
-    if any(worth_telling(one, tests=len(found.debris)) for one in found.debris):
+    if any(worth_telling(one, tests=len(confounds.debris)) for one in confounds.debris):
         steps.append("Strip the remains of templates from the responses, on both sides alike.")
-    if any((one.pairs.rate or 0) >= MANY for one in found.prompt_debris):
+    if any((one.pairs.rate or 0) >= MANY for one in confounds.prompt_debris):
         steps.append("Take the marks of templates off the prompts that have them: the rows are listed.")
-    counts = {repeat.what: repeat.pairs.hits for repeat in found.repeats}
+    counts = {repeat.what: repeat.pairs.hits for repeat in confounds.repeats}
     if counts.get("contradictions"):
         steps.append("Drop or relabel contradictory pairs: the rows are listed.")
     if counts.get("exact duplicates") or counts.get("near duplicates"):
         steps.append("Remove duplicates: the rows are listed.")
-    if found.evaluation_sets:
-        names = ", ".join(one.name for one in found.evaluation_sets)
+    if confounds.evaluation_sets:
+        names = ", ".join(one.name for one in confounds.evaluation_sets)
         steps.append(f"Remove the pairs with prompts of {names}, or do not report scores on them.")
-    if found.overlap is not None and (found.overlap.exact.hits or found.overlap.near.hits):
-        steps.append(f"Remove the prompts that {found.overlap.other} has too from one of the two.")
+    if confounds.overlap is not None and (confounds.overlap.exact.hits or confounds.overlap.near.hits):
+        steps.append(f"Remove the prompts that {confounds.overlap.other} has too from one of the two.")
     return steps
 
 

@@ -29,16 +29,18 @@ CONSEQUENCES = {
 }
 
 
-def trained_sentences(found: AsTrained) -> list[str]:
+def trained_sentences(trained: AsTrained) -> list[str]:
     """A sentence for everything that happened to any pair, with what follows from it."""
-    told = []
-    if found.refused:
-        told.append(f"As trained by {found.policy}: training refuses the chat template. {found.refused}.")
-    for one in found.happened:
+    sentences = []
+    if trained.refused:
+        sentences.append(
+            f"As trained by {trained.policy}: training refuses the chat template. {trained.refused}."
+        )
+    for one in trained.happened:
         if one.pairs and one.name not in UNIONS:
             what = MEANINGS.get(one.name, one.name)
             then = CONSEQUENCES.get(one.name, "")
-            told.append(
-                f"As trained by {found.policy}, {what} in {happening_text(one, found.pairs)}. {then}".rstrip()
+            sentences.append(
+                f"As trained by {trained.policy}, {what} in {happening_text(one, trained.pairs)}. {then}".rstrip()
             )
-    return told
+    return sentences

@@ -21,79 +21,81 @@ REPEATS = {
 """For each kind of `repeats.repeats`, what one pair and what several do."""
 
 
-def confounded(found: Confounds) -> list[str]:
+def confounded(confounds: Confounds) -> list[str]:
     """Sentences on what differs by side, and on what occurs in more than a hundredth of the pairs."""
-    told: list[str] = []
-    if found.truncated is not None and uneven(found.truncated):
-        told.append(
-            f"Truncation differs by side: {sides(found.truncated)} stop at the token limit, and a cut-off end is itself a cue."
+    sentences: list[str] = []
+    if confounds.truncated is not None and uneven(confounds.truncated):
+        sentences.append(
+            f"Truncation differs by side: {sides(confounds.truncated)} stop at the token limit, and a cut-off end is itself a cue."
         )
-    told += [
+    sentences += [
         f"Stop reason {reason.what!r} differs by side: {sides(reason)}."
-        for reason in found.stop_reasons[:3]
-        if uneven(reason) and not (found.truncated is not None and uneven(found.truncated))
+        for reason in confounds.stop_reasons[:3]
+        if uneven(reason) and not (confounds.truncated is not None and uneven(confounds.truncated))
     ]
-    if found.decoding_differs is not None and found.decoding_differs.hits:
-        told.append(f"{rate(found.decoding_differs)} of pairs were decoded differently on their two sides.")
-    if found.thoughts is not None:
-        told.append(_thoughts(found.thoughts))
-    told += [
+    if confounds.decoding_differs is not None and confounds.decoding_differs.hits:
+        sentences.append(
+            f"{rate(confounds.decoding_differs)} of pairs were decoded differently on their two sides."
+        )
+    if confounds.thoughts is not None:
+        sentences.append(_thoughts(confounds.thoughts))
+    sentences += [
         f"{remains.what}: in {sides(remains)}"
-        + (", more often on one side." if uneven(remains, tests=len(found.debris)) else ".")
-        for remains in found.debris
-        if worth_telling(remains, tests=len(found.debris))
+        + (", more often on one side." if uneven(remains, tests=len(confounds.debris)) else ".")
+        for remains in confounds.debris
+        if worth_telling(remains, tests=len(confounds.debris))
     ]
-    told += [
+    sentences += [
         f"{one.what} in the prompts of {pairs(one.pairs.hits)} ({rate(one.pairs)}), and not of the others: what is left of a"
         " template there is trained on as if a user had written it."
-        for one in found.prompt_debris
+        for one in confounds.prompt_debris
         if (one.pairs.rate or 0) >= MANY
     ]
-    told += [
+    sentences += [
         f"{pairs(repeat.pairs.hits)} ({rate(repeat.pairs)}) {plural(repeat.pairs.hits, *REPEATS[repeat.what])}."
-        for repeat in found.repeats
+        for repeat in confounds.repeats
         if repeat.pairs.hits and (repeat.what == "contradictions" or (repeat.pairs.rate or 0) >= MANY)
     ]
-    told += [
+    sentences += [
         f"{pairs(one.pairs.hits)} {plural(one.pairs.hits, 'has', 'have')} a prompt of {one.name}: a score on it after"
         " training on them is contaminated."
-        for one in found.evaluation_sets
+        for one in confounds.evaluation_sets
     ]
-    if found.overlap is not None and (found.overlap.exact.hits or found.overlap.near.hits):
-        told.append(
-            f"Prompts that {found.overlap.other} has too: {pairs(found.overlap.exact.hits)} with the same, and"
-            f" {pairs(found.overlap.near.hits)} with nearly the same."
+    if confounds.overlap is not None and (confounds.overlap.exact.hits or confounds.overlap.near.hits):
+        sentences.append(
+            f"Prompts that {confounds.overlap.other} has too: {pairs(confounds.overlap.exact.hits)} with the same, and"
+            f" {pairs(confounds.overlap.near.hits)} with nearly the same."
         )
-    return told
+    return sentences
 
 
-def _thoughts(found: Counted) -> str:
-    text = f"Thoughts stand before the answer in {sides(found)}; decisions are read from what follows them."
-    if uneven(found):
+def _thoughts(counted: Counted) -> str:
+    text = f"Thoughts stand before the answer in {sides(counted)}; decisions are read from what follows them."
+    if uneven(counted):
         text = f"{text[:-1]}. That differs by side, so that the label can be learned as whether a response thinks."
     return text
 
 
-def uneven(found: Counted, tests: int = 1) -> bool:
+def uneven(counted: Counted, tests: int = 1) -> bool:
     """Whether it differs by side, beyond swaps; Bonferroni over `tests`, as far as the swaps can tell."""
     return (
-        found.p is not None
-        and found.p <= max(ALPHA / max(tests, 1), 0.005)
-        and found.chosen.hits != found.rejected.hits
+        counted.p is not None
+        and counted.p <= max(ALPHA / max(tests, 1), 0.005)
+        and counted.chosen.hits != counted.rejected.hits
     )
 
 
-def worth_telling(found: Counted, tests: int) -> bool:
+def worth_telling(counted: Counted, tests: int) -> bool:
     """Whether debris differs by side or is frequent on either."""
-    return uneven(found, tests) or max(found.chosen.rate or 0, found.rejected.rate or 0) >= MANY
+    return uneven(counted, tests) or max(counted.chosen.rate or 0, counted.rejected.rate or 0) >= MANY
 
 
-def sides(found: Counted) -> str:
-    return f"{rate(found.chosen)} of chosen and {rate(found.rejected)} of rejected responses"
+def sides(counted: Counted) -> str:
+    return f"{rate(counted.chosen)} of chosen and {rate(counted.rejected)} of rejected responses"
 
 
-def rate(found: Share) -> str:
-    return "none" if found.rate is None else f"{found.rate:.1%}"
+def rate(share: Share) -> str:
+    return "none" if share.rate is None else f"{share.rate:.1%}"
 
 
 def plural(count: int, one: str, several: str) -> str:
