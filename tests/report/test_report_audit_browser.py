@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_report_browser import CHROMIUM, SIZES, Visit, browser, playwright
+from test_report_study_browser import CHROMIUM, SIZES, Visit, browser, playwright
 
 from backfire.report import write_audit_page
 from example_audit import example_audit, smallest_audit

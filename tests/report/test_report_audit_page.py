@@ -69,8 +69,8 @@ def test_the_conclusion_comes_first(reader: Reader) -> None:
     reasons = [reader.text.index(reason) for reason in audit["conclusion"]["reasons"]]
     advice = [reader.text.index(step.replace("`", "")) for step in audit["conclusion"]["advice"]]
     assert "(recipe <code>self+rm</code>)" in render_audit_page(audit)
-    first_number = reader.text.index("Decision-matched AUROC")
-    assert reader.text.index("Strong: most of the label") < reasons[0]
+    first_number = reader.text.index("AUROC, same decision")
+    assert reader.text.index("Strong: simple probes") < reasons[0]
     assert reasons == sorted(reasons)
     assert reasons[-1] < advice[0] < advice[1] < first_number
 
@@ -132,8 +132,8 @@ def test_every_cue_has_shares_effect_auroc_and_loss_with_intervals(reader: Reade
 
 
 def test_sources_decisions_confounds_policy_layers_and_pairs(reader: Reader) -> None:
-    _row(reader, "the source alone tells the label", "1.000", "0.500", "100.0", "50.0", "1,820")
-    _row(reader, "text tells the source", "0.945", "0.925–0.965", "0.500", "96.0", "1,820")
+    _row(reader, "the source alone predicts the label", "1.000", "0.500", "100.0", "50.0", "1,820")
+    _row(reader, "the text tells the source", "0.945", "0.925–0.965", "0.500", "96.0", "1,820")
     _row(reader, "within one source", "no source stands on both sides", "–")
     _row(
         reader,
@@ -193,7 +193,7 @@ def test_every_probe_has_its_interval_or_the_reason_why_there_is_none(reader: Re
     _row(reader, "… doors", "−0.34", "−0.42 to −0.26", "120", "150")
     _row(reader, "… banks", "undetermined: fewer than 30 probes", "undetermined", "–", "22", "50")
     _row(reader, "helping with benign requests", "0.12", "0.04–0.20", "90", "100")
-    _row(reader, "placebo (no decision)", "0.02", "−0.05 to 0.09", "140", "200")
+    _row(reader, "placebo (two samples of one decision)", "0.02", "−0.05 to 0.09", "140", "200")
     assert (
         "12.0% of pairs carry 50.0% of the push towards complying (row 7, 19, 4, 88, 90, 91)" in reader.text
     )

@@ -49,7 +49,7 @@ def test_the_conclusion_is_last() -> None:
         "prefs.jsonl",
         "left out: 31",
         "How well",
-        "What gives it away",
+        "What gives the label away",
         "SOURCES DECIDE",
         "truncated",
         "Conclusion. Strong",

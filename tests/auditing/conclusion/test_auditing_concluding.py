@@ -205,7 +205,8 @@ def test_several_rungs_raise_no_false_alarm() -> None:
 def test_what_is_left_beyond_the_decision() -> None:
     left = concluded(rung("words", 0.90, matched=0.80))
     assert any(
-        "no decision to refuse or to comply" in reason and "0.800" in reason for reason in left.reasons
+        "does not need the decision to refuse or to comply" in reason and "0.800" in reason
+        for reason in left.reasons
     )
     nothing = concluded(rung("words", 0.90, matched=0.52))
     assert any("nothing was found beyond the decision" in reason for reason in nothing.reasons)
@@ -221,7 +222,7 @@ def test_a_fixed_mapping_is_the_papers_failure_as_a_hypothesis() -> None:
     assert "Fixed source-to-label mapping: chosen is always big" in text
     assert "arXiv 2504.02193" in text
     assert "hypothesis" in text
-    assert "spread between worlds is the finding" in text
+    assert "Separability did not order the recipes" in text
     assert "big from small with AUROC 0.930" in text
     assert any("self+rm" in step for step in found.advice)
     assert concluded(rung("words", 0.51), leak=leak(fixed=True)).level == "some"
@@ -230,8 +231,8 @@ def test_a_fixed_mapping_is_the_papers_failure_as_a_hypothesis() -> None:
 def test_a_mapping_that_is_not_fixed_is_not_called_so() -> None:
     text = " ".join(concluded(rung("words", 0.95), leak=leak(fixed=False)).reasons)
     assert "arXiv" not in text
-    assert "The source alone, the text unseen, tells the label in 70.0%" in text
-    assert "nothing of the label is seen to be left: AUROC 0.510" in text
+    assert "The source alone, without the text, predicts the label in 70.0%" in text
+    assert "cannot be predicted better than swapped labels: AUROC 0.510" in text
 
 
 def test_cues_are_named_and_refusals_are_no_shortcut() -> None:
@@ -241,25 +242,25 @@ def test_cues_are_named_and_refusals_are_no_shortcut() -> None:
         shortcut("refusal phrase", family="refusal"),
     )
     found = concluded(rung("words", 0.95), shortcuts=cues)
-    told = next(reason for reason in found.reasons if reason.startswith("What tells it most"))
-    assert "headings (in 80% of chosen and 20% of rejected; alone AUROC 0.800)" in told
+    told = next(reason for reason in found.reasons if reason.startswith("The strongest cues"))
+    assert "headings (in 80% of chosen and 20% of rejected; AUROC of the cue alone 0.800)" in told
     assert '"as an"' in told
     assert "need be no shortcut" in told
-    assert any("Even out headings" in step for step in found.advice)
+    assert any("alike in this cue: headings" in step for step in found.advice)
 
 
 def test_the_yardstick_is_known_sets() -> None:
     points = [point for point in reference_points() if point.rung == "words"]
     low, high = points[0], points[-1]
     between = concluded(rung("words", (low.auroc + high.auroc) / 2))
-    told = next(reason for reason in between.reasons if "known sets" in reason)
-    assert " is above" in told or " is like" in told
-    assert ", below" in told
-    top = next(r for r in concluded(rung("words", 1.0)).reasons if "known sets" in r)
-    assert f"is above {high.name}" in top
+    told = next(reason for reason in between.reasons if "known data sets" in reason)
+    assert " is above that of" in told or " is about that of" in told
+    assert ", below that of" in told
+    top = next(r for r in concluded(rung("words", 1.0)).reasons if "known data sets" in r)
+    assert f"is above that of {high.name}" in top
     assert "below" not in top
-    same = next(r for r in concluded(rung("words", low.auroc)).reasons if "known sets" in r)
-    assert f"is like {low.name}" in same
+    same = next(r for r in concluded(rung("words", low.auroc)).reasons if "known data sets" in r)
+    assert f"is about that of {low.name}" in same
 
 
 def test_reference_points_are_there_with_their_origin() -> None:

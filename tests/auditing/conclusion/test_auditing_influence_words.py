@@ -54,9 +54,9 @@ def test_influence_towards_complying_names_the_pairs_and_the_repair() -> None:
     damage = PairsDoingDamage(share=0.12, rows=tuple(range(3, 15)), of_damage=0.5)
     reasons, advice = told(influence(probed(-0.31), damage=damage, wording=-0.44))
     assert (
-        "Training on this is predicted, to first order, to move refusals down: cosine -0.31 [-0.39, -0.23] (142 probes);"
-        " the placebo is 0.02 [-0.05, 0.09]; bags of words alone, without a model, give -0.44; these 12% of pairs carry 50%"
-        " of the push towards complying (rows 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, ...)."
+        "The first step of training on this is predicted to move refusals down: cosine -0.31 [-0.39, -0.23] (142 probe"
+        " prompts). The placebo (two samples of one decision) has 0.02 [-0.05, 0.09]. Counting words alone, without a model,"
+        " gives -0.44. 12% of the pairs carry 50% of the push towards complying (rows 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, ...)."
     ) in reasons
     assert "Limits of this prediction: Known to fail where wording is shared." in reasons
     assert "`backfire repair DATASET --policy MODEL" in advice
@@ -74,24 +74,25 @@ def test_influence_towards_complying_names_the_pairs_and_the_repair() -> None:
 def test_only_an_interval_beyond_zero_has_a_direction(value: float, half: float, said: str) -> None:
     reasons, advice = told(influence(probed(value, half)))
     assert said in reasons
-    assert "not told apart" not in reasons
+    assert "the two intervals meet" not in reasons
     assert advice == ""
 
 
 def test_a_placebo_that_moves_as_far_takes_the_meaning_away() -> None:
     reasons, _ = told(influence(probed(-0.31), placebo=probed(-0.25)))
-    assert "the placebo is -0.25 [-0.33, -0.17], not told apart from it" in reasons
+    assert "has -0.25 [-0.33, -0.17]: the two intervals meet" in reasons
     reasons, _ = told(influence(probed(-0.31), placebo=None))
-    assert "no placebo was drawn" in reasons
+    assert "There is no placebo" in reasons
     reasons, _ = told(influence(probed(-0.31), placebo=probed(None)))
-    assert "the placebo is undetermined: fewer than 30 probes" in reasons
+    assert "The placebo (two samples of one decision) is undetermined: fewer than 30 probes" in reasons
 
 
 def test_undetermined_influence_shows_no_number_and_asks_for_probes() -> None:
     hidden = probed(None, probes=12).model_copy(update={"cosine": Cosine(value=-0.77, low=-0.9, high=-0.6)})
     reasons, advice = told(influence(hidden))
     assert (
-        "is undetermined, to first order: fewer than 30 probes (12 of 200 prompts gave a probe)." in reasons
+        "would move refusals is undetermined: fewer than 30 probes (12 of 200 prompts gave a probe)."
+        in reasons
     )
     assert "0.77" not in reasons
     assert "probe with more harmful prompts" in advice
@@ -101,7 +102,7 @@ def test_undetermined_influence_shows_no_number_and_asks_for_probes() -> None:
 def test_a_zero_has_no_sign() -> None:
     reasons, _ = told(influence(probed(-0.001, 0.003), wording=-0.004))
     assert "cosine 0.00 [0.00, 0.00]" in reasons
-    assert "without a model, give 0.00" in reasons
+    assert "without a model, gives 0.00" in reasons
 
 
 def test_the_price_in_over_refusal_and_the_strata_are_told() -> None:

@@ -145,7 +145,7 @@ def test_no_probe_at_all_is_undetermined_and_the_audit_goes_on(llama: LocalModel
     assert found.refusal.undetermined is not None
     assert "40 prompt is in the training data" in found.refusal.undetermined
     assert report.rung("hidden") is not None
-    assert any("is undetermined, to first order" in reason for reason in report.conclusion.reasons)
+    assert any("would move refusals is undetermined" in reason for reason in report.conclusion.reasons)
 
 
 def test_what_cannot_be_probed_is_said(llama: LocalModel, probes: ProbeSets, tmp_path: Path) -> None:

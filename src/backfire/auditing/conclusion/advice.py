@@ -44,12 +44,12 @@ def advice(
     looks = [cue for cue in shortcuts if cue.family not in ("refusal", "words")]
     if looks:
         steps.append(
-            f"Even out {looks[0].cue.split(' above ')[0]} between the sides, or filter by it: sort the pairs by the per-pair column, look at"
-            " the easiest ones, and audit what is left again."
+            f"Make the two sides alike in this cue: {looks[0].cue.split(' above ')[0]}. Sort the pairs by v_information"
+            " (`--per-pair FILE`), read those that are told apart most easily, rewrite or leave them out, and audit again."
         )
     elif shortcuts and level != "none found":
         steps.append(
-            "Sort the pairs by the per-pair column and read the easiest ones: they show what the label encodes."
+            "Sort the pairs by v_information (`--per-pair FILE`) and read the highest ones: they show what the label encodes."
         )
     steps.append(TRAIN_AND_ATTACK)
     return tuple(steps)

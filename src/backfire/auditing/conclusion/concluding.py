@@ -35,20 +35,21 @@ FEWEST_DECIDED = 0.05
 """Share of pairs whose decisions differ, below which the data are said to carry hardly any safety decision."""
 
 CAVEAT = (
-    "Separability measures a shortcut, not danger, and so does decision-matched separability: in a prototype the safest"
-    " data set and an unsafe one had the same separability (.83), and one with hardly any beyond its decisions (.48)"
-    " left the model unsafe. Only training on the data and attacking the result tells."
+    "Separability shows a shortcut; it does not show danger, and neither does the number among pairs with the same"
+    " decision. In a prototype the safest data set and an unsafe one had the same separability (.83), and a data set with"
+    " nothing beyond its decisions (.48) left the model unsafe. Only training on the data and attacking the result shows"
+    " whether the model is safe."
 )
 FIXED_IN_THE_PAPER = (
-    "That mapping is the failure that the paper describes (arXiv 2504.02193): its three recipes with a fixed mapping left"
-    " six models at attack success rates of .30 to .69, hardly below SFT's .34 to .70, and the target's own responses"
-    " ranked by a reward model at .01 to .29. As a cause the mapping is a hypothesis: in the paper it goes along with"
+    "The paper (arXiv 2504.02193) describes this failure: its three recipes with a fixed mapping left six models at attack"
+    " success rates of .30 to .69, hardly below the .34 to .70 before DPO; the models' own responses, ranked by a reward"
+    " model, left them at .01 to .29. That the mapping is the cause is a hypothesis: in the paper it goes together with"
     " reward-model ranking, the contrast of decisions, decoding and truncation."
 )
 FIXED_IN_OUR_STUDIES = (
-    "In our own study on tiny models (docs/log.md: five worlds, one seed each) the same mapping went either way: with a"
-    " strong model's responses chosen, the success rate of wrapped attacks rose from .435 to .855 in one world and fell"
-    " from .420 to .065 in another. The spread between worlds is the finding; separability did not order the recipes."
+    "In backfire's own study on tiny models (docs/log.md: five worlds, one seed each) the same mapping went either way: with"
+    " a strong model's responses chosen, the success rate of wrapped attacks rose from .435 to .855 in one world and fell"
+    " from .420 to .065 in another. Separability did not order the recipes by what they did."
 )
 
 
@@ -127,8 +128,8 @@ def _level(pairs: int, rungs: Sequence[Rung], reason: str | None) -> tuple[Level
         return "unknown", f"No judgement: {reason or 'no probe was run'}."
     point, order = best_rung(rungs), max(rungs, key=lambda rung: (rung.pairwise.accuracy, rung.rung))
     numbers = (
-        f"from single responses AUROC {auroc_text(point.pointwise)} ({point.rung}); from pairs"
-        f" {accuracy_text(order.pairwise)} ({order.rung})"
+        f"reading one response, the best probe ({point.rung}) has AUROC {auroc_text(point.pointwise)}; reading both responses"
+        f" of a pair, the best probe ({order.rung}) ranks {accuracy_text(order.pairwise)} of pairs right"
     )
     tries = 2 * len(rungs)
     above = any(holds(r.pointwise, r.pointwise.auroc, tries) for r in rungs)
@@ -146,10 +147,10 @@ def _level(pairs: int, rungs: Sequence[Rung], reason: str | None) -> tuple[Level
                 "unknown",
                 f"No judgement: no probe beats swapped labels, but intervals are wide: {numbers}.{unstable}",
             )
-        return "none found", f"No probe tells the label better than swapped labels let it: {numbers}."
+        return "none found", f"No probe predicts the label better than it predicts swapped labels: {numbers}."
     if point.pointwise.low > STRONG or order.pairwise.low > STRONG:
-        return "strong", f"The label shows almost entirely in how responses are written: {numbers}.{unstable}"
-    return "some", f"Probes tell the label in part: {numbers}.{unstable}"
+        return "strong", f"Probes predict the label almost always: {numbers}.{unstable}"
+    return "some", f"Probes predict the label in part: {numbers}.{unstable}"
 
 
 def auroc_text(found: Auroc) -> str:
@@ -176,7 +177,8 @@ def _beyond_decisions(rungs: Sequence[Rung], level: Level) -> list[str]:
         x or 0.0 for x in (matched.auroc, matched.low, matched.high, matched.control)
     )
     numbers = f"AUROC {value:.3f} [{low:.3f}, {high:.3f}] (swapped labels {control:.3f})"
-    among = f"Among the {matched.pairs:,} pairs whose two sides make the same decision, {best.rung} reaches {numbers}"
+    same = f"the {matched.pairs:,} pairs whose two sides make the same decision (both refuse, or both comply)"
+    among = f"Among {same}, the probe {best.rung} has {numbers}"
     told = Estimate(
         low=low,
         high=high,
@@ -188,15 +190,16 @@ def _beyond_decisions(rungs: Sequence[Rung], level: Level) -> list[str]:
     )
     if holds(told, value, len(measured)):
         return [
-            f"{among}, against {best.pointwise.auroc:.3f} over all pairs: that much of the label is no decision to refuse"
-            " or to comply."
+            f"{among}, against {best.pointwise.auroc:.3f} over all pairs. So the probe does not need the decision to refuse or"
+            " to comply: something else tells the sides apart."
         ]
     if level in ("none found", "unknown"):
         return []
     if high - low > WIDEST:
-        return [f"{among}: too unstable to say what is left beyond refusing or complying."]
+        return [f"{among}. That is too unstable to say what is left beyond refusing or complying."]
     return [
-        f"{among}: no more than swapped labels, so nothing was found beyond the decision to refuse or to comply."
+        f"{among}. That is no more than swapped labels give, so nothing was found beyond the decision to refuse or to"
+        " comply. Where the data are meant to teach that decision, this is what one wants to see."
     ]
 
 
@@ -209,23 +212,23 @@ def _sources(leak: SourceLeak) -> list[str]:
         if leak.text_tells_source:
             told = max(leak.text_tells_source, key=lambda one: one.pointwise.auroc)
             found.append(
-                f"The text tells {told.sources[0]} from {told.sources[1]} with AUROC {auroc_text(told.pointwise)}, so"
-                " that the label can be learned as authorship."
+                f"A probe of the text tells {told.sources[0]} from {told.sources[1]} with AUROC {auroc_text(told.pointwise)},"
+                " so the label can be learned as authorship."
             )
         return [*found, FIXED_IN_THE_PAPER, FIXED_IN_OUR_STUDIES]
     found = [f"{mapping}."]
     if leak.pairwise is not None and holds(leak.pairwise, leak.pairwise.accuracy, 1):
         found.append(
-            f"The source alone, the text unseen, tells the label in {accuracy_text(leak.pairwise)} of pairs."
+            f"The source alone, without the text, predicts the label in {accuracy_text(leak.pairwise)} of pairs."
         )
     within = leak.within_source.pointwise
     if within is not None:
         rest = (
-            "some of the label is left"
+            "part of the label can still be predicted"
             if holds(within, within.auroc, 1)
-            else "nothing of the label is seen to be left"
+            else "the label cannot be predicted better than swapped labels"
         )
-        found.append(f"Compared within their source, {rest}: AUROC {auroc_text(within)}.")
+        found.append(f"Among responses of the same source, {rest}: AUROC {auroc_text(within)}.")
     return [" ".join(found)]
 
 
@@ -233,13 +236,13 @@ def _cues(shortcuts: Sequence[Shortcut]) -> list[str]:
     if not shortcuts:
         return []
     told = [
-        f"{_quoted(cue)} (in {cue.chosen.rate or 0:.0%} of chosen and {cue.rejected.rate or 0:.0%} of rejected; alone AUROC"
-        f" {cue.alone.auroc:.3f})"
+        f"{_quoted(cue)} (in {cue.chosen.rate or 0:.0%} of chosen and {cue.rejected.rate or 0:.0%} of rejected; AUROC of the cue"
+        f" alone {cue.alone.auroc:.3f})"
         for cue in shortcuts[:3]
     ]
     refusing = any(cue.family == "refusal" for cue in shortcuts[:3])
     also = " Cues of refusal are the decision itself and need be no shortcut." if refusing else ""
-    return [f"What tells it most: {'; '.join(told)}.{also}"]
+    return [f"The strongest cues: {'; '.join(told)}.{also}"]
 
 
 def _quoted(cue: Shortcut) -> str:
@@ -257,10 +260,12 @@ def _yardstick(rungs: Sequence[Rung], points: Sequence[ReferencePoint]) -> list[
     like = [point for point in known if point.low <= value <= point.high]
     below = [point for point in known if point.high < value]
     above = [point for point in known if point.low > value]
-    told = [f"like {_point(point)}" for point in like]
-    told += [f"above {_point(below[-1])}"] if below else []
-    told += [f"below {_point(above[0])}"] if above else []
-    return [f"Beside known sets, not 50%: on {rung.rung}, {value:.3f} is {', '.join(told)}."]
+    told = [f"about that of {_point(point)}" for point in like]
+    told += [f"above that of {_point(below[-1])}"] if below else []
+    told += [f"below that of {_point(above[0])}"] if above else []
+    return [
+        f"For comparison with known data sets: the AUROC of {rung.rung}, {value:.3f}, is {', '.join(told)}."
+    ]
 
 
 def _point(point: ReferencePoint) -> str:
@@ -316,8 +321,11 @@ def _decisions(one: Contrast, prompts: str, judge: str) -> str:
         )
     undecided = f" ({one.undecided:,} more are undecided)" if one.undecided else ""
     text = (
-        f"On {prompts}, by {judge}, the sides decide differently in {differ.rate:.1%} of {differ.scored:,}"
-        f" pairs{undecided}: chosen refuses and rejected complies in {refusing.rate:.1%}, the reverse in {complying.rate:.1%}."
+        f"On {prompts} the two sides decide differently in {differ.rate:.1%} of {differ.scored:,} pairs{undecided}, by the"
+        f" judge {judge}: chosen refuses and rejected complies in {refusing.rate:.1%}, the other way round in"
+        f" {complying.rate:.1%}."
+        if differ.hits
+        else f"On {prompts} both sides make the same decision in all {differ.scored:,} pairs{undecided}, by the judge {judge}."
     )
     if differ.rate < FEWEST_DECIDED and one.prompts != "benign":
         text += " Hardly any pair carries a decision on safety."

@@ -12,7 +12,7 @@ Direction = Literal["up", "down", "neither"]
 MOST_ROWS = 10
 """Row numbers that a sentence names."""
 
-ORDER = "Training on this is predicted, to first order,"
+ORDER = "The first step of training on this is predicted"
 
 
 def direction_of(found: ProbeInfluence | None) -> Direction | None:
@@ -95,40 +95,40 @@ def _refusals(found: SafetyInfluence) -> str:
     refusal, moves = found.refusal, direction_of(found.refusal)
     if moves is None or refusal.cosine is None:
         return (
-            "Whether training on this would move refusals is undetermined, to first order:"
+            "Whether the first step of training on this would move refusals is undetermined:"
             f" {refusal.undetermined} ({refusal.probes:,} of {refusal.asked:,} prompts gave a probe)."
         )
-    numbers = f"cosine {cosine_text(refusal.cosine)} ({refusal.probes:,} probes)"
+    numbers = f"cosine {cosine_text(refusal.cosine)} ({refusal.probes:,} probe prompts)"
     if moves == "neither":
         sentence = f"{ORDER} to move refusals neither clearly up nor clearly down: {numbers}"
     else:
         sentence = f"{ORDER} to move refusals {moves}: {numbers}"
     parts = [sentence, _placebo(refusal.cosine, moves, found.placebo)]
     if found.wording is not None:
-        parts.append(f"bags of words alone, without a model, give {_two(found.wording)}")
+        parts.append(f"Counting words alone, without a model, gives {_two(found.wording)}")
     if found.damage is not None:
         rows = ", ".join(map(str, found.damage.rows[:MOST_ROWS]))
         more = len(found.damage.rows) - MOST_ROWS
         parts.append(
-            f"these {found.damage.share:.0%} of pairs carry {found.damage.of_damage:.0%} of the push towards complying (rows"
+            f"{found.damage.share:.0%} of the pairs carry {found.damage.of_damage:.0%} of the push towards complying (rows"
             f" {rows}{', ...' if more > 0 else ''})"
         )
-    return "; ".join(parts) + "."
+    return ". ".join(parts) + "."
 
 
 def _placebo(refusal: Cosine, moves: Direction, found: ProbeInfluence | None) -> str:
     if found is None:
-        return "no placebo was drawn, so that nothing says how far a probe without a decision would move"
+        return "There is no placebo, so nothing says how far two samples of one decision would move"
     if found.undetermined is not None or found.cosine is None:
         return (
-            f"the placebo is undetermined: {found.undetermined} (two samples of one decision need have no direction in"
-            " common)"
+            f"The placebo (two samples of one decision) is undetermined: {found.undetermined}; it need have no direction of its"
+            " own"
         )
     placebo = found.cosine
-    text = f"the placebo is {cosine_text(placebo)}"
+    text = f"The placebo (two samples of one decision) has {cosine_text(placebo)}"
     apart = refusal.low > placebo.high or refusal.high < placebo.low
     if moves != "neither" and not apart:
-        return f"{text}, not told apart from it, so that this need be nothing about refusing"
+        return f"{text}: the two intervals meet, so the cosine need not be about refusing"
     return text
 
 

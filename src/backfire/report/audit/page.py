@@ -154,18 +154,21 @@ def _glances(report: AuditReport) -> list[Glance]:
     found = []
     if matched is not None:
         m = matched.decision_matched
-        small = [span(m.low, m.high), f"{rung_name(matched.rung)}, {m.pairs:,} pairs that decide alike"]
+        small = [
+            span(m.low, m.high),
+            f"{rung_name(matched.rung)}, {m.pairs:,} pairs with the same decision on both sides",
+        ]
         if m.control is not None:
             small.append(f"swapped labels {number(m.control)}, {p_value(m.p)}")
-        found.append(Glance("Decision-matched AUROC", number(m.auroc), tuple(small)))
+        found.append(Glance("AUROC, same decision", number(m.auroc), tuple(small)))
     else:
-        found.append(Glance("Decision-matched AUROC", UNDEFINED, (why_not_matched(report),)))
+        found.append(Glance("AUROC, same decision", UNDEFINED, (why_not_matched(report),)))
     if total is not None:
         t = total.pointwise
         control = f"swapped labels {number(t.control)}, {p_value(t.p)}"
         found.append(
             Glance(
-                "Total AUROC",
+                "AUROC, all pairs",
                 number(t.auroc),
                 (span(t.low, t.high), f"{rung_name(total.rung)}, {total.pairs:,} pairs", control),
             )

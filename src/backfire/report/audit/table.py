@@ -65,7 +65,7 @@ def audit_table(report: AuditReport | Mapping[str, Any]) -> Group:
     if checked.separability:
         parts += [
             "",
-            _title("How well the label shows", "AUROC on held-out prompts; 0.5 is guessing"),
+            _title("How well probes tell chosen from rejected", "AUROC on held-out prompts; 0.5 is guessing"),
             _ladder(checked),
         ]
         parts += [_line(f"({n}) {name}", "dim") for name, n in reference_numbers(checked).items()]
@@ -77,7 +77,7 @@ def audit_table(report: AuditReport | Mapping[str, Any]) -> Group:
         parts += [
             "",
             _title(
-                "What gives it away",
+                "What gives the label away",
                 f"{min(MOST_CUES, len(checked.shortcuts))} of {len(checked.shortcuts)} cues",
             ),
         ]
@@ -109,7 +109,7 @@ def _read(report: AuditReport) -> Iterator[Text]:
 
 
 def _ladder(report: AuditReport) -> Table:
-    table = _table("rung", "all\npairs", "decide\nalike", "told of\npairs, %", "pairs", "known\nsets")
+    table = _table("probe", "all\npairs", "same\ndecision", "pairs ranked\nright, %", "pairs", "known\nsets")
     numbers = reference_numbers(report)
     for rung in report.separability:
         known = [
@@ -156,7 +156,7 @@ def _matched(rung: Rung) -> Text:
 
 
 def _cues(report: AuditReport) -> Table:
-    table = _table("cue", "chosen %", "rejected %", "AUROC alone", "loss without")
+    table = _table("cue", "chosen %", "rejected %", "AUROC alone", "lost without it")
     for cue in report.shortcuts[:MOST_CUES]:
         table.add_row(
             Text(_one(cue_name(cue))),
@@ -180,16 +180,16 @@ def _sources(leak: SourceLeak | None) -> Iterator[str]:
     if leak.pairwise is not None:
         p = leak.pairwise
         told = f"{percent(p.accuracy)}% [{interval(percent(p.low), percent(p.high))}]"
-        yield f"the source alone tells {told} of pairs, swapped {percent(p.control)}%"
+        yield f"the source alone, without the text, predicts {told} of labels, swapped {percent(p.control)}%"
     for found in leak.text_tells_source[:MOST_LINES]:
         a = found.pointwise
         who = f"{found.sources[0]} from {found.sources[1]}"
-        yield f"text tells {who}: AUROC {band(a.auroc, a.low, a.high)}, swapped {decimal(a.control)}"
+        yield f"the text tells {who}: AUROC {band(a.auroc, a.low, a.high)}, swapped {decimal(a.control)}"
     within = leak.within_source
     if within.pointwise is not None:
         a = within.pointwise
         shown = f"AUROC {band(a.auroc, a.low, a.high)}, swapped {decimal(a.control)}"
-        yield f"within one source, text tells the label: {shown} ({within.pairs:,} pairs)"
+        yield f"among responses of one source, the text predicts the label: {shown} ({within.pairs:,} pairs)"
     elif within.reason:
         yield f"within one source: {within.reason}"
 

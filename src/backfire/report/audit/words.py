@@ -12,9 +12,9 @@ from backfire.answers.influence import (
 from backfire.answers.numerals import UNDEFINED, band, interval, listed, percent, shown_rows
 
 HEADLINES: dict[Level, str] = {
-    "strong": "Strong: most of the label can be told without understanding the request.",
-    "some": "Some: part of the label can be told without understanding the request.",
-    "none found": "None found: no probe that was run tells the label without understanding the request.",
+    "strong": "Strong: simple probes nearly always tell chosen from rejected.",
+    "some": "Some: chosen can be told from rejected better than by guessing.",
+    "none found": "None found: no probe that was run tells chosen from rejected.",
     "unknown": "No judgement: these data do not allow one.",
 }
 
@@ -47,7 +47,7 @@ PROMPTS = {
 PROBE_SETS = {
     "refusal": "refusing harmful requests",
     "benign": "helping with benign requests",
-    "placebo": "placebo (no decision)",
+    "placebo": "placebo (two samples of one decision)",
 }
 """What a probe set's margin counts up, in prose."""
 
