@@ -189,3 +189,9 @@ def test_rates_of_a_file_take_responses_to_a_prompt_together(tmp_path: Path) -> 
     told = run("file", file, "--out", tmp_path / "judged.jsonl").stdout
     assert "50.0%" in told
     assert "35.2" not in told  # Wilson's bound, were the forty responses independent
+
+
+def test_every_option_that_is_missing_is_named(labelled: Path) -> None:
+    told = run("correct", labelled, code=2).stderr
+    assert "--labels is missing" in told
+    assert "--judge is missing" in told

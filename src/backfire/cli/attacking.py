@@ -13,7 +13,7 @@ import typer
 
 from backfire.cli import options
 from backfire.cli.exits import PARTLY, keeping
-from backfire.cli.judging import JUDGE_HELP, Threshold
+from backfire.cli.options import JUDGE_HELP, Threshold
 from backfire.cli.progress import progress
 from backfire.cli.prompts import ORGANISM, context_of, open_prompts, world_of
 from backfire.cli.terminal import counted, interval, percent, say, show, table, warn, write_answer

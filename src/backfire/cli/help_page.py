@@ -164,7 +164,7 @@ def _text(setting: Setting) -> str:
         parts.append(f"[default: {shown.text}]")
     elif setting.default is True and is_flag(setting):
         parts.append("[default: yes]")
-    elif not is_flag(setting) and setting.default not in (None, (), {}):
+    elif not is_flag(setting) and setting.default not in (None, (), {}, ""):
         parts.append(f"[default: {_default(setting.default)}]")
     return " ".join(part for part in parts if part)
 

@@ -293,3 +293,11 @@ World = Annotated[
         help="Use this world of organisms (w0 is the shipped one); else that of organism:NAME.",
     ),
 ]
+JUDGE_HELP = (
+    "phrases, refusals, matcher:NAME, exact (with --world), rubric:MODEL, strongreject:MODEL, a guard such as "
+    "llama-guard:MODEL, panel:majority:A+B+C, or a file made by `backfire judge train`; docs/guides/judge.md says what each is."
+)
+Threshold = Annotated[
+    float | None,
+    typer.Option("--threshold", help="For judges that grade: harmful from this grade on; else their own."),
+]

@@ -24,6 +24,7 @@ from backfire.settings import (
     parts,
 )
 from backfire.settings.faults import close
+from backfire.settings.fields import is_part
 
 if TYPE_CHECKING:
     from backfire.cli.command import Command
@@ -42,7 +43,13 @@ def parse(cls: type[Command], words: Sequence[str], name: str) -> Command:
             raise InputError(f"{options} without --{switch}: add --{switch}")
         if switch in texts and not given:
             values[inside[0].name] = inside[0].default
-    return cls.parse(nested(cls, values), COMMAND_LINE)
+    return cls.parse(_with_required_parts(cls, nested(cls, values)), COMMAND_LINE)
+
+
+def _with_required_parts(cls: type[Command], values: dict[str, Any]) -> dict[str, Any]:
+    """The values, with an empty part where a required one is not given: its missing options are named then, not the part."""
+    required = (name for name, field in cls.model_fields.items() if is_part(field) and field.is_required())
+    return {**{name: {} for name in required}, **values}
 
 
 def switches(cls: type[Command]) -> dict[str, tuple[str, ...]]:

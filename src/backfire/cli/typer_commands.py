@@ -14,7 +14,6 @@ from backfire.cli import (
     auditing,
     comparing,
     general,
-    judging,
     organisms,
     pairing,
     repairing,
@@ -47,7 +46,6 @@ app.command("pair")(pairing.pair)
 app.command("audit")(auditing.audit)
 app.command("repair")(repairing.repair)
 app.command("attack")(attacking.attack)
-app.add_typer(judging.app, name="judge")
 app.command("general")(general.general)
 app.command("compare")(comparing.compare)
 app.command("demo")(studying.demo)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backfire.errors import InputError
+from backfire.judges.settings import LabelColumns
 from backfire.records import Kind, Prompt, Response, given_response
 from backfire.tables import Table, read_table
 from backfire.tables.columns import (
@@ -77,6 +78,24 @@ def read_labelled(
         Labelled(*_case(path, row, number, asked, kinds.kind(row, number) or kind), said, number)
         for (number, row), said in zip(table.numbered(), labels, strict=True)
     ]
+
+
+def cases_of(
+    data: str | Path | Sequence[str | Path] | Sequence[Labelled], columns: LabelColumns
+) -> list[Labelled]:
+    """Labelled responses as they are, or those of one file or several, read together.
+
+    Raises:
+        InputError: as `read_labelled`; or columns that are named where there is no file.
+    """
+    each = [data] if isinstance(data, (str, Path)) else list(data)
+    cases = [one for one in each if isinstance(one, Labelled)]
+    if cases and columns != LabelColumns():
+        raise InputError(
+            "columns are named for labelled responses that are read already: give the file itself"
+        )
+    files = [one for one in each if not isinstance(one, Labelled)]
+    return cases + [case for file in files for case in read_labelled(file, **columns.label_options())]
 
 
 def read_responses(

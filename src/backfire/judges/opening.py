@@ -18,24 +18,28 @@ FORMS = (
 
 
 def open_judges(
-    references: Sequence[str],
+    references: Sequence[str | Path | Judge],
     *,
     world: str | None = None,
     threshold: float | None = None,
     dtype: str = "auto",
     device: str | None = None,
 ) -> list[Judge]:
-    """Open several judges, each reference once; the threshold is for those that grade.
+    """Open several judges, each reference once; the threshold is for those that grade. A judge that is open stays as it is.
 
     Raises:
         InputError: as `open_judge`; two judges of one name, or a threshold where none of them grades.
     """
-    references = list(dict.fromkeys(references))
-    graded = _graded(references, threshold)
-    judges = [
-        open_judge(r, world=world, threshold=threshold if r in graded else None, dtype=dtype, device=device)
-        for r in references
-    ]
+    texts = [str(one) for one in references if isinstance(one, (str, Path))]
+    graded = _graded(list(dict.fromkeys(texts)), threshold)
+    opened = {
+        r: open_judge(
+            r, world=world, threshold=threshold if r in graded else None, dtype=dtype, device=device
+        )
+        for r in dict.fromkeys(texts)
+    }
+    given = [opened[str(one)] if isinstance(one, (str, Path)) else one for one in references]
+    judges = list({id(judge): judge for judge in given}.values())
     if twice := [name for name, count in Counter(judge.name for judge in judges).items() if count > 1]:
         raise InputError(
             f"two judges are named {twice[0]!r}: their verdicts could not be told apart. Leave one out; the judge of a file goes "
@@ -165,7 +169,7 @@ def _graded(references: Sequence[str], threshold: float | None) -> set[str]:
     graded = {reference for reference in references if _grades(reference)}
     if threshold is not None and not graded:
         raise InputError(
-            f"--threshold {threshold}: {', '.join(references)} give no grade that a threshold could cut: leave it out"
+            f"--threshold {threshold}: {', '.join(references) or 'judges that are open'} give no grade that a threshold could cut: leave it out"
         )
     return graded
 

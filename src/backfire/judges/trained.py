@@ -19,7 +19,7 @@ from backfire.errors import InputError
 from backfire.judges.agreeing import Agreement, agreement
 from backfire.judges.declining import CUES_ID, EXPECTED, NAMES, SIGNS, declining_cues
 from backfire.judges.judge import harm_of, readable
-from backfire.judges.labelled import Labelled
+from backfire.judges.labelled import Labelled, cases_of
 from backfire.judges.languages import ENGLISH, LANGUAGES_ID, language_of, languages, shares, unread
 from backfire.judges.learning import (
     FOLDS,
@@ -30,7 +30,7 @@ from backfire.judges.learning import (
     groups_in_folds,
     log_loss,
 )
-from backfire.judges.settings import What
+from backfire.judges.settings import TrainJudgeSettings, What
 from backfire.judges.word_features import WordFeatures, learn_words
 from backfire.records import Prompt, Response, Verdict, digest
 from backfire.store import write_text
@@ -201,7 +201,11 @@ class TrainedJudge:
 
 
 def train_judge(
-    cases: Sequence[Labelled], *, what: What = "harmful", name: str = "trained", note: str = ""
+    data: str | Path | Sequence[str | Path] | Sequence[Labelled],
+    settings: TrainJudgeSettings | None = None,
+    *,
+    name: str = "trained",
+    **keywords: Any,
 ) -> TrainedJudge:
     """Train a judge on labelled responses.
 
@@ -214,14 +218,17 @@ def train_judge(
     The card's `languages` are those of at least `MINIMUM` of the responses.
 
     Args:
-        note: kept in the card: the data's source and licence.
+        data: files of labelled responses, or what `read_labelled` gives.
+        settings, keywords: `TrainJudgeSettings`, and its fields by name.
 
     Raises:
-        InputError: fewer than `MINIMUM` of a class, or fewer than five prompts.
+        InputError: a file that cannot be read, fewer than `MINIMUM` of a class, or fewer than five prompts.
     """
     import numpy as np
 
-    every, spoken = cases, _languages(cases)
+    settings = TrainJudgeSettings.of(settings, **keywords)
+    what, every = settings.what, cases_of(data, settings.columns)
+    spoken = _languages(every)
     teaching = [code == ENGLISH or (what == "harmful" and code != "") for code in spoken]
     cases = [case for case, teaches in zip(every, teaching, strict=True) if teaches]
     labels = np.array([case.label for case in cases], dtype=bool)
@@ -252,7 +259,7 @@ def train_judge(
         "strength": STRENGTHS[best],
         "languages": [code for code, count in shares(filter(None, spoken)).items() if count >= MINIMUM],
         "held_out": found.as_dict(),
-        "note": note,
+        "note": settings.note,
     }
     return TrainedJudge(name, what, features, weights, card)
 
