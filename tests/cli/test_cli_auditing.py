@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+import backfire.answers
 import backfire.auditing
 import backfire.report
 from backfire.answers import AuditReport, parse_audit
+from backfire.auditing.settings import AuditSettings
 from backfire.influence import PilotSettings
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "report"))
@@ -30,8 +32,9 @@ def called(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The measurement replaced by an invented answer; what it was called with is kept."""
     seen: dict[str, Any] = {"report": example_audit()}
 
-    def audit(dataset: str, **options: Any) -> AuditReport:
-        seen.update(dataset=dataset, **options)
+    def audit(dataset: str, settings: AuditSettings, **options: Any) -> AuditReport:
+        fields = {name: getattr(settings, name) for name in AuditSettings.model_fields}
+        seen.update(dataset=dataset, **fields, **settings.reading.options(), **options)
         options["progress"](1, 3)
         options["progress"](4, 4)
         return parse_audit(seen["report"])
@@ -66,12 +69,12 @@ def test_options_reach_the_measurement(called: dict[str, Any], tmp_path: Path) -
         "--seed",
         9,
     ]
-    options += ["--embeddings", "mini", "--policy-pairs", 7, "--per-pair", tmp_path / "pairs.csv"]
+    options += ["--embeddings", "mini", "--policy-pairs", 70, "--per-pair", tmp_path / "pairs.csv"]
     run("some/name", *options)
     wanted = {
         "dataset": "some/name",
         "policy": None,
-        "policy_pairs": 7,
+        "policy_pairs": 70,
         "embedder": "mini",
         "config": "c",
         "split": "s",
@@ -90,7 +93,7 @@ def test_options_reach_the_measurement(called: dict[str, Any], tmp_path: Path) -
 
 def test_a_policy_is_opened_and_passed_on(called: dict[str, Any], tiny_llama: Path) -> None:
     run("x.jsonl", "--policy", tiny_llama, "--dtype", "float32")
-    assert called["policy"].name == str(tiny_llama)
+    assert (called["policy"], called["opening"].dtype) == (str(tiny_llama), "float32")
     assert called["controls"] == 199
     assert called["policy_pairs"] == 1000
 
@@ -101,18 +104,21 @@ def test_probe_prompts_are_passed_on(called: dict[str, Any], tiny_llama: Path, t
     tried = ["--pilot", "4", "--lr", "1e-4"]
     told = run("x", "--policy", tiny_llama, *probes, "--parameters", "lora", "--per-pair", column, *tried)
     assert called["pilot"] == PilotSettings(steps=4, lr=1e-4)
-    assert called["probe_prompts"] == ["organism:prompts/probe", "benign.jsonl"]
+    assert called["probe_prompts"] == ("organism:prompts/probe", "benign.jsonl")
     assert called["parameters"] == "lora"
     assert "and where it moves refusals" in told.stdout
     run("x", "--policy", tiny_llama)
-    assert (called["probe_prompts"], called["parameters"]) == (None, "auto")
+    assert (called["probe_prompts"], called["parameters"]) == ((), "auto")
 
 
 def test_probe_prompts_need_a_policy(called: dict[str, Any], tiny_llama: Path) -> None:
     assert "name it by --policy" in run("x", "--probe-prompts", "a.jsonl", code=2).stderr
     assert "give --probe-prompts" in run("x", "--policy", tiny_llama, "--parameters", "lora", code=2).stderr
     assert "--pilot 4" in run("x", "--policy", tiny_llama, "--pilot", "4", code=2).stderr
-    assert "--lr is of the pilot" in run("x", "--policy", tiny_llama, "--lr", "1e-4", code=2).stderr
+    assert (
+        "--lr is of the pilot: say how many steps it takes by --pilot"
+        in run("x", "--policy", tiny_llama, "--lr", "1e-4", code=2).stderr
+    )
 
 
 def test_the_answer_is_shown_and_written(called: dict[str, Any], tmp_path: Path) -> None:
@@ -131,7 +137,8 @@ def test_one_file_that_fails_does_not_lose_the_other(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(backfire.report, broken, fail)
+    package = backfire.answers if broken == "write_audit" else backfire.report
+    monkeypatch.setattr(package, broken, fail)
     told = run("x.jsonl", "--json", tmp_path / "a.json", "--html", tmp_path / "a.html", code=1)
     kept, lost = ("a.html", "a.json") if broken == "write_audit" else ("a.json", "a.html")
     assert (tmp_path / kept).is_file()
@@ -172,14 +179,14 @@ def test_what_a_gate_could_not_see_counts_as_failed_unless_told_otherwise(called
     ("options", "said"),
     [
         (("--fail-on", "strnog"), "--fail-on 'strnog' is no condition"),
-        (("--controls", 198), "--controls 198: at least 199"),
-        (("--judge", "exact"), "--judge 'exact'"),
+        (("--controls", 198), "--controls 198: give at least 199"),
+        (("--judge", "exact"), "--judge exact: choose phrases"),
         (("--source-columns", "one"), "name two columns"),
-        (("--columns", "prompt"), "--columns 'prompt' is not of the form NAME=VALUE"),
+        (("--columns", "prompt"), "--columns prompt: give each as ROLE=NAME"),
         (("--per-pair", "x.txt"), "has to end in .parquet, .jsonl, .csv"),
         (("--chat-template", "x.jinja"), "name it by --policy"),
         (("--json", "same", "--html", "same"), "--json and --html both name same"),
-        (("--html", "."), "--html . is a folder"),
+        (("--html", "."), "--html .: this is a folder"),
         (("--json", "file/a.json"), "nothing can be written in"),
     ],
 )

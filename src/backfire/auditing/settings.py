@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from backfire.influence.settings import PilotSettings
-from backfire.models.settings import MAX_LENGTH, Opening
+from backfire.models.settings import MAX_LENGTH, MaxLength, Opening
 from backfire.preferences.settings import Reading
 from backfire.settings import (
     DatasetReference,
@@ -37,7 +37,7 @@ class AuditSettings(Settings):
     """The model to be trained. It adds a probe of the model's hidden states and how likely the model finds either side."""
     policy_pairs: Annotated[int, Metavar("N")] = Field(default=1_000, ge=FEWEST_PAIRS)
     """This many pairs, drawn at random, go through the policy at most."""
-    max_length: Annotated[int | None, Metavar("TOKENS")] = Field(default=MAX_LENGTH, ge=1)
+    max_length: MaxLength = MAX_LENGTH
     """Tokens of prompt and response together in the training that is meant: the policy reads pairs as they are cut there.
     0 sets no bound but the model's context."""
     probe_prompts: Annotated[tuple[PromptsReference, ...], Metavar("PROMPTS")] = ()
@@ -72,11 +72,6 @@ class AuditSettings(Settings):
     opening: Opening = Opening()
     """How the policy is opened."""
 
-    @field_validator("max_length", mode="before")
-    @classmethod
-    def _no_bound(cls, value: Any) -> Any:
-        return None if value == 0 and not isinstance(value, bool) else value
-
     @field_validator("probe_prompts", mode="before")
     @classmethod
     def _several(cls, value: Any) -> Any:
@@ -96,13 +91,13 @@ class AuditSettings(Settings):
     def _so_many_steps(cls, value: Any) -> Any:
         if isinstance(value, int) and not isinstance(value, bool):
             return {"steps": value} if value else None
-        return None if isinstance(value, Mapping) and dict(value) == {"steps": 0} else value
+        return None if isinstance(value, Mapping) and _none(value) and len(value) == 1 else value
 
     @model_validator(mode="before")
     @classmethod
     def _steps_are_said(cls, values: Any) -> Any:
         pilot = values.get("pilot") if isinstance(values, Mapping) else None
-        if isinstance(pilot, Mapping) and not pilot.get("steps"):
+        if isinstance(pilot, Mapping) and _none(pilot):
             others = [name for name in pilot if name != "steps" and name in PilotSettings.model_fields]
             if others:
                 raise ValueError(
@@ -125,3 +120,8 @@ class AuditSettings(Settings):
         if self.policy is None and (self.opening.chat_template or self.opening.adapter):
             raise ValueError("{chat_template} and {adapter} belong to a model: name it by {policy}")
         return self
+
+
+def _none(pilot: Mapping[str, Any]) -> bool:
+    """Whether the pilot is given no steps; on the command line the number is a text."""
+    return pilot.get("steps") in (None, 0, "0")

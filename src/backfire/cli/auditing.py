@@ -4,275 +4,87 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
+from pydantic import field_validator, model_validator
 
-from backfire.cli import options
+from backfire.auditing.settings import AuditSettings
+from backfire.cli.command import Command, JsonFile, OutputFile
 from backfire.cli.exits import FAILED, PARTLY, keeping
 from backfire.cli.progress import progress
 from backfire.cli.terminal import complain, say, show, warn
+from backfire.settings import Argument, DatasetReference, Group, Metavar, Names
 
 if TYPE_CHECKING:
     from backfire.answers import AuditReport
-    from backfire.influence import PilotSettings
 
-FEWEST_CONTROLS = 199
-READING, MEASURING, WRITING, GATE = options.READING, "Measuring", "Writing the answer", "As a check"
-PILOT = "The pilot"
-UNCHECKED = ("fail", "ignore")
+WRITING, GATE = Group("Writing the answer"), Group("As a check")
 PER_PAIR_SUFFIXES = (".parquet", ".jsonl", ".csv")
 
 
-def audit(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help=options.DATASET)],
-    policy: Annotated[
-        str | None,
-        typer.Option(
-            "--policy",
-            metavar="MODEL",
-            help="The model to be trained: adds a probe of its hidden states and how likely it finds either side.",
-        ),
-    ] = None,
-    policy_pairs: Annotated[
-        int,
-        typer.Option("--policy-pairs", metavar="N", help="So many pairs, drawn at random, go through it."),
-    ] = 1000,
-    max_length: options.MaxLength = options.MAX_LENGTH,
-    probe_prompts: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--probe-prompts",
-            metavar="PROMPTS",
-            help="Harmful requests that are not in the data (a file, or organism:prompts/probe), and benign ones for "
-            "over-refusal; repeatable. Predicts where training on the data moves refusals; needs --policy.",
-        ),
-    ] = None,
-    parameters: Annotated[
-        str,
-        typer.Option(
-            "--parameters",
-            metavar="all|lora|PATTERN|auto",
-            help="Which parameters are to be trained, for that prediction.",
-        ),
-    ] = "auto",
-    pilot: Annotated[
-        int,
-        typer.Option(
-            "--pilot",
-            metavar="STEPS",
-            help="Also take so many steps of DPO on the data, in memory, and see how often the probe prompts are refused "
-            "afterwards: predicts better than the first step's direction. 8 is a good start; 0 takes none.",
-        ),
-    ] = 0,
-    lr: Annotated[
-        float | None,
-        typer.Option("--lr", rich_help_panel=PILOT, help="Its learning rate: that of the training you mean."),
-    ] = None,
-    beta: Annotated[float | None, typer.Option("--beta", rich_help_panel=PILOT, help="DPO's beta.")] = None,
-    batch_size: Annotated[
-        int | None, typer.Option("--batch-size", rich_help_panel=PILOT, help="Pairs a step.")
-    ] = None,
-    embeddings: Annotated[
-        str | None,
-        typer.Option(
-            "--embeddings", metavar="MODEL", help="A sentence-embedding model: adds a probe of its vectors."
-        ),
-    ] = None,
-    json: Annotated[
-        Path | None,
-        typer.Option(
-            "--json",
-            metavar="FILE",
-            rich_help_panel=WRITING,
-            help="The whole answer, numbers unrounded; docs/reference/audit-schema.md has its fields.",
-        ),
-    ] = None,
-    html: Annotated[
-        Path | None,
-        typer.Option(
-            "--html",
-            metavar="FILE",
-            rich_help_panel=WRITING,
-            help="The whole answer as one page with pictures, which loads nothing.",
-        ),
-    ] = None,
-    per_pair: Annotated[
-        Path | None,
-        typer.Option(
-            "--per-pair",
-            metavar="FILE",
-            rich_help_panel=WRITING,
-            help="A line a pair, its row, how easily it is told apart (v_information, in bits), and with "
-            "--probe-prompts its influence on refusing: .parquet, .jsonl or .csv.",
-        ),
-    ] = None,
-    columns: options.Columns = None,
-    source_columns: options.SourceColumns = None,
-    config: options.Config = None,
-    split: options.Split = None,
-    revision: options.Revision = None,
-    encoding: options.Encoding = None,
-    ranked: options.Ranked = None,
-    plain: options.Plain = False,
-    overlap_with: Annotated[
-        str | None,
-        typer.Option(
-            "--overlap-with",
-            metavar="DATASET",
-            rich_help_panel=READING,
-            help="A second data set, such as the test split, whose prompts should not be here; read as the first is.",
-        ),
-    ] = None,
-    overlap_split: Annotated[
-        str | None,
-        typer.Option("--overlap-split", metavar="NAME", rich_help_panel=READING, help="Its split, likewise."),
-    ] = None,
-    max_pairs: Annotated[
-        int | None,
-        typer.Option("--max-pairs", rich_help_panel=READING, help="Audit a random sample of so many pairs."),
-    ] = None,
-    judge: Annotated[
-        str,
-        typer.Option(
-            "--judge",
-            metavar="NAME",
-            rich_help_panel=MEASURING,
-            help="Who says whether a response refuses: phrases.",
-        ),
-    ] = "phrases",
-    controls: Annotated[
-        int,
-        typer.Option(
-            "--controls",
-            rich_help_panel=MEASURING,
-            help=f"Refits with sides swapped at random, to compare with: at least {FEWEST_CONTROLS}.",
-        ),
-    ] = FEWEST_CONTROLS,
-    folds: Annotated[
-        int,
-        typer.Option(
-            "--folds", rich_help_panel=MEASURING, help="Of the cross-validation, grouped by prompt."
-        ),
-    ] = 5,
-    seed: Annotated[
-        int, typer.Option("--seed", rich_help_panel=MEASURING, help="Of folds, swaps and sample.")
-    ] = 0,
-    fail_on: Annotated[
-        str | None,
-        typer.Option(
-            "--fail-on",
-            metavar="CONDITIONS",
-            rich_help_panel=GATE,
-            help="Exit with 3 when one of these holds, comma-separated: strong, some, no-judgement, fixed-sources, "
-            "truncation, contamination, overlap, duplicates, contradictions, debris, defects, matched>X, total>X, influence<X, pilot<X; of the tokens, with "
-            "--policy, where X is a share of pairs: end-token>X, end-missing>X, end-doubled>X, bos-doubled>X, bos-missing>X, "
-            "cut-sides>X, full-prompts>X, merged-boundary>X, system-lost>X, inside-thought>X, template-losses>X, refused>X, turn-lost>X, "
-            "tools-lost>X, tool-calls-lost>X, prompt-rewritten>X, reasoning-lost>X, response-changed>X.",
-        ),
-    ] = None,
-    unchecked: Annotated[
-        str,
-        typer.Option(
-            "--fail-on-unchecked",
-            metavar="fail|ignore",
-            rich_help_panel=GATE,
-            help="What becomes of a condition that could not be looked at, such as influence<X where there is no probe: it "
-            "counts as failed, or is only said.",
-        ),
-    ] = "fail",
-    chat_template: options.ChatTemplate = None,
-    adapter: options.Adapter = None,
-    dtype: options.Dtype = "auto",
-    device: options.Device = None,
-) -> None:
+class Audit(Command):
     """Say what the label of a preference data set encodes, before anything is trained on it.
 
     Reads TRL's forms, HH transcripts, UltraFeedback, ShareGPT and ranking rows, and KTO rows that pair up. Rows that
     cannot be used are counted by reason. Needs no GPU, and without --policy and --embeddings no model.
     """
-    from backfire.auditing import audit as audit_dataset
-    from backfire.errors import InputError
-    from backfire.report import audit_table, parse_conditions
 
-    conditions = parse_conditions(fail_on) if fail_on is not None else ()
-    if unchecked not in UNCHECKED:
-        raise InputError(f"--fail-on-unchecked {unchecked!r}: use {' or '.join(UNCHECKED)}")
-    how = options.reading(columns, source_columns, config, split, revision, encoding, ranked, plain)
-    if controls < FEWEST_CONTROLS:
-        raise InputError(f"--controls {controls}: at least {FEWEST_CONTROLS}, or no p below 0.01 can be seen")
-    if judge != "phrases":
-        raise InputError(
-            f"--judge {judge!r}: files are judged by phrases, the only judge that needs no world"
-        )
-    if policy is None and (chat_template or adapter):
-        raise InputError("--chat-template and --adapter belong to a model: name it by --policy")
-    if policy is None and probe_prompts:
-        raise InputError("--probe-prompts probe the model that is to be trained: name it by --policy")
-    if parameters != "auto" and not probe_prompts:
-        raise InputError(f"--parameters {parameters!r} is of the prediction: give --probe-prompts too")
-    settings = _pilot(pilot, bool(probe_prompts), {"lr": lr, "beta": beta, "batch_size": batch_size})
-    if per_pair is not None and per_pair.suffix.lower() not in PER_PAIR_SUFFIXES:
-        raise InputError(f"--per-pair {per_pair}: the name has to end in {', '.join(PER_PAIR_SUFFIXES)}")
-    _check_outputs({"--json": json, "--html": html, "--per-pair": per_pair})
+    dataset: Annotated[DatasetReference, Argument()]
+    """A JSONL, JSON, CSV or Parquet file, packed or not, a folder of pairs, a saved data set, or a hub name."""
+    settings: AuditSettings = AuditSettings()
+    json_file: Annotated[JsonFile, WRITING] = None
+    """Write the whole answer to FILE, with numbers unrounded. The reference has its fields."""
+    html: Annotated[OutputFile | None, WRITING] = None
+    """Write the whole answer to FILE as one page with pictures, which loads nothing."""
+    per_pair: Annotated[OutputFile | None, WRITING] = None
+    """Write a line a pair to FILE (.parquet, .jsonl or .csv): its row, how easily it is told apart (v_information, in
+    bits), and with --probe-prompts its influence on refusing."""
+    fail_on: Annotated[str | None, GATE, Metavar("CONDITIONS")] = None
+    """Exit with 3 when one of these conditions holds. They stand with commas between: strong, some, no-judgement,
+    fixed-sources, truncation, contamination, overlap, duplicates, contradictions, debris, defects, matched>X, total>X,
+    influence<X, pilot<X; of the tokens, with --policy, where X is a share of pairs: end-token>X, end-missing>X,
+    end-doubled>X, bos-doubled>X, bos-missing>X, cut-sides>X, full-prompts>X, merged-boundary>X, system-lost>X,
+    inside-thought>X, template-losses>X, refused>X, turn-lost>X, tools-lost>X, tool-calls-lost>X, prompt-rewritten>X,
+    reasoning-lost>X, response-changed>X."""
+    unchecked: Annotated[Literal["fail", "ignore"], GATE, Names("--fail-on-unchecked")] = "fail"
+    """What becomes of a condition that could not be looked at, such as influence<X where there are no probes: it counts as
+    failed, or the output only names it."""
 
-    kept = "nothing was kept; run the same command again, with --max-pairs for fewer pairs"
-    with keeping(kept), progress(f"auditing {dataset}") as advance:
-        opened: Any = None
-        if policy is not None:
-            from backfire.models import open_model
+    @field_validator("per_pair")
+    @classmethod
+    def _ending(cls, path: Path | None) -> Path | None:
+        if path is not None and path.suffix.lower() not in PER_PAIR_SUFFIXES:
+            raise ValueError(f"the name has to end in {', '.join(PER_PAIR_SUFFIXES)}")
+        return path
 
-            opened = open_model(
-                policy, chat_template=chat_template, dtype=dtype, device=device, adapter=adapter
-            )
-        report: AuditReport = audit_dataset(
-            dataset,
-            policy=opened,
-            policy_pairs=policy_pairs,
-            max_length=max_length or None,
-            probe_prompts=probe_prompts or None,
-            parameters=parameters,
-            pilot=settings,
-            embedder=embeddings,
-            **how,
-            overlap_with=overlap_with,
-            overlap_split=overlap_split,
-            max_pairs=max_pairs,
-            per_pair=per_pair,
-            controls=controls,
-            folds=folds,
-            seed=seed,
-            progress=advance,
-        )
-    show(audit_table(report))
-    if per_pair is not None:
-        both = report.safety_influence is not None and report.safety_influence.file is not None
-        say(
-            f"in {per_pair}: how easily each pair is told apart{', and where it moves refusals' if both else ''}"
-        )
-    whole = _write(report, json, html)
-    if _fails(report, conditions, unchecked == "fail"):
-        raise typer.Exit(FAILED)
-    if report.failed or not whole:
-        raise typer.Exit(PARTLY)
+    @model_validator(mode="after")
+    def _a_file_each(self) -> Audit:
+        seen: dict[Path, str] = {}
+        for name in ("json_file", "html", "per_pair"):
+            path: Path | None = getattr(self, name)
+            if path is not None and seen.setdefault(path.resolve(), name) != name:
+                raise ValueError(
+                    f"{{{seen[path.resolve()]}}} and {{{name}}} both name {path}: each needs a file of its own"
+                )
+        return self
 
+    def run(self) -> int | None:
+        from backfire.auditing import audit
+        from backfire.report import audit_table, parse_conditions
 
-def _pilot(steps: int, probed: bool, settings: dict[str, Any]) -> PilotSettings | None:
-    """The pilot that is asked for, with what was said of it."""
-    from backfire.errors import InputError
-
-    said = {name: value for name, value in settings.items() if value is not None}
-    if not steps:
-        if said:
-            raise InputError(
-                f"--{min(said).replace('_', '-')} is of the pilot: say how many steps it takes by --pilot, such as 8"
-            )
-        return None
-    if not probed:
-        raise InputError(f"--pilot {steps}: what it does is seen on --probe-prompts: give some, and --policy")
-    from backfire.influence import PilotSettings
-
-    return PilotSettings(steps=steps, **said)
+        conditions = parse_conditions(self.fail_on) if self.fail_on is not None else ()
+        kept = "nothing was kept; run the same command again, with --max-pairs for fewer pairs"
+        with keeping(kept), progress(f"auditing {self.dataset}") as advance:
+            report = audit(self.dataset, self.settings, per_pair=self.per_pair, progress=advance)
+        show(audit_table(report))
+        if self.per_pair is not None:
+            influence = report.safety_influence
+            more = ", and where it moves refusals" if influence is not None and influence.file else ""
+            say(f"in {self.per_pair}: how easily each pair is told apart{more}")
+        whole = _write(report, self.json_file, self.html)
+        if _fails(report, conditions, self.unchecked == "fail"):
+            return FAILED
+        return PARTLY if report.failed or not whole else None
 
 
 def _write(report: AuditReport, json: Path | None, html: Path | None) -> bool:
@@ -313,17 +125,3 @@ def _fails(report: AuditReport, conditions: tuple[str, ...], strict: bool) -> bo
     for line in failed:
         complain("failed", line)
     return bool(failed)
-
-
-def _check_outputs(named: dict[str, Path | None]) -> None:
-    """InputError for a file that could not be written after the work, or that two options name."""
-    from backfire.errors import InputError
-
-    seen: dict[Path, str] = {}
-    for option, path in named.items():
-        if path is None:
-            continue
-        options.check_output(option, path)
-        other = seen.setdefault(path.resolve(), option)
-        if other != option:
-            raise InputError(f"{other} and {option} both name {path}: each needs a file of its own")

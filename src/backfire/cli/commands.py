@@ -29,7 +29,7 @@ COMMANDS = (
     Entry("import", STAGES, "Store responses that were written elsewhere: AlpacaEval outputs, people's answers.", "collecting:Import"),
     Entry("score", STAGES, "Score stored responses with a reward model, each once.", "collecting:ScoreStored"),
     Entry("pair", STAGES, "Build preference pairs from stored responses by a recipe.", "typer"),
-    Entry("audit", STAGES, "Say what the label of a preference data set encodes, before anything is trained on it.", "typer"),
+    Entry("audit", STAGES, "Say what the label of a preference data set encodes, before anything is trained on it.", "auditing:Audit"),
     Entry("show", STAGES, "Show pairs as the tokens that training is handed, and count over all pairs what goes wrong on the way.", "showing:Show"),
     Entry("convert", STAGES, "Write preference data of any form as conversational prompt, chosen and rejected, which TRL takes as they are.", "converting:Convert"),
     Entry("repair", STAGES, "Make a better preference data set of a given one, with what was changed and why.", "typer"),

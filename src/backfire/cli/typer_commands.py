@@ -11,7 +11,6 @@ from typer.core import TyperGroup
 
 from backfire.cli import (
     attacking,
-    auditing,
     comparing,
     general,
     organisms,
@@ -43,7 +42,6 @@ def backfire() -> None:
 
 
 app.command("pair")(pairing.pair)
-app.command("audit")(auditing.audit)
 app.command("repair")(repairing.repair)
 app.command("attack")(attacking.attack)
 app.command("general")(general.general)

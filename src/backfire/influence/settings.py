@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from backfire.settings import Metavar, Names, Settings
+from backfire.settings import Default, Metavar, Names, Settings
 
 
 class PilotSettings(Settings):
@@ -14,7 +14,7 @@ class PilotSettings(Settings):
 
     group = "The pilot"
 
-    steps: Annotated[int, Names("--pilot"), Metavar("STEPS")] = Field(default=8, ge=1)
+    steps: Annotated[int, Names("--pilot"), Metavar("STEPS"), Default("no pilot")] = Field(default=8, ge=1)
     """Also take this many steps of DPO on the data, in memory, and see how often the probe prompts are refused
     afterwards. This predicts better than the direction of the first step does. 8 is a good start."""
     lr: float = Field(default=1e-6, gt=0)
