@@ -19,7 +19,7 @@ OUT = ROOT / "docs" / "pictures"
 INK, MUTED, LINE, BLUE, ORANGE, GREEN = "#1c2127", "#5f6871", "#c3cad2", "#2463c9", "#c8501e", "#1d8353"
 FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 
-PILOT_MARGINS = (0.0,)
+PILOT_MARGINS = (0.0, 0.003, 0.004, 0.006, 0.014, 0.005, -0.02, -0.051, -0.091)
 """Mean refusal margin before the first step and after each, less what it was before: the run of docs/guides/predict.md."""
 
 COVERAGE = (
