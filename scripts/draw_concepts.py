@@ -204,7 +204,12 @@ def pilot() -> None:
     card.line(90, at(0, 0.0)[1], 670, at(0, 0.0)[1], dash="4 3", colour=MUTED)
     for value in (lowest, 0.0, highest):
         card.text(
-            80, at(0, value)[1] + 4, f"{value:+.2f}".replace("-", "−") if value else "0", size=11, colour=MUTED, anchor="end"
+            80,
+            at(0, value)[1] + 4,
+            f"{value:+.2f}".replace("-", "−") if value else "0",
+            size=11,
+            colour=MUTED,
+            anchor="end",
         )
     for step in range(len(PILOT_MARGINS)):
         card.text(at(step, 0)[0], 225, str(step), size=11, colour=MUTED, anchor="middle")

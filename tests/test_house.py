@@ -20,8 +20,8 @@ HEAVY = ("torch", "transformers", "datasets", "trl", "sklearn", "lm_eval", "alta
 
 
 def floors_of(page: str) -> dict[str, int]:
-    """Each room's floor, 0 at the bottom, from the block below "## Rooms"."""
-    block = page.split("\n## Rooms\n", 1)[1].split("```")[1]
+    """Each room's floor, 0 at the bottom, from the block below "## Layers"."""
+    block = page.split("\n## Layers\n", 1)[1].split("```")[1]
     lines = [re.match(r"((?:\w+(?:/|\.py) ?)+)", line) for line in block.strip().splitlines()]
     rooms = [re.findall(r"\w+(?=/|\.py)", found.group(1)) for found in lines if found]
     return {room: floor for floor, line in enumerate(reversed(rooms)) for room in line}
