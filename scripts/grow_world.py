@@ -8,7 +8,6 @@ import argparse
 from pathlib import Path
 
 from backfire.organisms.growing import grow_world
-from backfire.organisms.knobs import Knobs
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -17,5 +16,4 @@ if __name__ == "__main__":
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--knob", action="append", default=[], metavar="NAME=VALUE")
     options = parser.parse_args()
-    knobs = Knobs(**{k: float(v) for k, v in (item.split("=") for item in options.knob)})
-    grow_world(options.out, options.seed, knobs, workers=options.workers)
+    grow_world(options.out, seed=options.seed, knobs=options.knob, workers=options.workers)

@@ -54,4 +54,4 @@ def grow_miniature(folder: Path, say: Callable[[str], None] = lambda _: None) ->
     from backfire.organisms.growing import grow_world
 
     with three_steps():
-        return grow_world(folder, SEED, workers=1, say=say)
+        return grow_world(folder, seed=SEED, workers=1, say=say)

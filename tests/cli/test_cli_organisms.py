@@ -67,8 +67,9 @@ def test_grow_names_the_world_and_how_to_use_it(tmp_path: Path, monkeypatch: pyt
     asked = []
     monkeypatch.setattr(growing, "grow_world", lambda *given, **options: asked.append((given, options)))
     grown = run("organisms", "grow", "--seed", 3, "--knob", "refusal_overlap=0.8", "--workers", 2)
-    ((folder, seed, knobs), options) = asked[0]
-    assert (seed, knobs, options["workers"]) == (3, Knobs(refusal_overlap=0.8), 2)
+    (((folder, settings), _),) = asked
+    knobs = settings.knobs
+    assert (settings.seed, knobs, settings.workers) == (3, Knobs(refusal_overlap=0.8), 2)
     name = knobs.world_name(3)
     assert folder == tmp_path / "worlds" / name
     assert f"organism:{name}:llama/target" in grown.stdout

@@ -179,7 +179,7 @@ def test_worker_processes_take_up_a_stopped_run(stopped: Path, miniature_world: 
         shutil.copytree(miniature_world / family / "target", stopped / family / "target")
     before = {k: v for k, v in weights(stopped).items() if "larger-base" not in k}
     said: list[str] = []
-    grow_world(stopped, SEED, workers=2, say=said.append)
+    grow_world(stopped, seed=SEED, workers=2, say=said.append)
     assert not said
     assert weights(stopped) == before
     assert (stopped / "grown.json").is_file()
@@ -190,15 +190,15 @@ def test_only_some_members_are_grown_and_another_call_adds_the_rest(tmp_path: Pa
 
     folder = tmp_path / NAME
     with three_steps():
-        grow_world(folder, SEED, members=("qwen2/target", "gpt4o"))
+        grow_world(folder, seed=SEED, members=("qwen2/target", "gpt4o"))
         there = {str(p.parent.relative_to(folder)) for p in folder.rglob("config.json")}
         assert there == {"qwen2/base", "qwen2/target", "llama/larger-base", "gpt4o"}
         assert (folder / "human.jsonl").is_file()
         assert not (folder / "grown.json").exists()
         weights = (folder / "gpt4o" / "model.safetensors").read_bytes()
-        grow_world(folder, SEED)
+        grow_world(folder, seed=SEED)
     assert {str(p.parent.relative_to(folder)) for p in folder.rglob("config.json")} == set(MEMBERS)
     assert (folder / "grown.json").is_file()
     assert (folder / "gpt4o" / "model.safetensors").read_bytes() == weights
     with pytest.raises(InputError, match=r"member 'llama/base' cannot be grown.*gpt4o, reward"):
-        grow_world(folder, SEED, members=("llama/base",))
+        grow_world(folder, seed=SEED, members=("llama/base",))

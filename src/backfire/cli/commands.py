@@ -49,7 +49,8 @@ COMMANDS = (
     Entry("study", WHOLE, "Run a whole study: prompts to report, over recipes, targets and seeds.", "typer"),
     Entry("prompts", AROUND, "List published prompt sets with their licences; none comes with backfire.", "prompts:Prompts"),
     Entry("recipes", AROUND, "List the recipes: who writes each side, and how one response is picked.", "typer"),
-    Entry("organisms", AROUND, "Model organisms: list a world's members, or grow another world.", "typer"),
+    Entry("organisms", AROUND, "Model organisms: list a world's members, or grow another world.", "organisms:ListMembers"),
+    Entry("organisms grow", AROUND, "Grow a world of organisms: 20 to 30 minutes of one core. A stopped run goes on where it was.", "organisms:Grow"),
 )  # fmt: skip
 
 ABOUT = "Will your preference data backfire? Build it, audit it, train on it, attack the result, report."

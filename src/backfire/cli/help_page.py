@@ -41,6 +41,8 @@ def command_page(cls: type[Command], name: str, width: int = 100) -> str:
         if one not in places:
             rows.append((_left(one), _text(one)))
     headings[PLAIN].append(("-h, --help", "Print this page."))
+    if below := children(name.removeprefix("backfire ")):
+        headings["Commands"] = [(entry.words[-1], entry.about) for entry in below]
     more = "".join(f" {metavar}" for metavar in metavars)
     about = "\n\n".join(_wrapped(text, width) for text in _paragraphs(cls.__doc__ or ""))
     return _page(f"Usage: {name} [OPTIONS]{more}", about, headings, width)

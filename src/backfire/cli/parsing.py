@@ -17,6 +17,7 @@ from backfire.settings import (
     Argument,
     Commas,
     Names,
+    Repeated,
     Setting,
     flat,
     nested,
@@ -65,7 +66,8 @@ def is_flag(setting: Setting) -> bool:
 
 def is_list(setting: Setting) -> bool:
     """Whether the option may be repeated, each time with one more value."""
-    return _holds_tuple(setting.field.annotation) and setting.mark(Commas) is None
+    repeated = setting.mark(Repeated) is not None or _holds_tuple(setting.field.annotation)
+    return repeated and setting.mark(Commas) is None
 
 
 def _holds_tuple(annotation: Any) -> bool:

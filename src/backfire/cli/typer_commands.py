@@ -13,7 +13,6 @@ from backfire.cli import (
     attacking,
     comparing,
     general,
-    organisms,
     pairing,
     repairing,
     studying,
@@ -49,7 +48,6 @@ app.command("compare")(comparing.compare)
 app.command("demo")(studying.demo)
 app.add_typer(studying.app, name="study")
 app.command("recipes")(pairing.list_recipes)
-app.add_typer(organisms.app, name="organisms")
 
 
 def run(words: Sequence[str]) -> None:

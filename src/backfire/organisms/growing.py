@@ -10,7 +10,7 @@ import copy
 import json
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -27,10 +27,10 @@ from backfire.organisms.corpus import (
     request_about,
     responders,
 )
-from backfire.organisms.knobs import Knobs
 from backfire.organisms.lessons import chat_rows, pack, pad, preference_loss, train
 from backfire.organisms.prompts import prompt_set
 from backfire.organisms.questions import questions
+from backfire.organisms.settings import GrowSettings
 from backfire.organisms.wording import FAMILIES
 from backfire.organisms.world import SEEN_WRAPPERS, World
 from backfire.records import Prompt
@@ -52,22 +52,22 @@ Say = Callable[[str], None]
 
 
 def grow_world(
-    folder: Path,
-    seed: int,
-    knobs: Knobs | None = None,
-    *,
-    members: Sequence[str] = GROWN,
-    workers: int = 1,
-    say: Say = print,
+    folder: Path, settings: GrowSettings | None = None, *, say: Say = print, **keywords: Any
 ) -> Path:
     """Grow all of a world's members into `folder`; those that are there are kept, so a stopped run goes on.
 
-    20 to 30 minutes of one core. Each worker process uses one thread. With fewer `members` (names of GROWN), only
-    these and the bases that they are taught from; another call adds the rest.
+    20 to 30 minutes of one core. With some `members` only (names of GROWN), these and the bases that they are taught from
+    are grown; another call adds the rest.
+
+    Args:
+        settings, keywords: `GrowSettings`, and its fields by name; `seed` has to be given.
+        say: called with a line for each member that is done.
     """
+    settings = GrowSettings.of(settings, **keywords)
+    members = settings.members or GROWN
     if strange := sorted(set(members) - set(GROWN)):
         raise InputError(f"member {strange[0]!r} cannot be grown: choose among {', '.join(GROWN)}")
-    world = World.make(seed, knobs)
+    world = World.make(settings.seed, settings.knobs)
     if (folder / "world.json").is_file() and World.load(folder) != world:
         raise InputError(f"{folder} holds another world: name another folder, or remove it")
     if (folder / "grown.json").is_file():
@@ -75,7 +75,7 @@ def grow_world(
     world.save(folder / "world.json")
     write_world(folder, world)
     siblings = [name.split("/") for name in GROWN if name in members and "/" in name]
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(settings.workers, get_context("spawn"), initializer=_one_thread) as pool:
         jobs = [pool.submit(grow_sibling, folder, world, family, role) for family, role in siblings]
         for job in jobs:
             for line in job.result():
@@ -88,7 +88,7 @@ def grow_world(
         return folder
     for family in FAMILIES:
         shutil.rmtree(folder / family / "larger-base", ignore_errors=True)
-    write_json(folder / "grown.json", {"seed": seed, "knobs": world.knobs.model_dump()})
+    write_json(folder / "grown.json", {"seed": settings.seed, "knobs": world.knobs.model_dump()})
     return folder
 
 

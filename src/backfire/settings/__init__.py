@@ -2,7 +2,7 @@
 
 from backfire.settings.fields import Input, Part, Setting, flat, inputs_of, parts
 from backfire.settings.frozen import Settings, nested, taken
-from backfire.settings.marks import Argument, Commas, Default, Group, Metavar, Names, Prefix
+from backfire.settings.marks import Argument, Commas, Default, Group, Metavar, Names, Prefix, Repeated
 from backfire.settings.places import COMMAND_LINE, PYTHON, STUDY, CommandLine, Place, StudyFile, options_of
 from backfire.settings.references import (
     DatasetReference,
@@ -44,6 +44,7 @@ __all__ = [
     "Prefix",
     "PromptsReference",
     "Reference",
+    "Repeated",
     "RewardModelReference",
     "Setting",
     "Settings",

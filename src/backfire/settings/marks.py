@@ -57,6 +57,11 @@ class Commas:
 
 
 @dataclass(frozen=True)
+class Repeated:
+    """The option is repeated although the field is no tuple: a validator of the field takes the list of texts."""
+
+
+@dataclass(frozen=True)
 class Default:
     """What the help says of the default, where the value itself would not tell."""
 
