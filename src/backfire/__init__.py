@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from backfire.evaluation.attacks import Answers, Asking, Attack, Rewording, open_suite
     from backfire.evaluation.general_tasks import general
     from backfire.evaluation.prompts import open_prompts
+    from backfire.evaluation.settings import GeneralSettings
     from backfire.influence import PilotSettings, draw_probes, pair_influence, safety_influence
     from backfire.judges import (
         BatchJudge,
@@ -51,6 +52,7 @@ _ROOMS = {
         "Answers",
         "Asking",
         "Attack",
+        "GeneralSettings",
         "Rewording",
         "attack",
         "attack_suite",
@@ -97,6 +99,7 @@ __all__ = [
     "DPOSettings",
     "Decoding",
     "ExactJudge",
+    "GeneralSettings",
     "Judge",
     "Ledger",
     "LoRASettings",

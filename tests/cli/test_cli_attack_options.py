@@ -84,7 +84,8 @@ def test_every_command_checks_where_its_answer_goes(sets: tuple[object, ...]) ->
         ("audit", "none.csv"),
     ):
         said = run(*command, "--json", "folder", code=2).stderr
-        assert "--json folder is a folder: name a file in it" in said, command
+        assert "--json folder" in said, command
+        assert "a folder: name a file in it" in said, command
 
 
 def test_a_device_that_torch_lacks(sets: tuple[object, ...]) -> None:

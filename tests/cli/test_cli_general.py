@@ -140,7 +140,7 @@ def test_a_spoilt_resume_file_and_a_task_that_cannot_be_kept_are_said(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--num-fewshot", "many"), "--num-fewshot 'many': give a number"),
+        (("--num-fewshot", "many"), "--num-fewshot many: give a number"),
         (("--num-fewshot", "arc_easy=2"), "num_fewshot names arc_easy"),
         (
             ("--num-fewshot", "winogrande_organism=50"),

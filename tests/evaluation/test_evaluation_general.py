@@ -228,7 +228,7 @@ def test_what_cannot_be_used_is_named(model: LocalModel, tmp_path: Path, data: P
     (data / "arc_organism.jsonl").write_text('{"question": "a"}\n')
     with pytest.raises(InputError, match="arc_organism does not fit its data"):
         general(model, organism_tasks(), data=data)
-    with pytest.raises(InputError, match="limit 0"):
+    with pytest.raises(InputError, match="limit = 0: give at least 1"):
         general(model, organism_tasks(), data=data, limit=0)
     with pytest.raises(InputError, match="tasks is empty"):
         general(model, [])

@@ -171,7 +171,7 @@ def test_shots_by_task_stand_beside_those_of_the_preset(model: LocalModel) -> No
     }
     with pytest.raises(InputError, match="num_fewshot names mmlu, which is not among the tasks"):
         general(model, ["winogrande"], num_fewshot={"mmlu": 3})
-    with pytest.raises(InputError, match="num_fewshot -1"):
+    with pytest.raises(InputError, match="num_fewshot = -1: give 0 or more"):
         general(model, ["winogrande"], num_fewshot=-1)
 
 

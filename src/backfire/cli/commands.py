@@ -42,7 +42,7 @@ COMMANDS = (
     Entry("judge train", STAGES, "Train a small judge on labelled responses: no download, no key, seconds on a laptop.", "judging:TrainJudge"),
     Entry("judge file", STAGES, "Judge a file of responses: every row again, with each judge's decision, harmful, refusal, score and reason.", "judging:JudgeFile"),
     Entry("judge correct", STAGES, "The attack success rate of FILE's responses, corrected for the judge's errors (Rogan and Gladen 1978).", "judging:Correct"),
-    Entry("general", STAGES, "Score a model on general tasks, by lm-evaluation-harness.", "typer"),
+    Entry("general", STAGES, "Score a model on general tasks, by lm-evaluation-harness.", "general:General"),
     Entry("compare", STAGES, "Compare policies on the same prompts: differences with 95% intervals, exact tests, Holm's correction.", "typer"),
     Entry("report", STAGES, "Write the page of a run anew, and print its table.", "reporting:Report"),
     Entry("demo", WHOLE, "Run the demo: seven ways of choosing responses, on model organisms, from prompts to the page.", "typer"),

@@ -12,7 +12,6 @@ from typer.core import TyperGroup
 from backfire.cli import (
     attacking,
     comparing,
-    general,
     pairing,
     repairing,
     studying,
@@ -43,7 +42,6 @@ def backfire() -> None:
 app.command("pair")(pairing.pair)
 app.command("repair")(repairing.repair)
 app.command("attack")(attacking.attack)
-app.command("general")(general.general)
 app.command("compare")(comparing.compare)
 app.command("demo")(studying.demo)
 app.add_typer(studying.app, name="study")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from backfire.evaluation.harness import VllmModel, open_vllm
     from backfire.evaluation.prompts import open_prompts
     from backfire.evaluation.published_prompts import PromptSet, is_prompt_set, open_prompt_set, prompt_sets
+    from backfire.evaluation.settings import GeneralSettings
     from backfire.evaluation.task_files import LEADERBOARD, organism_tasks
 else:
     __getattr__, __dir__ = lazily(
@@ -70,6 +71,7 @@ else:
                 "open_prompt_set",
                 "prompt_sets",
             ),
+            "settings": ("GeneralSettings",),
             "task_files": (
                 "LEADERBOARD",
                 "organism_tasks",
@@ -86,6 +88,7 @@ __all__ = [
     "Answers",
     "Asking",
     "Attack",
+    "GeneralSettings",
     "Means",
     "PromptSet",
     "Rewording",

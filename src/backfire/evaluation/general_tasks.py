@@ -21,7 +21,8 @@ from backfire.evaluation.harness import (
     over_long,
     quiet,
 )
-from backfire.evaluation.task_files import Tasks, load_tasks
+from backfire.evaluation.settings import GeneralSettings
+from backfire.evaluation.task_files import Tasks, load_tasks, resolve_tasks
 from backfire.evaluation.task_results import ResumeFile, TaskKey, TaskRecord
 from backfire.models import EndpointModel, LocalModel
 
@@ -35,15 +36,12 @@ Progress = Callable[[str, int, int], None]
 
 def general(
     model: LocalModel | EndpointModel | VllmModel,
-    tasks: str | Path | Sequence[str],
+    tasks: str | Path | Sequence[str] | None = None,
+    settings: GeneralSettings | None = None,
     *,
-    data: str | Path | None = None,
-    limit: int | None = None,
-    num_fewshot: Shots | None = None,
-    apply_chat_template: bool | None = None,
-    batch_size: int = 64,
     resume: str | Path | None = None,
     progress: Progress | None = None,
+    **keywords: Any,
 ) -> GeneralResult:
     """Score a model on tasks, one after another; the model is opened already, and stays as it is.
 
@@ -51,7 +49,8 @@ def general(
     list of names of tasks that come with the harness, which it fetches from the hub; the name `leaderboard`
     stands for five (`LEADERBOARD`), each with its shots and metric. In a folder, a task with
     `dataset_path: json` finds its `data_files`, local .jsonl files, under `data`, or beside its YAML. `limit`
-    takes the first so many items of each task.
+    takes the first so many items of each task. `organism` stands for the five tasks of a world of organisms.
+    Keywords are fields of `GeneralSettings`.
 
     `num_fewshot` is one number for all tasks, or numbers by task or group; else what the preset or a task's own
     file says, or 0. It does not reach a task whose own file sets it to 0 (TruthfulQA: its prompt has its
@@ -67,16 +66,18 @@ def general(
     several. Raises InputError for tasks or data that cannot be used, and ModelError for an endpoint, which
     gives no log-probabilities of given answers.
     """
-    if limit is not None and limit < 1:
-        raise InputError(f"limit {limit}: give 1 or more items a task, or none for all")
+    given = {} if tasks is None else {"tasks": tasks}
+    settings = GeneralSettings.of(settings, **given, **keywords)
+    limit, num_fewshot = settings.limit, settings.num_fewshot
     kept = ResumeFile(None if resume is None else Path(resume))
     if isinstance(model, EndpointModel):
         raise no_endpoint(model.name)
     with quiet():
-        lm = harness_of(model, batch_size)
-        loaded = load_tasks(tasks, data)
+        lm = harness_of(model, settings.batch_size)
+        loaded = load_tasks(*resolve_tasks(settings.tasks, settings.data, settings.world))
     shots, zero_shot = _shots(loaded, num_fewshot)
-    chat = not loaded.preset if apply_chat_template is None else apply_chat_template
+    through = settings.apply_chat_template
+    chat = not loaded.preset if through is None else through
     records: dict[str, TaskRecord] = {}
     resumed = []
     for done, (name, task) in enumerate(loaded.tasks.items()):
@@ -92,15 +93,15 @@ def general(
             if sure:
                 kept.keep(key, record)
         records[name] = record
-    settings: dict[str, Any] = {"num_fewshot": _said(loaded, num_fewshot, shots), "chat_template": chat}
+    asked_with: dict[str, Any] = {"num_fewshot": _said(loaded, num_fewshot, shots), "chat_template": chat}
     if zero_shot:
-        settings["always_zero_shot"] = zero_shot
+        asked_with["always_zero_shot"] = zero_shot
     cut = {name: record.cut for name, record in records.items() if record.cut}
     scores, subtasks = _tables(loaded, records)
     not_resumable = {} if resume is None else dict(loaded.unseen)
     return GeneralResult(
         scores=scores,
-        settings=settings,
+        settings=asked_with,
         cut=cut,
         subtasks=subtasks,
         resumed=resumed,
@@ -116,9 +117,6 @@ def _shots(loaded: Tasks, wanted: Shots | None) -> tuple[dict[str, int], list[st
             raise InputError(
                 f"num_fewshot names {unknown[0]}, which is not among the tasks: {', '.join(known)}"
             )
-    numbers = wanted.values() if isinstance(wanted, Mapping) else [] if wanted is None else [wanted]
-    if bad := [number for number in numbers if number < 0]:
-        raise InputError(f"num_fewshot {bad[0]}: give 0 or more examples")
     shots, zero = {}, []
     for name, task in loaded.tasks.items():
         own = task.get_config("num_fewshot")

@@ -14,6 +14,8 @@ from backfire.records import digest
 from backfire.tables import read_rows
 
 PRESET = "leaderboard"
+ORGANISM = "organism"
+"""What stands for the five tasks of a world of organisms."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,39 @@ def organism_tasks() -> Path:
     from backfire import organisms
 
     return Path(str(organisms.__file__)).parent / "tasks"
+
+
+def resolve_tasks(
+    tasks: str | Path | Sequence[str] | None, data: str | Path | None = None, world: str | None = None
+) -> tuple[Path | list[str], Path | None]:
+    """A folder of task files (or one file) with where its data lie, or names of the harness's own tasks.
+
+    Args:
+        tasks: `organism` for the five tasks of a world, the path of a folder or of a file, or names; None is `organism` where
+            there is a world.
+        world: whose tasks `organism` means; None is the shipped one.
+
+    Raises:
+        InputError: no tasks, or a path where nothing is.
+    """
+    folder = None if data is None else Path(data)
+    if isinstance(tasks, Path):
+        return tasks, folder
+    if tasks is None and world is None:
+        raise InputError(
+            "no tasks: give a folder of task files, names such as arc_easy,winogrande, or leaderboard"
+        )
+    names = [ORGANISM] if tasks is None else tasks.split(",") if isinstance(tasks, str) else list(tasks)
+    whole = ",".join(names)
+    if whole == ORGANISM:
+        from backfire.organisms.catalog import SHIPPED, tasks_data
+
+        return organism_tasks(), folder or tasks_data(world or SHIPPED)
+    if whole and Path(whole).exists():
+        return Path(whole), folder
+    if "/" in whole or whole.endswith((".yaml", ".yml")):
+        raise InputError(f"tasks {whole}: there is no such folder or file")
+    return [name.strip() for name in names if name.strip()], folder
 
 
 def load_tasks(tasks: str | Path | Sequence[str], data: str | Path | None) -> Tasks:
