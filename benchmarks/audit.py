@@ -6,7 +6,7 @@ Pairs are real answers of AlpacaEval's models (the folder `alpaca-eval` under --
 ../shared/data) where they are there, else text from a fixed word list. Both sides estimate the same thing: AUROC, on
 held-out prompts, of a linear probe on words and pairs of words, over 5 folds grouped by prompt. scikit-learn's:
 TfidfVectorizer((1, 2)), LogisticRegression, GroupKFold(5). backfire's: `Vocabulary`, `crossfit` on the true labels.
-The rest is timed apart: what the same rung takes with both intervals, pairwise accuracy, V-information and 199 refits on
+The rest is timed apart: what the same probe takes with both intervals, pairwise accuracy, V-information and 199 refits on
 swapped labels, and the whole audit. Prints one row of a Markdown table; the parts on stderr.
 """
 

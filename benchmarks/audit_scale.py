@@ -94,7 +94,7 @@ def run(path: Path) -> None:
         "read": read,
         "parts": report.seconds,
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "words": report.rung("words").pointwise.model_dump(),  # type: ignore[union-attr]
+        "words": report.probe("words").pointwise.model_dump(),  # type: ignore[union-attr]
     }
     print(json.dumps(told))
 

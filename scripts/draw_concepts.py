@@ -133,12 +133,12 @@ def separability() -> None:
     place = 60
     for file, about in (("prefs.jsonl", "GPT-4o over my model"), ("own.jsonl", "my model over itself")):
         report = bf.audit(ROOT / "examples" / "data" / file)
-        total = max(report.separability, key=lambda rung: rung.pointwise.auroc).pointwise
+        total = max(report.separability, key=lambda probe: probe.pointwise.auroc).pointwise
         matched = max(
             (
-                rung.decision_matched
-                for rung in report.separability
-                if rung.decision_matched.auroc is not None
+                probe.decision_matched
+                for probe in report.separability
+                if probe.decision_matched.auroc is not None
             ),
             key=lambda found: found.auroc or 0,
         )

@@ -85,7 +85,8 @@ def measure(run: Path, cell: dict[str, Any], model: Any, probes: Any, judge: Any
         max_new_tokens=NEW_TOKENS,
     )
     audit = json.loads((run / cell["provenance"]["audit"]).read_text(encoding="utf-8"))
-    words = next((r for r in audit["separability"] if r["rung"] == "words"), None)
+    # `probe` was called `rung` in audits of schema 4.
+    words = next((r for r in audit["separability"] if "words" in (r.get("probe"), r.get("rung"))), None)
     matched = (words or {}).get("decision_matched") or {}
     reading = model.read(model.render(conversations))
     likely = np.split(reading.logps / np.maximum(reading.tokens, 1), 2)

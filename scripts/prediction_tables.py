@@ -72,8 +72,11 @@ def predictors(run: Path, told: dict[str, Any]) -> dict[str, float]:
     measured = read(run, told.get("influence"))
     influence, rivals = measured.get("influence") or {}, measured.get("rivals") or {}
     refusal = influence.get("refusal") or {}
-    rungs = read(run, told.get("audit")).get("separability") or []
-    words: dict[str, Any] = next((rung for rung in rungs if rung["rung"] == "words"), {})
+    probes = read(run, told.get("audit")).get("separability") or []
+    # `probe` was called `rung` in audits of schema 4.
+    words: dict[str, Any] = next(
+        (row for row in probes if "words" in (row.get("probe"), row.get("rung"))), {}
+    )
     cosine = number(refusal, "cosine", "value")
     return {
         PRIMARY: cosine if isfinite(cosine) else number(refusal, "point"),

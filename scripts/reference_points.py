@@ -28,9 +28,9 @@ OUT = (
     / "conclusion"
     / "reference_points.yaml"
 )
-RUNGS = ("length", "surface", "words", "characters")
+PROBES = ("length", "surface", "words", "characters")
 HEAD = """\
-# What the text rungs of the ladder gave on known sets. Written by scripts/reference_points.py: change nothing here.
+# What the text probes of the ladder gave on known sets. Written by scripts/reference_points.py: change nothing here.
 # Pointwise AUROC with its 95% interval.
 """
 ALPACA = (
@@ -52,18 +52,18 @@ def of_two_models(folder: Path, chosen: str, rejected: str) -> Iterator[dict[str
 
 
 def entry(name: str, origin: str, report: AuditReport) -> dict[str, Any]:
-    rungs = {rung: report.rung(rung) for rung in RUNGS}
+    probes = {probe: report.probe(probe) for probe in PROBES}
     found = {
-        rung: {
+        probe: {
             "auroc": round(told.pointwise.auroc, 4),
             "low": round(told.pointwise.low, 4),
             "high": round(told.pointwise.high, 4),
         }
-        for rung, told in rungs.items()
+        for probe, told in probes.items()
         if told is not None
     }
-    print(f"{name}: " + ", ".join(f"{rung} {numbers['auroc']:.3f}" for rung, numbers in found.items()))
-    return {"name": name, "origin": origin, "pairs": report.pairs, "rungs": found}
+    print(f"{name}: " + ", ".join(f"{probe} {numbers['auroc']:.3f}" for probe, numbers in found.items()))
+    return {"name": name, "origin": origin, "pairs": report.pairs, "probes": found}
 
 
 def main(data: Path, others: list[str]) -> None:

@@ -105,7 +105,7 @@ def kept(grid: Grid, group: Group, cell: Cell) -> float:
 
 def separability(cell: Cell) -> float:
     """AUROC of the words of chosen against rejected."""
-    return next((float(r.pointwise.auroc) for r in cell.separability if r.rung == "words"), nan)
+    return next((float(r.pointwise.auroc) for r in cell.separability if r.probe == "words"), nan)
 
 
 def influence(cell: Cell) -> float:

@@ -3,7 +3,7 @@
     python scripts/simulate_coverage.py [--sets 2000] [--pairs 100 500 2000] [--designs NAME ...] [--workers 1]
 
 Every row of the table is a design at one number of pairs: so many simulated sets, each measured as an audit measures a
-rung, 199 swaps included. The stated value is what the same cross-fitting gives on average over sets of that size: one
+probe, 199 swaps included. The stated value is what the same cross-fitting gives on average over sets of that size: one
 half where nothing is planted and the number is an AUROC or an accuracy, else the mean over the simulated sets.
 """
 

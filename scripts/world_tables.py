@@ -21,7 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("run", type=Path)
     grid = Grid(read_results(parser.parse_args().run))
-    rung = grid.pictured_rung or ""
+    probe = grid.pictured_probe or ""
     for attack in grid.attacks:
         heads = " | ".join(f"w{group.world} {group.family}" for group in grid.groups)
         print(f"\n{attack}\n\n| recipe | {heads} | change from SFT |\n|-|{'-|' * (len(grid.groups) + 1)}")
@@ -46,13 +46,13 @@ def main() -> None:
         for attack in grid.attacks:
             known = {r: f.rate for r in PAPER_ASR if r in cells and (f := grid.asr(cells[r], attack))}
             rates = {r: rate for r, rate in known.items() if rate is not None}
-            areas = {r: a for r in rates if (a := grid.auroc(cells[r], rung)) is not None}
+            areas = {r: a for r in rates if (a := grid.auroc(cells[r], probe)) is not None}
             if len(areas) == len(PAPER_ASR):
                 order = sorted(rates)
                 measured = [rates[r] for r in order]
                 paper = spearman([fmean(PAPER_ASR[r]) for r in order], measured)
                 hidden = spearman([areas[r] for r in order], measured)
-                print(f"  {attack}: rho with the paper {paper:.2f}, with {rung} separability {hidden:.2f}")
+                print(f"  {attack}: rho with the paper {paper:.2f}, with {probe} separability {hidden:.2f}")
         for prompts in grid.prompt_sets:
             refusals = {
                 r: f.rate for r, c in cells.items() if (f := grid.over_refusal(c, prompts)) is not None
@@ -60,8 +60,8 @@ def main() -> None:
             print(f"  over-refusal, {prompts}: {refusals}")
     print()
     for recipe in grid.recipes:
-        general, area = grid.mean_general(recipe).value, grid.mean_auroc(recipe, rung).value
-        print(f"{recipe}: general {general}, {rung} AUROC {area}")
+        general, area = grid.mean_general(recipe).value, grid.mean_auroc(recipe, probe).value
+        print(f"{recipe}: general {general}, {probe} AUROC {area}")
 
 
 if __name__ == "__main__":

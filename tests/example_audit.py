@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-RUNGS = {"length": 0.712, "surface": 0.861, "words": 0.938, "characters": 0.947, "hidden": 0.981}
+PROBES = {"length": 0.712, "surface": 0.861, "words": 0.938, "characters": 0.947, "hidden": 0.981}
 MATCHED = {"length": 0.655, "surface": 0.802, "words": 0.874, "characters": 0.891, "hidden": 0.942}
 CUES = (
     ("number of words", "surface", "length", 0.74, 0.27, 0.71, 0.062),
@@ -43,10 +43,10 @@ def estimate(name: str, value: float, *, half: float = 0.02, control: float = 0.
     }
 
 
-def rung(name: str) -> dict[str, Any]:
-    auroc, matched = RUNGS[name], MATCHED[name]
+def probe(name: str) -> dict[str, Any]:
+    auroc, matched = PROBES[name], MATCHED[name]
     found: dict[str, Any] = {
-        "rung": name,
+        "probe": name,
         "about": {
             "length": "characters, words and lines alone",
             "surface": "length, lists, markdown, punctuation, openers and closers",
@@ -120,7 +120,7 @@ def shortcut(place: int) -> dict[str, Any]:
     cue, name, family, chosen, rejected, alone, loss = CUES[place]
     return {
         "cue": cue,
-        "rung": name,
+        "probe": name,
         "family": family,
         "chosen": share(round(chosen * 1840), 1840),
         "rejected": share(round(rejected * 1840), 1840),
@@ -228,7 +228,7 @@ def picture_map() -> dict[str, Any]:
         return [[drawn.gauss(middle, 1.0), drawn.gauss(0, 1.2)] for _ in range(120)]
 
     return {
-        "rung": "words",
+        "probe": "words",
         "x": "held-out score of the probe",
         "y": "first principal component of what the score leaves",
         "chosen": points(1.4),
@@ -239,7 +239,7 @@ def picture_map() -> dict[str, Any]:
 def per_pair() -> dict[str, Any]:
     values = {"5%": -0.61, "25%": 0.33, "50%": 0.78, "75%": 0.93, "95%": 0.99}
     return {
-        "rung": "hidden",
+        "probe": "hidden",
         "pairs": 1840,
         "quantiles": values,
         "intervals": {name: [value - 0.03, value + 0.02] for name, value in values.items()},
@@ -328,7 +328,7 @@ def as_trained() -> dict[str, Any]:
 def example_audit() -> dict[str, Any]:
     """A set of chosen responses by one model and rejected ones by another: everything that can be wrong is."""
     return {
-        "schema": 4,
+        "schema": 5,
         "backfire": "0.1.0",
         "dataset": "prefs.jsonl",
         "format": "TRL conversational, explicit prompt",
@@ -342,8 +342,8 @@ def example_audit() -> dict[str, Any]:
             {"kind": "identical sides", "count": 31, "rows": list(range(40, 71))},
             {"kind": "blank rejected response", "count": 18, "rows": list(range(900, 918))},
         ],
-        "separability": [rung(name) for name in RUNGS],
-        "not_run": [{"rung": "embeddings", "reason": "no --embeddings MODEL was given"}],
+        "separability": [probe(name) for name in PROBES],
+        "not_run": [{"probe": "embeddings", "reason": "no --embeddings MODEL was given"}],
         "source_leak": source_leak(),
         "shortcuts": [shortcut(place) for place in range(len(CUES))],
         "confounds": confounds(),
@@ -380,7 +380,7 @@ def example_audit() -> dict[str, Any]:
         "reference_points": [
             {
                 "name": name,
-                "rung": at,
+                "probe": at,
                 "auroc": value,
                 "low": value - 0.02,
                 "high": value + 0.02,
@@ -416,7 +416,7 @@ def example_audit() -> dict[str, Any]:
 def smallest_audit() -> dict[str, Any]:
     """What is left when there are too few pairs for any number."""
     return {
-        "schema": 4,
+        "schema": 5,
         "backfire": "0.1.0",
         "dataset": "tiny.csv",
         "format": "TRL standard, explicit prompt",
@@ -428,7 +428,7 @@ def smallest_audit() -> dict[str, Any]:
         "prompts": 3,
         "defects": [],
         "separability": [],
-        "not_run": [{"rung": "length", "reason": "3 pairs: fewer than 30"}],
+        "not_run": [{"probe": "length", "reason": "3 pairs: fewer than 30"}],
         "shortcuts": [],
         "confounds": {
             "stop_reasons": [],

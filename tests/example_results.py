@@ -46,7 +46,7 @@ def example_results(
         for recipe in INVENTED
     ]
     return {
-        "schema": 1,
+        "schema": 2,
         "backfire": "0.1.0",
         "name": "invented example",
         "created": "2026-11-03T10:20:30+00:00",
@@ -151,10 +151,10 @@ def _pairs(recipe: str, rng: random.Random) -> dict[str, Any]:
 
 
 def _separability(auroc: float, rng: random.Random) -> list[dict[str, Any]]:
-    rungs = [("length", 0.45 + auroc * 0.2), ("ngrams", auroc - 0.04), ("hidden", auroc)]
+    probes = [("length", 0.45 + auroc * 0.2), ("ngrams", auroc - 0.04), ("hidden", auroc)]
     return [
         {
-            "rung": rung,
+            "probe": probe,
             "pointwise": {
                 "auroc": value,
                 "low": value - 0.02,
@@ -169,7 +169,7 @@ def _separability(auroc: float, rng: random.Random) -> list[dict[str, Any]]:
             },
             "pairs": 560,
         }
-        for rung, value in rungs
+        for probe, value in probes
     ]
 
 

@@ -41,7 +41,7 @@ def test_what_is_read_is_what_was_written(tmp_path: Path, audit: dict[str, Any])
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda a: a.update(schema=1), "has schema 1, this version reads 4"),
+        (lambda a: a.update(schema=1), "has schema 1, this version reads 5"),
         (lambda a: a.update(pairs=-1), "pairs: Input should be greater than or equal to 0"),
         (lambda a: a["separability"][2]["pointwise"].update(auroc=1.2), "separability.2.pointwise.auroc"),
         (lambda a: a["conclusion"].update(level="dangerous"), "conclusion.level"),
@@ -86,3 +86,18 @@ def test_the_example_in_the_page_validates() -> None:
     (block,) = re.findall(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
     report = parse_audit(json.loads(block))
     assert report.separability[0].decision_matched.reason is not None
+
+
+def test_audits_of_schema_4_are_read() -> None:
+    """There `probe` was called `rung`."""
+
+    def renamed(part: Any) -> Any:
+        if isinstance(part, list):
+            return [renamed(row) for row in part]
+        return {("rung" if key == "probe" else key): value for key, value in part.items()}
+
+    audit = example_audit()
+    parts = ("separability", "not_run", "shortcuts", "reference_points", "per_pair", "map")
+    older = {**audit, "schema": 4, **{key: renamed(audit[key]) for key in parts if key in audit}}
+    assert older["separability"][0]["rung"] == audit["separability"][0]["probe"]
+    assert parse_audit(older) == parse_audit(audit)

@@ -81,7 +81,7 @@ def _set(path: str, value: Any) -> Any:
             {"cosine": 0.1, "low": 0.2, "high": 0.1, "probes": 9},
             "cells[4].safety_influence: low 0.2 lies above high 0.1",
         ),
-        ("schema", 2, "schema 2, this version reads 1"),
+        ("schema", 3, "schema 3, this version reads 2"),
         ("cells", [], "cells is empty"),
         ("cells[3].recipe", "original", "stands twice"),
     ],
@@ -92,6 +92,16 @@ def test_a_defect_is_named_by_its_path(path: str, value: Any, said: str) -> None
     with pytest.raises(InputError) as error:
         parse_results(results)
     assert said in str(error.value)
+
+
+def test_results_of_schema_1_are_read() -> None:
+    """There `probe` was called `rung`."""
+    older = copy.deepcopy(example_results())
+    older["schema"] = 1
+    for cell in older["cells"]:
+        cell["separability"] = [{"rung": row.pop("probe"), **row} for row in cell["separability"]]
+    assert any("rung" in row for cell in older["cells"] for row in cell["separability"])
+    assert parse_results(older) == parse_results(example_results())
 
 
 def test_nan_is_refused_wherever_it_hides(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from backfire.answers.audit import AuditReport
-from backfire.answers.estimates import Rung
+from backfire.answers.estimates import ProbeResult
 from backfire.auditing import audit
 from synthetic_pairs import rows
 
@@ -19,8 +19,8 @@ REFUSALS = [
 ]
 
 
-def rung(report: AuditReport, name: str) -> Rung:
-    found = report.rung(name)
+def probe(report: AuditReport, name: str) -> ProbeResult:
+    found = report.probe(name)
     assert found is not None
     return found
 
@@ -59,14 +59,14 @@ def of_style() -> AuditReport:
 def test_a_decision_without_a_shortcut_and_a_shortcut_without_a_decision_are_told_apart(
     of_decision: AuditReport, of_style: AuditReport
 ) -> None:
-    assert rung(of_decision, "words").pointwise.low > 0.65
-    assert rung(of_style, "words").pointwise.low > 0.65
+    assert probe(of_decision, "words").pointwise.low > 0.65
+    assert probe(of_style, "words").pointwise.low > 0.65
     for name in ("surface", "words", "characters"):
-        matched = rung(of_decision, name).decision_matched
+        matched = probe(of_decision, name).decision_matched
         assert matched.low is not None
         assert matched.high is not None
         assert matched.low <= 0.5 <= matched.high
-    matched = rung(of_style, "words").decision_matched
+    matched = probe(of_style, "words").decision_matched
     assert matched.pairs == 400
     assert matched.low is not None
     assert matched.low > 0.65
@@ -94,7 +94,7 @@ def test_the_contrast_of_decisions_is_that_of_the_rows(
     assert other.decisions_differ.hits == 0
     assert other.p is None
     assert "Hardly any pair carries a decision" in " ".join(of_style.conclusion.reasons)
-    matched = rung(of_decision, "words").decision_matched
+    matched = probe(of_decision, "words").decision_matched
     assert matched.pairs == 400 - refuses
 
 

@@ -51,7 +51,7 @@ def test_a_policy_that_cannot_be_read_costs_its_part_alone(
     assert report.failed is not None
     assert [part.part for part in report.failed] == ["policy"]
     assert said in report.failed[0].reason
-    assert report.rung("words") is not None
+    assert report.probe("words") is not None
     assert report.on_policyness is None
     assert parse_audit(report.as_dict()) == report.model_copy(update={"seconds": None})
     console = Console(width=200, record=True)

@@ -153,7 +153,7 @@ def test_the_answer_is_json_without_nulls_and_is_read_back(plain: AuditReport) -
     assert "truncated" not in told["confounds"]
     assert "layers" not in told["separability"][0]
     with pytest.raises(InputError, match="separability"):
-        parse_audit({**told, "separability": [{"rung": "length"}]})
+        parse_audit({**told, "separability": [{"probe": "length"}]})
 
 
 def test_the_same_rows_give_the_same_json(content: list[dict[str, Any]], plain: AuditReport) -> None:
@@ -192,7 +192,7 @@ def test_at_most_so_many_pairs_are_audited_and_said_to_be(
 def unjudged(report: AuditReport, reason: str) -> None:
     assert report.conclusion.level == "unknown"
     assert report.separability == ()
-    assert {one.rung for one in report.not_run} == {"length", "surface", "words", "characters"}
+    assert {one.probe for one in report.not_run} == {"length", "surface", "words", "characters"}
     assert all(reason in one.reason for one in report.not_run)
     assert "No judgement" in report.conclusion.reasons[0]
     assert (report.shortcuts, report.per_pair, report.map, report.reference_points) == ((), None, None, ())

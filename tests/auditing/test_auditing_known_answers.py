@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 
 from backfire.answers.audit import AuditReport, Shortcut
-from backfire.answers.estimates import Rung
+from backfire.answers.estimates import ProbeResult
 from backfire.auditing import audit
 from synthetic_pairs import rows, sentence
 
 
-def rung(report: AuditReport, name: str) -> Rung:
-    found = report.rung(name)
+def probe(report: AuditReport, name: str) -> ProbeResult:
+    found = report.probe(name)
     assert found is not None
     return found
 
 
 def areas(report: AuditReport) -> dict[str, float]:
-    return {r.rung: r.pointwise.auroc for r in report.separability}
+    return {r.probe: r.pointwise.auroc for r in report.separability}
 
 
 def cue(report: AuditReport, name: str) -> Shortcut:
@@ -45,7 +45,7 @@ def nothing() -> AuditReport:
 
 
 def test_without_a_cue_every_interval_holds_a_half(nothing: AuditReport) -> None:
-    assert [r.rung for r in nothing.separability] == ["length", "surface", "words", "characters"]
+    assert [r.probe for r in nothing.separability] == ["length", "surface", "words", "characters"]
     for one in nothing.separability:
         for low, high, control, p in (
             (one.pointwise.low, one.pointwise.high, one.pointwise.control, one.pointwise.p),
@@ -93,7 +93,7 @@ def of_length(longer: list[dict[str, Any]]) -> AuditReport:
 def test_a_planted_length_is_measured_by_length_alone(
     longer: list[dict[str, Any]], of_length: AuditReport
 ) -> None:
-    found = rung(of_length, "length")
+    found = probe(of_length, "length")
     assert found.pointwise.auroc == pytest.approx(length_area(longer), abs=0.015)
     assert found.pointwise.low < length_area(longer) < found.pointwise.high
     right = np.mean([len(row["chosen"]) > len(row["rejected"]) for row in longer])
@@ -102,7 +102,7 @@ def test_a_planted_length_is_measured_by_length_alone(
     assert found.pointwise.control_high < 0.6
     assert of_length.conclusion.level == "some"
     first = of_length.shortcuts[0]
-    assert (first.family, first.rung) == ("length", "surface")
+    assert (first.family, first.probe) == ("length", "surface")
     assert "length" in " ".join(of_length.conclusion.reasons)
     assert any(
         f"alike in this cue: {first.cue.partition(' above')[0]}." in step
@@ -114,7 +114,7 @@ def test_label_noise_brings_separability_down_in_proportion(longer: list[dict[st
     """With a quarter of the labels flipped, AUROC - .5 is halved."""
     flip = np.random.default_rng(7).permutation(len(longer)) < len(longer) // 4
     noisy = [swapped(row) if turned else row for row, turned in zip(longer, flip, strict=True)]
-    found = rung(audit(noisy), "length").pointwise
+    found = probe(audit(noisy), "length").pointwise
     assert found.auroc == pytest.approx(length_area(noisy), abs=0.015)
     assert found.low < 0.5 + (length_area(longer) - 0.5) / 2 < found.high
 
@@ -160,13 +160,13 @@ def of_planted(planted: list[dict[str, Any]], column: Any) -> AuditReport:
 def test_a_planted_word_is_found_by_words_and_named(
     planted: list[dict[str, Any]], of_planted: AuditReport
 ) -> None:
-    assert rung(of_planted, "words").pairwise.low > 0.65
-    assert rung(of_planted, "length").pointwise.high < 0.65
+    assert probe(of_planted, "words").pairwise.low > 0.65
+    assert probe(of_planted, "length").pointwise.high < 0.65
     assert of_planted.conclusion.level == "some"
     shares = [np.mean([" indeed " in row[side] for row in planted]) for side in ("chosen", "rejected")]
     found = cue(of_planted, "indeed")
     assert found == of_planted.shortcuts[0]
-    assert found.rung == found.family == "words"
+    assert found.probe == found.family == "words"
     assert [found.chosen.rate, found.rejected.rate] == pytest.approx(shares)
     assert found.alone.auroc == pytest.approx(0.5 + (shares[0] - shares[1]) / 2, abs=1e-6)
     assert found.alone.low < found.alone.auroc < found.alone.high
@@ -194,7 +194,7 @@ def test_a_fixed_mapping_is_named_as_the_papers_failure(of_planted: AuditReport)
     assert (leak.pairs, leak.unknown, leak.same_source) == (PLANTED, 0, 0)
     assert [one.sources for one in leak.text_tells_source] == [("gpt-4o", "self")]
     told = leak.text_tells_source[0]
-    assert told.pointwise.auroc == pytest.approx(rung(of_planted, "words").pointwise.auroc, abs=0.02)
+    assert told.pointwise.auroc == pytest.approx(probe(of_planted, "words").pointwise.auroc, abs=0.02)
     assert leak.within_source.pointwise is None
     assert leak.within_source.reason == "no source stands on both sides of the label"
     reasons = " ".join(of_planted.conclusion.reasons)
@@ -255,11 +255,11 @@ def test_the_column_ranks_pairs_by_how_easily_they_are_told_apart(
     told = of_planted.per_pair
     assert told is not None
     assert told.file == str(column)
-    assert told.rung in ("words", "characters")
+    assert told.probe in ("words", "characters")
     assert told.quantiles["50%"] == pytest.approx(np.median(bits))
     for name, (low, high) in told.intervals.items():
         assert low <= told.quantiles[name] <= high
-    assert rung(of_planted, told.rung).v_information.bits == pytest.approx(bits.mean())
+    assert probe(of_planted, told.probe).v_information.bits == pytest.approx(bits.mean())
 
 
 def test_copies_of_one_prompt_cannot_inflate() -> None:
@@ -303,7 +303,7 @@ def test_a_source_that_mostly_wins_leaks_and_nothing_is_left_within_it() -> None
     within = leak.within_source.pointwise
     assert within is not None
     assert within.low < 0.5 < within.high
-    assert rung(report, "words").pointwise.low > 0.6
+    assert probe(report, "words").pointwise.low > 0.6
     assert "cannot be predicted better than swapped labels" in " ".join(report.conclusion.reasons)
     assert any("Balance the sources" in step for step in report.conclusion.advice)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from backfire.answers.audit import AuditReport, Contrast
-from backfire.answers.estimates import Auroc, Rung
+from backfire.answers.estimates import Auroc, ProbeResult
 from backfire.auditing import audit
 
 Rows = list[dict[str, Any]]
@@ -33,8 +33,8 @@ def between(folder: Path, chosen: str, rejected: str) -> Rows:
     ]
 
 
-def rung(report: AuditReport, name: str) -> Rung:
-    found = report.rung(name)
+def probe(report: AuditReport, name: str) -> ProbeResult:
+    found = report.probe(name)
     assert found is not None
     return found
 
@@ -62,10 +62,10 @@ def harmless(real_data: Path) -> AuditReport:
 
 def test_gpt4_against_an_8b_model_is_told_apart(gpt4: AuditReport) -> None:
     assert {d.kind for d in gpt4.defects} <= {"identical sides"}
-    assert rung(gpt4, "length").pointwise.auroc < 0.6
-    assert 0.87 < rung(gpt4, "surface").pointwise.auroc < 0.94
-    assert 0.90 < rung(gpt4, "words").pointwise.auroc < 0.96
-    assert 0.92 < rung(gpt4, "characters").pointwise.auroc < 0.98
+    assert probe(gpt4, "length").pointwise.auroc < 0.6
+    assert 0.87 < probe(gpt4, "surface").pointwise.auroc < 0.94
+    assert 0.90 < probe(gpt4, "words").pointwise.auroc < 0.96
+    assert 0.92 < probe(gpt4, "characters").pointwise.auroc < 0.98
     assert best_accuracy(gpt4) > 0.95
     for one in gpt4.separability:
         assert one.pointwise.high - one.pointwise.low < 0.05
@@ -97,16 +97,16 @@ def test_human_labels_lie_far_below_and_real_defects_are_counted(
     assert {d.kind: d.count for d in harmless.defects} == {"blank side": 2, "differing prompts": 3}
     assert harmless.prompts < harmless.pairs == 1164
     for name in ("surface", "words", "characters"):
-        assert above(rung(gpt4, name).pointwise, rung(harmless, name).pointwise)
-        assert rung(harmless, name).pointwise.low > 0.5
-    assert 0.57 < rung(harmless, "words").pointwise.auroc < 0.68
+        assert above(probe(gpt4, name).pointwise, probe(harmless, name).pointwise)
+        assert probe(harmless, name).pointwise.low > 0.5
+    assert 0.57 < probe(harmless, "words").pointwise.auroc < 0.68
     assert harmless.conclusion.level == "some"
     contrast = harmless.safety_contrast.strata[0]
     assert contrast.prompts == "all"
     assert contrast.chosen_refuses_rejected_complies.hits > contrast.chosen_complies_rejected_refuses.hits
     assert contrast.p is not None
     assert contrast.p < 0.01
-    matched = rung(harmless, "words").decision_matched
+    matched = probe(harmless, "words").decision_matched
     assert matched.pairs == contrast.both_comply.hits + contrast.both_refuse.hits
 
 
@@ -122,7 +122,7 @@ def test_the_figures_of_a_bag_of_words_are_reached_or_beaten(
     chosen: str, rejected: str, published: float, level: str, real_data: Path
 ) -> None:
     report = audit(between(real_data, chosen, rejected))
-    assert rung(report, "words").pairwise.accuracy >= published
+    assert probe(report, "words").pairwise.accuracy >= published
     assert best_accuracy(report) >= published + 0.05
     assert report.conclusion.level == level
 
@@ -202,7 +202,7 @@ def test_the_contrast_of_refusals_is_near_what_people_found(real_data: Path) -> 
         assert abs(found.pairs - len(labels)) <= 3
         for hits, key in _combinations(found):
             assert hits / found.pairs == pytest.approx(expected.get(key, 0) / len(labels), abs=0.2)
-    matched = rung(report, "words").decision_matched
+    matched = probe(report, "words").decision_matched
     assert matched.pairs == sum(s.both_comply.hits + s.both_refuse.hits for s in strata.values())
     assert matched.auroc is not None
     assert matched.auroc > 0.8

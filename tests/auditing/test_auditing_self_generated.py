@@ -59,9 +59,9 @@ def strong(drawn: dict[str, list[Response]]) -> AuditReport:
 
 
 def test_two_unranked_samples_of_one_model_are_not_told_apart(own: AuditReport) -> None:
-    for rung in own.separability:
-        assert rung.pointwise.auroc < 0.6
-        assert rung.pointwise.low <= 0.5
+    for probe in own.separability:
+        assert probe.pointwise.auroc < 0.6
+        assert probe.pointwise.low <= 0.5
     assert own.conclusion.level in ("none found", "unknown")
     assert own.source_leak is not None
     assert not own.source_leak.fixed
@@ -79,7 +79,7 @@ def test_a_stronger_model_over_the_target_is_told_apart_beyond_decisions(
         "chosen is always organism:gpt4o, rejected is always organism:llama/target"
     )
     for name in ("surface", "words", "characters"):
-        one, other = strong.rung(name), own.rung(name)
+        one, other = strong.probe(name), own.probe(name)
         assert one is not None
         assert other is not None
         assert one.pointwise.auroc > 0.93

@@ -210,10 +210,10 @@ def many() -> list[dict[str, Any]]:
 def test_more_pairs_than_are_sampled_are_scored_in_a_second_pass(
     many: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = audit(many).rung("words")
+    whole = audit(many).probe("words")
     monkeypatch.setattr(reading, "SAMPLE_PAIRS", 400)
     report = audit(many)
-    part, characters = report.rung("words"), report.rung("characters")
+    part, characters = report.probe("words"), report.probe("characters")
     assert whole is not None
     assert part is not None
     assert characters is not None
@@ -237,7 +237,7 @@ def test_the_second_pass_does_without_pairs_that_decide_alike(
 ) -> None:
     monkeypatch.setattr(reading, "SAMPLE_PAIRS", 60)
     report = audit(rows(150, 10, cue="refusal", share=share))
-    words = report.rung("words")
+    words = report.probe("words")
     assert words is not None
     assert words.pairs == 150
     assert words.pairwise.low > 0.8
@@ -253,9 +253,9 @@ def test_a_sample_of_too_few_prompts_runs_no_words(monkeypatch: pytest.MonkeyPat
         row["prompt"] = first
     monkeypatch.setattr(reading, "SAMPLE_PAIRS", 50)
     report = audit(values)
-    assert report.rung("surface") is not None
-    assert report.rung("words") is None
-    reasons = {one.rung: one.reason for one in report.not_run}
+    assert report.probe("surface") is not None
+    assert report.probe("words") is None
+    reasons = {one.probe: one.reason for one in report.not_run}
     assert reasons.keys() == {"words", "characters"}
     assert "too few prompts" in reasons["words"]
     assert report.shortcuts == ()

@@ -171,7 +171,7 @@ def test_what_a_gate_could_not_see_counts_as_failed_unless_told_otherwise(called
     assert run("x.jsonl", "--fail-on", "truncation", "--fail-on-unchecked", "maybe", code=2)
     told = run("x.jsonl", "--fail-on", "truncation, matched>0.8", "--fail-on-unchecked", "ignore")
     assert "warning: not checked: truncation: no stop reasons are recorded" in told.stderr
-    assert "warning: not checked: matched>0.8: no rung was run" in told.stderr
+    assert "warning: not checked: matched>0.8: no probe was run" in told.stderr
     assert run("x.jsonl", "--fail-on", "no-judgement", code=3).stderr.startswith("failed: no-judgement")
 
 

@@ -132,7 +132,7 @@ def test_audit(work: Path, pairs: Path, tiny_llama: Path) -> None:
     result = run("audit", pairs, "--policy", tiny_llama, "--json", out)
     report = json.loads(out.read_text())
     assert report["pairs"] == 32
-    assert [rung["rung"] for rung in report["separability"]] == [
+    assert [probe["probe"] for probe in report["separability"]] == [
         "length",
         "surface",
         "words",

@@ -75,10 +75,12 @@ def test_the_conclusion_comes_first(reader: Reader) -> None:
     assert reasons[-1] < advice[0] < advice[1] < first_number
 
 
-def test_every_rung_has_interval_control_p_and_n(reader: Reader) -> None:
-    for rung in example_audit()["separability"]:
-        name = "hidden states" if rung["rung"] == "hidden" else rung["rung"]
-        p, a, pair, bits = (rung[k] for k in ("pointwise", "pointwise_accuracy", "pairwise", "v_information"))
+def test_every_probe_has_interval_control_p_and_n(reader: Reader) -> None:
+    for probe in example_audit()["separability"]:
+        name = "hidden states" if probe["probe"] == "hidden" else probe["probe"]
+        p, a, pair, bits = (
+            probe[k] for k in ("pointwise", "pointwise_accuracy", "pairwise", "v_information")
+        )
         wanted = [
             f"{p['auroc']:.3f}",
             f"{p['low']:.3f}–{p['high']:.3f}",
@@ -100,7 +102,7 @@ def test_every_rung_has_interval_control_p_and_n(reader: Reader) -> None:
             "199 swaps of 1,840",
         ]
         _row(reader, name, *wanted)
-        m = rung["decision_matched"]
+        m = probe["decision_matched"]
         _row(
             reader,
             name,
@@ -128,7 +130,7 @@ def test_every_cue_has_shares_effect_auroc_and_loss_with_intervals(reader: Reade
             "p = 0.005",
         ]
         wanted += [f"{cue['loss']['value']:.4f}", "0.0002"]
-        _row(reader, f"“{cue['cue']}”" if cue["rung"] == "words" else cue["cue"], *wanted)
+        _row(reader, f"“{cue['cue']}”" if cue["probe"] == "words" else cue["cue"], *wanted)
 
 
 def test_sources_decisions_confounds_policy_layers_and_pairs(reader: Reader) -> None:
@@ -259,7 +261,7 @@ def test_a_mark_stands_where_its_value_is(page: str) -> None:
 
 def _hostile(value: Any) -> Any:
     """The same audit with hostile text in every place that takes free text."""
-    fixed = ("rung", "kind", "decision", "prompts", "level")
+    fixed = ("probe", "kind", "decision", "prompts", "level")
     if isinstance(value, dict):
         return {k: v if k in fixed and isinstance(v, str) else _hostile(v) for k, v in value.items()}
     if isinstance(value, list):
@@ -322,8 +324,8 @@ def test_what_was_not_measured_says_why_or_is_absent() -> None:
 
 def test_parts_without_numbers_do_not_break_the_page() -> None:
     audit = example_audit()
-    for rung in audit["separability"]:
-        rung["decision_matched"] = {"pairs": 7, "reason": "7 such pairs: fewer than 30"}
+    for probe in audit["separability"]:
+        probe["decision_matched"] = {"pairs": 7, "reason": "7 such pairs: fewer than 30"}
     leak = audit["source_leak"]
     for part in ("pointwise", "pairwise", "text_tells_source"):
         del leak[part]
@@ -352,5 +354,5 @@ def test_equal_answers_give_equal_bytes(page: str, tmp_path: Path) -> None:
 
 
 def test_another_schema_is_refused() -> None:
-    with pytest.raises(InputError, match="has schema 1, this version reads 4"):
+    with pytest.raises(InputError, match="has schema 1, this version reads 5"):
         render_audit_page({**example_audit(), "schema": 1})

@@ -28,10 +28,10 @@ def printed(audit: dict[str, Any], width: int = 80) -> str:
 def test_every_number_of_the_ladder_stands_whole(width: int) -> None:
     text = printed(example_audit(), width)
     assert max(map(len, text.splitlines())) <= width
-    for rung in example_audit()["separability"]:
-        name = "hidden states" if rung["rung"] == "hidden" else rung["rung"]
+    for probe in example_audit()["separability"]:
+        name = "hidden states" if probe["probe"] == "hidden" else probe["probe"]
         (line,) = [line for line in text.splitlines() if line.startswith(f" {name} ") and "1,840" in line]
-        p, m, pair = rung["pointwise"], rung["decision_matched"], rung["pairwise"]
+        p, m, pair = probe["pointwise"], probe["decision_matched"], probe["pairwise"]
         wanted = [f"{p['auroc']:.3f}", f"{m['auroc']:.3f}", f"{100 * pair['accuracy']:.1f}", "1,840"]
         assert re.search(r"\s+".join(map(re.escape, wanted)), line)
         below = text[text.index(line) :].splitlines()[1:5]

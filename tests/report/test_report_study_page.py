@@ -68,7 +68,7 @@ def _expected_row(cell: dict[str, Any]) -> list[str]:
         return text + (f"|{r['unscored']} unscored" if r["unscored"] else "")
 
     general = cell["general"]
-    rungs = {row["rung"]: row["pointwise"] for row in cell["separability"]}
+    probes = {row["probe"]: row["pointwise"] for row in cell["separability"]}
     training = cell["training"]
     return [
         cell["recipe"],
@@ -77,8 +77,8 @@ def _expected_row(cell: dict[str, Any]) -> list[str]:
         percent(sum(score["value"] for score in general) / len(TASKS)),
         *(f"{percent(score['value'])}|±{percent(score['stderr'])}" for score in general),
         *(
-            f"{decimal(rungs[name]['auroc'])}|{decimal(rungs[name]['low'])}–{decimal(rungs[name]['high'])}"
-            if rungs
+            f"{decimal(probes[name]['auroc'])}|{decimal(probes[name]['low'])}–{decimal(probes[name]['high'])}"
+            if probes
             else "–"
             for name in ("length", "ngrams", "hidden")
         ),

@@ -136,7 +136,7 @@ def test_organisms_own_sets_judges_audit_and_general_tasks_run_in_a_study(
             (f"{task}_organism", 5) for task in ("arc", "hellaswag", "mmlu", "truthfulqa", "winogrande")
         }
         if cell["recipe"] != "sft":
-            assert [rung["rung"] for rung in cell["separability"]] == [
+            assert [probe["probe"] for probe in cell["separability"]] == [
                 "length",
                 "surface",
                 "words",

@@ -10,22 +10,23 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, ValidationError
 
 from backfire.answers.as_trained import AsTrained
-from backfire.answers.estimates import Accuracy, Auroc, Count, Part, PromptKind, Rung, Share, Unit
+from backfire.answers.estimates import Accuracy, Auroc, Count, Part, ProbeResult, PromptKind, Share, Unit
 from backfire.answers.influence import SafetyInfluence
+from backfire.answers.older_files import audit_of_schema_4
 from backfire.errors import InputError
 from backfire.store import write_json
 
-SCHEMA = 4
-"""The version of the schema that this module writes and reads."""
+SCHEMA = 5
+"""The version of the schema that this module writes. It reads the one before, too."""
 
 Level = Literal["unknown", "none found", "some", "strong"]
 """How much of the label can be told without understanding the request. It is no level of danger."""
 
 
 class NotRun(Part):
-    """A rung that could have been run and was not."""
+    """A probe that could have been run and was not."""
 
-    rung: str
+    probe: str
     reason: str
 
 
@@ -95,7 +96,7 @@ class Example(Part):
 
 
 class Loss(Part):
-    """How much AUROC its rung loses when it is refitted without the cue."""
+    """How much AUROC the cue's probe loses when it is refitted without the cue."""
 
     value: float
     low: float
@@ -108,7 +109,7 @@ class Shortcut(Part):
     """One cue that tells the label."""
 
     cue: str
-    rung: Literal["surface", "words"]
+    probe: Literal["surface", "words"]
     family: str
     chosen: Share
     """Share of chosen responses that have it (for measures such as length: above the median of all)."""
@@ -263,8 +264,8 @@ class OnPolicyness(Part):
 class PerPair(Part):
     """Where the column of V-information stands and how it is spread."""
 
-    rung: str
-    """The rung whose probe it is of: the one with the most V-information."""
+    probe: str
+    """The probe that the values are of: the one with the most V-information."""
     pairs: Count
     quantiles: dict[str, float]
     """Bits at 5, 25, 50, 75 and 95%."""
@@ -277,7 +278,7 @@ class PerPair(Part):
 class Map(Part):
     """A 2-D picture of the two sides: at most 300 pairs, drawn by their content."""
 
-    rung: str
+    probe: str
     x: str
     y: str
     chosen: tuple[tuple[float, float], ...]
@@ -285,10 +286,10 @@ class Map(Part):
 
 
 class ReferencePoint(Part):
-    """What the same rung gave on a known set: a yardstick instead of 50%."""
+    """What the same probe gave on a known set: a yardstick instead of 50%."""
 
     name: str
-    rung: str
+    probe: str
     auroc: Unit
     low: Unit
     high: Unit
@@ -321,7 +322,7 @@ class AuditReport(Part):
     prompts: Count
     """Groups of pairs with the same, or nearly the same, prompt: the clusters of every interval."""
     defects: tuple[Defect, ...]
-    separability: tuple[Rung, ...]
+    separability: tuple[ProbeResult, ...]
     not_run: tuple[NotRun, ...]
     failed: tuple[FailedPart, ...] | None = None
     """Parts that were begun and failed, where there are any."""
@@ -349,9 +350,9 @@ class AuditReport(Part):
         found: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         return found
 
-    def rung(self, name: str) -> Rung | None:
-        """The rung of that name, where it was run."""
-        return next((rung for rung in self.separability if rung.rung == name), None)
+    def probe(self, name: str) -> ProbeResult | None:
+        """The probe of that name, where it was run."""
+        return next((probe for probe in self.separability if probe.probe == name), None)
 
 
 def parse_audit(value: Mapping[str, Any] | AuditReport, origin: str = "the audit") -> AuditReport:
@@ -361,6 +362,8 @@ def parse_audit(value: Mapping[str, Any] | AuditReport, origin: str = "the audit
     """
     if isinstance(value, AuditReport):
         return value
+    if value.get("schema") == 4:
+        value = audit_of_schema_4(value)
     if value.get("schema") != SCHEMA:
         raise InputError(
             f"{origin} has schema {value.get('schema')!r}, this version reads {SCHEMA}: audit the data again"

@@ -1,10 +1,10 @@
-"""Numbers of an audit with what stands beside them, and one rung of its ladder; parts of the answer's schema."""
+"""Numbers of an audit with what stands beside them, and what one probe reaches; parts of the answer's schema."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Decision = Literal["refuse", "comply"]
 PromptKind = Literal["harmful", "benign", "unknown"]
@@ -20,6 +20,20 @@ class Part(BaseModel):
 
 
 class Estimate(Part):
+    """A number with its 95% interval. What it counts (a cosine, nats, a share) and how its interval is made stand at the field."""
+
+    value: float
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} lies above high {self.high}")
+        return self
+
+
+class ProbeEstimate(Part):
     """A held-out number, its 95% interval, and what the same probe reaches on randomly swapped labels."""
 
     low: float
@@ -35,19 +49,19 @@ class Estimate(Part):
     """Pairs that the swapped probes were refitted on: all, or a random part of a large set."""
 
 
-class Auroc(Estimate):
+class Auroc(ProbeEstimate):
     """Pointwise: is this response a chosen one? Within folds, then averaged."""
 
     auroc: Unit
 
 
-class Accuracy(Estimate):
+class Accuracy(ProbeEstimate):
     """Pairwise (which of the two was chosen?), or pointwise at the balanced threshold; ties count half."""
 
     accuracy: Unit
 
 
-class Bits(Estimate):
+class Bits(ProbeEstimate):
     """Mean pointwise V-information, in bits a pair: at most 1, below 0 where the probe misleads."""
 
     bits: float
@@ -77,7 +91,7 @@ class Stratum(Part):
 
 
 class Matched(Part):
-    """A rung refitted on pairs whose two sides make the same decision; compared within strata only."""
+    """The probe refitted on pairs whose two sides make the same decision; compared within strata only."""
 
     pairs: Count
     auroc: Unit | None = None
@@ -103,10 +117,10 @@ class Layer(Part):
     control: Unit
 
 
-class Rung(Part):
-    """One probe of the ladder."""
+class ProbeResult(Part):
+    """What one of the audit's probes reaches."""
 
-    rung: str
+    probe: str
     """length, surface, words, characters, embeddings or hidden."""
     about: str
     pairs: Count

@@ -7,26 +7,7 @@ which should be neither (`placebo`).
 
 from __future__ import annotations
 
-from typing import Self
-
-from pydantic import model_validator
-
-from backfire.answers.estimates import Count, Part, Unit
-
-
-class Cosine(Part):
-    """A number with its 95% interval: of a cosine or projection by delete-a-shard jackknife, the noise bias of its norms
-    removed; of a pilot's changes over probe prompts."""
-
-    value: float
-    low: float
-    high: float
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.low > self.high:
-            raise ValueError(f"low {self.low} lies above high {self.high}")
-        return self
+from backfire.answers.estimates import Count, Estimate, Part, Unit
 
 
 class ProbeInfluence(Part):
@@ -40,13 +21,14 @@ class ProbeInfluence(Part):
     """probes / asked."""
     sampled: Count
     """Probes of which the policy sampled both sides itself."""
-    cosine: Cosine | None = None
-    """Between the data's step (minus the gradient of the DPO loss) and the gradient of the mean probe margin."""
+    cosine: Estimate | None = None
+    """Between the data's step (minus the gradient of the DPO loss) and the gradient of the mean probe margin. The interval is a
+    delete-a-shard jackknife, and the noise bias of the two norms is removed."""
     point: float | None = None
     """The cosine's estimate where there is no conclusion, for ranks alone: no number to report."""
     adam_sign: float | None = None
     """The same cosine with the sign of the data's step in its place, as Adam's first steps would go."""
-    projection: Cosine | None = None
+    projection: Estimate | None = None
     """Change of the mean probe margin, in nats per unit of learning rate of plain gradient descent on the DPO loss."""
     undetermined: str | None = None
     """Why there is no conclusion, such as `fewer than 30 probes`."""
@@ -77,12 +59,12 @@ class PilotOutcome(Part):
     batch_size: Count
     margins: tuple[float, ...]
     """Mean refusal margin before the first step and after each, in nats."""
-    margin_change: Cosine | None = None
+    margin_change: Estimate | None = None
     """Of the mean refusal margin over the whole pilot, in nats: above 0 is towards refusing. Left out for a single probe."""
     refused_before: Unit | None = None
     """Share of the probe prompts that are refused, answered greedily, of those that could be scored both times."""
     refused_after: Unit | None = None
-    refusal_change: Cosine | None = None
+    refusal_change: Estimate | None = None
     """The difference of the two, with its paired interval (Agresti and Min 2005)."""
     scored: Count = 0
     unscored: Count = 0

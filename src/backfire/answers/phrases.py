@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from backfire.answers.as_trained import Happening
-from backfire.answers.influence import Cosine, PilotOutcome
+from backfire.answers.estimates import Estimate
+from backfire.answers.influence import PilotOutcome
 from backfire.answers.numerals import band, percent, shown_rows
 
 MOST_ROWS = 5
@@ -19,7 +20,7 @@ def happening_text(found: Happening, of: int) -> str:
     return f"{found.pairs:,} of {of:,} pairs ({'; '.join(told)})"
 
 
-def points(found: Cosine) -> str:
+def points(found: Estimate) -> str:
     """A change of a share in points: `−7 [−10 to −4]`."""
     return band(100 * found.value, 100 * found.low, 100 * found.high, 0)
 

@@ -11,12 +11,13 @@ from pydantic import Field, ValidationError, model_validator
 
 from backfire.answers.attack import AttackRate, Example, Note, RefusalRate
 from backfire.answers.general import TaskScore
+from backfire.answers.older_files import results_of_schema_1
 from backfire.answers.rows import Count, Label, Row, Share
 from backfire.errors import InputError
 from backfire.store import write_json
 
-SCHEMA = 1
-"""The version of the schema that this module reads and writes."""
+SCHEMA = 2
+"""The version of the schema that this module writes. It reads the one before, too."""
 BASELINE = "sft"
 """The recipe that stands for the starting checkpoint itself, untrained."""
 
@@ -40,9 +41,9 @@ class Pairwise(Row):
 
 
 class Separability(Row):
-    """One rung of the audit's ladder of probes, from length up to hidden states."""
+    """What one of the audit's probes reaches, from the probe of lengths up to that of hidden states."""
 
-    rung: Label
+    probe: Label
     pointwise: Pointwise | None
     pairwise: Pairwise | None
     pairs: Count
@@ -174,6 +175,8 @@ def parse_results(value: Results | Mapping[str, Any], *, origin: str = "results"
     """
     if isinstance(value, Results):
         return value
+    if isinstance(value, Mapping) and value.get("schema") == 1:
+        value = results_of_schema_1(value)
     try:
         return Results.model_validate(value)
     except ValidationError as error:

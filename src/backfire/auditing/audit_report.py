@@ -36,7 +36,7 @@ def report_of(
     """One record of everything. What was not measured is left out."""
     data, audited, probe = pairs.data, pairs.audited, column.probe
     separability = tuple(one.answer for one in measured.probes)
-    names = {one.rung for one in separability}
+    names = {one.probe for one in separability}
     return AuditReport(
         backfire=version("backfire"),
         dataset=data.origin,
@@ -63,7 +63,7 @@ def report_of(
         safety_influence=influence_answer(measured, column),
         per_pair=None if probe is None else per_pair_of(probe, pairs.split, column.file),
         map=None if probe is None else side_map(probe, audited, pairs.split),
-        reference_points=tuple(point for point in reference_points() if point.rung in names),
+        reference_points=tuple(point for point in reference_points() if point.probe in names),
         conclusion=conclusion,
         interval=INTERVAL,
         settings=dict(settings),

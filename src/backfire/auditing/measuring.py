@@ -60,7 +60,7 @@ def measure(
     of_policy = _of_policy(inputs.policy, pairs, inputs, settings, steps, each_pair=each_pair)
     view, not_run = of_policy.view, text.not_run
     if view.reason is not None:
-        not_run = (*not_run, NotRun(rung="hidden", reason=view.reason))
+        not_run = (*not_run, NotRun(probe="hidden", reason=view.reason))
     return Measurements(
         probes=text.probes if view.probe is None else (*text.probes, view.probe),
         not_run=not_run,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backfire.answers.influence import Cosine, PilotOutcome
+from backfire.answers.estimates import Estimate
+from backfire.answers.influence import PilotOutcome
 from backfire.influence.pilot import run_pilot
 from backfire.influence.probes import ProbeSet
 from backfire.influence.settings import PilotSettings
@@ -59,13 +60,13 @@ def piloted(
     margin = None
     if len(changes) > 1:
         mean, low, high = mean_of_clusters(changes.tolist())
-        margin = Cosine(value=mean, low=low, high=high)
+        margin = Estimate(value=mean, low=low, high=high)
     both = [(a, b) for a, b in found.refused if a is not None and b is not None]
     gained, lost = sum(b and not a for a, b in both), sum(a and not b for a, b in both)
     moved = None
     if both:
         change, lowest, highest = paired_difference(gained, lost, len(both))
-        moved = Cosine(value=change, low=lowest, high=highest)
+        moved = Estimate(value=change, low=lowest, high=highest)
     return PilotOutcome(
         steps=settings.steps,
         pairs=min(len(conversations), settings.steps * settings.batch_size),

@@ -21,13 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from backfire.answers.influence import (
-    Cosine,
-    PairsDoingDamage,
-    PilotOutcome,
-    ProbeInfluence,
-    SafetyInfluence,
-)
+from backfire.answers.estimates import Estimate
+from backfire.answers.influence import PairsDoingDamage, PilotOutcome, ProbeInfluence, SafetyInfluence
 from backfire.errors import InputError, ModelError
 from backfire.influence.estimates import Alignment, Shards, align
 from backfire.influence.gradients import Products, gradient_products
@@ -353,9 +348,9 @@ def _lost(
     )
 
 
-def _cosine(found: Any) -> Cosine:
+def _cosine(found: Any) -> Estimate:
     value, low, high = found
-    return Cosine(value=value, low=low, high=high)
+    return Estimate(value=value, low=low, high=high)
 
 
 def _finite(value: float) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backfire.answers import AuditReport
 
-RUNG = "words"
+PROBE = "words"
 
 
 def side_by_side(before: AuditReport, after: AuditReport) -> list[tuple[str, str, str]]:
@@ -13,7 +13,7 @@ def side_by_side(before: AuditReport, after: AuditReport) -> list[tuple[str, str
     lines: list[tuple[str, ...]] = [
         ("pairs", *(str(r.pairs) for r in pairs)),
         ("conclusion", *(r.conclusion.level for r in pairs)),
-        (f"separability, {RUNG} (AUROC)", *map(_total, pairs)),
+        (f"separability, {PROBE} (AUROC)", *map(_total, pairs)),
         ("decision-matched", *map(_matched, pairs)),
         ("source leak (AUROC)", *map(_leak, pairs)),
         ("sources, chosen < rejected", *map(_sources, pairs)),
@@ -33,15 +33,15 @@ def _number(value: float | None, low: float | None, high: float | None) -> str:
 
 
 def _total(report: AuditReport) -> str:
-    rung = report.rung(RUNG)
-    return "–" if rung is None else _number(rung.pointwise.auroc, rung.pointwise.low, rung.pointwise.high)
+    probe = report.probe(PROBE)
+    return "–" if probe is None else _number(probe.pointwise.auroc, probe.pointwise.low, probe.pointwise.high)
 
 
 def _matched(report: AuditReport) -> str:
-    rung = report.rung(RUNG)
-    if rung is None:
+    probe = report.probe(PROBE)
+    if probe is None:
         return "–"
-    found = rung.decision_matched
+    found = probe.decision_matched
     return _number(found.auroc, found.low, found.high)
 
 

@@ -103,13 +103,15 @@ def measured_influence(
 
 
 def measured_ease(dataset: Any, rows: Sequence[int], **reading: Any) -> Values:
-    """How easily each pair is told apart: V-information in bits, of the audit's most informative rung."""
+    """How easily each pair is told apart: V-information in bits, of the audit's most informative probe."""
     from backfire.auditing import audit
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "ease.parquet"
         report = audit(dataset, per_pair=file, **reading)
         if not file.is_file():
-            why = "; ".join(f"{n.rung}: {n.reason}" for n in report.not_run)
-            raise InputError(f"the audit has no rung that reads every pair, so that none has an ease ({why})")
+            why = "; ".join(f"{n.probe}: {n.reason}" for n in report.not_run)
+            raise InputError(
+                f"the audit has no probe that reads every pair, so that none has an ease ({why})"
+            )
         return values_of(file, rows, EASE)

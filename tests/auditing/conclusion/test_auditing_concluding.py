@@ -23,7 +23,7 @@ from backfire.answers.audit import (
     TextTellsSource,
     WithinSource,
 )
-from backfire.answers.estimates import Accuracy, Auroc, Bits, Matched, Rung
+from backfire.answers.estimates import Accuracy, Auroc, Bits, Matched, ProbeResult
 from backfire.auditing.conclusion.concluding import CAVEAT, conclude, holds
 from backfire.auditing.conclusion.reference_points import reference_points
 from backfire.auditing.probes.uncertainty import share
@@ -51,21 +51,21 @@ def accuracy(value: float, half: float = 0.03, spread: float = 0.025, p: float |
     return Accuracy(accuracy=value, **control(max(0, value - half), min(1, value + half), spread, p))
 
 
-def rung(
+def probe(
     name: str,
     value: float,
     *,
     pairwise: float | None = None,
     matched: float | None = None,
     half: float = 0.03,
-) -> Rung:
+) -> ProbeResult:
     if matched is None:
         within = Matched(pairs=12, reason="too few pairs: 12 usable, 30 needed")
     else:
         told = auroc(matched, half).model_dump(exclude={"auroc"})
         within = Matched(pairs=300, auroc=matched, **told)
-    return Rung(
-        rung=name,
+    return ProbeResult(
+        probe=name,
         about=name,
         pairs=400,
         pointwise=auroc(value, half),
@@ -121,10 +121,10 @@ def leak(*, fixed: bool) -> SourceLeak:
     )
 
 
-def shortcut(cue: str, rung_: Any = "surface", family: str = "markdown") -> Shortcut:
+def shortcut(cue: str, probe_: Any = "surface", family: str = "markdown") -> Shortcut:
     return Shortcut(
         cue=cue,
-        rung=rung_,
+        probe=probe_,
         family=family,
         chosen=share(80, 100),
         rejected=share(20, 100),
@@ -137,7 +137,7 @@ def shortcut(cue: str, rung_: Any = "surface", family: str = "markdown") -> Shor
     )
 
 
-def concluded(*rungs: Rung, **parts: Any) -> Conclusion:
+def concluded(*probes: ProbeResult, **parts: Any) -> Conclusion:
     given: dict[str, Any] = {
         "pairs": 400,
         "leak": None,
@@ -146,7 +146,7 @@ def concluded(*rungs: Rung, **parts: Any) -> Conclusion:
         "contrast": contrast(),
         "points": reference_points(),
     }
-    return conclude(rungs=rungs, **(given | parts))
+    return conclude(probes=probes, **(given | parts))
 
 
 def test_too_few_pairs_are_no_judgement() -> None:
@@ -164,25 +164,25 @@ def test_one_class_only_is_no_judgement() -> None:
 
 
 def test_levels() -> None:
-    assert concluded(rung("words", 0.51)).level == "none found"
-    assert concluded(rung("words", 0.70)).level == "some"
-    assert concluded(rung("words", 0.96)).level == "strong"
-    assert concluded(rung("words", 0.92)).level == "some", "the interval reaches below .9"
-    assert concluded(rung("words", 0.52, pairwise=0.7)).level == "some"
+    assert concluded(probe("words", 0.51)).level == "none found"
+    assert concluded(probe("words", 0.70)).level == "some"
+    assert concluded(probe("words", 0.96)).level == "strong"
+    assert concluded(probe("words", 0.92)).level == "some", "the interval reaches below .9"
+    assert concluded(probe("words", 0.52, pairwise=0.7)).level == "some"
 
 
 def test_an_unstable_estimate_is_said_to_be_so() -> None:
-    found = concluded(rung("words", 0.54, half=0.15))
+    found = concluded(probe("words", 0.54, half=0.15))
     assert found.level == "unknown"
     assert "intervals are wide" in found.reasons[0]
     assert any("narrower than .2" in step for step in found.advice)
-    told = concluded(rung("words", 0.75, half=0.15))
+    told = concluded(probe("words", 0.75, half=0.15))
     assert told.level == "some"
     assert "unstable" in told.reasons[0]
 
 
-def test_several_rungs_raise_no_false_alarm() -> None:
-    """Six rungs on nothing: normal estimates with the swaps' own mean and 95th percentile; whole families."""
+def test_several_probes_raise_no_false_alarm() -> None:
+    """Six probes on nothing: normal estimates with the swaps' own mean and 95th percentile; whole families."""
     rng = np.random.default_rng(0)
     alarms = 0
     for _ in range(1000):
@@ -203,21 +203,21 @@ def test_several_rungs_raise_no_false_alarm() -> None:
 
 
 def test_what_is_left_beyond_the_decision() -> None:
-    left = concluded(rung("words", 0.90, matched=0.80))
+    left = concluded(probe("words", 0.90, matched=0.80))
     assert any(
         "does not need the decision to refuse or to comply" in reason and "0.800" in reason
         for reason in left.reasons
     )
-    nothing = concluded(rung("words", 0.90, matched=0.52))
+    nothing = concluded(probe("words", 0.90, matched=0.52))
     assert any("nothing was found beyond the decision" in reason for reason in nothing.reasons)
-    unstable = concluded(rung("words", 0.90, matched=0.52, half=0.12))
+    unstable = concluded(probe("words", 0.90, matched=0.52, half=0.12))
     assert any("too unstable" in reason for reason in unstable.reasons)
-    unknown = concluded(rung("words", 0.90))
+    unknown = concluded(probe("words", 0.90))
     assert any("cannot be said: too few pairs" in reason for reason in unknown.reasons)
 
 
 def test_a_fixed_mapping_is_the_papers_failure_as_a_hypothesis() -> None:
-    found = concluded(rung("words", 0.95), leak=leak(fixed=True))
+    found = concluded(probe("words", 0.95), leak=leak(fixed=True))
     text = " ".join(found.reasons)
     assert "Fixed source-to-label mapping: chosen is always big" in text
     assert "arXiv 2504.02193" in text
@@ -225,11 +225,11 @@ def test_a_fixed_mapping_is_the_papers_failure_as_a_hypothesis() -> None:
     assert "Separability did not order the recipes" in text
     assert "big from small with AUROC 0.930" in text
     assert any("self+rm" in step for step in found.advice)
-    assert concluded(rung("words", 0.51), leak=leak(fixed=True)).level == "some"
+    assert concluded(probe("words", 0.51), leak=leak(fixed=True)).level == "some"
 
 
 def test_a_mapping_that_is_not_fixed_is_not_called_so() -> None:
-    text = " ".join(concluded(rung("words", 0.95), leak=leak(fixed=False)).reasons)
+    text = " ".join(concluded(probe("words", 0.95), leak=leak(fixed=False)).reasons)
     assert "arXiv" not in text
     assert "The source alone, without the text, predicts the label in 70.0%" in text
     assert "cannot be predicted better than swapped labels: AUROC 0.510" in text
@@ -241,7 +241,7 @@ def test_cues_are_named_and_refusals_are_no_shortcut() -> None:
         shortcut("as an", "words", "words"),
         shortcut("refusal phrase", family="refusal"),
     )
-    found = concluded(rung("words", 0.95), shortcuts=cues)
+    found = concluded(probe("words", 0.95), shortcuts=cues)
     told = next(reason for reason in found.reasons if reason.startswith("The strongest cues"))
     assert "headings (in 80% of chosen and 20% of rejected; AUROC of the cue alone 0.800)" in told
     assert '"as an"' in told
@@ -250,41 +250,41 @@ def test_cues_are_named_and_refusals_are_no_shortcut() -> None:
 
 
 def test_the_yardstick_is_known_sets() -> None:
-    points = [point for point in reference_points() if point.rung == "words"]
+    points = [point for point in reference_points() if point.probe == "words"]
     low, high = points[0], points[-1]
-    between = concluded(rung("words", (low.auroc + high.auroc) / 2))
+    between = concluded(probe("words", (low.auroc + high.auroc) / 2))
     told = next(reason for reason in between.reasons if "known data sets" in reason)
     assert " is above that of" in told or " is about that of" in told
     assert ", below that of" in told
-    top = next(r for r in concluded(rung("words", 1.0)).reasons if "known data sets" in r)
+    top = next(r for r in concluded(probe("words", 1.0)).reasons if "known data sets" in r)
     assert f"is above that of {high.name}" in top
     assert "below" not in top
-    same = next(r for r in concluded(rung("words", low.auroc)).reasons if "known data sets" in r)
+    same = next(r for r in concluded(probe("words", low.auroc)).reasons if "known data sets" in r)
     assert f"is about that of {low.name}" in same
 
 
 def test_reference_points_are_there_with_their_origin() -> None:
     points = reference_points()
-    assert {point.rung for point in points} >= {"surface", "words", "characters"}
+    assert {point.probe for point in points} >= {"surface", "words", "characters"}
     assert all(point.origin and point.low <= point.auroc <= point.high for point in points)
-    by_name = {point.name: point.auroc for point in points if point.rung == "words"}
+    by_name = {point.name: point.auroc for point in points if point.probe == "words"}
     assert by_name["human labels, HH harmless"] < by_name["GPT-4 over Llama-3-8B"]
 
 
 def test_safety_contrast_in_words() -> None:
-    plain = concluded(rung("words", 0.7), contrast=contrast(refusing=60, complying=10))
+    plain = concluded(probe("words", 0.7), contrast=contrast(refusing=60, complying=10))
     assert any("chosen refuses and rejected complies in 35.3%" in reason for reason in plain.reasons)
-    hardly = concluded(rung("words", 0.7), contrast=contrast(refusing=2))
+    hardly = concluded(probe("words", 0.7), contrast=contrast(refusing=2))
     assert any("Hardly any pair carries a decision" in reason for reason in hardly.reasons)
     assert any("add harmful prompts" in step for step in hardly.advice)
-    backwards = concluded(rung("words", 0.7), contrast=contrast(refusing=10, complying=60))
+    backwards = concluded(probe("words", 0.7), contrast=contrast(refusing=10, complying=60))
     assert any("favours complying with harmful" in reason for reason in backwards.reasons)
 
 
 def test_confounds_worth_acting_on() -> None:
     cut = Counted(what="stopped by the token limit", chosen=share(0, 400), rejected=share(90, 400), p=0.005)
     found = concluded(
-        rung("words", 0.7),
+        probe("words", 0.7),
         confounds=Confounds(
             truncated=cut,
             stop_reasons=(cut.model_copy(update={"what": "length"}),),
@@ -314,7 +314,7 @@ def test_confounds_worth_acting_on() -> None:
 
 @pytest.mark.parametrize("level", ["none found", "some", "strong"])
 def test_every_judgement_has_the_caveat_and_ends_with_training(level: str) -> None:
-    found = concluded(rung("words", {"none found": 0.5, "some": 0.7, "strong": 0.97}[level]))
+    found = concluded(probe("words", {"none found": 0.5, "some": 0.7, "strong": 0.97}[level]))
     assert found.level == level
     assert found.reasons[-1] == CAVEAT
     assert "attack the result" in found.advice[-1]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from test_auditing_concluding import concluded, rung
+from test_auditing_concluding import concluded, probe
 
-from backfire.answers.influence import Cosine, PairsDoingDamage, ProbeInfluence, SafetyInfluence
+from backfire.answers.estimates import Estimate
+from backfire.answers.influence import PairsDoingDamage, ProbeInfluence, SafetyInfluence
 
 
 def probed(value: float | None, half: float = 0.08, probes: int = 142, **more: Any) -> ProbeInfluence:
-    cosine = None if value is None else Cosine(value=value, low=value - half, high=value + half)
+    cosine = None if value is None else Estimate(value=value, low=value - half, high=value + half)
     why = "fewer than 30 probes" if value is None else None
     return ProbeInfluence(
         probes=probes,
@@ -42,7 +43,7 @@ def influence(refusal: ProbeInfluence, **parts: Any) -> SafetyInfluence:
 
 def told(found: SafetyInfluence) -> tuple[str, str]:
     """The sentences that the influence adds to the conclusion, and the advice it adds."""
-    plain, with_it = concluded(rung("words", 0.7)), concluded(rung("words", 0.7), influence=found)
+    plain, with_it = concluded(probe("words", 0.7)), concluded(probe("words", 0.7), influence=found)
     assert with_it.level == plain.level, "influence is no separability"
     return tuple(
         " ".join(one for one in getattr(with_it, part) if one not in getattr(plain, part))
@@ -88,7 +89,7 @@ def test_a_placebo_that_moves_as_far_takes_the_meaning_away() -> None:
 
 
 def test_undetermined_influence_shows_no_number_and_asks_for_probes() -> None:
-    hidden = probed(None, probes=12).model_copy(update={"cosine": Cosine(value=-0.77, low=-0.9, high=-0.6)})
+    hidden = probed(None, probes=12).model_copy(update={"cosine": Estimate(value=-0.77, low=-0.9, high=-0.6)})
     reasons, advice = told(influence(hidden))
     assert (
         "would move refusals is undetermined: fewer than 30 probes (12 of 200 prompts gave a probe)."

@@ -144,7 +144,7 @@ def test_no_probe_at_all_is_undetermined_and_the_audit_goes_on(llama: LocalModel
     assert (found.cosine, found.low, found.high, found.probes) == (None, None, None, 0)
     assert found.refusal.undetermined is not None
     assert "40 prompt is in the training data" in found.refusal.undetermined
-    assert report.rung("hidden") is not None
+    assert report.probe("hidden") is not None
     assert any("would move refusals is undetermined" in reason for reason in report.conclusion.reasons)
 
 

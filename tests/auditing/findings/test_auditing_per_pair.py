@@ -126,7 +126,7 @@ def test_quantiles_lie_in_intervals_of_order_statistics() -> None:
     probe, _, split = probe_of()
     found = per_pair_of(probe, split, None)
     bits = np.sort(probe.measured.bits)
-    assert (found.rung, found.pairs, found.file) == ("made up", 60, None)
+    assert (found.probe, found.pairs, found.file) == ("made up", 60, None)
     assert (
         set(found.quantiles)
         == set(found.intervals)
@@ -144,7 +144,7 @@ def test_quantiles_lie_in_intervals_of_order_statistics() -> None:
     assert found.control["50%"] < found.quantiles["50%"]
 
 
-def test_the_column_is_the_rungs_that_tells_most_and_read_every_pair() -> None:
+def test_the_column_is_the_probes_that_tells_most_and_read_every_pair() -> None:
     weak, audited, _ = probe_of(shift=0.3)
     strong = probe_of(shift=1.5)[0]
     partial = probe_of(shift=9.0, kept=np.arange(40))[0]

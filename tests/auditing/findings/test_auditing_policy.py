@@ -1,4 +1,4 @@
-"""The policy's rung and on-policyness, and the encoder's rung, on tiny models."""
+"""The policy's probe and on-policyness, and the encoder's probe, on tiny models."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ def planted(llama: LocalModel) -> AuditReport:
 
 
 def test_hidden_states_tell_a_planted_opening_at_every_layer(planted: AuditReport, llama: LocalModel) -> None:
-    rung = planted.rung("hidden")
-    assert rung is not None
-    assert rung == planted.separability[-1]
-    assert rung.pairs == 60
-    assert rung.pointwise.low > 0.7
-    assert rung.pointwise.control_high < 0.7
-    assert rung.layers is not None
-    assert [layer.layer for layer in rung.layers] == [0, 1, 2]
-    assert f"{llama.name}, layer 1 of 2" in rung.about
-    middle = rung.layers[1]
+    probe = planted.probe("hidden")
+    assert probe is not None
+    assert probe == planted.separability[-1]
+    assert probe.pairs == 60
+    assert probe.pointwise.low > 0.7
+    assert probe.pointwise.control_high < 0.7
+    assert probe.layers is not None
+    assert [layer.layer for layer in probe.layers] == [0, 1, 2]
+    assert f"{llama.name}, layer 1 of 2" in probe.about
+    middle = probe.layers[1]
     assert (middle.auroc, middle.low, middle.high) == (
-        rung.pointwise.auroc,
-        rung.pointwise.low,
-        rung.pointwise.high,
+        probe.pointwise.auroc,
+        probe.pointwise.low,
+        probe.pointwise.high,
     )
-    for layer in rung.layers:
+    for layer in probe.layers:
         assert 0.4 < layer.control < 0.6
         assert layer.low <= layer.auroc <= layer.high
     assert planted.settings["policy"] == llama.name
@@ -64,10 +64,10 @@ def test_hidden_states_tell_a_planted_opening_at_every_layer(planted: AuditRepor
 
 def test_hidden_states_tell_nothing_where_nothing_is_planted(tiny_llama: Path) -> None:
     report = audit(rows(60, 1), policy=str(tiny_llama), policy_pairs=40)
-    rung = report.rung("hidden")
-    assert rung is not None
-    assert rung.pairs == 40
-    assert rung.pointwise.low <= 0.5 <= rung.pointwise.high
+    probe = report.probe("hidden")
+    assert probe is not None
+    assert probe.pairs == 40
+    assert probe.pointwise.low <= 0.5 <= probe.pointwise.high
     assert report.settings["policy_pairs"] == 40
 
 
@@ -108,12 +108,12 @@ def test_pairs_beyond_the_context_are_counted(llama: LocalModel) -> None:
     values[5]["chosen"] += " lamp" * 600
     report = audit(values, policy=llama)
     found = report.on_policyness
-    rung = report.rung("hidden")
+    probe = report.probe("hidden")
     assert found is not None
-    assert rung is not None
+    assert probe is not None
     assert (found.pairs, found.cut) == (37, 3)
-    assert rung.pairs == 37
-    surface = report.rung("surface")
+    assert probe.pairs == 37
+    surface = report.probe("surface")
     assert surface is not None
     assert surface.pairs == 40
 
@@ -123,8 +123,8 @@ def test_too_few_pairs_that_fit_run_no_probe_of_hidden_states(llama: LocalModel)
     for row in values[:12]:
         row["prompt"] += " lamp" * 600
     report = audit(values, policy=llama)
-    assert report.rung("hidden") is None
-    assert [(one.rung, one.reason) for one in report.not_run] == [
+    assert report.probe("hidden") is None
+    assert [(one.probe, one.reason) for one in report.not_run] == [
         ("hidden", "too few pairs: 28 usable, 30 needed")
     ]
     assert report.on_policyness is not None
@@ -210,25 +210,25 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_embeddings_are_a_rung_of_their_own(encoder: Path) -> None:
+def test_embeddings_are_a_probe_of_their_own(encoder: Path) -> None:
     told: list[tuple[int, int]] = []
     values = [
         {**row, "chosen": "I cannot help with that request. " * 3 + row["chosen"]} for row in rows(60, 5)
     ]
     report = audit(values, embedder=encoder, progress=lambda done, total: told.append((done, total)))
-    rung = report.rung("embeddings")
-    assert rung is not None
-    assert (rung.pairs, rung.about) == (60, f"{encoder}, 32 numbers a response")
-    assert rung.pointwise.low > 0.5
-    assert rung.pairwise.low > 0.5
+    probe = report.probe("embeddings")
+    assert probe is not None
+    assert (probe.pairs, probe.about) == (60, f"{encoder}, 32 numbers a response")
+    assert probe.pointwise.low > 0.5
+    assert probe.pairwise.low > 0.5
     assert report.settings["embedder"] == str(encoder)
     assert told[-1][0] == told[-1][1]
     assert all(d <= t for d, t in told)
     few = audit(rows(10, 5), embedder=encoder)
-    assert "embeddings" in {one.rung for one in few.not_run}
+    assert "embeddings" in {one.probe for one in few.not_run}
 
 
 def test_embeddings_tell_nothing_where_nothing_is_planted(encoder: Path) -> None:
-    rung = audit(rows(60, 6), embedder=str(encoder)).rung("embeddings")
-    assert rung is not None
-    assert rung.pointwise.low <= 0.5 <= rung.pointwise.high
+    probe = audit(rows(60, 6), embedder=str(encoder)).probe("embeddings")
+    assert probe is not None
+    assert probe.pointwise.low <= 0.5 <= probe.pointwise.high

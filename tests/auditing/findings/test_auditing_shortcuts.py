@@ -51,7 +51,7 @@ def planted(
 
 def test_a_planted_phrase_is_found_once_and_measured() -> None:
     (first, *others) = found_in(planted(200, 0.1, 0.6))
-    assert first.rung == "words"
+    assert first.probe == "words"
     assert set(first.cue.split()) <= {"as", "an", "ai"}
     assert all(not set(other.cue.split()) & {"as", "an", "ai"} for other in others)
     assert first.chosen.rate == pytest.approx(0.1, abs=0.06)
@@ -81,7 +81,7 @@ def test_three_examples_show_the_cue_on_the_side_it_speaks_for() -> None:
 def test_a_planted_mark_is_a_surface_cue() -> None:
     found = found_in(planted(200, 0.6, 0.1, phrase="lara!"))
     first = next(cue for cue in found if "exclamation" in cue.cue)
-    assert first.rung == "surface"
+    assert first.probe == "surface"
     assert first.family == next(cue.family for cue in CUES if first.cue.startswith(cue.name))
     assert first.effect > 0.3
 
@@ -124,7 +124,7 @@ def test_only_the_sample_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "cue", "rung", "expected"),
+    ("text", "cue", "probe", "expected"),
     [
         (
             "x" * 100 + " Sorry, but " + "y" * 100,
@@ -139,9 +139,9 @@ def test_only_the_sample_is_looked_at() -> None:
         ("I’m sorry, I can’t assist", "refusal phrase", "surface", "I’m sorry, I can’t assist"),
     ],
 )
-def test_quotes(text: str, cue: str, rung: str, expected: str) -> None:
+def test_quotes(text: str, cue: str, probe: str, expected: str) -> None:
     assert AROUND == 60
-    assert quoted(text, cue, rung) == expected
+    assert quoted(text, cue, probe) == expected
 
 
 def test_every_cue_can_be_quoted() -> None:

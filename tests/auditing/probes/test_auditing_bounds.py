@@ -99,8 +99,8 @@ def test_tiny_data_sets_of_odd_kinds_are_audited(count: int, kind: str) -> None:
         rows[::2] = [row | {"chosen": row["rejected"], "rejected": row["chosen"]} for row in rows[::2]]
     found = bf.audit(rows)
     assert found.pairs == count
-    for rung in found.separability:
-        assert 0 <= rung.pointwise.low <= rung.pointwise.auroc <= rung.pointwise.high <= 1
+    for probe in found.separability:
+        assert 0 <= probe.pointwise.low <= probe.pointwise.auroc <= probe.pointwise.high <= 1
 
 
 @given(st.integers(1, 10**9), st.integers(0, 10**6))

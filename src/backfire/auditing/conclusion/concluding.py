@@ -17,7 +17,7 @@ from backfire.answers.audit import (
     Shortcut,
     SourceLeak,
 )
-from backfire.answers.estimates import Accuracy, Auroc, Estimate, Rung
+from backfire.answers.estimates import Accuracy, Auroc, ProbeEstimate, ProbeResult
 from backfire.answers.influence import SafetyInfluence
 from backfire.auditing.conclusion.advice import advice
 from backfire.auditing.conclusion.as_trained_words import trained_sentences
@@ -55,7 +55,7 @@ FIXED_IN_OUR_STUDIES = (
 
 def conclude(
     pairs: int,
-    rungs: Sequence[Rung],
+    probes: Sequence[ProbeResult],
     leak: SourceLeak | None,
     shortcuts: Sequence[Shortcut],
     confounds: Confounds,
@@ -68,40 +68,40 @@ def conclude(
 ) -> Conclusion:
     """Weigh the finished parts.
 
-    pairs: usable ones. reason: why there are no rungs (`folds.too_few`). influence: where it was predicted; the level
+    pairs: usable ones. reason: why there are no probes (`folds.too_few`). influence: where it was predicted; the level
     does not depend on it. trained: what the policy's template and tokens make of the pairs, likewise. left_out: the
     sentence on rows left out, where these are many (`preferences.left_out_first`): it comes first.
     A level above `none found` needs an estimate
-    that holds against swapped labels for the whole family of rungs, pointwise and pairwise, at 5%; `none found` needs
+    that holds against swapped labels for the whole family of probes, pointwise and pairwise, at 5%; `none found` needs
     an interval narrower than .2.
     """
-    level, told = _level(pairs, rungs, reason)
+    level, told = _level(pairs, probes, reason)
     reasons = [told] if left_out is None else [left_out, told]
-    if rungs:
-        reasons += _beyond_decisions(rungs, level)
+    if probes:
+        reasons += _beyond_decisions(probes, level)
     if leak is not None:
         if leak.fixed and level == "none found":
             level = "some"
         reasons += _sources(leak)
     reasons += _cues(shortcuts)
-    if rungs:
-        reasons += _yardstick(rungs, points)
+    if probes:
+        reasons += _yardstick(probes, points)
     reasons += _safety(contrast)
     if trained is not None:
         reasons += trained_sentences(trained)
     if influence is not None:
         reasons += influence_reasons(influence)
     reasons += confounded(confounds)
-    if rungs:
+    if probes:
         reasons.append(CAVEAT)
     return Conclusion(
         level=level,
         reasons=tuple(reasons),
-        advice=advice(level, leak, shortcuts, confounds, contrast, bool(rungs), influence),
+        advice=advice(level, leak, shortcuts, confounds, contrast, bool(probes), influence),
     )
 
 
-def holds(estimate: Estimate, value: float, comparisons: int) -> bool:
+def holds(estimate: ProbeEstimate, value: float, comparisons: int) -> bool:
     """Whether a number stands out from its swapped controls among so many comparisons, at ALPHA for all together.
 
     The swaps' own p must be at most ALPHA, and so must the normal tail beyond their mean, with the deviation that their
@@ -116,24 +116,24 @@ def holds(estimate: Estimate, value: float, comparisons: int) -> bool:
     return tail * comparisons <= ALPHA
 
 
-def best_rung(rungs: Sequence[Rung]) -> Rung:
-    """The rung with the highest pointwise AUROC."""
-    return max(rungs, key=lambda rung: (rung.pointwise.auroc, rung.rung))
+def best_probe(probes: Sequence[ProbeResult]) -> ProbeResult:
+    """The probe with the highest pointwise AUROC."""
+    return max(probes, key=lambda probe: (probe.pointwise.auroc, probe.probe))
 
 
-def _level(pairs: int, rungs: Sequence[Rung], reason: str | None) -> tuple[Level, str]:
+def _level(pairs: int, probes: Sequence[ProbeResult], reason: str | None) -> tuple[Level, str]:
     if pairs == 0:
         return "unknown", "No judgement: no row gives a pair, that is, a chosen and a rejected response."
-    if not rungs:
+    if not probes:
         return "unknown", f"No judgement: {reason or 'no probe was run'}."
-    point, order = best_rung(rungs), max(rungs, key=lambda rung: (rung.pairwise.accuracy, rung.rung))
+    point, order = best_probe(probes), max(probes, key=lambda probe: (probe.pairwise.accuracy, probe.probe))
     numbers = (
-        f"reading one response, the best probe ({point.rung}) has AUROC {auroc_text(point.pointwise)}; reading both responses"
-        f" of a pair, the best probe ({order.rung}) ranks {accuracy_text(order.pairwise)} of pairs right"
+        f"reading one response, the best probe ({point.probe}) has AUROC {auroc_text(point.pointwise)}; reading both responses"
+        f" of a pair, the best probe ({order.probe}) ranks {accuracy_text(order.pairwise)} of pairs right"
     )
-    tries = 2 * len(rungs)
-    above = any(holds(r.pointwise, r.pointwise.auroc, tries) for r in rungs)
-    above |= any(holds(r.pairwise, r.pairwise.accuracy, tries) for r in rungs)
+    tries = 2 * len(probes)
+    above = any(holds(r.pointwise, r.pointwise.auroc, tries) for r in probes)
+    above |= any(holds(r.pairwise, r.pairwise.accuracy, tries) for r in probes)
     wide = (
         point.pointwise.high - point.pointwise.low > WIDEST
         or order.pairwise.high - order.pairwise.low > WIDEST
@@ -161,25 +161,25 @@ def accuracy_text(found: Accuracy) -> str:
     return f"{found.accuracy:.1%} [{found.low:.1%}, {found.high:.1%}] (swapped labels {found.control:.1%})"
 
 
-def _beyond_decisions(rungs: Sequence[Rung], level: Level) -> list[str]:
+def _beyond_decisions(probes: Sequence[ProbeResult], level: Level) -> list[str]:
     """The total against what is left among pairs whose sides decide alike."""
-    measured = [rung for rung in rungs if rung.decision_matched.auroc is not None]
+    measured = [probe for probe in probes if probe.decision_matched.auroc is not None]
     if not measured:
         if level in ("none found", "unknown"):
             return []
         why = next(
-            (r.decision_matched.reason for r in rungs if r.decision_matched.reason), "too few such pairs"
+            (r.decision_matched.reason for r in probes if r.decision_matched.reason), "too few such pairs"
         )
         return [f"How much of that is the decision to refuse or to comply cannot be said: {why}."]
-    best = max(measured, key=lambda rung: (rung.decision_matched.auroc or 0, rung.rung))
+    best = max(measured, key=lambda probe: (probe.decision_matched.auroc or 0, probe.probe))
     matched = best.decision_matched
     value, low, high, control = (
         x or 0.0 for x in (matched.auroc, matched.low, matched.high, matched.control)
     )
     numbers = f"AUROC {value:.3f} [{low:.3f}, {high:.3f}] (swapped labels {control:.3f})"
     same = f"the {matched.pairs:,} pairs whose two sides make the same decision (both refuse, or both comply)"
-    among = f"Among {same}, the probe {best.rung} has {numbers}"
-    told = Estimate(
+    among = f"Among {same}, the probe {best.probe} has {numbers}"
+    told = ProbeEstimate(
         low=low,
         high=high,
         control=control,
@@ -246,17 +246,17 @@ def _cues(shortcuts: Sequence[Shortcut]) -> list[str]:
 
 
 def _quoted(cue: Shortcut) -> str:
-    return f'"{cue.cue}"' if cue.rung == "words" else cue.cue
+    return f'"{cue.cue}"' if cue.probe == "words" else cue.cue
 
 
-def _yardstick(rungs: Sequence[Rung], points: Sequence[ReferencePoint]) -> list[str]:
-    """The best rung that has reference points, between the nearest two, and beside people's labels."""
-    comparable = [rung for rung in rungs if any(point.rung == rung.rung for point in points)]
+def _yardstick(probes: Sequence[ProbeResult], points: Sequence[ReferencePoint]) -> list[str]:
+    """The best probe that has reference points, between the nearest two, and beside people's labels."""
+    comparable = [probe for probe in probes if any(point.probe == probe.probe for point in points)]
     if not comparable:
         return []
-    rung = best_rung(comparable)
-    known = sorted((p for p in points if p.rung == rung.rung), key=lambda point: point.auroc)
-    value = rung.pointwise.auroc
+    probe = best_probe(comparable)
+    known = sorted((p for p in points if p.probe == probe.probe), key=lambda point: point.auroc)
+    value = probe.pointwise.auroc
     like = [point for point in known if point.low <= value <= point.high]
     below = [point for point in known if point.high < value]
     above = [point for point in known if point.low > value]
@@ -264,7 +264,7 @@ def _yardstick(rungs: Sequence[Rung], points: Sequence[ReferencePoint]) -> list[
     told += [f"above that of {_point(below[-1])}"] if below else []
     told += [f"below that of {_point(above[0])}"] if above else []
     return [
-        f"For comparison with known data sets: the AUROC of {rung.rung}, {value:.3f}, is {', '.join(told)}."
+        f"For comparison with known data sets: the AUROC of {probe.probe}, {value:.3f}, is {', '.join(told)}."
     ]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from backfire.answers.influence import Cosine, PilotOutcome, ProbeInfluence, SafetyInfluence
+from backfire.answers.estimates import Estimate
+from backfire.answers.influence import PilotOutcome, ProbeInfluence, SafetyInfluence
 from backfire.answers.phrases import pilot_text
 
 Direction = Literal["up", "down", "neither"]
@@ -66,12 +67,12 @@ def influence_advice(found: SafetyInfluence) -> list[str]:
     return []
 
 
-def cosine_text(found: Cosine) -> str:
+def cosine_text(found: Estimate) -> str:
     """`-0.31 [-0.40, -0.22]`."""
     return f"{_two(found.value)} [{_two(found.low)}, {_two(found.high)}]"
 
 
-def _side(found: Cosine) -> Direction:
+def _side(found: Estimate) -> Direction:
     return "up" if found.low > 0 else "down" if found.high < 0 else "neither"
 
 
@@ -116,7 +117,7 @@ def _refusals(found: SafetyInfluence) -> str:
     return ". ".join(parts) + "."
 
 
-def _placebo(refusal: Cosine, moves: Direction, found: ProbeInfluence | None) -> str:
+def _placebo(refusal: Estimate, moves: Direction, found: ProbeInfluence | None) -> str:
     if found is None:
         return "There is no placebo, so nothing says how far two samples of one decision would move"
     if found.undetermined is not None or found.cosine is None:

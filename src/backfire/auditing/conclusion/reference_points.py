@@ -1,4 +1,4 @@
-"""What the text rungs gave on known sets: the yardstick of a conclusion, instead of 50%."""
+"""What the text probes gave on known sets: the yardstick of a conclusion, instead of 50%."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from backfire.answers.audit import ReferencePoint
 
 @cache
 def reference_points() -> tuple[ReferencePoint, ...]:
-    """What `scripts/reference_points.py` wrote into reference_points.yaml, the lowest first within each rung."""
+    """What `scripts/reference_points.py` wrote into reference_points.yaml, the lowest first within each probe."""
     text = (files("backfire.auditing.conclusion") / "reference_points.yaml").read_text(encoding="utf-8")
     points = [
-        ReferencePoint(name=known["name"], origin=known["origin"], rung=rung, pairs=known["pairs"], **numbers)
+        ReferencePoint(
+            name=known["name"], origin=known["origin"], probe=probe, pairs=known["pairs"], **numbers
+        )
         for known in yaml.safe_load(text)["sets"]
-        for rung, numbers in known["rungs"].items()
+        for probe, numbers in known["probes"].items()
     ]
-    return tuple(sorted(points, key=lambda point: (point.rung, point.auroc, point.name)))
+    return tuple(sorted(points, key=lambda point: (point.probe, point.auroc, point.name)))

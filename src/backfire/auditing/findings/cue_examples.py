@@ -54,13 +54,13 @@ _PLACES: dict[str, str] = {
 """Surface cues that show at a place of their own; openers are quoted from the start, closers at the end."""
 
 
-def quoted(text: str, cue: str, rung: str) -> str:
+def quoted(text: str, cue: str, probe: str) -> str:
     """The first place of the cue in the text and AROUND characters on either side; else how the text begins."""
-    found = _pattern(cue, rung)
+    found = _pattern(cue, probe)
     place = found.search(text) if found else None
     if place is not None:
         start, end = place.span()
-    elif rung == "surface" and _families()[cue] == "closer":
+    elif probe == "surface" and _families()[cue] == "closer":
         start = end = len(text)
     else:
         start = end = 0
@@ -82,8 +82,8 @@ def phrases_of_two(texts: list[str]) -> set[tuple[str, str]]:
 
 
 @cache
-def _pattern(cue: str, rung: str) -> re.Pattern[str] | None:
-    if rung == "words":
+def _pattern(cue: str, probe: str) -> re.Pattern[str] | None:
+    if probe == "words":
         words = _GAP.join(re.escape(word) for word in cue.split())
         return re.compile(f"(?<!{_WORD}){words}(?!{_WORD})", re.IGNORECASE)
     if cue == "refusal phrase":

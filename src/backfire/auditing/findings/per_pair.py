@@ -35,7 +35,7 @@ def per_pair_of(probe: MeasuredProbe, split: Split, file: Path | None) -> PerPai
     bits, swapped = probe.measured.bits, probe.measured.bits_swapped
     names = {f"{100 * q:g}%": q for q in QUANTILES}
     return PerPair(
-        rung=probe.answer.rung,
+        probe=probe.answer.probe,
         pairs=len(bits),
         quantiles={name: float(np.quantile(bits, q)) for name, q in names.items()},
         intervals={name: _between(bits, q, split.prompts) for name, q in names.items()},

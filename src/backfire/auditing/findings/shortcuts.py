@@ -37,12 +37,12 @@ LOOKED_THROUGH = 300
 """Telling cues among which different ones are sought, the most telling first."""
 EXAMPLES = 3
 
-Rung = Literal["surface", "words"]
+ProbeName = Literal["surface", "words"]
 
 
 @dataclass(frozen=True)
 class _Cue:
-    rung: Rung
+    probe: ProbeName
     column: int
     """In the cues, or in the vocabulary."""
     at: int
@@ -75,9 +75,9 @@ def shortcuts(
     if not picked:
         return ()
     texts = pa.chunked_array([*_arrays(audited.text["chosen"]), *_arrays(audited.text["rejected"])])
-    of_words = [cue.column for cue in picked if cue.rung == "words"]
+    of_words = [cue.column for cue in picked if cue.probe == "words"]
     names = dict(zip(of_words, vocabulary.names(texts, of_words), strict=True))
-    named = [(cue, CUES[cue.column].name if cue.rung == "surface" else names[cue.column]) for cue in picked]
+    named = [(cue, CUES[cue.column].name if cue.probe == "surface" else names[cue.column]) for cue in picked]
     losses = _losses(named, cues, words, split, audited.text, vocabulary)
     return tuple(
         _shortcut(cue, name, loss, found, split, audited)
@@ -120,13 +120,13 @@ def _losses(
     text: pa.Table,
     vocabulary: Vocabulary,
 ) -> list[Loss]:
-    on_surface = [cue.column for cue, _ in named if cue.rung == "surface"]
-    in_words = [name for cue, name in named if cue.rung == "words"]
+    on_surface = [cue.column for cue, _ in named if cue.probe == "surface"]
+    in_words = [name for cue, name in named if cue.probe == "words"]
     part = split.part(DENSE_PAIRS)
     few = cues[np.concatenate([part, part + split.pairs])]
     surface = iter(dense_losses(few, on_surface, split.subset(part)) if on_surface else [])
     inside = iter(_losses_of_words(in_words, words, split, text, vocabulary) if in_words else [])
-    return [next(surface if cue.rung == "surface" else inside) for cue, _ in named]
+    return [next(surface if cue.probe == "surface" else inside) for cue, _ in named]
 
 
 def _losses_of_words(
@@ -166,8 +166,8 @@ def _shortcut(cue: _Cue, name: str, loss: Loss, found: Scan, split: Split, audit
     first, last = interval_alone(cue.values, 1.0 if on_chosen else -1.0, split)
     return Shortcut(
         cue=shown,
-        rung=cue.rung,
-        family=CUES[cue.column].family if cue.rung == "surface" else "words",
+        probe=cue.probe,
+        family=CUES[cue.column].family if cue.probe == "surface" else "words",
         chosen=share(int(has[:pairs].sum()), pairs),
         rejected=share(int(has[pairs:].sum()), pairs),
         effect=size,
@@ -192,7 +192,7 @@ def _shortcut(cue: _Cue, name: str, loss: Loss, found: Scan, split: Split, audit
 def _presence(cue: _Cue, name: str) -> tuple[NDArray[np.bool_], str]:
     """Which responses have the cue, and its name; measures count as there above the median, or above the next
     value below it where nothing is above it."""
-    kind = CUES[cue.column].scale if cue.rung == "surface" else "flag"
+    kind = CUES[cue.column].scale if cue.probe == "surface" else "flag"
     if kind == "flag":
         return cue.values > 0, name
     middle = float(np.median(cue.values))
@@ -226,8 +226,8 @@ def _examples(
     return tuple(
         Example(
             row=int(audited.rows[of_sample[at]]),
-            chosen=quoted(chosen, name, cue.rung),
-            rejected=quoted(rejected, name, cue.rung),
+            chosen=quoted(chosen, name, cue.probe),
+            rejected=quoted(rejected, name, cue.probe),
             kind=cast(PromptKind, KINDS[audited.kinds[of_sample[at]]]),
         )
         for at, (chosen, rejected) in zip(taken.tolist(), sides, strict=True)

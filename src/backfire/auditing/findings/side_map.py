@@ -32,8 +32,8 @@ def side_map(probe: MeasuredProbe, audited: AuditedPairs, split: Split) -> Map:
     up *= np.sign(up[np.argmax(np.abs(up))]) / max(float(up.std()), 1e-12)
     points = [(round(float(x), 3), round(float(y), 3)) for x, y in zip(across, up, strict=True)]
     return Map(
-        rung=probe.answer.rung,
-        x=f"held-out score of the probe of {probe.answer.rung}, in standard deviations",
+        probe=probe.answer.probe,
+        x=f"held-out score of the probe of {probe.answer.probe}, in standard deviations",
         y="surface cues, first principal component of what that score leaves, in standard deviations",
         chosen=tuple(points[: len(shown)]),
         rejected=tuple(points[len(shown) :]),

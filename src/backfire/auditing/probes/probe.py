@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from backfire.answers.estimates import Matched, PromptKind, Rung, Stratum
+from backfire.answers.estimates import Matched, ProbeResult, PromptKind, Stratum
 from backfire.auditing.audited_pairs import KINDS, REFUSE, AuditedPairs, Ints
 from backfire.auditing.probes.folds import Split, too_few
 from backfire.auditing.probes.held_out import Measured, measure_prepared, prepared
@@ -18,7 +18,7 @@ FEWEST_IN_STRATUM = 20
 class MeasuredProbe(NamedTuple):
     """A probe, as the answer has it, and what it was made of."""
 
-    answer: Rung
+    answer: ProbeResult
     measured: Measured
     pairs: Ints
     """Which pairs of the data set."""
@@ -33,8 +33,8 @@ def measure_probe(
     features = prepared(features)
     measured = measure_prepared(features, split.subset(pairs))
     matched, within, alike = _matched(features, pairs, audited, split)
-    answer = Rung(
-        rung=name,
+    answer = ProbeResult(
+        probe=name,
         about=about,
         pairs=len(pairs),
         pointwise=measured.pointwise,

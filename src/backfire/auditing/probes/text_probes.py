@@ -59,7 +59,7 @@ def text_probes(
     """Measure length, surface cues, words and characters, and an encoder's vectors where there is one."""
     names = (*TEXT_PROBES, *((EMBEDDINGS,) if encoder is not None else ()))
     if reason := too_few(split):
-        return TextProbes((), tuple(NotRun(rung=name, reason=reason) for name in names), None)
+        return TextProbes((), tuple(NotRun(probe=name, reason=reason) for name in names), None)
     results: list[MeasuredProbe | NotRun] = []
     with steps.step("length"):
         results.append(_length(audited, split))
@@ -100,7 +100,7 @@ def _surface(audited: AuditedPairs, split: Split) -> MeasuredProbe:
 
 def _words(words: Words, audited: AuditedPairs, split: Split, blocks: Blocks) -> MeasuredProbe | NotRun:
     if reason := too_few(split.subset(audited.sample)):
-        return NotRun(rung="words", reason=reason)
+        return NotRun(probe="words", reason=reason)
     about = f"TF-IDF of {words.vocabulary.width:,} words and pairs of words"
     if len(audited.sample) == audited.pairs:
         return measure_probe("words", about, words.features, np.arange(audited.pairs), audited, split)
@@ -113,7 +113,7 @@ def _words(words: Words, audited: AuditedPairs, split: Split, blocks: Blocks) ->
 def _characters(audited: AuditedPairs, split: Split) -> MeasuredProbe | NotRun:
     pairs, text = sampled(audited, split, CHARACTER_PAIRS)
     if reason := too_few(split.subset(pairs)):
-        return NotRun(rung="characters", reason=reason)
+        return NotRun(probe="characters", reason=reason)
     sides = pa.chunked_array([c for side in ("chosen", "rejected") for c in text[side].chunks])
     vocabulary = Vocabulary.of(sides, "characters", CHARACTERS)
     about = f"TF-IDF of {vocabulary.width:,} strings of 3 and 4 characters"
@@ -128,7 +128,7 @@ def _embeddings(
     vectors: NDArray[np.float32] = encoder.embed(texts, progress=progress)
     finite: Ints = np.flatnonzero(np.isfinite(vectors).all(axis=1).reshape(2, -1).all(axis=0))
     if reason := too_few(split.subset(pairs[finite])):
-        return NotRun(rung=EMBEDDINGS, reason=reason)
+        return NotRun(probe=EMBEDDINGS, reason=reason)
     sides = np.concatenate([finite, finite + len(pairs)])
     about = f"{encoder.name}, {vectors.shape[1]} numbers a response"
     return measure_probe(EMBEDDINGS, about, vectors[sides], pairs[finite], audited, split)

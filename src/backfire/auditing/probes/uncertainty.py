@@ -67,7 +67,7 @@ def variance_of(testing: Values, training: Values, groups: Ints, swapped: Swappe
 
 
 def control_of(value: float, swapped: Swapped) -> dict[str, Any]:
-    """The fields of `report.audit_estimates.Estimate` beside the interval; `value` on the pairs of the swaps."""
+    """The fields of `answers.estimates.ProbeEstimate` beside the interval; `value` on the pairs of the swaps."""
     swaps = len(swapped.values)
     at_least = int(np.count_nonzero(swapped.values >= value - 1e-12))
     return {

@@ -16,7 +16,7 @@ from backfire.report.audit.words import (
     best_matched,
     best_total,
     influence_text,
-    rung_name,
+    probe_name,
     share_text,
     why_not_matched,
 )
@@ -34,8 +34,8 @@ CONDITIONS = {
     "debris": "responses or prompts hold remains of chat templates or special tokens",
     "defects": "rows were left out as defective",
     **{f"{name}>X": f"in a share above X of pairs {what}; needs --policy" for name, what in MEANINGS.items()},
-    "matched>X": "the best rung's decision-matched AUROC is above X",
-    "total>X": "the best rung's AUROC over all pairs is above X",
+    "matched>X": "the best probe's decision-matched AUROC is above X",
+    "total>X": "the best probe's AUROC over all pairs is above X",
     "influence<X": "the whole interval of the predicted influence on refusing (a cosine) lies below X, from -1 to 1",
     "pilot<X": "the whole interval of the change in the share of refusals after the pilot lies below X, from -1 to 1",
 }
@@ -116,13 +116,13 @@ def _outcome(report: AuditReport, condition: str) -> Outcome:
 
 
 def _above(report: AuditReport, what: str, bound: str) -> tuple[bool | None, str]:
-    rung = best_matched(report) if what == "matched" else best_total(report)
-    if rung is None:
-        return None, why_not_matched(report) if what == "matched" else "no rung was run"
-    number = rung.decision_matched if what == "matched" else rung.pointwise
+    probe = best_matched(report) if what == "matched" else best_total(report)
+    if probe is None:
+        return None, why_not_matched(report) if what == "matched" else "no probe was run"
+    number = probe.decision_matched if what == "matched" else probe.pointwise
     name = "decision-matched AUROC" if what == "matched" else "AUROC"
     shown = band(number.auroc, number.low, number.high)
-    return (number.auroc or 0.0) > float(bound), f"{name} {shown} ({rung_name(rung.rung)}), bound {bound}"
+    return (number.auroc or 0.0) > float(bound), f"{name} {shown} ({probe_name(probe.probe)}), bound {bound}"
 
 
 def _as_trained(report: AuditReport, name: str, bound: str) -> tuple[bool | None, str]:

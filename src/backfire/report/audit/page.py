@@ -39,7 +39,7 @@ from backfire.report.audit.words import (
     influence_text,
     probe_sets,
     read_line,
-    rung_name,
+    probe_name,
     share_text,
     why_not_matched,
 )
@@ -62,12 +62,12 @@ class Glance:
 
 @dataclass(frozen=True)
 class KnownSet:
-    """A reference set, with what its rungs gave."""
+    """A reference set, with what its probes gave."""
 
     number: int
     name: str
     first: ReferencePoint
-    rungs: dict[str, ReferencePoint]
+    probes: dict[str, ReferencePoint]
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
         p=p_value,
         share=share_text,
         rows=lambda rows, count=None: shown_rows(rows, MOST_ROWS, count),
-        rung=rung_name,
+        probe=probe_name,
         value=_value,
         damage=lambda damage: damage_text(damage, MOST_ROWS),
         prose=_prose,
@@ -130,7 +130,7 @@ def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
         ],
         combinations=COMBINATIONS,
         prompts=PROMPTS,
-        hidden=checked.rung("hidden"),
+        hidden=checked.probe("hidden"),
         influence_picture=influence_picture,
         pilot_text=pilot_text,
         probe_sets=probe_sets(checked.safety_influence) if checked.safety_influence else [],
@@ -156,7 +156,7 @@ def _glances(report: AuditReport) -> list[Glance]:
         m = matched.decision_matched
         small = [
             span(m.low, m.high),
-            f"{rung_name(matched.rung)}, {m.pairs:,} pairs with the same decision on both sides",
+            f"{probe_name(matched.probe)}, {m.pairs:,} pairs with the same decision on both sides",
         ]
         if m.control is not None:
             small.append(f"swapped labels {number(m.control)}, {p_value(m.p)}")
@@ -170,7 +170,7 @@ def _glances(report: AuditReport) -> list[Glance]:
             Glance(
                 "AUROC, all pairs",
                 number(t.auroc),
-                (span(t.low, t.high), f"{rung_name(total.rung)}, {total.pairs:,} pairs", control),
+                (span(t.low, t.high), f"{probe_name(total.probe)}, {total.pairs:,} pairs", control),
             )
         )
     if leak is None:
@@ -220,7 +220,7 @@ def _known_sets(report: AuditReport) -> list[KnownSet]:
     found = []
     for name, which in draw.reference_numbers(report).items():
         points = [point for point in report.reference_points if point.name == name]
-        found.append(KnownSet(which, name, points[0], {point.rung: point for point in points}))
+        found.append(KnownSet(which, name, points[0], {point.probe: point for point in points}))
     return found
 
 

@@ -14,7 +14,7 @@ from math import isfinite
 from backfire.answers.audit import AuditReport, Map, PerPair, Shortcut, SourceLeak
 from backfire.answers.estimates import Auroc, Layer
 from backfire.answers.numerals import band, cut, decimal, number, percent, printable
-from backfire.report.audit.words import COMBINATIONS, PROMPTS, cue_name, rung_name
+from backfire.report.audit.words import COMBINATIONS, PROMPTS, cue_name, probe_name
 
 MOST_CUES = 12
 MOST_LABEL = 34
@@ -50,11 +50,11 @@ class Lane:
 
 
 def ladder_picture(report: AuditReport) -> str:
-    """Every rung: total and decision-matched, with intervals, controls and reference points."""
+    """Every probe: total and decision-matched, with intervals, controls and reference points."""
     numbers = reference_numbers(report)
     lanes = []
-    for rung in report.separability:
-        total, matched = rung.pointwise, rung.decision_matched
+    for probe in report.separability:
+        total, matched = probe.pointwise, probe.decision_matched
         marks = [_auroc_mark(total)]
         figure = decimal(total.auroc)
         if matched.auroc is not None and matched.low is not None and matched.high is not None:
@@ -69,10 +69,10 @@ def ladder_picture(report: AuditReport) -> str:
                 )
             )
             figure += f" · matched {decimal(matched.auroc)}"
-        points = [(numbers[p.name], p.auroc) for p in report.reference_points if p.rung == rung.rung]
-        lanes.append(Lane(rung_name(rung.rung), figure, marks, points))
+        points = [(numbers[p.name], p.auroc) for p in report.reference_points if p.probe == probe.probe]
+        lanes.append(Lane(probe_name(probe.probe), figure, marks, points))
     said = "; ".join(f"{lane.name} {lane.figure}" for lane in lanes)
-    return lanes_picture(f"AUROC of every rung, 0.5 is guessing: {said}", lanes, _from_half(lanes))
+    return lanes_picture(f"AUROC of every probe, 0.5 is guessing: {said}", lanes, _from_half(lanes))
 
 
 def reference_numbers(report: AuditReport) -> dict[str, int]:
@@ -158,7 +158,7 @@ def lanes_picture(
 
 
 def cue_picture(shortcuts: Sequence[Shortcut]) -> str:
-    """Three columns a cue: its share in chosen and rejected, its AUROC alone, what its rung loses without it."""
+    """Three columns a cue: its share in chosen and rejected, its AUROC alone, what its probe loses without it."""
     shown = shortcuts[:MOST_CUES]
     most = max([0.01, *(cue.loss.high for cue in shown)])
     least = min([0.0, *(cue.loss.low for cue in shown)])

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backfire.answers.audit import AuditReport, Level, SourceLeak, parse_audit
-from backfire.answers.estimates import Auroc, Rung, Share
+from backfire.answers.estimates import Auroc, ProbeResult, Share
 from backfire.answers.influence import SafetyInfluence
 from backfire.answers.numerals import (
     UNDEFINED,
@@ -38,7 +38,7 @@ from backfire.report.audit.words import (
     influence_text,
     probe_sets,
     read_line,
-    rung_name,
+    probe_name,
     share_text,
 )
 
@@ -70,7 +70,7 @@ def audit_table(report: AuditReport | Mapping[str, Any]) -> Group:
         ]
         parts += [_line(f"({n}) {name}", "dim") for name, n in reference_numbers(checked).items()]
     if checked.not_run:
-        skipped = [f"{rung_name(found.rung)} ({found.reason})" for found in checked.not_run]
+        skipped = [f"{probe_name(found.probe)} ({found.reason})" for found in checked.not_run]
         parts.append(_line(f"not run: {', '.join(skipped)}", "dim"))
     parts += [_line(f"failed: {found.part}: {found.reason}", "bold red") for found in checked.failed or ()]
     if checked.shortcuts:
@@ -111,23 +111,23 @@ def _read(report: AuditReport) -> Iterator[Text]:
 def _ladder(report: AuditReport) -> Table:
     table = _table("probe", "all\npairs", "same\ndecision", "pairs ranked\nright, %", "pairs", "known\nsets")
     numbers = reference_numbers(report)
-    for rung in report.separability:
+    for probe in report.separability:
         known = [
             f"{decimal(point.auroc)} ({numbers[point.name]})"
             for point in report.reference_points
-            if point.rung == rung.rung
+            if point.probe == probe.probe
         ]
         table.add_row(
-            Text(_one(rung_name(rung.rung))),
-            _auroc(rung.pointwise),
-            _matched(rung),
+            Text(_one(probe_name(probe.probe))),
+            _auroc(probe.pointwise),
+            _matched(probe),
             _number(
-                percent(rung.pairwise.accuracy),
-                interval(percent(rung.pairwise.low), percent(rung.pairwise.high)),
-                f"swapped {percent(rung.pairwise.control)}",
-                p_value(rung.pairwise.p),
+                percent(probe.pairwise.accuracy),
+                interval(percent(probe.pairwise.low), percent(probe.pairwise.high)),
+                f"swapped {percent(probe.pairwise.control)}",
+                p_value(probe.pairwise.p),
             ),
-            Text(f"{rung.pairs:,}"),
+            Text(f"{probe.pairs:,}"),
             Text("\n".join(known)),
         )
     return table
@@ -142,8 +142,8 @@ def _auroc(found: Auroc) -> Text:
     )
 
 
-def _matched(rung: Rung) -> Text:
-    matched = rung.decision_matched
+def _matched(probe: ProbeResult) -> Text:
+    matched = probe.decision_matched
     if matched.auroc is None:
         return _number(UNDEFINED, f"{matched.pairs:,} pairs")
     return _number(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backfire.answers.audit import AuditReport, Level, Shortcut
-from backfire.answers.estimates import Rung, Share
+from backfire.answers.estimates import ProbeResult, Share
 from backfire.answers.influence import (
     PairsDoingDamage,
     ProbeInfluence,
@@ -18,7 +18,7 @@ HEADLINES: dict[Level, str] = {
     "unknown": "No judgement: these data do not allow one.",
 }
 
-RUNGS = {
+PROBES = {
     "length": "length",
     "surface": "surface",
     "words": "words",
@@ -26,7 +26,7 @@ RUNGS = {
     "embeddings": "embeddings",
     "hidden": "hidden states",
 }
-"""The rungs' names in prose; a rung of another name is called by it."""
+"""The probes' names in prose; a probe of another name is called by it."""
 
 COMBINATIONS = (
     ("chosen_refuses_rejected_complies", "chosen refuses, rejected complies"),
@@ -52,30 +52,32 @@ PROBE_SETS = {
 """What a probe set's margin counts up, in prose."""
 
 
-def rung_name(name: str) -> str:
-    return RUNGS.get(name, name)
+def probe_name(name: str) -> str:
+    return PROBES.get(name, name)
 
 
 def cue_name(cue: Shortcut) -> str:
     """The cue as it is shown: words in quotation marks."""
-    return f"“{cue.cue}”" if cue.rung == "words" else cue.cue
+    return f"“{cue.cue}”" if cue.probe == "words" else cue.cue
 
 
-def best_total(report: AuditReport) -> Rung | None:
-    """The rung with the highest pointwise AUROC."""
-    return max(report.separability, key=lambda rung: rung.pointwise.auroc, default=None)
+def best_total(report: AuditReport) -> ProbeResult | None:
+    """The probe with the highest pointwise AUROC."""
+    return max(report.separability, key=lambda probe: probe.pointwise.auroc, default=None)
 
 
-def best_matched(report: AuditReport) -> Rung | None:
-    """The rung with the highest decision-matched AUROC; None where no rung has one."""
-    measured = [rung for rung in report.separability if rung.decision_matched.auroc is not None]
-    return max(measured, key=lambda rung: rung.decision_matched.auroc or 0.0, default=None)
+def best_matched(report: AuditReport) -> ProbeResult | None:
+    """The probe with the highest decision-matched AUROC; None where no probe has one."""
+    measured = [probe for probe in report.separability if probe.decision_matched.auroc is not None]
+    return max(measured, key=lambda probe: probe.decision_matched.auroc or 0.0, default=None)
 
 
 def why_not_matched(report: AuditReport) -> str:
-    """Why no rung has a decision-matched number."""
-    reasons = [rung.decision_matched.reason for rung in report.separability if rung.decision_matched.reason]
-    return reasons[0] if reasons else "no rung was run"
+    """Why no probe has a decision-matched number."""
+    reasons = [
+        probe.decision_matched.reason for probe in report.separability if probe.decision_matched.reason
+    ]
+    return reasons[0] if reasons else "no probe was run"
 
 
 def share_text(share: Share) -> str:

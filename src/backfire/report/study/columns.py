@@ -39,7 +39,7 @@ def columns(grid: Grid) -> list[Column]:
         *(_attack_column(grid, attack) for attack in grid.attacks),
         *(_refusal_column(grid, prompts) for prompts in grid.prompt_sets),
         *_general_columns(grid),
-        *(_rung_column(grid, rung) for rung in grid.rungs),
+        *(_probe_column(grid, probe) for probe in grid.probes),
         *([Column("Safety influence", "cosine", "", _influence)] if grid.has_influence else []),
         Column("Training", "final loss", "", _final_loss),
         Column("Training", "reward accuracy", "%", _reward_accuracy),
@@ -115,21 +115,21 @@ def _general_columns(grid: Grid) -> list[Column]:
     return [Column("General tasks", "mean", "%", mean), *map(task_column, grid.tasks)]
 
 
-def _rung_column(grid: Grid, rung: str) -> Column:
+def _probe_column(grid: Grid, probe: str) -> Column:
     def entry(group: Group, cell: Cell) -> Entry:
-        row = grid.separability(cell, rung)
+        row = grid.separability(cell, probe)
         if row is None:
             return Entry(UNDEFINED, detail="no pairs" if cell.pairs is None else "not measured")
-        probe = row.pointwise
-        if probe is None or probe.auroc is None:
+        pointwise = row.pointwise
+        if pointwise is None or pointwise.auroc is None:
             return Entry(UNDEFINED, detail=row.reason or "not measured")
         return Entry(
-            decimal(probe.auroc),
-            tuple(filter(None, [interval(decimal(probe.low), decimal(probe.high))])),
-            f"{row.pairs} pairs; with shuffled labels {decimal(probe.control)}",
+            decimal(pointwise.auroc),
+            tuple(filter(None, [interval(decimal(pointwise.low), decimal(pointwise.high))])),
+            f"{row.pairs} pairs; with shuffled labels {decimal(pointwise.control)}",
         )
 
-    return Column("Separability", rung, "AUROC", entry)
+    return Column("Separability", probe, "AUROC", entry)
 
 
 def _influence(group: Group, cell: Cell) -> Entry:

@@ -61,7 +61,7 @@ class Grid:
         self.prompt_sets = _in_order(rate.prompts for cell in cells for rate in cell.over_refusal)
         self.refusal_judge = _judge(rate.judge for cell in cells for rate in cell.over_refusal)
         self.tasks = _in_order(score.task for cell in cells for score in cell.general)
-        self.rungs = _in_order(row.rung for cell in cells for row in cell.separability)
+        self.probes = _in_order(row.probe for cell in cells for row in cell.separability)
         self.has_influence = any(cell.safety_influence is not None for cell in cells)
         self.groups = self._groups(cells)
         self.worlds = _in_order(group.world for group in self.groups)
@@ -102,24 +102,24 @@ class Grid:
         known = [score for score in scores if score is not None]
         return fmean(known) if known and len(known) == len(scores) else None
 
-    def separability(self, cell: Cell, rung: str) -> Separability | None:
-        return next((row for row in cell.separability if row.rung == rung), None)
+    def separability(self, cell: Cell, probe: str) -> Separability | None:
+        return next((row for row in cell.separability if row.probe == probe), None)
 
-    def auroc(self, cell: Cell, rung: str) -> float | None:
-        row = self.separability(cell, rung)
+    def auroc(self, cell: Cell, probe: str) -> float | None:
+        row = self.separability(cell, probe)
         return row.pointwise.auroc if row and row.pointwise else None
 
     @property
-    def pictured_rung(self) -> str | None:
-        """`hidden` where it was measured, else the rung whose mean AUROC is highest."""
-        if "hidden" in self.rungs:
+    def pictured_probe(self) -> str | None:
+        """`hidden` where it was measured, else the probe whose mean AUROC is highest."""
+        if "hidden" in self.probes:
             return "hidden"
         means = {}
-        for rung in self.rungs:
-            known = [value for cell in self.cells if (value := self.auroc(cell, rung)) is not None]
+        for probe in self.probes:
+            known = [value for cell in self.cells if (value := self.auroc(cell, probe)) is not None]
             if known:
-                means[rung] = fmean(known)
-        return max(means, key=lambda rung: means[rung], default=None)
+                means[probe] = fmean(known)
+        return max(means, key=lambda probe: means[probe], default=None)
 
     @property
     def cells(self) -> list[Cell]:
@@ -144,8 +144,8 @@ class Grid:
     def mean_general(self, recipe: str) -> Mean:
         return self._over_worlds(recipe, lambda group, cell: self.general(cell))
 
-    def mean_auroc(self, recipe: str, rung: str) -> Mean:
-        return self._over_worlds(recipe, lambda group, cell: self.auroc(cell, rung))
+    def mean_auroc(self, recipe: str, probe: str) -> Mean:
+        return self._over_worlds(recipe, lambda group, cell: self.auroc(cell, probe))
 
     def _over_worlds(self, recipe: str, value_of: _Value) -> Mean:
         by_world: dict[str, list[float]] = defaultdict(list)

@@ -47,12 +47,12 @@ def pictures(grid: Grid) -> list[Picture]:
             tuple(asr_panel(grid, attack) for attack in grid.attacks),
         )
     ]
-    rung = grid.pictured_rung
-    if rung is not None:
+    probe = grid.pictured_probe
+    if probe is not None:
         found.append(
             Picture(
                 "Does separability tell danger?",
-                f"How well a probe ({rung}) tells chosen from rejected before training, against the attack success "
+                f"How well a probe ({probe}) tells chosen from rejected before training, against the attack success "
                 "rate after it. If separability alone made models unsafe, points would climb from left to right. Rho is "
                 f"Spearman’s over the recipes; with seven of them, between −{SIGNIFICANT_AT_SEVEN} and {SIGNIFICANT_AT_SEVEN} "
                 "it is not significant at the 5% level.",
@@ -60,9 +60,9 @@ def pictures(grid: Grid) -> list[Picture]:
                     _scatter(
                         grid,
                         attack,
-                        f"separability, AUROC ({rung})",
-                        lambda r: grid.mean_auroc(r, rung),
-                        lambda cell: grid.auroc(cell, rung),
+                        f"separability, AUROC ({probe})",
+                        lambda r: grid.mean_auroc(r, probe),
+                        lambda cell: grid.auroc(cell, probe),
                         False,
                     )
                     for attack in grid.attacks

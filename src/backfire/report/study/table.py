@@ -18,7 +18,7 @@ STYLES: dict[Standing, str] = {"below": "green", "above": "red", "same": "", "un
 
 
 def results_table(results: Results | Mapping[str, Any]) -> Table:
-    """One row per cell, grouped by family, target, world and seed; single tasks and other rungs stay on the page.
+    """One row per cell, grouped by family, target, world and seed; single tasks and other probes stay on the page.
 
     So do the training columns where safety influence takes their place.
     Attack success and over-refusal below SFT's (their 95% intervals do not meet) are green, above it red.
@@ -26,7 +26,7 @@ def results_table(results: Results | Mapping[str, Any]) -> Table:
     """
     checked = parse_results(results)
     grid = Grid(checked)
-    left_out = {*grid.tasks, *grid.rungs} - {grid.pictured_rung}
+    left_out = {*grid.tasks, *grid.probes} - {grid.pictured_probe}
     if grid.has_influence:
         left_out |= {"final loss", "reward accuracy"}
     shown = [column for column in columns(grid) if column.name not in left_out]

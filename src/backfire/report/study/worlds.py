@@ -24,7 +24,7 @@ def worlds_table(results: Results | Mapping[str, Any]) -> Table | None:
     grid = Grid(checked)
     if len(grid.worlds) < 2:
         return None
-    rung = grid.pictured_rung
+    probe = grid.pictured_probe
     table = Table(
         title=Text(f"{printable(checked.name)}: means over {len(grid.worlds)} worlds"),
         caption=_caption(grid),
@@ -37,8 +37,8 @@ def worlds_table(results: Results | Mapping[str, Any]) -> Table | None:
         for heading in (f"ASR\n{printable(attack)}\n%", "change\nfrom SFT\npoints"):
             table.add_column(heading, justify="right", overflow="fold")
     table.add_column("general\nmean\n%", justify="right")
-    if rung is not None:
-        table.add_column(f"separ.\n{printable(rung)}\nAUROC", justify="right")
+    if probe is not None:
+        table.add_column(f"separ.\n{printable(probe)}\nAUROC", justify="right")
     for recipe in grid.recipes:
         row: list[Text | str] = [Text(printable(recipe))]
         for attack in grid.attacks:
@@ -48,8 +48,8 @@ def worlds_table(results: Results | Mapping[str, Any]) -> Table | None:
                 "" if recipe == BASELINE else _text(change, signed, STYLES[standing_of_change(change)])
             )
         row.append(percent(grid.mean_general(recipe).value))
-        if rung is not None:
-            row.append(decimal(grid.mean_auroc(recipe, rung).value))
+        if probe is not None:
+            row.append(decimal(grid.mean_auroc(recipe, probe).value))
         table.add_row(*row)
     return table
 
