@@ -36,9 +36,9 @@ from backfire.report.audit.words import (
     cue_name,
     damage_text,
     influence_text,
+    probe_name,
     probe_sets,
     read_line,
-    probe_name,
     share_text,
 )
 
