@@ -97,11 +97,11 @@ def test_only_the_named_prompts_are_paired(ledger: Path, tmp_path: Path) -> None
             ("gpt4o+self", "--role", "self=me"),
             "nobody in {ledger} is called 'me': its sources are 'big', 'mine'",
         ),
-        (("gpt4o+self", "--role", "mine"), "--role 'mine' is not of the form NAME=VALUE"),
+        (("gpt4o+self", "--role", "mine"), "--role mine: this is not of the form ROLE=SOURCE"),
         (("gpt4o-self", "--role", "self=mine"), "there is no recipe 'gpt4o-self'"),
         (("original", "--role", "human-chosen=mine"), "people's responses come from --human"),
         (("self+rm", "--scorer", "a", "--reward-model", "b"), "give one of them"),
-        (("self+rm", "--role", "self=big", "--truncated", "cut"), "truncated='cut' is not a rule"),
+        (("self+rm", "--role", "self=big", "--truncated", "cut"), "--truncated cut: choose keep or drop"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(ledger: Path, arguments: tuple[str, ...], said: str) -> None:

@@ -128,7 +128,7 @@ def test_minimum_length() -> None:
     kept = build_pairs(SELF_RM, [prompt], {"self": responses}, scores, min_characters=5)
     assert kept.pairs[0].chosen.text == "also long"
     assert kept.responses_left_out == {"blank": 1}
-    with pytest.raises(InputError, match="min_characters=0"):
+    with pytest.raises(InputError, match="min_characters = 0"):
         build_pairs(SELF_RM, [prompt], {"self": responses}, scores, min_characters=0)
 
 
@@ -146,7 +146,7 @@ def test_truncated_responses_are_kept_counted_and_warned_about_or_dropped() -> N
     assert dropped.responses_left_out == {"truncated": 20}
     assert "left out as truncated" in dropped.warnings[0]
     with pytest.raises(InputError, match="'maybe'"):
-        build_pairs(GPT4O_SELF, prompts, candidates, truncated="maybe")  # type: ignore[arg-type]
+        build_pairs(GPT4O_SELF, prompts, candidates, truncated="maybe")
 
 
 def test_equal_truncation_on_both_sides_is_no_warning() -> None:

@@ -28,7 +28,7 @@ COMMANDS = (
     Entry("sample", STAGES, "Sample responses to prompts from a model, each stored once.", "collecting:Sample"),
     Entry("import", STAGES, "Store responses that were written elsewhere: AlpacaEval outputs, people's answers.", "collecting:Import"),
     Entry("score", STAGES, "Score stored responses with a reward model, each once.", "collecting:ScoreStored"),
-    Entry("pair", STAGES, "Build preference pairs from stored responses by a recipe.", "typer"),
+    Entry("pair", STAGES, "Build preference pairs from stored responses by a recipe.", "pairing:Pair"),
     Entry("audit", STAGES, "Say what the label of a preference data set encodes, before anything is trained on it.", "auditing:Audit"),
     Entry("show", STAGES, "Show pairs as the tokens that training is handed, and count over all pairs what goes wrong on the way.", "showing:Show"),
     Entry("convert", STAGES, "Write preference data of any form as conversational prompt, chosen and rejected, which TRL takes as they are.", "converting:Convert"),
@@ -48,7 +48,7 @@ COMMANDS = (
     Entry("demo", WHOLE, "Run the demo: seven ways of choosing responses, on model organisms, from prompts to the page.", "typer"),
     Entry("study", WHOLE, "Run a whole study: prompts to report, over recipes, targets and seeds.", "typer"),
     Entry("prompts", AROUND, "List published prompt sets with their licences; none comes with backfire.", "prompts:Prompts"),
-    Entry("recipes", AROUND, "List the recipes: who writes each side, and how one response is picked.", "typer"),
+    Entry("recipes", AROUND, "List the recipes: who writes each side, and how one response is picked.", "pairing:Recipes"),
     Entry("organisms", AROUND, "Model organisms: list a world's members, or grow another world.", "organisms:ListMembers"),
     Entry("organisms grow", AROUND, "Grow a world of organisms: 20 to 30 minutes of one core. A stopped run goes on where it was.", "organisms:Grow"),
 )  # fmt: skip

@@ -12,7 +12,6 @@ from typer.core import TyperGroup
 from backfire.cli import (
     attacking,
     comparing,
-    pairing,
     repairing,
     studying,
 )
@@ -39,13 +38,11 @@ def backfire() -> None:
     """Will your preference data backfire?"""
 
 
-app.command("pair")(pairing.pair)
 app.command("repair")(repairing.repair)
 app.command("attack")(attacking.attack)
 app.command("compare")(comparing.compare)
 app.command("demo")(studying.demo)
 app.add_typer(studying.app, name="study")
-app.command("recipes")(pairing.list_recipes)
 
 
 def run(words: Sequence[str]) -> None:

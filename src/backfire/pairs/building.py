@@ -26,15 +26,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Any, Literal
+from typing import Any
 
-from backfire.errors import InputError
 from backfire.pairs.advice import advise
 from backfire.pairs.pair import Pair
 from backfire.pairs.recipe import Recipe, Side
+from backfire.pairs.settings import PairSettings
 from backfire.records import Prompt, Response, digest
-
-Truncated = Literal["keep", "drop"]
 
 REASONS = {
     "conflicting_kind": "the prompt is given both as harmful and as benign",
@@ -105,9 +103,8 @@ def build_pairs(
     prompts: Iterable[Prompt],
     candidates: Mapping[str, Sequence[Response]],
     scores: Mapping[str, float] | None = None,
-    *,
-    truncated: Truncated = "keep",
-    min_characters: int = 1,
+    settings: PairSettings | None = None,
+    **keywords: Any,
 ) -> Built:
     """One pair per prompt, where the recipe's rules (this module's docstring) give one.
 
@@ -117,19 +114,15 @@ def build_pairs(
         candidates: stored responses by role; several models may share a role. Roles that the recipe does not name
             are ignored.
         scores: the reward model's score by response id; needed where the recipe picks `best` or `worst`.
-        truncated: whether responses that were cut at the token limit may enter a pair.
-        min_characters: a response with fewer characters other than white space is blank.
+        settings, keywords: `PairSettings`, and its fields by name.
 
     Raises:
-        InputError: `truncated` or `min_characters` has no meaning. Missing roles and scores do not raise: the result
+        InputError: a setting has no meaning. Missing roles and scores do not raise: the result
             is empty and its warnings say why.
     """
-    if truncated not in ("keep", "drop"):
-        raise InputError(f"truncated={truncated!r} is not a rule: use 'keep' or 'drop'")
-    if min_characters < 1:
-        raise InputError(f"min_characters={min_characters} would admit blank responses: use 1 or more")
+    settings = PairSettings.of(settings, **keywords)
     by_id, conflicting = _by_id(prompts)
-    groups, responses_left_out = _group(recipe, by_id, candidates, truncated == "drop", min_characters)
+    groups, responses_left_out = _group(recipe, by_id, candidates, settings)
     scores = scores or {}
     pairs: list[Pair] = []
     left_out: defaultdict[str, list[str]] = defaultdict(list)
@@ -163,8 +156,7 @@ def _group(
     recipe: Recipe,
     prompts: Mapping[str, Prompt],
     candidates: Mapping[str, Sequence[Response]],
-    drop_truncated: bool,
-    min_characters: int,
+    settings: PairSettings,
 ) -> tuple[dict[str, _Group], dict[str, int]]:
     groups: dict[str, _Group] = {}
     left_out: Counter[str] = Counter()
@@ -181,10 +173,10 @@ def _group(
             group = groups.get(response.prompt_id)
             if group is None:
                 group = groups[response.prompt_id] = _Group([], Counter(), Counter())
-            if sum(map(len, response.text.split())) < min_characters:
+            if sum(map(len, response.text.split())) < settings.min_characters:
                 left_out["blank"] += 1
                 group.blank[role] += 1
-            elif drop_truncated and response.truncated:
+            elif settings.truncated == "drop" and response.truncated:
                 left_out["truncated"] += 1
                 group.cut[role] += 1
             else:
