@@ -40,6 +40,7 @@ def test_audit_and_act(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (tmp_path / "after.html").is_file()
 
 
+@pytest.mark.slow
 def test_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rates = example("pipeline", monkeypatch).main(tmp_path, prompts=8, epochs=0.5)
     assert len(rates) == 4, "two attacks, two judges"
