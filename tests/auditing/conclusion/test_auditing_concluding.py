@@ -257,10 +257,10 @@ def test_the_yardstick_is_known_sets() -> None:
     assert " is above that of" in told or " is about that of" in told
     assert ", below that of" in told
     top = next(r for r in concluded(probe("words", 1.0)).reasons if "known data sets" in r)
-    assert f"is above that of {high.name}" in top
+    assert f"is above that of “{high.name}”" in top
     assert "below" not in top
     same = next(r for r in concluded(probe("words", low.auroc)).reasons if "known data sets" in r)
-    assert f"is about that of {low.name}" in same
+    assert f"is about that of “{low.name}”" in same
 
 
 def test_reference_points_are_there_with_their_origin() -> None:

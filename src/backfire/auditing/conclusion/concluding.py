@@ -269,7 +269,7 @@ def _yardstick(probes: Sequence[ProbeResult], points: Sequence[ReferencePoint]) 
 
 
 def _point(point: ReferencePoint) -> str:
-    return f"{point.name} ({point.auroc:.3f} [{point.low:.3f}, {point.high:.3f}], {point.pairs:,} pairs)"
+    return f"“{point.name}” ({point.auroc:.3f} [{point.low:.3f}, {point.high:.3f}], {point.pairs:,} pairs)"
 
 
 def _safety(contrast: SafetyContrast) -> list[str]:
