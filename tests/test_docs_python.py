@@ -42,3 +42,23 @@ def test_judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     exec(python_of("guides/judge.md"), {})
     assert "'accuracy': 1.0" in capsys.readouterr().out
     assert json.loads(Path("my-judge.json").read_text())["backfire"] == "judge"
+
+
+def test_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = (ROOT / "examples" / "data" / "prefs.jsonl").read_text().splitlines(keepends=True)
+    Path("prefs.jsonl").write_text("".join(rows[:60]))
+    Path("test.jsonl").write_text("".join(rows[60:70]))
+    exec(python_of("guides/audit.md"), {})
+    assert "fixed source-to-label mapping" in capsys.readouterr().out.lower()
+    assert json.loads(Path("audit.json").read_text())["pairs"] == 60
+    assert Path("audit.html").is_file()
+    assert Path("pairs.parquet").is_file()
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.stem)
+def test_every_block_of_python_is_python(page: Path) -> None:
+    for number, block in enumerate(
+        re.findall(r"```python[^\n]*\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    ):
+        compile(block, f"{page.name} block {number}", "exec")
