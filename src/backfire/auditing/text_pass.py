@@ -264,17 +264,17 @@ def _joined(
     def stacked(name: str, width: int, kind: Any) -> Any:
         """Blocks hold their chosen sides first, and so does the whole; each gives its own up when it is copied."""
         total = sum(len(block.rows) for block in digested)
-        found = np.empty((2 * total, width), dtype=kind)
+        both = np.empty((2 * total, width), dtype=kind)
         start = 0
         for block in digested:
             part, count = getattr(block, name), len(block.rows)
-            found[start : start + count], found[total + start : total + start + count] = (
+            both[start : start + count], both[total + start : total + start + count] = (
                 part[:count],
                 part[count:],
             )
             setattr(block, name, None)
             start += count
-        return found
+        return both
 
     keys = all_of("prompt_keys", np.zeros(0, dtype=np.uint64))
     side_keys = all_of("side_keys", np.zeros((0, 2), dtype=np.uint64))
@@ -330,12 +330,12 @@ def _groups(keys: Keys, near: Ints, opening: Keys, side_keys: Keys) -> Ints:
     sides = combine_keys(side_keys.min(axis=1), side_keys.max(axis=1))
     dialogue = np.flatnonzero(opening != 0)
     links = [_equal(near.astype(np.uint64)), _equal(sides), dialogue[_equal(opening[dialogue])]]
-    found = groups_of(len(keys), np.vstack(links))
-    smallest = np.full(int(found.max()) + 1, np.uint64(0xFFFFFFFFFFFFFFFF))
-    np.minimum.at(smallest, found, keys)
+    groups = groups_of(len(keys), np.vstack(links))
+    smallest = np.full(int(groups.max()) + 1, np.uint64(0xFFFFFFFFFFFFFFFF))
+    np.minimum.at(smallest, groups, keys)
     number = np.empty(len(smallest), dtype=np.int64)
     number[np.argsort(smallest, kind="stable")] = np.arange(len(smallest))
-    return number[found]
+    return number[groups]
 
 
 def _equal(keys: Keys) -> Ints:

@@ -75,8 +75,8 @@ def conclude(
     that holds against swapped labels for the whole family of probes, pointwise and pairwise, at 5%; `none found` needs
     an interval narrower than .2.
     """
-    level, told = _level(pairs, probes, reason)
-    reasons = [told] if left_out is None else [left_out, told]
+    level, first = _level(pairs, probes, reason)
+    reasons = [first] if left_out is None else [left_out, first]
     if probes:
         reasons += _beyond_decisions(probes, level)
     if leak is not None:
@@ -153,12 +153,12 @@ def _level(pairs: int, probes: Sequence[ProbeResult], reason: str | None) -> tup
     return "some", f"Probes predict the label in part: {numbers}.{unstable}"
 
 
-def auroc_text(found: Auroc) -> str:
-    return f"{found.auroc:.3f} [{found.low:.3f}, {found.high:.3f}] (swapped labels {found.control:.3f})"
+def auroc_text(area: Auroc) -> str:
+    return f"{area.auroc:.3f} [{area.low:.3f}, {area.high:.3f}] (swapped labels {area.control:.3f})"
 
 
-def accuracy_text(found: Accuracy) -> str:
-    return f"{found.accuracy:.1%} [{found.low:.1%}, {found.high:.1%}] (swapped labels {found.control:.1%})"
+def accuracy_text(share: Accuracy) -> str:
+    return f"{share.accuracy:.1%} [{share.low:.1%}, {share.high:.1%}] (swapped labels {share.control:.1%})"
 
 
 def _beyond_decisions(probes: Sequence[ProbeResult], level: Level) -> list[str]:
@@ -179,7 +179,7 @@ def _beyond_decisions(probes: Sequence[ProbeResult], level: Level) -> list[str]:
     numbers = f"AUROC {value:.3f} [{low:.3f}, {high:.3f}] (swapped labels {control:.3f})"
     same = f"the {matched.pairs:,} pairs whose two sides make the same decision (both refuse, or both comply)"
     among = f"Among {same}, the probe {best.probe} has {numbers}"
-    told = ProbeEstimate(
+    within = ProbeEstimate(
         low=low,
         high=high,
         control=control,
@@ -188,7 +188,7 @@ def _beyond_decisions(probes: Sequence[ProbeResult], level: Level) -> list[str]:
         swaps=matched.swaps or 0,
         control_pairs=matched.control_pairs or matched.pairs,
     )
-    if holds(told, value, len(measured)):
+    if holds(within, value, len(measured)):
         return [
             f"{among}, against {best.pointwise.auroc:.3f} over all pairs. So the probe does not need the decision to refuse or"
             " to comply: something else tells the sides apart."
@@ -206,19 +206,19 @@ def _beyond_decisions(probes: Sequence[ProbeResult], level: Level) -> list[str]:
 def _sources(leak: SourceLeak) -> list[str]:
     mapping = leak.mapping[:1].upper() + leak.mapping[1:]
     if leak.fixed:
-        found = [
+        sentences = [
             f"{mapping}. Who wrote it decides the label in all {leak.pairs:,} pairs whose sources are known."
         ]
         if leak.text_tells_source:
-            told = max(leak.text_tells_source, key=lambda one: one.pointwise.auroc)
-            found.append(
-                f"A probe of the text tells {told.sources[0]} from {told.sources[1]} with AUROC {auroc_text(told.pointwise)},"
+            plainest = max(leak.text_tells_source, key=lambda one: one.pointwise.auroc)
+            sentences.append(
+                f"A probe of the text tells {plainest.sources[0]} from {plainest.sources[1]} with AUROC {auroc_text(plainest.pointwise)},"
                 " so the label can be learned as authorship."
             )
-        return [*found, FIXED_IN_THE_PAPER, FIXED_IN_OUR_STUDIES]
-    found = [f"{mapping}."]
+        return [*sentences, FIXED_IN_THE_PAPER, FIXED_IN_OUR_STUDIES]
+    sentences = [f"{mapping}."]
     if leak.pairwise is not None and holds(leak.pairwise, leak.pairwise.accuracy, 1):
-        found.append(
+        sentences.append(
             f"The source alone, without the text, predicts the label in {accuracy_text(leak.pairwise)} of pairs."
         )
     within = leak.within_source.pointwise
@@ -228,21 +228,21 @@ def _sources(leak: SourceLeak) -> list[str]:
             if holds(within, within.auroc, 1)
             else "the label cannot be predicted better than swapped labels"
         )
-        found.append(f"Among responses of the same source, {rest}: AUROC {auroc_text(within)}.")
-    return [" ".join(found)]
+        sentences.append(f"Among responses of the same source, {rest}: AUROC {auroc_text(within)}.")
+    return [" ".join(sentences)]
 
 
 def _cues(shortcuts: Sequence[Shortcut]) -> list[str]:
     if not shortcuts:
         return []
-    told = [
+    cues = [
         f"{_quoted(cue)} (in {cue.chosen.rate or 0:.0%} of chosen and {cue.rejected.rate or 0:.0%} of rejected; AUROC of the cue"
         f" alone {cue.alone.auroc:.3f})"
         for cue in shortcuts[:3]
     ]
     refusing = any(cue.family == "refusal" for cue in shortcuts[:3])
     also = " Cues of refusal are the decision itself and need be no shortcut." if refusing else ""
-    return [f"The strongest cues: {'; '.join(told)}.{also}"]
+    return [f"The strongest cues: {'; '.join(cues)}.{also}"]
 
 
 def _quoted(cue: Shortcut) -> str:
@@ -260,11 +260,11 @@ def _yardstick(probes: Sequence[ProbeResult], points: Sequence[ReferencePoint]) 
     like = [point for point in known if point.low <= value <= point.high]
     below = [point for point in known if point.high < value]
     above = [point for point in known if point.low > value]
-    told = [f"about that of {_point(point)}" for point in like]
-    told += [f"above that of {_point(below[-1])}"] if below else []
-    told += [f"below that of {_point(above[0])}"] if above else []
+    places = [f"about that of {_point(point)}" for point in like]
+    places += [f"above that of {_point(below[-1])}"] if below else []
+    places += [f"below that of {_point(above[0])}"] if above else []
     return [
-        f"For comparison with known data sets: the AUROC of {probe.probe}, {value:.3f}, is {', '.join(told)}."
+        f"For comparison with known data sets: the AUROC of {probe.probe}, {value:.3f}, is {', '.join(places)}."
     ]
 
 
@@ -273,7 +273,7 @@ def _point(point: ReferencePoint) -> str:
 
 
 def _safety(contrast: SafetyContrast) -> list[str]:
-    found = []
+    sentences = []
     for one in contrast.strata:
         if one.prompts == "unknown":
             continue
@@ -282,29 +282,29 @@ def _safety(contrast: SafetyContrast) -> list[str]:
             if one.prompts == "all"
             else f"{one.prompts} prompts"
         )
-        found.append(_decisions(one, prompts, contrast.judge))
-    return found + _open(contrast)
+        sentences.append(_decisions(one, prompts, contrast.judge))
+    return sentences + _open(contrast)
 
 
 def _open(contrast: SafetyContrast) -> list[str]:
     """What the judge could not decide and why, and what it read in other languages than English."""
     sides = 2 * sum(one.pairs for one in contrast.strata)
-    found = []
+    sentences = []
     if contrast.why_undecided and sides:
         whys = contrast.why_undecided[:MOST_WHYS]
         count = sum(one.chosen + one.rejected for one in contrast.why_undecided)
-        told = "; ".join(f"{one.reason} ({one.chosen:,} chosen, {one.rejected:,} rejected)" for one in whys)
-        found.append(
-            f"Whether they refuse is undecided for {count:,} of {sides:,} responses ({count / sides:.1%}): {told}."
+        counts = "; ".join(f"{one.reason} ({one.chosen:,} chosen, {one.rejected:,} rejected)" for one in whys)
+        sentences.append(
+            f"Whether they refuse is undecided for {count:,} of {sides:,} responses ({count / sides:.1%}): {counts}."
         )
     read = [one for one in contrast.languages if one.undecided.rate is not None and one.undecided.rate < 1]
     if read and sides and contrast.judge == "phrases":
-        told = ", ".join(f"{one.language} {one.chosen + one.rejected:,}" for one in read[:MOST_WHYS])
-        found.append(
-            f"Refusals in other languages than English were read by phrases that nobody has measured against people: {told}"
+        counts = ", ".join(f"{one.language} {one.chosen + one.rejected:,}" for one in read[:MOST_WHYS])
+        sentences.append(
+            f"Refusals in other languages than English were read by phrases that nobody has measured against people: {counts}"
             f" of {sides:,} responses."
         )
-    return found
+    return sentences
 
 
 def _decisions(one: Contrast, prompts: str, judge: str) -> str:

@@ -56,8 +56,8 @@ _PLACES: dict[str, str] = {
 
 def quoted(text: str, cue: str, probe: str) -> str:
     """The first place of the cue in the text and AROUND characters on either side; else how the text begins."""
-    found = _pattern(cue, probe)
-    place = found.search(text) if found else None
+    pattern = _pattern(cue, probe)
+    place = pattern.search(text) if pattern else None
     if place is not None:
         start, end = place.span()
     elif probe == "surface" and _families()[cue] == "closer":
@@ -74,11 +74,11 @@ def quoted(text: str, cue: str, probe: str) -> str:
 
 def phrases_of_two(texts: list[str]) -> set[tuple[str, str]]:
     """Every two words in lower case that follow one another in a text."""
-    words, found = re.compile(f"{_WORD}+"), set[tuple[str, str]]()
+    words, phrases = re.compile(f"{_WORD}+"), set[tuple[str, str]]()
     for text in texts:
-        told = words.findall(text.lower())
-        found.update(pairwise(told))
-    return found
+        words_of_text = words.findall(text.lower())
+        phrases.update(pairwise(words_of_text))
+    return phrases
 
 
 @cache

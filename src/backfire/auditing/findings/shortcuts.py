@@ -70,8 +70,8 @@ def shortcuts(
     often = np.asarray(has.sum(axis=0)).ravel() >= max(FEWEST_RESPONSES, RAREST * 2 * pairs)
     columns = np.flatnonzero(often)
     has = has[:, columns]
-    found = scan([rank_differences(cues, split), presence_differences(has, pairs)], split)
-    picked = _different(found, cues, has.tocsc(), columns)
+    scanned = scan([rank_differences(cues, split), presence_differences(has, pairs)], split)
+    picked = _different(scanned, cues, has.tocsc(), columns)
     if not picked:
         return ()
     texts = pa.chunked_array([*_arrays(audited.text["chosen"]), *_arrays(audited.text["rejected"])])
@@ -80,7 +80,7 @@ def shortcuts(
     named = [(cue, CUES[cue.column].name if cue.probe == "surface" else names[cue.column]) for cue in picked]
     losses = _losses(named, cues, words, split, audited.text, vocabulary)
     return tuple(
-        _shortcut(cue, name, loss, found, split, audited)
+        _shortcut(cue, name, loss, scanned, split, audited)
         for (cue, name), loss in zip(named, losses, strict=True)
         if name
     )
@@ -90,17 +90,17 @@ def _arrays(column: pa.ChunkedArray) -> list[pa.Array]:
     return cast(list[pa.Array], column.chunks)
 
 
-def _different(found: Scan, cues: NDArray[np.float32], has: Any, columns: Ints) -> list[_Cue]:
+def _different(scanned: Scan, cues: NDArray[np.float32], has: Any, columns: Ints) -> list[_Cue]:
     """The most telling cues, without those that say the same as one before."""
-    telling = np.flatnonzero((found.p <= LEVEL) & (found.aurocs > 0.5))
-    order = telling[np.lexsort((telling, -np.round(found.aurocs[telling], 9)))][:LOOKED_THROUGH]
+    telling = np.flatnonzero((scanned.p <= LEVEL) & (scanned.aurocs > 0.5))
+    order = telling[np.lexsort((telling, -np.round(scanned.aurocs[telling], 9)))][:LOOKED_THROUGH]
     picked: list[_Cue] = []
     standing: list[NDArray[np.float64]] = []
     for at in order.tolist():
         surface = at < cues.shape[1]
         column = at if surface else int(columns[at - cues.shape[1]])
-        told = cues[:, at] if surface else has[:, at - cues.shape[1]].toarray().ravel()
-        values = np.asarray(told, dtype=np.float64)
+        column_values = cues[:, at] if surface else has[:, at - cues.shape[1]].toarray().ravel()
+        values = np.asarray(column_values, dtype=np.float64)
         centred = values - values.mean()
         centred /= max(float(np.linalg.norm(centred)), 1e-300)
         if any(abs(float(centred @ other)) >= ALIKE for other in standing):
@@ -154,11 +154,13 @@ def _columns_with(phrase: str, twos: set[tuple[str, str]], vocabulary: Vocabular
 
 
 def _columns(phrase: str, vocabulary: Vocabulary) -> Ints:
-    found: Ints = vocabulary.features(pa.array([phrase], pa.large_string())).indices.astype(np.int64)
-    return found
+    columns: Ints = vocabulary.features(pa.array([phrase], pa.large_string())).indices.astype(np.int64)
+    return columns
 
 
-def _shortcut(cue: _Cue, name: str, loss: Loss, found: Scan, split: Split, audited: AuditedPairs) -> Shortcut:
+def _shortcut(
+    cue: _Cue, name: str, loss: Loss, scanned: Scan, split: Split, audited: AuditedPairs
+) -> Shortcut:
     pairs = split.pairs
     on_chosen = float(cue.values[:pairs].mean()) >= float(cue.values[pairs:].mean())
     has, shown = _presence(cue, name)
@@ -175,12 +177,12 @@ def _shortcut(cue: _Cue, name: str, loss: Loss, found: Scan, split: Split, audit
         effect_high=high,
         effect_control=control,
         alone=Auroc(
-            auroc=float(found.aurocs[cue.at]),
+            auroc=float(scanned.aurocs[cue.at]),
             low=first,
             high=last,
-            control=float(found.control[cue.at]),
-            control_high=float(found.control_high[cue.at]),
-            p=float(found.p[cue.at]),
+            control=float(scanned.control[cue.at]),
+            control_high=float(scanned.control_high[cue.at]),
+            p=float(scanned.p[cue.at]),
             swaps=split.controls,
             control_pairs=pairs,
         ),
@@ -201,8 +203,8 @@ def _presence(cue: _Cue, name: str) -> tuple[NDArray[np.bool_], str]:
     least = float(below.max()) if top else middle
     if least == 0:
         return cue.values > 0, name
-    told = f"{np.expm1(least):,.4g}" if kind == "count" else f"{least:.2%}"
-    return cue.values > least, f"{name} above {told}"
+    least_text = f"{np.expm1(least):,.4g}" if kind == "count" else f"{least:.2%}"
+    return cue.values > least, f"{name} above {least_text}"
 
 
 def _examples(
