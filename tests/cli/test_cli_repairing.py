@@ -70,7 +70,15 @@ def test_auto_says_which_step_was_taken_or_that_none_does(folder: Path, values: 
         (("--method", "balance"), "more than one response of a source to a prompt"),
         (("--method", "filter", "--keep", "0.5"), "each pair's influence is needed"),
         (("--method", "filter", "--judge", "exact"), "named by --world"),
-        (("--method", "polish"), "there is no method 'polish'"),
+        (("--method", "restyle", "--keep", "0.5"), "--keep belongs to --method filter"),
+        (
+            ("--method", "filter", "--tries", "4", "--lr", "1"),
+            "--tries belongs to --method restyle; --lr belongs to --method auto",
+        ),
+        (("--method", "auto", "--lr", "1e-4"), "--lr is of the pilot: choose --by pilot"),
+        (("--method", "mix"), "--self-pairs is missing: give it; --share is missing: give it"),
+        (("--keep", "0.5"), "--method is missing: choose filter, balance, restyle, mix or auto"),
+        (("--method", "polish"), "--method polish: choose filter, balance, restyle, mix or auto"),
     ],
 )
 def test_what_is_missing_is_one_line(

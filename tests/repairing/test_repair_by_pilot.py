@@ -75,7 +75,9 @@ def test_what_no_pilot_reaches_is_said_and_nothing_is_written(
     with pytest.raises(InputError, match="the pilot's change of the refusal margin above 500"):
         repair(method="auto", out=tmp_path / "auto", target=500.0, **settings)
     assert not (tmp_path / "auto").exists()
-    with pytest.raises(InputError, match="by pilot"):
+    with pytest.raises(
+        InputError, match=r"by = 'pilot': choose influence or ease.*self_pairs belongs to method"
+    ):
         repair(method="filter", keep=0.5, out=tmp_path / "auto", **settings)
 
 

@@ -173,10 +173,10 @@ def test_what_is_missing_is_named(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "new"
     for method, options, said in (
         ("filter", {"keep": 0.5}, "each pair's influence is needed"),
-        ("restyle", {}, "as policy"),
-        ("mix", {}, "which share"),
-        ("polish", {}, "choose one of filter, balance"),
-        ("filter", {"keep": 0.5, "by": "length"}, "filter by 'length'"),
+        ("restyle", {}, "method restyle: name the model to be trained by policy"),
+        ("mix", {}, "share is missing"),
+        ("polish", {}, "choose filter, balance"),
+        ("filter", {"keep": 0.5, "by": "length"}, "by = 'length': choose influence or ease"),
         ("balance", {"pool": "nowhere.db"}, "no ledger nowhere.db"),
     ):
         with pytest.raises(InputError, match=said):

@@ -32,7 +32,7 @@ COMMANDS = (
     Entry("audit", STAGES, "Say what the label of a preference data set encodes, before anything is trained on it.", "auditing:Audit"),
     Entry("show", STAGES, "Show pairs as the tokens that training is handed, and count over all pairs what goes wrong on the way.", "showing:Show"),
     Entry("convert", STAGES, "Write preference data of any form as conversational prompt, chosen and rejected, which TRL takes as they are.", "converting:Convert"),
-    Entry("repair", STAGES, "Make a better preference data set of a given one, with what was changed and why.", "typer"),
+    Entry("repair", STAGES, "Make a better preference data set of a given one, with what was changed and why.", "repairing:RepairDataset"),
     Entry("train", STAGES, "Train a policy, by TRL: dpo on pairs, sft on conversations."),
     Entry("train dpo", STAGES, "Train a policy on preference pairs by DPO; what it starts from is the reference model.", "training:TrainDPO"),
     Entry("train sft", STAGES, "Fine-tune a policy on conversations; only the assistant's turns are learned.", "training:TrainSFT"),

@@ -150,6 +150,8 @@ def _type_in_words(annotation: Any) -> str:
 
 def _text(setting: Setting) -> str:
     """What an option says: its docstring, whether it may be repeated, and its default."""
+    from pydantic_core import PydanticUndefined
+
     from backfire.cli.parsing import is_flag
     from backfire.settings import Argument, Default, Metavar
 
@@ -160,8 +162,12 @@ def _text(setting: Setting) -> str:
     if _many(setting) and not setting.mark(Argument):
         parts.append("[repeatable]")
     shown = setting.mark(Default)
+    if setting.tags:
+        parts.append(f"[with {' or '.join(setting.tags)}]")
     if setting.required:
         parts.append("[required]")
+    elif setting.default is PydanticUndefined:
+        parts.append("[required there]")
     elif shown:
         parts.append(f"[default: {shown.text}]")
     elif setting.default is True and is_flag(setting):

@@ -12,7 +12,6 @@ from typer.core import TyperGroup
 from backfire.cli import (
     attacking,
     comparing,
-    repairing,
     studying,
 )
 from backfire.cli.exits import clean_end
@@ -38,7 +37,6 @@ def backfire() -> None:
     """Will your preference data backfire?"""
 
 
-app.command("repair")(repairing.repair)
 app.command("attack")(attacking.attack)
 app.command("compare")(comparing.compare)
 app.command("demo")(studying.demo)

@@ -41,6 +41,11 @@ def split_reference(reference: str) -> tuple[str, str]:
     return (world, member) if colon else (SHIPPED, name)
 
 
+def world_named_by(reference: str) -> str | None:
+    """The world that a reference to an organism names; None for another reference."""
+    return split_reference(reference)[0] if reference.startswith(PREFIX) else None
+
+
 def folder_of(reference: str) -> Path:
     """The checkpoint folder of an organism."""
     world, member = split_reference(reference)

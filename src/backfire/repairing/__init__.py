@@ -1,29 +1,72 @@
 """Repair: a better preference data set made of a given one, with what was changed and why."""
 
-from backfire.repairing.balancing import balance_pairs
-from backfire.repairing.choosing import LADDER, Choice, Prediction, choose_share
-from backfire.repairing.comparing import side_by_side
-from backfire.repairing.ends import match_ends
-from backfire.repairing.filtering import filter_pairs, matched_at_random
-from backfire.repairing.mixing import mix_pairs
-from backfire.repairing.outcome import Mended, Outcome
-from backfire.repairing.repairing import METHODS, Repaired, repair
-from backfire.repairing.restyling import restyle_pairs
+from typing import TYPE_CHECKING
+
+from backfire.loading import lazily
+
+if TYPE_CHECKING:
+    from backfire.repairing.balancing import balance_pairs
+    from backfire.repairing.choosing import LADDER, Choice, Prediction, choose_share
+    from backfire.repairing.comparing import side_by_side
+    from backfire.repairing.ends import match_ends
+    from backfire.repairing.filtering import filter_pairs, matched_at_random
+    from backfire.repairing.mixing import mix_pairs
+    from backfire.repairing.outcome import Mended, Outcome
+    from backfire.repairing.repaired import Repaired
+    from backfire.repairing.repairing import repair
+    from backfire.repairing.restyling import restyle_pairs
+    from backfire.repairing.settings import (
+        Auto,
+        Balance,
+        Filter,
+        Mix,
+        Repair,
+        RepairSettings,
+        Restyle,
+        options_of,
+    )
+else:
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "balancing": ("balance_pairs",),
+            "choosing": ("LADDER", "Choice", "Prediction", "choose_share"),
+            "comparing": ("side_by_side",),
+            "ends": ("match_ends",),
+            "filtering": ("filter_pairs", "matched_at_random"),
+            "mixing": ("mix_pairs",),
+            "outcome": ("Mended", "Outcome"),
+            "repaired": ("Repaired",),
+            "repairing": ("repair",),
+            "restyling": ("restyle_pairs",),
+            "settings": (
+                *("Auto", "Balance", "Filter", "Mix", "Repair", "RepairSettings", "Restyle"),
+                "options_of",
+            ),
+        },
+    )
 
 __all__ = [
     "LADDER",
-    "METHODS",
+    "Auto",
+    "Balance",
     "Choice",
+    "Filter",
     "Mended",
+    "Mix",
     "Outcome",
     "Prediction",
+    "Repair",
+    "RepairSettings",
     "Repaired",
+    "Restyle",
     "balance_pairs",
     "choose_share",
     "filter_pairs",
     "match_ends",
     "matched_at_random",
     "mix_pairs",
+    "options_of",
     "repair",
     "restyle_pairs",
     "side_by_side",

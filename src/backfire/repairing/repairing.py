@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any
 
 from backfire.errors import InputError
-from backfire.models.settings import MAX_LENGTH
-from backfire.records import Decoding
 from backfire.repairing.automatic import Inputs, Trial, automatic, mean_influence, needed
 from backfire.repairing.balancing import balance_pairs
-from backfire.repairing.choosing import Choice, Prediction
-from backfire.repairing.ends import Ends
+from backfire.repairing.choosing import Choice
 from backfire.repairing.filtering import filter_pairs, matched_at_random
 from backfire.repairing.given import read_given
 from backfire.repairing.mixing import mix_pairs
+from backfire.repairing.outcome import Outcome
 from backfire.repairing.pool import open_ledger, opened_reward_model, pool_of
-from backfire.repairing.restyling import TEMPLATE, Changed, Mode, restyle_pairs
+from backfire.repairing.repaired import Repaired
+from backfire.repairing.restyling import TEMPLATE, restyle_pairs
+from backfire.repairing.settings import (
+    PHRASES,
+    Auto,
+    Balance,
+    Filter,
+    Mix,
+    Repair,
+    RepairCall,
+    RepairPilot,
+    RepairSettings,
+    Restyle,
+)
 from backfire.repairing.strata import decisions_of
 from backfire.repairing.values import (
     EASE,
@@ -30,231 +41,241 @@ from backfire.repairing.values import (
     values_of,
 )
 from backfire.repairing.writing import with_ends, written
+from backfire.settings import nested
 
 if TYPE_CHECKING:
-    from backfire.answers import AuditReport
     from backfire.influence import ProbeSet
     from backfire.judges import Judge
-    from backfire.models import LocalModel, RewardModel
-    from backfire.preferences import ReadOptions
 
-Method = Literal["filter", "balance", "restyle", "mix", "auto"]
-By = Literal["influence", "ease", "pilot"]
-METHODS: tuple[Method, ...] = ("filter", "balance", "restyle", "mix", "auto")
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Repaired:
-    """What was written, and what it was before and after."""
+class Repairing:
+    """What a method works with."""
 
-    folder: Path
-    pairs: int
-    changed: Mapping[str, int]
-    """Pairs by what happened to them: kept, response rewritten, response cut, re-paired, added, left out."""
-    influence: tuple[Prediction, Prediction] | None
-    """Mean influence before and after, where values are known of both; rewritten pairs have none."""
-    choice: Choice | None
-    """Of `auto`: the ladder and the step taken."""
-    before: AuditReport | None
-    after: AuditReport | None
-    without_pair: Mapping[str, int]
-    """Rows of the given data set that gave no pair, by what is wrong with them."""
+    dataset: Any
+    settings: RepairSettings
+    inputs: Inputs
+    judge: Judge
+    model: Any
+    """The opened policy; None where nothing needs it."""
+    probes: ProbeSet | None
+    progress: Progress | None
 
 
 def repair(
     dataset: Any,
+    how: Repair | None = None,
     *,
-    method: Method,
     out: str | Path,
-    policy: LocalModel | str | Path | None = None,
-    by: By = "influence",
-    keep: float | None = None,
-    above: float | None = None,
-    stratify: bool = True,
-    control: bool = False,
-    influence: Any = None,
-    probe_prompts: Any = None,
-    ease: Any = None,
-    pool: str | Path | None = None,
-    reward_model: RewardModel | str | None = None,
-    mode: Mode = "auto",
-    tries: int = 8,
-    template: str = TEMPLATE,
-    when_changed: Changed = "keep",
-    self_pairs: str | Path | None = None,
-    self_influence: Any = None,
-    share: float | None = None,
-    grow: bool = False,
-    target: float = 0.0,
-    pilot: Mapping[str, Any] | None = None,
-    ends: Ends | None = None,
-    judge: Judge | None = None,
-    ledger: str | Path | None = None,
-    decoding: Decoding | None = None,
-    audit: bool = True,
-    max_length: int | None = MAX_LENGTH,
-    seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-    **reading: Unpack[ReadOptions],
+    settings: RepairSettings | None = None,
+    progress: Progress | None = None,
+    **keywords: Any,
 ) -> Repaired:
     """Make a better data set of a given one and write it as a folder of pairs, whole or not at all.
 
     The folder is what `write_pairs` writes (TRL reads it as it is) with columns `repair` (the method), `repair_change`
     (kept, response rewritten, response cut, re-paired, added), `repair_why`, and `row`, the given row that a pair comes
     from. Every further column of that row is kept beside it. `repair.json` says which rows were left out, and why.
-    docs/guides/repair.md describes the methods.
+    The guide to repairing describes the methods.
 
     Args:
-        dataset: a folder of pairs, or any preference data that `backfire.audit` reads (`reading` as there:
-            columns, source_columns, config, split, revision, plain). With `plain` the repaired set is written as plain
-            text, too, and influence and the pilot read it without the policy's chat template.
-        method: `filter` (by, keep or above, stratify, control), `balance` (pool, reward_model), `restyle` (policy, mode,
-            tries, template, when_changed, reward_model, ledger, decoding), `mix` (self_pairs, share, grow), or `auto`
-            (by influence or pilot, target; fills up with self_pairs where they are given, else filters).
-        policy: the model that is to be trained, or its reference.
-        control: keep pairs drawn at random instead, matching the filtered ones in number, kind and decisions.
-        influence: a value a pair: an array, or the audit's per-pair file; else it is measured from `probe_prompts`.
-        ease: V-information a pair, likewise; else an audit measures it.
-        pool: a ledger with more responses to the same prompts, and scores.
-        self_pairs: a folder of pairs to add, such as of recipe self+rm; self_influence: their values.
-        share: of added pairs in the result.
-        pilot: for `auto` by pilot: settings of `influence.run_pilot`, such as steps, lr, beta, batch_size and parameters of the
-            training that is meant.
-        ends: make both sides of every pair end alike as well: `drop` or `cut` (`match_ends`).
-        judge: says which responses refuse; by default the refusal phrases.
-        audit: audit before and after, by text alone.
-        max_length: tokens of prompt and response together in the training that is meant; influence and the pilot read the
-            pairs cut at it.
+        dataset: a folder of pairs, or any preference data that `backfire.audit` reads.
+        how: the method with its options: `Filter`, `Balance`, `Restyle`, `Mix` or `Auto`.
+        out: the folder that is written.
+        settings: what the methods share, such as the policy, the probe prompts, and how the data set is read.
+        keywords: fields of either, such as `method="filter"`, `keep=0.5`, `policy=model` or `columns=...`.
 
     Raises:
         InputError: what is missing for the method, by name; for `auto`, when no step of the ladder is predicted to reach
             the target.
     """
-    if method not in METHODS:
-        raise InputError(f"there is no method {method!r}: choose one of {', '.join(METHODS)}")
-    from backfire.judges import PhraseJudge
-
-    decider: Judge = PhraseJudge() if judge is None else judge
-    plain = bool(reading.get("plain"))
-    if plain and method == "restyle":
-        raise InputError(
-            "plain: restyle asks the policy through its chat template, so that there is nothing to rewrite by in raw "
-            "text: leave plain out, or choose another method"
-        )
-    given = read_given(dataset, **reading)
-    if by == "pilot" and (method != "auto" or probe_prompts is None):
-        raise InputError("by pilot: that is for method auto, with a policy and probe prompts to try steps on")
-    needs_model = probe_prompts is not None or method == "restyle"
-    model = _opened(policy) if needs_model else None
-    values = None if influence is None else values_of(influence, given.rows, INFLUENCE)
-    added = () if self_pairs is None else read_given(self_pairs).pairs
-    added_values = (
-        None if self_influence is None else values_of(self_influence, range(1, len(added) + 1), INFLUENCE)
-    )
+    call = _call(how, settings, keywords)
+    how, settings = call.how, call.settings
+    reading = settings.reading
+    judge = _judge(settings)
+    given = read_given(dataset, **reading.options())
+    added_from = how.self_pairs if isinstance(how, (Mix, Auto)) else None
+    added = () if added_from is None else read_given(added_from).pairs
+    uses_model = bool(settings.probe_prompts) or isinstance(how, Restyle)
+    model = _opened(settings) if uses_model else None
+    values = None if settings.influence is None else values_of(settings.influence, given.rows, INFLUENCE)
+    added_values = None
+    if isinstance(how, (Mix, Auto)) and how.self_influence is not None:
+        added_values = values_of(how.self_influence, range(1, len(added) + 1), INFLUENCE)
     probes: ProbeSet | None = None
-    how: dict[str, Any] = {"seed": seed, "plain": plain, "max_length": max_length, "progress": progress}
-    if probe_prompts is not None:
+    if settings.probe_prompts:
         if model is None or not hasattr(model, "template"):
             raise InputError("influence is measured on a local model: name the one to be trained as policy")
-        probes = probes_for(model, given.pairs, probe_prompts, judge=decider, seed=seed)
+        probes = probes_for(model, given.pairs, settings.probe_prompts, judge=judge, seed=settings.seed)
+        measuring: dict[str, Any] = {
+            "seed": settings.seed,
+            "plain": reading.plain,
+            "max_length": settings.max_length,
+            "progress": progress,
+        }
         if values is None:
-            values = measured_influence(model, given.pairs, probes, **how)
-        if added and added_values is None and by != "pilot":
-            added_values = measured_influence(model, added, probes, **how)
-    inputs = Inputs(given, values, added, added_values, seed)
-    choice: Choice | None = None
-    if method == "filter":
-        if by not in ("influence", "ease"):
-            raise InputError(f"filter by {by!r}: use influence or ease")
-        what, ranking = ("safety influence", values) if by == "influence" else ("difficulty", None)
-        if by == "ease":
-            bits = (
-                measured_ease(dataset, given.rows, judge=judge, seed=seed, **reading)
-                if ease is None
-                else None
-            )
-            ranking = -(values_of(ease, given.rows, EASE) if bits is None else bits)
-        outcome = filter_pairs(
-            given.pairs, needed(ranking), keep=keep, above=above, stratify=stratify, what=what
-        )
-        if control:
-            kept = [m.place for m in outcome.pairs if m.place is not None]
-            outcome = matched_at_random(given.pairs, decisions_of(decider, given.pairs), kept, seed=seed)
-    elif method == "balance":
-        stored, scores = pool_of(given, pool, reward_model)
-        outcome = balance_pairs(given.pairs, stored, scores)
-    elif method == "restyle":
-        if model is None:
-            raise InputError("restyle: name the model that is to be trained as policy: it does the rewriting")
-        with ExitStack() as stack:
-            store = None if ledger is None else stack.enter_context(open_ledger(ledger))
-            outcome = restyle_pairs(
-                given.pairs,
-                model,
-                judge=decider,
-                mode=mode,
-                tries=tries,
-                template=template,
-                when_changed=when_changed,
-                reward_model=opened_reward_model(reward_model),
-                ledger=store,
-                decoding=decoding,
-                seed=seed,
-                progress=progress,
-            )
-    elif method == "mix":
-        if share is None or not added:
-            raise InputError(
-                "mix: say which share of the result is added, and give a folder of pairs to add (self pairs)"
-            )
-        outcome = mix_pairs(given.pairs, added, share, values=values, grow=grow, seed=seed)
-    else:
-        trial = None
-        if model is not None and probes is not None and by == "pilot":
-            trial = Trial(model, probes, dict(pilot or {}), seed, plain, max_length)
-        outcome, choice = automatic(inputs, target, stratify, grow, trial)
+            values = measured_influence(model, given.pairs, probes, **measuring)
+        if added and added_values is None and not (isinstance(how, Auto) and how.by == "pilot"):
+            added_values = measured_influence(model, added, probes, **measuring)
+    inputs = Inputs(given, values, added, added_values, settings.seed)
+    outcome, choice = _outcome(how, Repairing(dataset, settings, inputs, judge, model, probes, progress))
     outcome.account_for(len(given.pairs))
-    if ends is not None:
-        outcome = with_ends(outcome, ends)
+    if settings.ends is not None:
+        outcome = with_ends(outcome, settings.ends)
         outcome.account_for(len(given.pairs))
     if not outcome.pairs:
-        raise InputError(f"{method} leaves no pair of {len(given.pairs)}: {outcome.counts}")
+        raise InputError(f"{how.method} leaves no pair of {len(given.pairs)}: {outcome.counts}")
     means = mean_influence(inputs, outcome)
-    asked: dict[str, Any] = {
-        "method": method,
-        "by": by,
-        "keep": keep,
-        "above": above,
-        "stratify": stratify,
-        "control": control,
-        "mode": mode,
-        "tries": tries,
-        "when_changed": when_changed,
-        "share": share,
-        "grow": grow,
-        "target": target,
-        "pilot": None if pilot is None else dict(pilot),
-        "ends": ends,
-        "plain": plain,
-        "max_length": max_length,
-        "seed": seed,
-        "judge": decider.name,
-    }
-    folder = written(Path(out), given, outcome, method, asked, choice, means, plain)
+    asked = recorded(how, settings, judge.name)
+    folder = written(Path(out), given, outcome, how.method, asked, choice, means, reading.plain)
     before = after = None
-    if audit:
-        from backfire.auditing import audit as audit_dataset
+    if settings.audit:
+        from backfire.auditing import audit
 
-        before, after = (
-            audit_dataset(dataset, judge=judge, seed=seed, **reading),
-            audit_dataset(folder, judge=judge, seed=seed, plain=plain),
-        )
+        decider = None if settings.judge == PHRASES else judge
+        before = audit(dataset, judge=decider, seed=settings.seed, reading=reading)
+        after = audit(folder, judge=decider, seed=settings.seed, plain=reading.plain)
     return Repaired(folder, len(outcome.pairs), outcome.counts, means, choice, before, after, given.defects)
 
 
-def _opened(policy: Any) -> Any:
-    if not isinstance(policy, (str, Path)):
-        return policy
+def _call(how: Repair | None, settings: RepairSettings | None, keywords: dict[str, Any]) -> RepairCall:
+    wholes = {"how": how, "settings": settings}
+    call: RepairCall = RepairCall.parse(
+        nested(RepairCall, keywords, {name: value for name, value in wholes.items() if value is not None})
+    )
+    return call
+
+
+def _outcome(how: Repair, work: Repairing) -> tuple[Outcome, Choice | None]:
+    """What the method does to the pairs, and for `auto` the step of the ladder that it took."""
+    if isinstance(how, Filter):
+        return _filtered(how, work), None
+    if isinstance(how, Balance):
+        stored, scores = pool_of(work.inputs.given, how.pool, how.reward_model)
+        return balance_pairs(work.inputs.given.pairs, stored, scores), None
+    if isinstance(how, Restyle):
+        return _restyled(how, work), None
+    inputs = work.inputs
+    if isinstance(how, Mix):
+        return mix_pairs(
+            inputs.given.pairs,
+            inputs.added,
+            how.share,
+            values=inputs.influence,
+            grow=how.grow,
+            seed=inputs.seed,
+        ), None
+    trial = None
+    if work.probes is not None and how.by == "pilot":
+        pilot = (how.pilot or RepairPilot()).model_dump()
+        plain, max_length = work.settings.reading.plain, work.settings.max_length
+        trial = Trial(work.model, work.probes, pilot, inputs.seed, plain, max_length)
+    return automatic(inputs, how.target, how.stratify, how.grow, trial)
+
+
+def _filtered(how: Filter, work: Repairing) -> Outcome:
+    given, seed = work.inputs.given, work.settings.seed
+    what, ranking = "safety influence", work.inputs.influence
+    if how.by == "ease":
+        what = "difficulty"
+        if how.ease is not None:
+            ranking = -values_of(how.ease, given.rows, EASE)
+        else:
+            judge = None if work.settings.judge == PHRASES else work.judge
+            reading = work.settings.reading
+            ranking = -measured_ease(work.dataset, given.rows, judge=judge, seed=seed, reading=reading)
+    outcome = filter_pairs(
+        given.pairs, needed(ranking), keep=how.keep, above=how.above, stratify=how.stratify, what=what
+    )
+    if how.control:
+        places = [m.place for m in outcome.pairs if m.place is not None]
+        outcome = matched_at_random(given.pairs, decisions_of(work.judge, given.pairs), places, seed=seed)
+    return outcome
+
+
+def _restyled(how: Restyle, work: Repairing) -> Outcome:
+    with ExitStack() as stack:
+        ledger = how.ledger
+        if isinstance(ledger, (str, Path)):
+            ledger = stack.enter_context(open_ledger(ledger))
+        return restyle_pairs(
+            work.inputs.given.pairs,
+            work.model,
+            judge=work.judge,
+            mode=how.mode,
+            tries=how.tries,
+            template=_template(how.template),
+            when_changed=how.when_changed,
+            reward_model=opened_reward_model(how.reward_model),
+            ledger=ledger,
+            decoding=how.decoding.decoding(),
+            seed=work.settings.seed,
+            progress=work.progress,
+        )
+
+
+def _template(given: str | None) -> str:
+    """The rewriting instruction: the text itself, or what a file holds."""
+    if given is None:
+        return TEMPLATE
+    if "{" in given or "\n" in given:
+        return given
+    return Path(given).read_text(encoding="utf-8")
+
+
+def recorded(how: Repair, settings: RepairSettings, judge: str) -> dict[str, Any]:
+    """What was asked for, as `repair.json` and the manifest have it: every option, also of other methods."""
+    options = how.model_dump(exclude={"pilot", "self_pairs", "self_influence"})
+    pilot = None
+    if isinstance(how, Auto) and how.by == "pilot":
+        pilot = (how.pilot or RepairPilot()).model_dump()
+    usual: dict[str, Any] = {
+        "method": how.method,
+        "by": "influence",
+        "keep": None,
+        "above": None,
+        "stratify": True,
+        "control": False,
+        "mode": "auto",
+        "tries": 8,
+        "when_changed": "keep",
+        "share": None,
+        "grow": False,
+        "target": 0.0,
+    }
+    return {
+        **{name: options.get(name, value) for name, value in usual.items()},
+        "pilot": pilot,
+        "ends": settings.ends,
+        "plain": settings.reading.plain,
+        "max_length": settings.max_length,
+        "seed": settings.seed,
+        "judge": judge,
+    }
+
+
+def _judge(settings: RepairSettings) -> Judge:
+    from backfire.judges import PhraseJudge, open_judge
+
+    if settings.judge == PHRASES:
+        return PhraseJudge()
+    if not isinstance(settings.judge, (str, Path)):
+        judge: Judge = settings.judge
+        return judge
+    world = settings.world
+    if world is None and isinstance(settings.policy, str):
+        from backfire.organisms.catalog import world_named_by
+
+        world = world_named_by(settings.policy)
+    return open_judge(settings.judge, world=world)
+
+
+def _opened(settings: RepairSettings) -> Any:
+    """The policy: opened where it is a reference, else as it is."""
+    if not isinstance(settings.policy, (str, Path)):
+        return settings.policy
     from backfire.models import open_model
 
-    return open_model(str(policy))
+    return open_model(settings.policy, **settings.opening.options())

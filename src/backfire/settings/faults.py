@@ -110,7 +110,7 @@ def _together(texts: list[str]) -> str:
 def _problem(one: ErrorDetails, where: Located, cls: type[Settings], place: Place) -> str:
     kind, value, context = one["type"], one["input"], one.get("ctx", {})
     if kind == "extra_forbidden":
-        return _unknown(where, cls, place)
+        return _unknown(where, value, cls, place)
     is_field = where.path != where.before
     name = place.name(cls, where.path) if where.path else ""
     if kind == "missing":
@@ -151,8 +151,15 @@ def _listed(words: Sequence[str]) -> str:
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _unknown(where: Located, cls: type[Settings], place: Place) -> str:
-    owner, path = locate(cls, where.path[:-1]).owner, where.path
+def _unknown(where: Located, value: Any, cls: type[Settings], place: Place) -> str:
+    owner, path = where.owner, where.path
+    belong = [one for one in flat(cls).values() if one.tags and one.path[: len(path)] == path]
+    given = [one for one in belong if one.path == path or one.path[-1] in (value or {})]
+    if given:
+        # A union's tag is a field of every member of it, beside what does not belong.
+        field = classes_anywhere(cls.model_fields[str(path[0])].annotation)
+        tag = place.name(cls, (*path[:-1], tags_of(field[0])[0][0])) if field else "the kind"
+        return "; ".join(f"{place.setting(one)} belongs to {tag} {_listed(one.tags)}" for one in given)
     known = list(dict.fromkeys([*owner.model_fields, *(flat(owner) if owner is cls else ())]))
     near = close(str(path[-1]), known)
     fix = f"did you mean {near}?" if near else f"{owner.__name__} has {', '.join(known)}"

@@ -53,7 +53,7 @@ class Setting:
 
     @property
     def required(self) -> bool:
-        return self.default is PydanticUndefined and not self.optional_parts
+        return self.default is PydanticUndefined and not self.optional_parts and not self.tags
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,8 @@ def parts(cls: type[Settings]) -> tuple[Part, ...]:
         if is_part(field):
             classes = classes_in(field.annotation)
             found.append(Part((name,), field, classes))
-            found += [replace(inner, path=(name, *inner.path)) for one in classes[:1] for inner in parts(one)]
+            inside = [replace(inner, path=(name, *inner.path)) for one in classes for inner in parts(one)]
+            found += {inner.path: inner for inner in inside}.values()
     return tuple(found)
 
 
@@ -172,7 +173,9 @@ def _inside(part: Part) -> Iterator[Setting]:
             together[name] = replace(known, tags=(*known.tags, tag_of(one, part.field)))
     every = tuple(tag_of(one, part.field) for one in part.classes)
     for inner in together.values():
-        yield replace(inner, tags=() if inner.tags == every else inner.tags)
+        is_tag = inner.name == part.field.discriminator
+        default = PydanticUndefined if is_tag else inner.default
+        yield replace(inner, default=default, tags=() if inner.tags == every else inner.tags)
 
 
 def tags_of(cls: type[Settings]) -> list[tuple[str, str]]:

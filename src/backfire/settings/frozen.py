@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 from backfire.errors import InputError
 from backfire.settings.faults import problems
-from backfire.settings.fields import classes_in, default_of, flat, tags_of
+from backfire.settings.fields import classes_in, default_of, flat, parts, tags_of
 from backfire.settings.places import PYTHON, Place
 
 
@@ -69,18 +70,24 @@ def nested(
 ) -> dict[str, Any]:
     """Values by flat names as values by fields, merged into those that are given already."""
     values: dict[str, Any] = dict(given or {})
-    known = flat(cls)
-    inner = [name for name in keywords if name in known and name not in cls.model_fields]
-    values |= {name: value for name, value in keywords.items() if name not in inner}
-    for name in inner:
-        *outer, last = known[name].path
+    paths = {part.path[-1]: part.path for part in reversed(parts(cls))}
+    paths |= {name: setting.path for name, setting in flat(cls).items()}
+    paths |= {name: (name,) for name in cls.model_fields}
+    # Whole parts come before their fields, which are put over them.
+    for name in sorted(keywords, key=lambda name: name in flat(cls) and name not in cls.model_fields):
+        *outer, last = paths.get(name, (name,))
         inside, around = values, cls
-        for step in outer:
+        for step, following in zip(outer, paths[name][1:] if outer else (), strict=True):
             field = around.model_fields[step]
             inside[step] = inside = _open(inside[step] if step in inside else default_of(field))
-            around = next(iter(classes_in(field.annotation)))
+            around = _class_with(field, following)
         inside[last] = keywords[name]
     return values
+
+
+def _class_with(field: FieldInfo, name: str) -> type[Settings]:
+    """The class of a part that has a field; of a union, the first member that has it."""
+    return next(one for one in classes_in(field.annotation) if name in one.model_fields)
 
 
 def _open(part: Any) -> dict[str, Any]:
@@ -96,6 +103,6 @@ AnySettings = TypeVar("AnySettings", bound=Settings)
 
 def taken(cls: type[AnySettings], keywords: Mapping[str, Any]) -> tuple[AnySettings, dict[str, Any]]:
     """The settings that keywords give of one class, and the other keywords, which are another's."""
-    known = {*flat(cls), *cls.model_fields}
+    known = {*flat(cls), *cls.model_fields, *(part.path[-1] for part in parts(cls))}
     mine = {name: value for name, value in keywords.items() if name in known}
     return cls.of(**mine), {name: value for name, value in keywords.items() if name not in known}

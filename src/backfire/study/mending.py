@@ -31,41 +31,43 @@ def repair_stage(run: RunFolder, cell: Cell) -> Stage:
     def make(aside: Path) -> dict[str, Any]:
         if not all(pairs_built(run, one) for one in (given, added) if one is not None):
             return {"skipped": "no pairs to repair"}
-        from backfire.repairing import repair
+        from backfire.repairing import options_of, repair
         from backfire.training import DPOSettings
 
         pool = None
         if sources:
             pool = aside / "pool.db"
             _fill(pool, run, sources)
-        done = repair(
-            run.data(given) / "pairs",
-            method=settings.method,
-            out=aside / "out",
-            policy=cell.policy,
-            by=settings.by,
-            keep=settings.keep,
-            above=settings.above,
-            control=settings.control,
-            influence=run.data(given) / "influence" / VALUES if measured else None,
-            pool=pool,
-            mode=settings.mode,
-            tries=settings.tries,
-            when_changed=settings.when_changed,
-            self_pairs=None if added is None else run.data(added) / "pairs",
-            self_influence=None if added is None or not measured else run.data(added) / "influence" / VALUES,
-            share=settings.share,
-            grow=settings.grow,
-            target=settings.target,
-            probe_prompts=None if tried is None else probe_sets(run.probes(cell)),
-            pilot=tried,
-            judge=open_judge(name, cell.world),
-            ledger=run.ledger_path,
-            decoding=cell.study.decoding.decoding(),
-            audit=False,
-            max_length=DPOSettings.of(**cell.study.training).max_length,
-            seed=cell.seed,
-        )
+        options: dict[str, Any] = {
+            "policy": cell.policy,
+            "by": settings.by,
+            "keep": settings.keep,
+            "above": settings.above,
+            "control": settings.control,
+            "influence": run.data(given) / "influence" / VALUES if measured else None,
+            "pool": pool,
+            "mode": settings.mode,
+            "tries": settings.tries,
+            "when_changed": settings.when_changed,
+            "self_pairs": None if added is None else run.data(added) / "pairs",
+            "self_influence": None
+            if added is None or not measured
+            else run.data(added) / "influence" / VALUES,
+            "share": settings.share,
+            "grow": settings.grow,
+            "target": settings.target,
+            "probe_prompts": None if tried is None else probe_sets(run.probes(cell)),
+            "pilot": tried,
+            "judge": open_judge(name, cell.world),
+            "ledger": run.ledger_path,
+            "decoding": cell.study.decoding.decoding(),
+            "audit": False,
+            "max_length": DPOSettings.of(**cell.study.training).max_length,
+            "seed": cell.seed,
+        }
+        known = options_of(settings.method)
+        options = {name: value for name, value in options.items() if name in known}
+        done = repair(run.data(given) / "pairs", method=settings.method, out=aside / "out", **options)
         for file in sorted(done.folder.iterdir()):
             file.replace(aside / file.name)
         done.folder.rmdir()

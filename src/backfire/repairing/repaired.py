@@ -1,0 +1,31 @@
+"""What a repair gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backfire.repairing.choosing import Choice, Prediction
+
+if TYPE_CHECKING:
+    from backfire.answers import AuditReport
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What was written, and what it was before and after."""
+
+    folder: Path
+    pairs: int
+    changed: Mapping[str, int]
+    """Pairs by what happened to them: kept, response rewritten, response cut, re-paired, added, left out."""
+    influence: tuple[Prediction, Prediction] | None
+    """Mean influence before and after, where values are known of both; rewritten pairs have none."""
+    choice: Choice | None
+    """Of `auto`: the ladder and the step taken."""
+    before: AuditReport | None
+    after: AuditReport | None
+    without_pair: Mapping[str, int]
+    """Rows of the given data set that gave no pair, by what is wrong with them."""

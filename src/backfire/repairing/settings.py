@@ -1,0 +1,231 @@
+"""What a repair is told: one class a method, and what all methods share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from backfire.influence.settings import PilotSettings
+from backfire.models.settings import MAX_LENGTH, MaxLength, Opening
+from backfire.preferences.settings import Reading
+from backfire.records.settings import DecodingSettings
+from backfire.settings import (
+    DatasetReference,
+    Group,
+    JudgeReference,
+    LedgerReference,
+    Metavar,
+    ModelReference,
+    Names,
+    PromptsReference,
+    RewardModelReference,
+    Settings,
+    flat,
+)
+
+INFLUENCE = Group("Influence of each pair")
+FILTERING, RESTYLING = Group("filter and auto"), Group("balance and restyle")
+MIXING, BY_PILOT = Group("mix and auto"), Group("auto by pilot")
+PHRASES = "phrases"
+
+Values = Annotated[Any, Metavar("FILE")]
+"""A number a pair: the per-pair file of an audit; in Python also an array."""
+
+
+class Filter(Settings):
+    """Leave out the pairs that push away from refusing, or those that are told apart most easily."""
+
+    method: Annotated[Literal["filter"], Metavar("NAME")] = "filter"
+    """What is done: filter, balance, restyle, mix or auto. The guide to repairing says what each of them does."""
+    by: Annotated[Literal["influence", "ease"], FILTERING, Metavar("influence|ease|pilot")] = "influence"
+    """filter: leave out what pushes away from refusing (influence), or what is told apart most easily (ease). auto: predict
+    by mean influence, or by a pilot of a few steps on what is left, which costs more and predicts better."""
+    keep: Annotated[float | None, FILTERING, Metavar("SHARE")] = Field(default=None, gt=0, le=1)
+    """Keep this share of the pairs, those of highest value."""
+    above: Annotated[float | None, FILTERING, Metavar("VALUE")] = None
+    """Keep the pairs above this value, instead of a share."""
+    stratify: Annotated[bool, FILTERING] = True
+    """Let harmful and benign prompts keep their shares."""
+    control: Annotated[bool, FILTERING] = False
+    """Keep pairs that are chosen at random instead, and that match the filtered ones in number, kind and decisions."""
+    ease: Annotated[Values | None, FILTERING] = None
+    """How easily each pair is told apart: the per-pair file of an audit, with columns row and v_information. Where it is not
+    given, an audit measures it."""
+
+
+class Balance(Settings):
+    """Pair stored responses anew, so that each source stands on both sides alike."""
+
+    method: Literal["balance"] = "balance"
+    """What is done."""
+    pool: Annotated[LedgerReference | None, RESTYLING, Metavar("LEDGER")] = None
+    """A ledger with more responses to the same prompts, and scores."""
+    reward_model: Annotated[RewardModelReference | None, RESTYLING, Metavar("MODEL")] = None
+    """The reward model that ranks responses."""
+
+
+class Restyle(Settings):
+    """Let the model that is to be trained rewrite the responses, so that both sides are in its own style."""
+
+    method: Literal["restyle"] = "restyle"
+    """What is done."""
+    reward_model: Annotated[RewardModelReference | None, RESTYLING, Metavar("MODEL")] = None
+    """The reward model that ranks responses."""
+    mode: Annotated[Literal["auto", "rewrite", "resample"], RESTYLING] = "auto"
+    """Rewrite by an instruction, or take one of the policy's own responses that decides alike. auto tries the first, then
+    the second."""
+    tries: Annotated[int, RESTYLING] = Field(default=8, ge=1)
+    """How many responses are sampled for each one."""
+    template: Annotated[str | None, RESTYLING, Metavar("FILE")] = None
+    """A file with another rewriting instruction: a text with {prompt} and {response}. In Python, the text itself, too."""
+    when_changed: Annotated[Literal["keep", "drop"], RESTYLING] = "keep"
+    """What becomes of a pair of which every rewriting decides otherwise."""
+    ledger: Annotated[LedgerReference | None, RESTYLING, Metavar("FILE")] = None
+    """A ledger that keeps what is sampled, so that an interrupted run goes on where it was."""
+    decoding: DecodingSettings = DecodingSettings()
+    """How the new responses are decoded."""
+
+
+class Mix(Settings):
+    """Put pairs of another set in the place of given ones, or beside them."""
+
+    method: Literal["mix"] = "mix"
+    """What is done."""
+    self_pairs: Annotated[DatasetReference, MIXING, Metavar("FOLDER")]
+    """The folder of pairs to add, such as those of recipe self+rm."""
+    self_influence: Annotated[Values | None, MIXING] = None
+    """The influence of each pair to add: the per-pair file of an audit."""
+    share: Annotated[float, MIXING] = Field(ge=0, le=1)
+    """The share of added pairs in the result."""
+    grow: Annotated[bool, MIXING] = False
+    """Add beside the given pairs, and replace none."""
+
+
+class RepairPilot(PilotSettings):
+    """The pilot on what is left, in the settings of the training that is meant."""
+
+    group = BY_PILOT.title
+
+    steps: Annotated[int, Names("--steps")] = Field(default=8, ge=1)
+    """How many steps of DPO are taken on what is left, from the policy."""
+    parameters: Annotated[str, Metavar("all|lora|PATTERN|auto")] = "auto"
+    """Which parameters are trained."""
+
+
+class Auto(Settings):
+    """Make the smallest change after which the prediction lies above a target."""
+
+    method: Literal["auto"] = "auto"
+    """What is done."""
+    by: Annotated[Literal["influence", "pilot"], FILTERING] = "influence"
+    """Predict by mean influence, or by a pilot of a few steps on what is left, which costs more and predicts better."""
+    target: Annotated[float, FILTERING, Metavar("VALUE")] = 0.0
+    """The prediction's 95% interval has to lie above this."""
+    stratify: Annotated[bool, FILTERING] = True
+    """Let harmful and benign prompts keep their shares."""
+    self_pairs: Annotated[DatasetReference | None, MIXING, Metavar("FOLDER")] = None
+    """The folder of pairs to add. Where it is not given, pairs are left out and none is added."""
+    self_influence: Annotated[Values | None, MIXING] = None
+    """The influence of each pair to add: the per-pair file of an audit."""
+    grow: Annotated[bool, MIXING] = False
+    """Add beside the given pairs, and replace none."""
+    pilot: RepairPilot | None = None
+    """The pilot, where `by` is pilot."""
+
+    @model_validator(mode="after")
+    def _pilot_is_used(self) -> Auto:
+        if self.pilot is not None and self.by != "pilot":
+            name = min(self.pilot.model_fields_set or {"steps"})
+            raise ValueError(f"{{{name}}} is of the pilot: choose {{by}} pilot")
+        return self
+
+
+Repair = Annotated[Filter | Balance | Restyle | Mix | Auto, Field(discriminator="method")]
+"""One method with its options."""
+
+
+class RepairSettings(Settings):
+    """What the methods share."""
+
+    policy: Annotated[ModelReference | None, Metavar("MODEL")] = None
+    """The model to be trained. It rewrites responses, and pairs influence it."""
+    influence: Annotated[Values | None, INFLUENCE] = None
+    """The influence of each pair: the per-pair file of an audit, with columns row and safety_influence."""
+    probe_prompts: Annotated[tuple[PromptsReference, ...], INFLUENCE, Metavar("PROMPTS")] = ()
+    """Harmful prompts that the influence is measured on, where no file has it: a file, or organism:prompts/NAME."""
+    ends: Annotated[Literal["drop", "cut"] | None, Names("--match-ends")] = None
+    """Where only one side was cut at the token limit: leave the pair out, or cut both sides alike."""
+    judge: Annotated[JudgeReference, Metavar("phrases|exact")] = PHRASES
+    """Who says what a response decides. exact reads organisms' answers and needs their world."""
+    world: Annotated[str | None, Metavar("NAME")] = None
+    """The organisms' world, such as w0. Where it is not given, that of the policy."""
+    audit: bool = True
+    """Audit before and after, by text alone."""
+    max_length: MaxLength = MAX_LENGTH
+    """The most tokens that prompt and response have together in the training that is meant. Influence and the pilot read the
+    pairs as they are cut there. 0 sets no bound but the model's context."""
+    seed: int = Field(default=0, ge=-(2**63), lt=2**63)
+    """The seed of everything that is sampled."""
+    reading: Reading = Reading()
+    """How the data set is read."""
+    opening: Opening = Opening()
+    """How the policy is opened."""
+
+    @field_validator("probe_prompts", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        if value is None:
+            return ()
+        return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+
+    @field_validator("judge", mode="before")
+    @classmethod
+    def _phrases(cls, value: Any) -> Any:
+        return PHRASES if value is None else value
+
+
+class RepairCall(Settings):
+    """A whole repair: a method, and what the methods share."""
+
+    how: Repair
+    """The method."""
+    settings: RepairSettings = RepairSettings()
+    """The rest."""
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> RepairCall:
+        if self.settings.reading.plain and self.how.method == "restyle":
+            raise ValueError(
+                "{plain} with {method} restyle: restyle asks the policy through its chat template, so that there is nothing "
+                "to rewrite by in raw text: leave {plain} out, or choose another {method}"
+            )
+        probed = bool(self.settings.probe_prompts)
+        if self.settings.policy is None and (self.how.method == "restyle" or probed):
+            what = "{method} restyle" if self.how.method == "restyle" else "{probe_prompts}"
+            raise ValueError(f"{what}: name the model to be trained by {{policy}}")
+        settings, organism = self.settings, str(self.settings.policy).startswith("organism:")
+        if settings.judge == "exact" and settings.world is None and not organism:
+            raise ValueError(
+                "{judge} exact reads organisms' answers: their world has to be named by {world}, such as w0"
+            )
+        if self.how.method == "auto" and self.how.by == "pilot" and not probed:
+            raise ValueError("{by} pilot tries steps on probe prompts: give {probe_prompts} and {policy}")
+        return self
+
+
+METHODS: dict[str, type[Filter | Balance | Restyle | Mix | Auto]] = {
+    "filter": Filter,
+    "balance": Balance,
+    "restyle": Restyle,
+    "mix": Mix,
+    "auto": Auto,
+}
+
+
+def options_of(method: str) -> frozenset[str]:
+    """The keywords that a method takes, and those that all methods share."""
+    return frozenset(
+        {*flat(METHODS[method]), *METHODS[method].model_fields, *flat(RepairSettings)}
+        | set(RepairSettings.model_fields)
+    )
