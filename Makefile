@@ -26,7 +26,7 @@ help:
 	@echo "make demo      install, run the demo study into $(DEMO), say where the page is"
 	@echo "make test      install, run the fast tests"
 	@echo "make test-all  the slow tests too"
-	@echo "make check     format, lint, strict types, import rules, docs"
+	@echo "make check     format, lint, strict types, import rules, the pages and their site"
 	@echo "make docs      the documentation site, in build/site; a warning is an error"
 	@echo "make format    what 'make check' asks for, as far as ruff can do it"
 	@echo "make bench     every benchmark, as one table"
@@ -62,6 +62,7 @@ check: $(DEV_INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_house.py tests/test_docs.py tests/test_readme.py tests/cli/test_cli_docs.py
+	$(MAKE) docs
 
 # A broken link, a reference to nothing, or a page that the navigation lacks is a warning, and a warning is an error.
 docs: $(DEV_INSTALLED)
