@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from backfire.influence import PilotSettings, draw_probes, pair_influence, safety_influence
     from backfire.judges import (
         BatchJudge,
+        CorrectSettings,
         ExactJudge,
         Judge,
+        JudgeFileSettings,
         PhraseJudge,
+        TrainJudgeSettings,
+        ValidateSettings,
         correct_rate,
         harm_of,
         judge_file,
@@ -33,7 +37,13 @@ if TYPE_CHECKING:
         validate_judges,
     )
     from backfire.models import Opening, check_template, open_model, open_reward_model
-    from backfire.pairs import build_pairs, load_recipes, read_pairs, write_pairs
+    from backfire.pairs import (
+        PairSettings,
+        build_pairs,
+        load_recipes,
+        read_pairs,
+        write_pairs,
+    )
     from backfire.preferences import Reading, convert
     from backfire.records import Decoding, Prompt, Response, Verdict, digest
     from backfire.repairing import repair
@@ -63,9 +73,13 @@ _ROOMS = {
     "influence": ("PilotSettings", "draw_probes", "pair_influence", "safety_influence"),
     "judges": (
         "BatchJudge",
+        "CorrectSettings",
         "ExactJudge",
         "Judge",
+        "JudgeFileSettings",
         "PhraseJudge",
+        "TrainJudgeSettings",
+        "ValidateSettings",
         "correct_rate",
         "harm_of",
         "judge_file",
@@ -75,7 +89,7 @@ _ROOMS = {
         "validate_judges",
     ),
     "models": ("Opening", "check_template", "open_model", "open_reward_model"),
-    "pairs": ("build_pairs", "load_recipes", "read_pairs", "write_pairs"),
+    "pairs": ("PairSettings", "build_pairs", "load_recipes", "read_pairs", "write_pairs"),
     "preferences": ("Reading", "convert"),
     "records": ("Decoding", "Prompt", "Response", "Verdict", "digest"),
     "repairing": ("repair",),
@@ -96,14 +110,17 @@ __all__ = [
     "AuditSettings",
     "BackfireError",
     "BatchJudge",
+    "CorrectSettings",
     "DPOSettings",
     "Decoding",
     "ExactJudge",
     "GeneralSettings",
     "Judge",
+    "JudgeFileSettings",
     "Ledger",
     "LoRASettings",
     "Opening",
+    "PairSettings",
     "PhraseJudge",
     "PilotSettings",
     "Prompt",
@@ -112,6 +129,8 @@ __all__ = [
     "Response",
     "Rewording",
     "SFTSettings",
+    "TrainJudgeSettings",
+    "ValidateSettings",
     "Verdict",
     "attack",
     "attack_suite",

@@ -65,7 +65,7 @@ def _how_to_get(roles: Sequence[str]) -> str:
 
 
 def _why_empty(recipe: Recipe, left_out: Mapping[str, int], scored: bool) -> str:
-    mends = {
+    fixes = {
         "one_response": f"it needs at least two responses per prompt from {', '.join(recipe.chosen.roles)}: "
         "sample with n of 2 or more",
         "missing_score": "the candidates have no scores: score them with `backfire score`"
@@ -75,8 +75,8 @@ def _why_empty(recipe: Recipe, left_out: Mapping[str, int], scored: bool) -> str
     }
     reason = max(sorted(left_out), key=lambda r: left_out[r])
     counted = ", ".join(f"{name} {n}" for name, n in sorted(left_out.items()))
-    mend = mends.get(reason, f"most prompts were left out as {reason}")
-    return f"{recipe.name} is empty: {mend} (prompts left out: {counted})"
+    fix = fixes.get(reason, f"most prompts were left out as {reason}")
+    return f"{recipe.name} is empty: {fix} (prompts left out: {counted})"
 
 
 def _decoding(chosen: Sequence[Response], rejected: Sequence[Response]) -> list[str]:

@@ -96,7 +96,7 @@ def load_recipes(path: str | Path | None = None) -> dict[str, Recipe]:
     one name must stay comparable.
 
     Raises:
-        InputError: an unreadable file, or a recipe in it that cannot be used; names recipe, key and mend.
+        InputError: an unreadable file, or a recipe in it that cannot be used; names recipe, key and fix.
     """
     recipes = dict(built_in_recipes())
     if path is None:
@@ -162,11 +162,11 @@ def _recipe(name: str, body: object, origin: str) -> Recipe:
         key = ".".join(str(part) for part in first["loc"])
         where = f"recipe {name!r}, key {key!r}" if key else f"recipe {name!r}"
         raise InputError(
-            f"{where} in {origin}: {_mend(first['type'], key, first['msg'], first['input'])}"
+            f"{where} in {origin}: {_fix(first['type'], key, first['msg'], first['input'])}"
         ) from error
 
 
-def _mend(kind: str, key: str, message: str, value: object) -> str:
+def _fix(kind: str, key: str, message: str, value: object) -> str:
     if kind == "extra_forbidden":
         allowed = "from, pick" if "." in key else "chosen, rejected, labels, about"
         return f"unknown key: use {allowed}"
