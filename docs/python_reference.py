@@ -104,7 +104,34 @@ def types_page() -> str:
     return "\n".join(directives)
 
 
-PAGES = {"reference/python": exported_page, "reference/python-types": types_page}
+def study_page() -> str:
+    """Every part of a study file: a table of its fields, made of the classes that read them."""
+    from backfire.study.plan import StudyFile
+
+    parts = [
+        part for part in taken_or_given({"": StudyFile}).values() if hasattr(part, "__pydantic_fields__")
+    ]
+    return "\n".join(_fields_table(part) for part in (StudyFile, *parts, backfire.DPOSettings))
+
+
+def _fields_table(part: Any) -> str:
+    rows = ["| field | default | meaning |", "|-|-|-|"]
+    for name, field in part.__pydantic_fields__.items():
+        value = None if field.is_required() else field.get_default(call_default_factory=True)
+        inner = [kind.__name__ for kind in _classes(field.annotation) if hasattr(kind, "__pydantic_fields__")]
+        default = "required" if field.is_required() else f"`{value!r:.60}`"
+        default = "its own defaults" if hasattr(value, "__pydantic_fields__") else default
+        meaning = " ".join((field.description or "").split()).replace("|", r"\|")
+        links = " ".join(f"[{kind}](#{kind.lower()})" for kind in dict.fromkeys(inner))
+        rows.append(f"| `{name}` | {default} | {meaning} {links} |")
+    return "\n".join([f"## {part.__name__}", "", inspect.getdoc(part) or "", "", *rows, ""])
+
+
+PAGES = {
+    "reference/python": exported_page,
+    "reference/python-types": types_page,
+    "reference/study-file": study_page,
+}
 
 
 def _directive(path: str, value: Any) -> str:

@@ -47,7 +47,7 @@ SuiteReference = Annotated[str, AfterValidator(_suite)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class ResponderSettings(_Part):
