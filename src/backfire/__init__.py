@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from backfire.answers import AuditReport, read_audit, read_results, write_audit
     from backfire.auditing import AuditSettings, audit, show
+    from backfire.comparing import CompareSettings, compare
     from backfire.errors import BackfireError
-    from backfire.evaluation.attacking import attack
-    from backfire.evaluation.attacking_suites import attack_suite
+    from backfire.evaluation.attacking import attack, attack_suite
     from backfire.evaluation.attacks import Answers, Asking, Attack, Rewording, open_suite
     from backfire.evaluation.general_tasks import general
     from backfire.evaluation.prompts import open_prompts
-    from backfire.evaluation.settings import GeneralSettings
+    from backfire.evaluation.settings import AttackSettings, GeneralSettings
     from backfire.influence import PilotSettings, draw_probes, pair_influence, safety_influence
     from backfire.judges import (
         BatchJudge,
@@ -57,11 +57,13 @@ if TYPE_CHECKING:
 _ROOMS = {
     "answers": ("AuditReport", "read_audit", "read_results", "write_audit"),
     "auditing": ("AuditSettings", "audit", "show"),
+    "comparing": ("CompareSettings", "compare"),
     "errors": ("BackfireError",),
     "evaluation": (
         "Answers",
         "Asking",
         "Attack",
+        "AttackSettings",
         "GeneralSettings",
         "Rewording",
         "attack",
@@ -106,10 +108,12 @@ __all__ = [
     "Answers",
     "Asking",
     "Attack",
+    "AttackSettings",
     "AuditReport",
     "AuditSettings",
     "BackfireError",
     "BatchJudge",
+    "CompareSettings",
     "CorrectSettings",
     "DPOSettings",
     "Decoding",
@@ -137,6 +141,7 @@ __all__ = [
     "audit",
     "build_pairs",
     "check_template",
+    "compare",
     "convert",
     "correct_rate",
     "digest",

@@ -234,7 +234,7 @@ def test_no_benign_prompts_is_warned_of_once(
     [
         (("--suite", "dan"), "there is no suite or attack 'dan': the suites are paper, quick, standard"),
         (("--suite", "quick", "--wrapper", "alpaca"), "--wrapper alpaca beside --suite: name alpaca among"),
-        (("--wrapper", "dan"), "there is no wrapper 'dan'"),
+        (("--wrapper", "dan"), "--wrapper dan: choose direct or alpaca"),
         (("--suite", "few-shot"), "by --shots"),
         (("--suite", "few-shot", "--shots", "shots.csv"), "holds 1 examples"),
         (("--suite", "translation"), "by --translations, or a model that translates by --translator"),
@@ -244,7 +244,7 @@ def test_no_benign_prompts_is_warned_of_once(
         (("--suite", "prefill"), "can be asked by none of the attacks"),
         (("--suite", "direct", "--benign", "direct=bad.txt"), "'direct' names an attack and a benign set"),
         (("--attack", "bad.txt"), "two sets are named 'bad'"),
-        (("--attack", "=bad.txt"), "--attack '=bad.txt' is not of the form NAME=VALUE"),
+        (("--attack", "=bad.txt"), "'=bad.txt' is not of the form NAME=PROMPTS"),
         (("--attack", "none.txt"), "there is no file none.txt"),
         (("--attack", "hub:none"), "write hub:OWNER/NAME"),
         (("--benign", "more=bad.txt"), "in an attack and in a benign set"),
@@ -252,7 +252,7 @@ def test_no_benign_prompts_is_warned_of_once(
         (("--judge", "nobody"), "there is no judge 'nobody': give one of phrases, exact"),
         (("--judge", "exact"), "name it by --world"),
         (("--judge", "panel:most:phrases+refusals"), "is no panel"),
-        (("--max-new-tokens", 0), "max_new_tokens 0: at least 1"),
+        (("--max-new-tokens", 0), "--max-new-tokens 0: give at least 1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused(

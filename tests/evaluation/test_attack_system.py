@@ -50,7 +50,7 @@ def server() -> Iterator[Chat]:
 
 def test_without_a_suite(server: Chat, ledger: Ledger) -> None:
     judge = Noting()
-    asked = {"model": server.model("m"), "attacks": {"direct": BAD}, "benign": {"plain": GOOD}}
+    asked = {"model": server.model("m"), "harmful": {"direct": BAD}, "benign": {"plain": GOOD}}
     plain = attack(**asked, judges=[judge], ledger=ledger, decoding=DECODING)
     assert plain.asr[0].rate == 0.0
     led = attack(**asked, judges=[judge], ledger=ledger, decoding=DECODING, system=SYSTEM)

@@ -10,7 +10,6 @@ from backfire.cli.terminal import counted, say, show, table, warn
 from backfire.settings import FolderReference, Metavar
 
 if TYPE_CHECKING:
-    from backfire.models import EndpointModel, LocalModel
     from backfire.records import Kind, Prompt
 
 ORGANISM = "organism:"
@@ -74,8 +73,3 @@ def world_of(*references: str) -> str | None:
 
     worlds = {split_reference(r)[0] for r in references if r.startswith(ORGANISM)}
     return worlds.pop() if len(worlds) == 1 else None
-
-
-def context_of(model: LocalModel | EndpointModel) -> int | None:
-    """Tokens of the model's context, where it says."""
-    return getattr(model, "context", None)

@@ -10,8 +10,6 @@ import typer.main
 from typer.core import TyperGroup
 
 from backfire.cli import (
-    attacking,
-    comparing,
     studying,
 )
 from backfire.cli.exits import clean_end
@@ -37,8 +35,6 @@ def backfire() -> None:
     """Will your preference data backfire?"""
 
 
-app.command("attack")(attacking.attack)
-app.command("compare")(comparing.compare)
 app.command("demo")(studying.demo)
 app.add_typer(studying.app, name="study")
 

@@ -6,6 +6,8 @@ from backfire.loading import lazily
 
 if TYPE_CHECKING:
     from backfire.comparing.differences import adjust, compare_checkpoints, compare_recipes, compare_wrappers
+    from backfire.comparing.runs import compare
+    from backfire.comparing.settings import CompareSettings
 else:
     __getattr__, __dir__ = lazily(
         __name__,
@@ -16,11 +18,15 @@ else:
                 "compare_recipes",
                 "compare_wrappers",
             ),
+            "runs": ("compare",),
+            "settings": ("CompareSettings",),
         },
     )
 
 __all__ = [
+    "CompareSettings",
     "adjust",
+    "compare",
     "compare_checkpoints",
     "compare_recipes",
     "compare_wrappers",

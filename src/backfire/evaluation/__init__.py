@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from backfire.loading import lazily
 
 if TYPE_CHECKING:
-    from backfire.evaluation.attacking import GREEDY, attack
-    from backfire.evaluation.attacking_suites import NO_BENIGN, attack_suite
+    from backfire.evaluation.attack_inputs import AttackInputs, open_attack
+    from backfire.evaluation.attacking import GREEDY, NO_BENIGN, attack, attack_suite, run_attack
     from backfire.evaluation.attacks import (
         ATTACKS,
         WRAPPERS,
@@ -28,20 +28,14 @@ if TYPE_CHECKING:
     from backfire.evaluation.harness import VllmModel, open_vllm
     from backfire.evaluation.prompts import open_prompts
     from backfire.evaluation.published_prompts import PromptSet, is_prompt_set, open_prompt_set, prompt_sets
-    from backfire.evaluation.settings import GeneralSettings
+    from backfire.evaluation.settings import AttackSettings, GeneralSettings
     from backfire.evaluation.task_files import LEADERBOARD, organism_tasks
 else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
-            "attacking": (
-                "GREEDY",
-                "attack",
-            ),
-            "attacking_suites": (
-                "NO_BENIGN",
-                "attack_suite",
-            ),
+            "attack_inputs": ("AttackInputs", "open_attack"),
+            "attacking": ("GREEDY", "NO_BENIGN", "attack", "attack_suite", "run_attack"),
             "attacks": (
                 "ATTACKS",
                 "WRAPPERS",
@@ -60,22 +54,11 @@ else:
                 "wrap",
             ),
             "general_tasks": ("general",),
-            "harness": (
-                "VllmModel",
-                "open_vllm",
-            ),
+            "harness": ("VllmModel", "open_vllm"),
             "prompts": ("open_prompts",),
-            "published_prompts": (
-                "PromptSet",
-                "is_prompt_set",
-                "open_prompt_set",
-                "prompt_sets",
-            ),
-            "settings": ("GeneralSettings",),
-            "task_files": (
-                "LEADERBOARD",
-                "organism_tasks",
-            ),
+            "published_prompts": ("PromptSet", "is_prompt_set", "open_prompt_set", "prompt_sets"),
+            "settings": ("AttackSettings", "GeneralSettings"),
+            "task_files": ("LEADERBOARD", "organism_tasks"),
         },
     )
 
@@ -88,6 +71,8 @@ __all__ = [
     "Answers",
     "Asking",
     "Attack",
+    "AttackInputs",
+    "AttackSettings",
     "GeneralSettings",
     "Means",
     "PromptSet",
@@ -102,12 +87,14 @@ __all__ = [
     "direct",
     "general",
     "is_prompt_set",
+    "open_attack",
     "open_prompt_set",
     "open_prompts",
     "open_suite",
     "open_vllm",
     "organism_tasks",
     "prompt_sets",
+    "run_attack",
     "shipped_suites",
     "wrap",
 ]

@@ -2,79 +2,251 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
-from backfire.answers.attack import AttackResult
+from backfire.answers.attack import (
+    AnyAttackRate,
+    AttackNotRun,
+    AttackResult,
+    AttackRun,
+    Outcomes,
+    SuiteResult,
+)
 from backfire.errors import InputError
-from backfire.evaluation.attacks import Asking, judged
-from backfire.evaluation.counting import Case, tally
+from backfire.evaluation.attack_inputs import AttackInputs, Model, open_attack
+from backfire.evaluation.attacks import Answers, Asking, Attack, judged
+from backfire.evaluation.attacks.asking import Requests
+from backfire.evaluation.counting import Case, any_columns, any_of, shared_behaviours, tally
+from backfire.evaluation.settings import PAPER_TOKENS, AttackSettings
 from backfire.judges import Judge, for_policy
-from backfire.models import EndpointModel, LocalModel
+from backfire.models import Opening
 from backfire.records import Decoding, Kind, Prompt
 from backfire.store import Ledger
 
-GREEDY = Decoding(max_new_tokens=512, temperature=0.0)
+GREEDY = Decoding(max_new_tokens=PAPER_TOKENS, temperature=0.0)
 """One greedy response of up to 512 tokens, as arXiv 2504.02193 has it."""
+ANY = "any attack"
+"""What the row of all attacks together is called."""
+NO_BENIGN = (
+    "no benign prompts were given, so a model that refuses everything would look best: give some to see over-refusal "
+    "beside attack success"
+)
+Progress = Callable[[int, int], None]
 
 
 def attack(
-    model: LocalModel | EndpointModel,
-    attacks: Mapping[str, Sequence[Prompt]],
-    benign: Mapping[str, Sequence[Prompt]],
+    model: Model | str | Path,
+    harmful: Mapping[str, Any] | None = None,
+    benign: Mapping[str, Any] | None = None,
+    settings: AttackSettings | None = None,
     *,
-    judges: Sequence[Judge],
-    ledger: Ledger,
-    decoding: Decoding = GREEDY,
-    seed: int = 0,
-    batch_size: int = 64,
-    examples: int = 3,
-    system: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    ledger: Ledger | str | Path,
+    opening: Opening | None = None,
+    progress: Progress | None = None,
+    **keywords: Any,
 ) -> AttackResult:
-    """One response to each prompt, one verdict on it by each judge, and a rate per set and judge.
+    """Ask a model harmful and benign requests, let judges read the answers, and give a rate per set and judge.
 
     The attack success rate is judged harmful / scored, with a 95% Wilson interval. A prompt without a response, or
     whose response a judge left unscored, counts as unscored; `best` and `worst` bound the rate over all of the set's
     prompts. Over-refusal is the share of responses to benign prompts that decline. Everything is stored in the
-    ledger, so that a second call draws and judges only what is missing.
+    ledger, so that a second call samples and judges only what is missing.
+
+    Every harmful request is put as it is, once. With `suite` it is put in each of the suite's ways, and the answer is a
+    `SuiteResult`: then judges read the plain request beside the response, whatever wording drew it.
 
     Args:
-        attacks: harmful prompts by the attack's name; those without a kind are taken as harmful.
+        model: an open model, or its reference.
+        harmful: prompts by the set's name, or references to them; those without a kind are taken as harmful.
         benign: prompts that deserve an answer, by the set's name; those without a kind are taken as benign.
-        examples: how many stored responses to show of each attack.
-        system: a system turn before every prompt; the judges do not read it.
-        progress: called with (done, total) responses while sampling.
+        settings: the same and everything else, which may also be given by keywords, such as `judges=["phrases"]`.
+        ledger: an open ledger, or its path.
+        opening: how models are opened that are named by references.
+        progress: called with (done, total), counting one for each request and way of asking.
 
     Raises:
-        InputError: an empty set, a set that a prompt's kind contradicts, two sets or two judges of one name, no judge, or a
-            prompt with a system turn of its own beside `system`.
+        InputError: an empty set, a set that a prompt's kind contradicts, two sets, attacks or judges of one name, no judge,
+            a prompt with a system turn of its own beside `system`, or no attack that this model can be asked by.
     """
-    check_sets(attacks, benign, judges)
-    judges = [for_policy(judge, model) for judge in judges]
-    sets = {name: labelled(name, prompts, "harmful") for name, prompts in attacks.items()}
-    sets |= {name: labelled(name, prompts, "benign") for name, prompts in benign.items()}
-    prompts = joined(sets)
-    asking = Asking(model, ledger, decoding, seed, batch_size, judges, progress, system)
-    answers = asking.answer(prompts)
-    names = list(answers.responses)
-    cases = [(prompts[name], answers.responses[name]) for name in names]
-    verdicts = {j.name: dict(zip(names, judged(j, cases, ledger), strict=True)) for j in judges}
-    return tally(
-        {
-            name: Case(
-                asked,
-                {p: answers.put[p] for p in asked},
-                answers.responses,
-                answers.failed,
-                verdicts,
-                name in attacks,
+    sets = {"harmful": harmful, "benign": benign}
+    keywords |= {name: value for name, value in sets.items() if value is not None}
+    inputs = open_attack(model, AttackSettings.of(settings, **keywords), opening)
+    with _opened(ledger) as store:
+        result = run_attack(inputs, store, progress=progress)
+    if inputs.ways is not None and not inputs.benign:
+        warnings.warn(NO_BENIGN, stacklevel=2)
+    return result
+
+
+def attack_suite(
+    model: Model | str | Path,
+    attacks: Sequence[Attack] | str,
+    harmful: Mapping[str, Any] | None = None,
+    benign: Mapping[str, Any] | None = None,
+    settings: AttackSettings | None = None,
+    *,
+    ledger: Ledger | str | Path,
+    opening: Opening | None = None,
+    progress: Progress | None = None,
+    **keywords: Any,
+) -> SuiteResult:
+    """`attack` with a suite of attacks, such as `open_suite("quick")`: every harmful request is put in each of these ways.
+
+    The first judge steers those attacks that go on until something is broken. Warns where there are no benign prompts.
+    """
+    sets = {"harmful": harmful, "benign": benign, "suite": attacks}
+    keywords |= {name: value for name, value in sets.items() if value is not None}
+    inputs = open_attack(model, AttackSettings.of(settings, **keywords), opening)
+    with _opened(ledger) as store:
+        result = run_attack(inputs, store, progress=progress)
+    assert isinstance(result, SuiteResult)
+    if not inputs.benign:
+        warnings.warn(NO_BENIGN, stacklevel=2)
+    return result
+
+
+@contextmanager
+def _opened(ledger: Ledger | str | Path) -> Iterator[Ledger]:
+    if isinstance(ledger, Ledger):
+        yield ledger
+        return
+    with Ledger(Path(ledger)) as store:
+        yield store
+
+
+@dataclass(frozen=True)
+class Round:
+    """Requests that are put in one way."""
+
+    ask: Callable[[Asking, Requests], Answers]
+    requests: Requests
+    rows: Mapping[str, Mapping[str, Prompt]]
+    """Name of the row -> the set's prompts, by id."""
+
+
+def run_attack(inputs: AttackInputs, ledger: Ledger, *, progress: Progress | None = None) -> AttackResult:
+    """Ask, judge and count; a `SuiteResult` where the inputs have several ways of asking.
+
+    Requests that are put as they are stand in one round with the benign ones; every attack of a suite is a round of its own.
+    """
+    check_sets(inputs.harmful, inputs.benign, inputs.judges)
+    judges = [for_policy(judge, inputs.model) for judge in inputs.judges]
+    if inputs.ways is not None:
+        _check(inputs.ways, inputs.harmful, inputs.benign)
+    harmful = {name: labelled(name, prompts, "harmful") for name, prompts in inputs.harmful.items()}
+    benign = {name: labelled(name, prompts, "benign") for name, prompts in inputs.benign.items()}
+    plain = joined({**harmful, **benign})
+    if inputs.ways is None:
+        cases, lost = _ask(
+            [Round(Asking.answer, plain, {**harmful, **benign})], inputs, judges, ledger, plain, progress
+        )
+        return tally(cases, inputs.settings.examples, lost)
+    unfit = {way.name: way.unfit(inputs.model) for way in inputs.ways}
+    fit = [way for way in inputs.ways if not unfit[way.name]]
+    if not fit:
+        raise InputError(
+            f"{inputs.model.name} can be asked by none of the attacks: {next(iter(unfit.values()))}"
+        )
+    every = joined(harmful)
+    rounds = [
+        Round(way.ask, every, {_row(name, way.name, harmful): asked for name, asked in harmful.items()})
+        for way in fit
+    ]
+    if benign:
+        rounds.append(Round(Asking.answer, joined(benign), benign))
+    cases, lost = _ask(rounds, inputs, judges, ledger, plain, progress)
+    counted = tally(cases, inputs.settings.examples, lost)
+    return _together(counted, harmful, fit, judges, unfit)
+
+
+def _ask(
+    rounds: Sequence[Round],
+    inputs: AttackInputs,
+    judges: Sequence[Judge],
+    ledger: Ledger,
+    plain: Requests,
+    progress: Progress | None,
+) -> tuple[dict[str, Case], Counter[str]]:
+    """What came of every row, and the requests that were lost, by reason."""
+    settings = inputs.settings
+    total = sum(len(one.requests) for one in rounds)
+    cases: dict[str, Case] = {}
+    lost: Counter[str] = Counter()
+    before = 0
+    for one in rounds:
+        counting = _counting(progress, before, len(one.requests), total)
+        asking = Asking(
+            inputs.model,
+            ledger,
+            inputs.decoding,
+            settings.seed,
+            settings.batch_size,
+            judges,
+            counting,
+            settings.system,
+            lost,
+        )
+        answers = one.ask(asking, one.requests)
+        before += len(one.requests)
+        names = list(answers.responses)
+        pairs = [(plain[name], answers.responses[name]) for name in names]
+        verdicts = {j.name: dict(zip(names, judged(j, pairs, ledger), strict=True)) for j in judges}
+        for row, asked in one.rows.items():
+            put = {p: answers.put.get(p, prompt) for p, prompt in asked.items()}
+            harm = all(prompt.kind == "harmful" for prompt in asked.values())
+            cases[row] = Case(asked, put, answers.responses, answers.failed, verdicts, harm, answers.cut)
+    return cases, lost
+
+
+def _counting(progress: Progress | None, before: int, room: int, total: int) -> Progress:
+    """What a round calls with its own progress, as progress of all rounds; an attack that asks in turns never steps back."""
+    done = before
+
+    def advance(there: int, _: int) -> None:
+        nonlocal done
+        done = max(done, before + min(there, room))
+        if progress is not None:
+            progress(done, total)
+
+    return advance
+
+
+def _together(
+    counted: AttackResult,
+    harmful: Mapping[str, Mapping[str, Prompt]],
+    ways: Sequence[Attack],
+    judges: Sequence[Judge],
+    unfit: Mapping[str, str],
+) -> SuiteResult:
+    """The rows, with what the attacks broke together."""
+    each = _by_attack(harmful, ways, judges, counted.outcomes)
+    together = {
+        _row(name, ANY, harmful): {
+            judge: {p: any_of(seen) for p, seen in of.items()} for judge, of in by.items()
+        }
+        for name, by in each.items()
+    }
+    return SuiteResult(
+        **{**dict(counted), "outcomes": {**counted.outcomes, **together}},
+        any_attack=[
+            AnyAttackRate(
+                attack=_row(name, ANY, harmful),
+                prompts=name,
+                judge=judge,
+                attacks=len(ways),
+                **any_columns(seen, shared_behaviours(harmful[name])),
             )
-            for name, asked in sets.items()
-        },
-        examples,
-        asking.lost,
+            for name, by in each.items()
+            for judge, seen in by.items()
+        ],
+        attacks=[AttackRun(attack=a.name, source=a.source, parameters=dict(a.parameters)) for a in ways],
+        not_run=[AttackNotRun(attack=name, reason=reason) for name, reason in unfit.items() if reason],
     )
 
 
@@ -128,3 +300,47 @@ def joined(sets: Mapping[str, Mapping[str, Prompt]]) -> dict[str, Prompt]:
             if not prompt.tags.items() <= first.tags.items():
                 prompts[prompt_id] = replace(first, tags={**prompt.tags, **first.tags})
     return prompts
+
+
+def _check(
+    attacks: Sequence[Attack],
+    requests: Mapping[str, Sequence[Prompt]],
+    benign: Mapping[str, Sequence[Prompt]],
+) -> None:
+    if not requests:
+        raise InputError("no requests to attack with: give at least one set of harmful prompts")
+    if not attacks:
+        raise InputError("no attack: give at least one, such as open_suite('quick')")
+    names = [attack.name for attack in attacks]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"two attacks are named {twice[0]!r}: give one of them another name")
+    if ANY in names:
+        raise InputError(f"an attack is named {ANY!r}, as all of them together are: give it another name")
+    rows = [_row(name, attack, requests) for name in requests for attack in (*names, ANY)]
+    if twice := [row for row in rows if rows.count(row) > 1]:
+        raise InputError(f"two rows would be named {twice[0]!r}: give a set or an attack another name")
+    if both := [row for row in rows if row in benign]:
+        raise InputError(f"{both[0]!r} names an attack and a benign set: give one of them another name")
+
+
+def _row(name: str, attack: str, requests: Mapping[str, object]) -> str:
+    return attack if len(requests) == 1 else f"{name}/{attack}"
+
+
+def _by_attack(
+    harmful: Mapping[str, Mapping[str, Prompt]],
+    attacks: Sequence[Attack],
+    judges: Sequence[Judge],
+    outcomes: Outcomes,
+) -> dict[str, dict[str, dict[str, list[bool | None]]]]:
+    """set -> judge -> request -> what came of it, by attack."""
+    return {
+        name: {
+            judge.name: {
+                p: [outcomes[_row(name, attack.name, harmful)][judge.name][p] for attack in attacks]
+                for p in asked
+            }
+            for judge in judges
+        }
+        for name, asked in harmful.items()
+    }

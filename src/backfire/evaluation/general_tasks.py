@@ -66,7 +66,7 @@ def general(
     several. Raises InputError for tasks or data that cannot be used, and ModelError for an endpoint, which
     gives no log-probabilities of given answers.
     """
-    given = {} if tasks is None else {"tasks": tasks}
+    given: dict[str, Any] = {} if tasks is None else {"tasks": tasks}
     settings = GeneralSettings.of(settings, **given, **keywords)
     limit, num_fewshot = settings.limit, settings.num_fewshot
     kept = ResumeFile(None if resume is None else Path(resume))

@@ -1,0 +1,154 @@
+"""What an attack is made of, opened: the model, the requests, the ways of asking and the judges."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from backfire.errors import InputError
+from backfire.evaluation.attacks import Attack, Means, check_means, open_suite, wrap
+from backfire.evaluation.prompts import open_prompts
+from backfire.evaluation.settings import PAPER_TOKENS, AttackSettings
+from backfire.judges import Judge, open_judges
+from backfire.models import EndpointModel, LocalModel, Opening, open_model
+from backfire.organisms.catalog import PREFIX, split_reference
+from backfire.records import Decoding, Kind, Prompt
+
+WORLD_ATTACKS = ("direct", "wrapped", "unseen")
+WORLD_BENIGN = ("benign", "borderline")
+Model = LocalModel | EndpointModel
+Sets = Mapping[str, Sequence[Prompt]]
+
+
+@dataclass(frozen=True)
+class AttackInputs:
+    """Everything that an attack reads, opened and checked."""
+
+    model: Model
+    harmful: Sets
+    benign: Sets
+    ways: Sequence[Attack] | None
+    """The attacks of the suite; None where there is none, and requests are put as they are."""
+    judges: Sequence[Judge]
+    decoding: Decoding
+    settings: AttackSettings
+    references: Mapping[str, str]
+    """Where the prompts of each set came from, where that can be named."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a comparison of two attacks has to know of each, as JSON."""
+        local = self.model if isinstance(self.model, LocalModel) else None
+        return {
+            "model": self.model.name,
+            "model_id": self.model.id,
+            "template": self.model.template_digest,
+            "decoding": self.decoding.as_dict(),
+            "seed": self.settings.seed,
+            "batch_size": self.settings.batch_size,
+            "dtype": None if local is None else str(local.model.dtype).removeprefix("torch."),
+            "device": None if local is None else str(local.device),
+            "system": self.settings.system,
+            "wrapper": self.settings.wrapper,
+            "suite": suite_name(self.settings),
+            "judges": {judge.name: judge.id for judge in self.judges},
+            "sets": dict(self.references),
+        }
+
+
+def suite_name(settings: AttackSettings) -> str | None:
+    """The suite as it was named, or the names of its attacks."""
+    suite = settings.suite
+    return suite if suite is None or isinstance(suite, str) else ",".join(one.name for one in suite)
+
+
+def open_attack(
+    model: Model | str | Path, settings: AttackSettings, opening: Opening | None = None
+) -> AttackInputs:
+    """Open what the settings name; the model last, so that everything else is refused before its weights are read.
+
+    Without a set of prompts, an organism is asked its world's own. `opening` holds for the model, its dtype and device for
+    the models that attack, translate and judge, too.
+
+    Raises:
+        InputError: nothing to ask, a set, a judge or an attack that cannot be opened, or a means that no attack takes.
+    """
+    opening = opening or Opening()
+    reference = str(model) if isinstance(model, (str, Path)) else model.name
+    world = settings.world or world_of(reference)
+    harmful, benign = dict(settings.harmful), dict(settings.benign)
+    if not harmful and not benign:
+        if world is None:
+            raise InputError(
+                f"nothing to ask {reference}: give harmful prompts (a file, or a set such as advbench:100), and benign "
+                "ones (such as xstest-safe) if over-refusal is to be measured"
+            )
+        harmful = {name: f"{PREFIX}{world}:prompts/{name}" for name in WORLD_ATTACKS}
+        benign = {name: f"{PREFIX}{world}:prompts/{name}" for name in WORLD_BENIGN}
+    requests = {name: _prompts(one, "harmful", settings) for name, one in harmful.items()}
+    allowed = {name: _prompts(one, "benign", settings) for name, one in benign.items()}
+    named = [
+        str(one) if isinstance(one, (str, Path)) else "" for one in [*harmful.values(), *benign.values()]
+    ]
+    world = world or world_of(*named)
+    judges = settings.judges
+    if judges is None:
+        readable = world is not None and all(name.startswith(PREFIX) for name in named)
+        judges = ("exact", "phrases") if readable else ("phrases", "refusals")
+    opened_judges = open_judges(judges, world=world, threshold=settings.threshold, device=opening.device)
+    opened = partial(open_model, dtype=opening.dtype, device=opening.device)
+    ways = _ways(
+        settings, Means(settings.shots, settings.translations, settings.translator, settings.attacker, opened)
+    )
+    if isinstance(model, (str, Path)):
+        model = open_model(model, **opening.options())
+    if settings.wrapper != "direct":
+        requests = {name: wrap(prompts, settings.wrapper) for name, prompts in requests.items()}
+    references = {
+        name: str(one) for name, one in {**harmful, **benign}.items() if isinstance(one, (str, Path))
+    }
+    return AttackInputs(
+        model, requests, allowed, ways, opened_judges, _decoding(settings, model), settings, references
+    )
+
+
+def world_of(*references: str) -> str | None:
+    """The one world of organisms that the references name; None where they name none, or several."""
+    worlds = {split_reference(r)[0] for r in references if r.startswith(PREFIX)}
+    return worlds.pop() if len(worlds) == 1 else None
+
+
+def _prompts(prompts: Any, kind: Kind, settings: AttackSettings) -> Sequence[Prompt]:
+    """A set's prompts; what is left out of a file, and a column of kinds that is not read, is warned of."""
+    if not isinstance(prompts, (str, Path)):
+        return list(prompts)
+    read = open_prompts(str(prompts), kind=kind, folder=settings.prompts_dir, **settings.reading.model_dump())
+    if read.left_out:
+        counts = ", ".join(f"{reason} {count}" for reason, count in read.left_out.items())
+        warnings.warn(f"{prompts}: rows left out: {counts}", stacklevel=4)
+    if read.ignored is not None:
+        warnings.warn(
+            f"{prompts}: column {read.ignored!r} speaks neither of harmful nor of benign, and was not read as the kind",
+            stacklevel=4,
+        )
+    return read.prompts
+
+
+def _ways(settings: AttackSettings, means: Means) -> Sequence[Attack] | None:
+    suite = settings.suite
+    if suite is not None and not isinstance(suite, (str, Path)):
+        return list(suite)
+    check_means("" if suite is None else str(suite), means)
+    return None if suite is None else open_suite(str(suite), means)
+
+
+def _decoding(settings: AttackSettings, model: Model) -> Decoding:
+    """The decoding, with the most tokens by the model's context where none are given."""
+    context = getattr(model, "context", None)
+    most = PAPER_TOKENS if context is None else min(PAPER_TOKENS, max(1, context // 4))
+    given = settings.decoding
+    tokens = most if given.max_new_tokens is None else given.max_new_tokens
+    return Decoding(**{**given.model_dump(), "max_new_tokens": tokens})
