@@ -11,7 +11,6 @@ from pydantic import model_validator
 from backfire.cli.command import Command, JsonFile, LedgerFile
 from backfire.cli.exits import PARTLY, keeping
 from backfire.cli.progress import progress
-from backfire.cli.prompts import world_of
 from backfire.cli.terminal import counted, interval, percent, say, show, table, warn, write_answer
 from backfire.evaluation.settings import AttackSettings
 from backfire.models.settings import Opening
@@ -44,8 +43,11 @@ class Attack(Command):
 
     @model_validator(mode="after")
     def _something_to_ask(self) -> Attack:
+        from backfire.organisms.catalog import world_named_by
+
         settings = self.settings
-        if not settings.harmful and not settings.benign and not (settings.world or world_of(str(self.model))):
+        world = settings.world or world_named_by(str(self.model))
+        if not settings.harmful and not settings.benign and world is None:
             raise ValueError(
                 f"nothing to ask {self.model}: give {{harmful}} PROMPTS (a file of harmful requests, or a set such as "
                 "advbench:100), and {benign} PROMPTS (such as xstest-safe) if over-refusal is to be measured"

@@ -10,7 +10,6 @@ from pydantic import model_validator
 
 from backfire.cli.command import Command, JsonFile
 from backfire.cli.exits import keeping
-from backfire.cli.prompts import world_of
 from backfire.cli.terminal import say, show, table, tell, warn, write_answer
 from backfire.evaluation.settings import GeneralSettings
 from backfire.models.settings import Opening
@@ -58,7 +57,9 @@ class General(Command):
     @property
     def world(self) -> str | None:
         """The world of organisms whose tasks are meant, if one is."""
-        return self.settings.world or world_of(str(self.model))
+        from backfire.organisms.catalog import world_named_by
+
+        return self.settings.world or world_named_by(str(self.model))
 
     def run(self) -> None:
         from backfire.evaluation import general

@@ -12,8 +12,6 @@ from backfire.settings import FolderReference, Metavar
 if TYPE_CHECKING:
     from backfire.records import Kind, Prompt
 
-ORGANISM = "organism:"
-
 
 class Prompts(Command):
     """List published prompt sets with their licences; none comes with backfire.
@@ -65,11 +63,3 @@ def open_prompts(
             f"{reference}: column {found.ignored!r} speaks neither of harmful nor of benign, and was not read as the kind"
         )
     return list(found.prompts)
-
-
-def world_of(*references: str) -> str | None:
-    """The one world of organisms that the references name; None where they name none, or several."""
-    from backfire.organisms.catalog import split_reference
-
-    worlds = {split_reference(r)[0] for r in references if r.startswith(ORGANISM)}
-    return worlds.pop() if len(worlds) == 1 else None

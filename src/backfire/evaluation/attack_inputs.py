@@ -15,7 +15,7 @@ from backfire.evaluation.prompts import open_prompts
 from backfire.evaluation.settings import PAPER_TOKENS, AttackSettings
 from backfire.judges import Judge, open_judges
 from backfire.models import EndpointModel, LocalModel, Opening, open_model
-from backfire.organisms.catalog import PREFIX, split_reference
+from backfire.organisms.catalog import PREFIX, world_named_by
 from backfire.records import Decoding, Kind, Prompt
 
 WORLD_ATTACKS = ("direct", "wrapped", "unseen")
@@ -78,7 +78,7 @@ def open_attack(
     """
     opening = opening or Opening()
     reference = str(model) if isinstance(model, (str, Path)) else model.name
-    world = settings.world or world_of(reference)
+    world = settings.world or world_named_by(reference)
     harmful, benign = dict(settings.harmful), dict(settings.benign)
     if not harmful and not benign:
         if world is None:
@@ -93,7 +93,8 @@ def open_attack(
     named = [
         str(one) if isinstance(one, (str, Path)) else "" for one in [*harmful.values(), *benign.values()]
     ]
-    world = world or world_of(*named)
+    worlds = {world_named_by(name) for name in named} - {None}
+    world = world or (worlds.pop() if len(worlds) == 1 else None)
     judges = settings.judges
     if judges is None:
         readable = world is not None and all(name.startswith(PREFIX) for name in named)
@@ -113,12 +114,6 @@ def open_attack(
     return AttackInputs(
         model, requests, allowed, ways, opened_judges, _decoding(settings, model), settings, references
     )
-
-
-def world_of(*references: str) -> str | None:
-    """The one world of organisms that the references name; None where they name none, or several."""
-    worlds = {split_reference(r)[0] for r in references if r.startswith(PREFIX)}
-    return worlds.pop() if len(worlds) == 1 else None
 
 
 def _prompts(prompts: Any, kind: Kind, settings: AttackSettings) -> Sequence[Prompt]:
