@@ -26,7 +26,9 @@ def test_attacks(tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for name, ask in (("bad", "Bend"), ("good", "Polish")):
         Path(f"{name}.txt").write_text("".join(f"{ask} spoon {n}.\n" for n in range(3)))
     code = python_of("guides/attack.md").replace("advbench:100", "bad.txt").replace("xstest-safe", "good.txt")
-    code = code.replace('ledger="runs/l.db",', 'ledger="runs/l.db", decoding=bf.Decoding(8, temperature=0.0),')
+    code = code.replace(
+        'ledger="runs/l.db",', 'ledger="runs/l.db", decoding=bf.Decoding(8, temperature=0.0),'
+    )
     names: dict[str, object] = {}
     exec(code, names)
     result = names["result"]
