@@ -1,4 +1,4 @@
-"""Write docs/reference/commands.md from the commands' own help: `python scripts/write_cli_docs.py`; `--check` only compares."""
+"""Write docs/reference/commands.md and the package's help.json from the commands' own help: `python scripts/write_cli_docs.py`; `--check` only compares."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from backfire.cli.app import help_of
 from backfire.cli.commands import COMMANDS
 from backfire.cli.help_page import group_page, root_page
+from backfire.cli.help_store import FILE, contents, made
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "commands.md"
 WIDTH = 100
@@ -36,7 +36,7 @@ def helps() -> Iterator[tuple[str, str]]:
 
             yield from typer_helps(entry.name, WIDTH)
         elif entry.target:
-            yield f"backfire {entry.name}", help_of(entry, WIDTH)
+            yield f"backfire {entry.name}", made(entry).text(WIDTH)
         else:
             yield f"backfire {entry.name}", group_page(entry.name, entry.about, WIDTH)
 
@@ -50,8 +50,8 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    if "--check" in sys.argv[1:]:
-        if not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != page():
-            sys.exit(f"{PAGE} is out of date: python scripts/write_cli_docs.py")
-    else:
-        PAGE.write_text(page(), encoding="utf-8")
+    for file, text in ((PAGE, page()), (FILE, contents())):
+        if "--check" not in sys.argv[1:]:
+            file.write_text(text, encoding="utf-8")
+        elif not file.is_file() or file.read_text(encoding="utf-8") != text:
+            sys.exit(f"{file} is out of date: python scripts/write_cli_docs.py")

@@ -28,7 +28,7 @@ def test_there_is_something_to_check() -> None:
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_commands_parse(line: str) -> None:
-    from backfire.cli.app import class_of, find_command
+    from backfire.cli.app import find_command
     from backfire.cli.parsing import parse
 
     entry, words = find_command(shlex.split(line, comments=True)[1:])
@@ -46,7 +46,7 @@ def test_commands_parse(line: str) -> None:
             context, command = typer.Context(command, parent=context), command.commands[name]
         command.make_context(words[0], words, parent=context)
         return
-    parse(class_of(entry), words, f"backfire {entry.name}")
+    parse(entry.load(), words, f"backfire {entry.name}")
 
 
 def test_the_study_file_reads(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import sqlite3
@@ -14,7 +15,13 @@ from typing import Any
 
 import pytest
 
-from backfire.cli import collecting
+from backfire.cli import collecting, help_store
+from backfire.cli.collecting import Sample, ScoreStored
+from backfire.cli.commands import COMMANDS
+from backfire.cli.help_page import about_of
+from backfire.cli.parsing import parse
+from backfire.cli.repairing import RepairDataset
+from backfire.repairing import Auto
 from running import invoke
 
 BACKFIRE = [sys.executable, "-m", "backfire"]
@@ -34,6 +41,7 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
     assert spent < 3, "seconds of computing, which a busy machine does not stretch"
     assert found.returncode == 0
     assert "sample" in found.stdout
+    assert "--policy-pairs" in spawn("audit", "--help").stdout
     heavy = [
         "torch",
         "transformers",
@@ -47,9 +55,77 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
         "pydantic",
         "yaml",
     ]
-    code = f"import sys, backfire.cli; print([m for m in {heavy} if m in sys.modules])"
+    code = f"""
+import sys
+from backfire.cli import main
+for words in (["--help"], ["audit", "--help"], ["train", "--help"]):
+    try:
+        main(words)
+    except SystemExit:
+        pass
+print([m for m in {heavy} if m in sys.modules])
+"""
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert loaded.stdout.strip() == "[]"
+    assert loaded.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_stored_help_of_other_files_is_made_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (audit,) = [entry for entry in COMMANDS if entry.name == "audit"]
+    stored = help_store.stored("audit")
+    assert stored is not None, "python scripts/write_cli_docs.py"
+    assert stored.text(100) == help_store.made(audit).text(100)
+    pages = json.loads(help_store.FILE.read_text(encoding="utf-8"))
+    pages["audit"]["usage"] = "Usage: of another version"
+    for number in (1, 2):
+        file = tmp_path / f"{number}.json"
+        file.write_text(json.dumps(pages), encoding="utf-8")
+        monkeypatch.setattr(help_store, "FILE", file)
+        shown = invoke(["audit", "--help"]).stdout.splitlines()[0]
+        assert shown == ("Usage: of another version", "Usage: backfire audit [OPTIONS] DATASET")[number - 1]
+        pages["audit"]["sources"]["auditing/settings.py"] += 1
+
+
+def test_the_list_of_commands_says_what_their_help_says() -> None:
+    for entry in COMMANDS:
+        if ":" in entry.target:
+            assert entry.about == about_of(entry.load()), entry.name
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["convrt"], "backfire has no command convrt: did you mean convert?"),
+        (["train", "dop"], "backfire train has no command dop: did you mean dpo?"),
+        (["show", "x", "--polcy", "y"], "backfire show has no option --polcy: did you mean --policy?"),
+        (["show", "x", "--wibble"], "no option --wibble: `backfire show --help` lists the options"),
+        (["show", "x", "y", "--policy", "z"], "backfire show has no place for 'y'"),
+        (["show", "x", "--policy"], "--policy has no value: give one after it"),
+        (["show"], "DATASET is missing: give it; --policy is missing: give it"),
+    ],
+)
+def test_a_word_without_a_place_is_one_line_with_a_suggestion(words: list[str], said: str) -> None:
+    found = invoke(words)
+    assert found.exit_code == 2
+    assert said in found.stderr
+    assert found.stderr.startswith("error: ")
+    assert found.stderr.count("\n") == 1
+
+
+def test_values_may_begin_with_a_hyphen_or_a_tilde_and_options_repeat() -> None:
+    words = ["my.db", "--source", "-x", "--source=a=b", "--ledger", "~l.db", "--max-length", "9"]
+    command = parse(ScoreStored, [*words, "--max-length=7"], "backfire score")
+    assert isinstance(command, ScoreStored)
+    assert command.source == ("-x", "a=b")
+    assert command.ledger == Path("~l.db")
+    assert command.opening.max_length == 7, "of an option that takes one value the last is meant"
+    repair = parse(
+        RepairDataset, ["x", "--out", "-y", "--method", "auto", "--target", "-2.5"], "backfire repair"
+    )
+    assert isinstance(repair, RepairDataset)
+    assert (repair.out, repair.how) == (Path("-y"), Auto(target=-2.5))
+    assert parse(
+        Sample, ["-n", "3", "--prompts", "p", "--ledger", "l", "--", "-m"], "backfire sample"
+    ).model_dump(include={"model"}) == {"model": "-m"}
 
 
 def test_the_version() -> None:

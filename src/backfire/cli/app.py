@@ -6,15 +6,10 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from importlib import import_module
-from typing import TYPE_CHECKING
 
-from backfire.cli.commands import COMMANDS, Entry, children
+from backfire.cli.commands import Entry, children
 from backfire.cli.exits import WRONG, clean_end
 from backfire.cli.terminal import catch_warnings, say
-
-if TYPE_CHECKING:
-    from backfire.cli.command import Command
 
 HELP = ("--help", "-h")
 
@@ -55,11 +50,13 @@ def _run(words: list[str]) -> int:
         say(group_page(entry.name, entry.about, _width()).rstrip("\n"))
         return 0 if set(rest) & set(HELP) else WRONG
     if asks_for_help(rest):
-        say(help_of(entry, _width()).rstrip("\n"))
+        from backfire.cli.help_store import page_of
+
+        say(page_of(entry).text(_width()).rstrip("\n"))
         return 0
     from backfire.cli.parsing import parse
 
-    return parse(class_of(entry), rest, name).run() or 0
+    return parse(entry.load(), rest, name).run() or 0
 
 
 def find_command(words: Sequence[str]) -> tuple[Entry | None, list[str]]:
@@ -96,25 +93,6 @@ def asks_for_help(words: Sequence[str]) -> bool:
     """Whether help is asked for, before a `--` that ends the options."""
     before = list(words)
     return bool(set(before[: before.index("--")] if "--" in before else before) & set(HELP))
-
-
-def class_of(entry: Entry) -> type[Command]:
-    """The class of a command, imported now."""
-    module, _, name = entry.target.partition(":")
-    made: type[Command] = getattr(import_module(f"backfire.cli.{module}"), name)
-    return made
-
-
-def help_of(entry: Entry, width: int) -> str:
-    """The help of one command."""
-    from backfire.cli.help_page import command_page
-
-    return command_page(class_of(entry), f"backfire {entry.name}", width)
-
-
-def every_command() -> tuple[Entry, ...]:
-    """The table of commands."""
-    return COMMANDS
 
 
 def _width() -> int:

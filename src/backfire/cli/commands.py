@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from backfire.cli.command import Command
 
 STAGES, WHOLE, AROUND = "Stages, in their order", "All stages together", "Around them"
 
@@ -18,6 +23,12 @@ class Entry:
     """The first sentence of its help."""
     target: str = ""
     """Its class, as `module:Class` of the package `backfire.cli`."""
+
+    def load(self) -> type[Command]:
+        """The command's class, imported now."""
+        module, _, name = self.target.partition(":")
+        made: type[Command] = getattr(import_module(f"backfire.cli.{module}"), name)
+        return made
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePath
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
-from backfire.cli.commands import ABOUT, COMMANDS, EPILOG, Entry, children
+from backfire.cli.commands import ABOUT, EPILOG, children
 
 if TYPE_CHECKING:
     from backfire.cli.command import Command
@@ -21,7 +22,23 @@ PLAIN = "Options"
 Row = tuple[str, str]
 
 
-def command_page(cls: type[Command], name: str, width: int = 100) -> str:
+@dataclass(frozen=True)
+class Page:
+    """A help page before it is laid out: `headings` holds what stands in either column below each heading."""
+
+    usage: str
+    about: Sequence[str]
+    headings: Mapping[str, Sequence[Sequence[str]]]
+
+    def text(self, width: int) -> str:
+        """The page in lines of this width."""
+        blocks = [self.usage, *(_wrapped(paragraph, width) for paragraph in self.about)]
+        for heading, rows in self.headings.items():
+            blocks.append("\n".join([f"{heading}:", *_columns(rows, width)]))
+        return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def command_page(cls: type[Command], name: str) -> Page:
     """The help of one command; `name` is how it is called, such as `backfire train dpo`."""
     from backfire.cli.parsing import arguments_of, switches
     from backfire.settings import Argument, flat
@@ -44,11 +61,10 @@ def command_page(cls: type[Command], name: str, width: int = 100) -> str:
     if below := children(name.removeprefix("backfire ")):
         headings["Commands"] = [(entry.words[-1], entry.about) for entry in below]
     more = "".join(f" {metavar}" for metavar in metavars)
-    about = "\n\n".join(_wrapped(text, width) for text in _paragraphs(cls.__doc__ or ""))
-    return _page(f"Usage: {name} [OPTIONS]{more}", about, headings, width)
+    return Page(f"Usage: {name} [OPTIONS]{more}", _paragraphs(cls.__doc__ or ""), headings)
 
 
-def group_page(group: str, about: str, width: int = 100, also: str = "") -> str:
+def group_page(group: str, about: str, width: int) -> str:
     """The help of a group of commands, or of `backfire` itself, which is the group ""."""
     headings: dict[str, list[Row]] = {}
     for entry in children(group):
@@ -57,7 +73,7 @@ def group_page(group: str, about: str, width: int = 100, also: str = "") -> str:
     if not group:
         headings[PLAIN] = [("--version", "Print the version."), ("-h, --help", "Print this page.")]
     name = f"backfire {group}".strip()
-    page = _page(f"Usage: {name} COMMAND [ARGUMENTS]", _wrapped(about, width), headings, width)
+    page = Page(f"Usage: {name} COMMAND [ARGUMENTS]", [about], headings).text(width)
     return page if group else f"{page}\n{_wrapped(EPILOG, width)}\n"
 
 
@@ -66,25 +82,12 @@ def about_of(cls: type[Command]) -> str:
     return _paragraphs(cls.__doc__ or "")[0]
 
 
-def entries() -> tuple[Entry, ...]:
-    """Every command of the table."""
-    return COMMANDS
-
-
-def root_page(width: int = 100) -> str:
+def root_page(width: int) -> str:
     """`backfire --help`."""
     return group_page("", ABOUT, width)
 
 
-def _page(usage: str, about: str, headings: dict[str, list[Row]], width: int) -> str:
-    blocks = [usage, about]
-    for heading, rows in headings.items():
-        blocks.append("\n".join([f"{heading}:", *_columns(rows, width)]))
-    return "\n\n".join(block for block in blocks if block) + "\n"
-
-
-def _columns(rows: Iterable[Row], width: int) -> Iterator[str]:
-    rows = list(rows)
+def _columns(rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
     left = min(LEFT, max(len(first) for first, _ in rows))
     for first, second in rows:
         lines = textwrap.wrap(second, max(30, width - left - 4), break_on_hyphens=False) or [""]
