@@ -32,12 +32,15 @@ PAPER_TOKENS = 512
 LARGEST_SEED = 2**63
 
 
+MostTokens = Annotated[
+    int | None, Default(f"{PAPER_TOKENS}, or a quarter of the model's context where that is less")
+]
+
+
 class AttackDecoding(DecodingSettings):
     """How the answers of an attacked model are decoded. The default is greedy, as in arXiv 2504.02193."""
 
-    max_new_tokens: Annotated[  # type: ignore[assignment]
-        int | None, Default(f"{PAPER_TOKENS}, or a quarter of the model's context where that is less")
-    ] = Field(default=None, ge=1)
+    max_new_tokens: MostTokens = Field(default=None, ge=1)  # type: ignore[assignment]
     """The most tokens of a response. A longer one is cut, and recorded as truncated."""
     temperature: float = Field(default=0.0, ge=0)
     """The sampling temperature. 0 is greedy."""
