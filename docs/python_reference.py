@@ -111,7 +111,9 @@ def study_page() -> str:
     parts = [
         part for part in taken_or_given({"": StudyFile}).values() if hasattr(part, "__pydantic_fields__")
     ]
-    return "\n".join(_fields_table(part) for part in (StudyFile, *parts, backfire.DPOSettings))
+    return "\n".join(
+        _fields_table(part) for part in (StudyFile, *parts, backfire.DPOSettings, backfire.LoRASettings)
+    )
 
 
 def _fields_table(part: Any) -> str:
@@ -152,6 +154,17 @@ def _has_fields(value: type) -> bool:
 def _fill(app: Sphinx, document: str, source: list[str]) -> None:
     if document in PAGES:
         source[0] = source[0].replace(MARKER, PAGES[document]())
+
+
+def _resolve(app: Sphinx, env: Any, node: Any, content: Any) -> Any:
+    """A name that `backfire` exports, where a signature names it by the module that has it."""
+    name = str(node.get("reftarget", "")).rpartition(".")[2]
+    if node.get("refdomain") != "py" or name not in backfire.__all__:
+        return None
+    domain = env.domains.python_domain
+    return domain.resolve_xref(
+        env, node["refdoc"], app.builder, node["reftype"], f"backfire.{name}", node, content
+    )
 
 
 def _read(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
@@ -209,5 +222,6 @@ def _in_item(lines: list[str], indent: int) -> bool:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the page and the docstrings."""
     app.connect("source-read", _fill)
+    app.connect("missing-reference", _resolve)
     app.connect("autodoc-process-docstring", _read)
     return {"parallel_read_safe": True}
