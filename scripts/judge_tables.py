@@ -15,18 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from backfire.judges import (
-    Agreement,
-    Judge,
-    Labelled,
-    agreement,
-    matcher,
-    open_judge,
-    published,
-    read_labelled,
-    train_judge,
-    validate,
-)
+from backfire.answers.judge_agreement import Agreement
+from backfire.judges import Judge, Labelled, agreement, matcher, open_judge, published, read_labelled, train_judge, validate
 from backfire.tables import read_rows
 
 OWN_MATCHER = {

@@ -7,7 +7,8 @@ import pytest
 from sklearn import metrics
 
 from backfire.errors import InputError
-from backfire.judges import agreement, agreement_from
+from backfire.answers.judge_agreement import agreement_from
+from backfire.judges import agreement
 from backfire.statistics import clustered_wilson, wilson
 
 

@@ -20,7 +20,7 @@ from backfire.settings import Argument, FileReference, Metavar
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from backfire.judges import Agreement
+    from backfire.answers.judge_agreement import Agreement
 
 
 class JudgeFile(Command):
@@ -93,7 +93,8 @@ class TrainJudge(Command):
     settings: TrainJudgeSettings = TrainJudgeSettings()
 
     def run(self) -> None:
-        from backfire.judges import agreement_from, train_judge
+        from backfire.answers.judge_agreement import agreement_from
+        from backfire.judges import train_judge
 
         judge = train_judge(self.files, self.settings, name=self.out.stem)
         _show([agreement_from(judge.card["held_out"])], "On held-out prompts, five folds")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from backfire.loading import lazily
 
 if TYPE_CHECKING:
-    from backfire.judges.agreeing import Agreement, agreement, agreement_from
+    from backfire.judges.agreeing import agreement
     from backfire.judges.deciding import Decisions, decisions, refusals
     from backfire.judges.decision import Decision, decide, decision_of
     from backfire.judges.declared import for_policy
@@ -37,7 +37,7 @@ else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
-            "agreeing": ("Agreement", "agreement", "agreement_from"),
+            "agreeing": ("agreement",),
             "deciding": ("Decisions", "decisions", "refusals"),
             "decision": ("Decision", "decide", "decision_of"),
             "declared": ("for_policy",),
@@ -70,7 +70,6 @@ else:
 
 __all__ = [
     "REFUSAL_PHRASES",
-    "Agreement",
     "BatchJudge",
     "CorrectSettings",
     "Correction",
@@ -89,7 +88,6 @@ __all__ = [
     "Validation",
     "What",
     "agreement",
-    "agreement_from",
     "correct_rate",
     "decide",
     "decision_of",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backfire.judges.agreeing import Agreement
+from backfire.answers.judge_agreement import Agreement
 from backfire.judges.judge import Judge, is_lost
 from backfire.judges.labelled import read_labelled, read_responses
 from backfire.judges.opening import open_judges

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backfire.errors import InputError
-from backfire.judges.agreeing import Agreement, agreement
+from backfire.answers.judge_agreement import Agreement
+from backfire.judges.agreeing import agreement
 from backfire.judges.declining import CUES_ID, EXPECTED, NAMES, SIGNS, declining_cues
 from backfire.judges.judge import harm_of, readable
 from backfire.judges.labelled import Labelled, cases_of

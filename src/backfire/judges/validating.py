@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from backfire.judges.agreeing import Agreement, agreement
+from backfire.answers.judge_agreement import Agreement
+from backfire.judges.agreeing import agreement
 from backfire.judges.decision import decision_of
 from backfire.judges.judge import BatchJudge, Judge
 from backfire.judges.labelled import Labelled

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from backfire.answers.as_trained import AsTrained
 from backfire.answers.numerals import printable
-from backfire.report.audit.as_trained_words import rendered_by, tokens_line, trained_lines
+from backfire.report.audit.as_trained_lines import rendered_by, tokens_line, trained_lines
 
 
 def as_trained_parts(found: AsTrained) -> Iterator[RenderableType]:

@@ -25,7 +25,7 @@ from backfire.answers.numerals import (
 )
 from backfire.answers.phrases import pilot_text
 from backfire.report.audit import pictures as draw
-from backfire.report.audit.as_trained_words import rendered_by, tokens_line, trained_lines
+from backfire.report.audit.as_trained_lines import rendered_by, tokens_line, trained_lines
 from backfire.report.audit.influence_picture import influence_picture
 from backfire.report.audit.words import (
     COMBINATIONS,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from backfire.answers.numerals import printable
 from backfire.answers.shown import Shown
-from backfire.report.audit.as_trained_words import rendered_by, tokens_line, trained_lines
+from backfire.report.audit.as_trained_lines import rendered_by, tokens_line, trained_lines
 from backfire.store import write_text
 
 
