@@ -16,7 +16,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from backfire.answers.judge_agreement import Agreement
-from backfire.judges import Judge, Labelled, agreement, matcher, open_judge, published, read_labelled, train_judge, validate
+from backfire.judges import (
+    Judge,
+    Labelled,
+    agreement,
+    matcher,
+    open_judge,
+    published,
+    read_labelled,
+    train_judge,
+    validate,
+)
 from backfire.tables import read_rows
 
 OWN_MATCHER = {

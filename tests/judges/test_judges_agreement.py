@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from backfire.errors import InputError
 from backfire.answers.judge_agreement import agreement_from
+from backfire.errors import InputError
 from backfire.judges import agreement
 from backfire.statistics import clustered_wilson, wilson
 

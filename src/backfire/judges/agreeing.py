@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
 from math import isnan
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from backfire.answers.judge_agreement import Agreement
 from backfire.errors import InputError
-from backfire.statistics.confusion import FIGURES, figures, intervals
+from backfire.statistics.confusion import figures, intervals
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,22 +15,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backfire.errors import InputError
 from backfire.answers.judge_agreement import Agreement
+from backfire.errors import InputError
 from backfire.judges.agreeing import agreement
 from backfire.judges.declining import CUES_ID, EXPECTED, NAMES, SIGNS, declining_cues
 from backfire.judges.judge import harm_of, readable
 from backfire.judges.labelled import Labelled, cases_of
 from backfire.judges.languages import ENGLISH, LANGUAGES_ID, language_of, languages, shares, unread
-from backfire.judges.learning import (
-    FOLDS,
-    STRENGTHS,
-    Weights,
-    calibrated,
-    fit,
-    groups_in_folds,
-    log_loss,
-)
+from backfire.judges.learning import FOLDS, STRENGTHS, Weights, calibrated, fit, groups_in_folds, log_loss
 from backfire.judges.settings import TrainJudgeSettings, What
 from backfire.judges.word_features import WordFeatures, learn_words
 from backfire.records import Prompt, Response, Verdict, digest
