@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from backfire.answers import AuditReport, read_audit, read_results, write_audit
-    from backfire.auditing import AuditSettings, audit, show
+    from backfire.auditing import AuditSettings, ShowSettings, audit, show
     from backfire.comparing import CompareSettings, compare
     from backfire.errors import BackfireError
     from backfire.evaluation.attacking import attack, attack_suite
@@ -46,17 +46,29 @@ if TYPE_CHECKING:
     )
     from backfire.preferences import Reading, convert
     from backfire.records import Decoding, Prompt, Response, Verdict, digest
-    from backfire.repairing import repair
+    from backfire.repairing import Auto, Balance, Filter, Mix, RepairSettings, Restyle, repair
     from backfire.report import write_audit_page, write_page
-    from backfire.responses import sample, score, store_given
+    from backfire.responses import GivenSettings, SamplingSettings, sample, score, store_given
     from backfire.statistics import Rate
     from backfire.store import Ledger, read_prompts
     from backfire.study import read_study, run_study
-    from backfire.training import DPOSettings, LoRASettings, SFTSettings, train_dpo, train_sft
+    from backfire.training import (
+        ConversationReading,
+        DPOSettings,
+        LoRASettings,
+        SFTSettings,
+        train_dpo,
+        train_sft,
+    )
 
 _ROOMS = {
     "answers": ("AuditReport", "read_audit", "read_results", "write_audit"),
-    "auditing": ("AuditSettings", "audit", "show"),
+    "auditing": (
+        "AuditSettings",
+        "ShowSettings",
+        "audit",
+        "show",
+    ),
     "comparing": ("CompareSettings", "compare"),
     "errors": ("BackfireError",),
     "evaluation": (
@@ -94,13 +106,34 @@ _ROOMS = {
     "pairs": ("PairSettings", "build_pairs", "load_recipes", "read_pairs", "write_pairs"),
     "preferences": ("Reading", "convert"),
     "records": ("Decoding", "Prompt", "Response", "Verdict", "digest"),
-    "repairing": ("repair",),
+    "repairing": (
+        "Auto",
+        "Balance",
+        "Filter",
+        "Mix",
+        "RepairSettings",
+        "Restyle",
+        "repair",
+    ),
     "report": ("write_audit_page", "write_page"),
-    "responses": ("sample", "score", "store_given"),
+    "responses": (
+        "GivenSettings",
+        "SamplingSettings",
+        "sample",
+        "score",
+        "store_given",
+    ),
     "statistics": ("Rate",),
     "store": ("Ledger", "read_prompts"),
     "study": ("read_study", "run_study"),
-    "training": ("DPOSettings", "LoRASettings", "SFTSettings", "train_dpo", "train_sft"),
+    "training": (
+        "ConversationReading",
+        "DPOSettings",
+        "LoRASettings",
+        "SFTSettings",
+        "train_dpo",
+        "train_sft",
+    ),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
@@ -111,18 +144,24 @@ __all__ = [
     "AttackSettings",
     "AuditReport",
     "AuditSettings",
+    "Auto",
     "BackfireError",
+    "Balance",
     "BatchJudge",
     "CompareSettings",
+    "ConversationReading",
     "CorrectSettings",
     "DPOSettings",
     "Decoding",
     "ExactJudge",
+    "Filter",
     "GeneralSettings",
+    "GivenSettings",
     "Judge",
     "JudgeFileSettings",
     "Ledger",
     "LoRASettings",
+    "Mix",
     "Opening",
     "PairSettings",
     "PhraseJudge",
@@ -130,9 +169,13 @@ __all__ = [
     "Prompt",
     "Rate",
     "Reading",
+    "RepairSettings",
     "Response",
+    "Restyle",
     "Rewording",
     "SFTSettings",
+    "SamplingSettings",
+    "ShowSettings",
     "TrainJudgeSettings",
     "ValidateSettings",
     "Verdict",
