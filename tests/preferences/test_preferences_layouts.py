@@ -339,6 +339,70 @@ def test_calls_of_tools_are_kept(where: str, tmp_path: Path) -> None:
     assert found[9]["chosen_messages"] is None
 
 
+USED = {
+    "role": "assistant",
+    "content": [
+        {"type": "text", "text": "I look."},
+        {"type": "tool_use", "id": "1", "name": "look", "input": {"at": "map"}},
+    ],
+}
+"""CALL in Anthropic's content parts, and what is said before it."""
+
+
+def results(*parts: Row) -> Row:
+    told = [{"type": "text", "text": "Two rivers."}]
+    return {
+        "role": "user",
+        "content": [{"type": "tool_result", "tool_use_id": "1", "content": told}, *parts],
+    }
+
+
+def test_content_parts_that_use_tools_are_calls_and_results() -> None:
+    more = {"type": "text", "text": "Go on."}
+    rows = [
+        {"prompt": [user("q"), USED, results()], "chosen": [CHOSEN], "rejected": [REJECTED]},
+        {"prompt": [user("q")], "chosen": [USED, results(), CHOSEN], "rejected": USED},
+        {"prompt": [user("q"), USED, results(more)], "chosen": [CHOSEN], "rejected": [REJECTED]},
+        {
+            side: json.dumps([user("q"), USED, results(), *said])
+            for side, said in (("chosen", [CHOSEN]), ("rejected", [REJECTED]))
+        },
+    ]
+    call = {"role": "assistant", "content": "I look.", "tool_calls": CALL["tool_calls"]}
+    result = {"role": "tool", "content": "Two rivers.", "tool_call_id": "1"}
+    for row, asked in zip(
+        rows, ([call, result], [], [call, result, user("Go on.")], [call, result]), strict=True
+    ):
+        preferences = open_preferences([row])
+        found = read(preferences)
+        assert not preferences.defects
+        if asked:
+            assert json.loads(found[0]["messages"]) == [user("q"), *asked]
+            assert (found[0]["chosen"], found[0]["rejected"]) == ("The Rhine.", "A stone.")
+            continue
+        assert (found[0]["chosen"], found[0]["rejected"]) == ("I look.\n\nThe Rhine.", "I look.")
+        assert json.loads(found[0]["chosen_messages"]) == [call, result, CHOSEN]
+        assert json.loads(found[0]["rejected_messages"]) == [call]
+
+
+def test_a_part_that_names_no_tool_is_a_defect() -> None:
+    sound = {"prompt": [user("q")], "chosen": [CHOSEN], "rejected": [REJECTED]}
+    bad = {"role": "assistant", "content": [{"type": "tool_use", "input": {}}]}
+    assert counted([sound, sound, sound | {"chosen": [bad]}]) == {"wrong type": 1}
+
+
+def test_the_pages_spellings_of_calls_of_tools_are_read_alike() -> None:
+    section = DOCS.read_text(encoding="utf-8").split("### Calls of tools\n")[1].split("\n### ")[0]
+    lines = section.split("```json\n")[1].split("\n```")[0].splitlines()
+    found = [read(open_preferences([json.loads(line)]))[0] for line in lines]
+    assert len(found) == 3
+    for row in found:
+        turns = json.loads(row["messages"])
+        assert [turn["role"] for turn in turns] == ["user", "assistant", "tool"]
+        assert turns[1]["tool_calls"][0]["function"] == {"name": "look", "arguments": {"at": "map"}}
+        assert (row["chosen"], row["rejected"]) == RIVER[1:]
+
+
 def test_tools_in_parquet_may_be_absent_in_most_rows() -> None:
     row = {
         "prompt": "p",

@@ -128,12 +128,14 @@ WRAPPED = {
     "Harmony messages": "<|start|>user<|message|>{p}<|end|><|start|>assistant",
     "Command R turns": "<BOS_TOKEN><|START_OF_TURN_TOKEN|><|USER_TOKEN|>{p}<|END_OF_TURN_TOKEN|>"
     "<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>",
+    "NeMo turns": "<extra_id_0>System\n\n<extra_id_1>User\n{p}\n<extra_id_1>Assistant\n",
     "GPT4 Correct User:": "GPT4 Correct User: {p}<|end_of_turn|>GPT4 Correct Assistant:",
 }
 SYSTEMS = {
     "[INST] marks": "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\n{p} [/INST]",
     "ChatML": "<|im_start|>system\nBe brief.<|im_end|>\n" + WRAPPED["ChatML"],
     "Zephyr turns": "<|system|>\nBe brief.</s>\n" + WRAPPED["Zephyr turns"],
+    "NeMo turns": "<extra_id_0>System\nBe brief.\n<extra_id_1>User\n{p}\n<extra_id_1>Assistant\n",
     "USER: and ASSISTANT:": "Be brief. " + WRAPPED["USER: and ASSISTANT:"],
     "### Instruction and ### Response": "Be brief.\n\n### Instruction:\n{p}\n\n### Response:\n",
 }
@@ -188,6 +190,15 @@ def test_plain_text_is_in_no_wrapper_without_a_mark(text: str) -> None:
         turns = turns_in(text, name)
         assert turns is None or any(mark in text for mark in ("Human", "User", "USER", "[INST]", "<", "###"))
     assert wrapper_of(["How are you?", "### Headings\nare prose", text], answered=False) is None
+
+
+def test_the_attributes_and_the_last_mark_of_nemo_are_no_part_of_a_turn() -> None:
+    text = "<extra_id_0>System\nBe brief.\n<extra_id_1>User\na\n<extra_id_1>Assistant\n<extra_id_2>quality:4,humor:0\n"
+    asked = [("system", "Be brief."), ("user", "a")]
+    assert [(t.role, t.content) for t in prompt_in(text, "NeMo turns") or ()] == asked
+    whole = turns_in(text + "b\n<extra_id_1>", "NeMo turns")
+    assert [(t.role, t.content) for t in whole or ()] == [*asked, ("assistant", "b")]
+    assert turns_in("Fill in <extra_id_0> System and <extra_id_1> here.", "NeMo turns") is None
 
 
 def test_a_single_prompt_is_unwrapped_by_whichever_fits() -> None:

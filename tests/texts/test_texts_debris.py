@@ -14,6 +14,7 @@ EXAMPLES: dict[str, list[str]] = {
     "ChatML marks": ["<|im_start|>user", "done<|im_end|>"],
     "Llama 3 marks": ["ok<|eot_id|>", "<|start_header_id|>assistant<|end_header_id|>", "<|begin_of_text|>"],
     "Gemma marks": ["<start_of_turn>model", "bye<end_of_turn>", "<eos>"],
+    "NeMo marks": ["<extra_id_1>User", "done\n<extra_id_1>"],
     "other <|...|> tokens": ["the end<|endoftext|>", "<|assistant|>", "<｜Assistant｜>Hello"],
     "[INST] marks": ["[INST] Say hi [/INST]", "<<SYS>> be kind <</SYS>>"],
     "<s> or </s>": ["<s>Hello", "Hello</s>"],

@@ -10,7 +10,7 @@ from backfire.preferences.message_text import value_in
 from backfire.preferences.plan import Plan
 from backfire.preferences.schema import Unusable
 from backfire.preferences.splitting import Side
-from backfire.preferences.turns import Turn, turn_of, turns_of
+from backfire.preferences.turns import Turn, turns_of
 from backfire.preferences.wrappers import prompt_in, turns_in, unwrapped
 
 Row = Mapping[str, Any]
@@ -62,7 +62,7 @@ def prompt_of_value(value: Any, wrapper: str | None) -> list[Turn]:
         return (prompt_in(value, wrapper) or unwrapped(value) if wrapper else None) or [Turn("user", value)]
     if isinstance(value, Mapping):
         text = next((value[key] for key in FULL_TEXT if isinstance(value.get(key), str)), None)
-        return [turn_of(value)] if text is None or "role" in value else [Turn("user", text)]
+        return turns_of([value]) if text is None or "role" in value else [Turn("user", text)]
     if isinstance(value, (list, tuple)) and len(value) == 1 and isinstance(value[0], str):
         return [Turn("user", value[0])]
     return turns_of(value)
@@ -86,7 +86,7 @@ def side_of_value(value: Any, wrapper: str | None = None) -> Side:
     if (number := number_text(value)) is not None:
         return number
     if isinstance(value, Mapping):
-        return [turn_of(value)]
+        return turns_of([value])
     if isinstance(value, (list, tuple)) and len(value) == 1 and isinstance(value[0], str):
         return value[0]
     return turns_of(value)

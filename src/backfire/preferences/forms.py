@@ -83,7 +83,7 @@ FORMS: Mapping[Format, Form] = {
     ),
     "chats rendered as text": Form(
         "The same in the marks of a chat template (ChatML, Llama 2, 3 and 4, Gemma, Zephyr, DeepSeek, Command R, OpenChat,"
-        " Harmony, Vicuna) or of Alpaca. Marks are recognised by a column: nearly all rows have them, or they are text.",
+        " Harmony, Vicuna, and NeMo with its line of attributes) or of Alpaca. Marks are recognised by a column: nearly all rows have them, or they are text.",
         (
             '{"chosen": "<|im_start|>user\\nName a river.<|im_end|>\\n<|im_start|>assistant\\nThe Rhine.<|im_end|>",'
             ' "rejected": "<|im_start|>user\\nName a river.<|im_end|>\\n<|im_start|>assistant\\nA stone.<|im_end|>"}',

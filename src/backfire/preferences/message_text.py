@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from backfire.preferences.schema import Unusable
-from backfire.preferences.turns import SPOKEN, turn_of
+from backfire.preferences.turns import SPOKEN, turns_of
 
 LARGEST = 1 << 20
 """Characters of a text that is read as Python's; a longer one is none."""
@@ -84,7 +84,7 @@ def is_messages(value: Any) -> bool:
     """Whether a value is a message with one of the known roles, or a list of such."""
     turns = value if isinstance(value, list) else [value]
     try:
-        return bool(turns) and all(turn_of(turn).role in _KNOWN for turn in turns)
+        return all(turn.role in _KNOWN for turn in turns_of(turns))
     except Unusable:
         return False
 

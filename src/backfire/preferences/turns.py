@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from backfire.preferences.schema import Unusable, as_json
@@ -108,10 +109,11 @@ def _turn(role: str, content: Any, value: Mapping[str, Any]) -> Turn:
         more["name"] = value["name"]
     media: list[str] = []
     thoughts: list[str] = []
+    calls: list[dict[str, Any]] = []
     if isinstance(content, str):
         text = content
     elif isinstance(content, list) and content:
-        text = "".join(_part(part, media, thoughts) for part in content)
+        text = "".join(_part(part, media, thoughts, calls) for part in content)
     elif content is None and any(key in more for key in KEYS):
         text = ""
     elif isinstance(content, (Mapping, list)) and role not in SPOKEN:
@@ -120,6 +122,8 @@ def _turn(role: str, content: Any, value: Mapping[str, Any]) -> Turn:
         raise Unusable("wrong type")
     if thoughts and not more.keys() & {"reasoning_content", "reasoning", "thinking"}:
         more["reasoning_content"] = "\n\n".join(thoughts)
+    if calls:
+        more.setdefault("tool_calls", calls)
     return Turn(role, text, as_json(more) if more else "", tuple(media))
 
 
@@ -138,7 +142,7 @@ def _called(content: Any) -> str:
     return as_json({"tool_calls": [{"type": "function", "function": f} for f in functions]})
 
 
-def _part(value: Any, media: list[str], thoughts: list[str]) -> str:
+def _part(value: Any, media: list[str], thoughts: list[str], calls: list[dict[str, Any]]) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):
@@ -148,21 +152,58 @@ def _part(value: Any, media: list[str], thoughts: list[str]) -> str:
         if kind in _THOUGHTS:
             thoughts += [said for key in (*_THOUGHTS, "text") if isinstance(said := value.get(key), str)][:1]
             return ""
+        if kind == "tool_use":
+            calls.append(_used(value))
+            return ""
         if kind in MEDIA:
             media.append(MEDIA[kind])
             return ""
     raise Unusable("wrong type")
 
 
+def _used(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Anthropic's content part `tool_use`, as chat templates read the call of a tool."""
+    name, arguments = part.get("name"), part.get("input")
+    if not isinstance(name, str) or not isinstance(arguments, (Mapping, type(None))):
+        raise Unusable("wrong type")
+    call = {"type": "function", "function": {"name": name, "arguments": arguments or {}}}
+    return {"id": part["id"], **call} if part.get("id") else call
+
+
+def _results_apart(message: Any) -> list[Any]:
+    """A message, or several where Anthropic's content parts `tool_result` stand in it: each is a turn of the tool."""
+    content = message.get("content") if isinstance(message, Mapping) else None
+    if not isinstance(content, list) or not any(map(_is_result, content)):
+        return [message]
+    messages: list[Any] = []
+    for result, parts in groupby(content, _is_result):
+        if result:
+            messages += [
+                {
+                    "role": "tool",
+                    "tool_call_id": part.get("tool_use_id"),
+                    "content": part.get("content") or "",
+                }
+                for part in parts
+            ]
+        else:
+            messages.append({**message, "content": list(parts)})
+    return messages
+
+
+def _is_result(part: Any) -> bool:
+    return isinstance(part, Mapping) and part.get("type") == "tool_result"
+
+
 def turns_of(value: Any) -> list[Turn]:
-    """A list of at least one message.
+    """The turns of a list of at least one message; one that gives results of tools among its parts is several turns.
 
     Raises:
         Unusable: wrong type.
     """
     if not isinstance(value, (list, tuple)) or not value:
         raise Unusable("wrong type")
-    return [turn_of(turn) for turn in value]
+    return [turn_of(one) for message in value for one in _results_apart(message)]
 
 
 def said_in(turns: Sequence[Turn]) -> str:

@@ -120,6 +120,14 @@ _SPLIT: tuple[Wrapper, ...] = (
         _BEGIN,
     ),
     Wrapper(
+        "NeMo turns",
+        re.compile(
+            r"(?:<extra_id_0>(?=[ \t]*System\b(?!\s*<extra_id_))|<extra_id_1>)[ \t]*(System|User|Assistant)\b[ \t]*\n?"
+        ),
+        re.compile(r"\A\s*<extra_id_2>[^\n]*|\s*<extra_id_1>\s*\Z"),
+        re.compile(r"<extra_id_0>[ \t]*System\s*\Z"),
+    ),
+    Wrapper(
         "GPT4 Correct User:",
         re.compile(r"(?:\A|(?<=<\|end_of_turn\|>))\s*(GPT4 Correct User|GPT4 Correct Assistant):"),
         re.compile(r"<\|end_of_turn\|>"),
@@ -171,7 +179,7 @@ INST = "[INST] marks"
 WRAPPERS: tuple[str, ...] = (INST, *(wrapper.name for wrapper in _SPLIT))
 _BY_NAME = {wrapper.name: wrapper for wrapper in _SPLIT}
 _ANY = re.compile(
-    r"\[INST\]|<\||<start_of_turn>|<｜|### ?\w|(?:\A|\s|>)(?:Human|Assistant|User|USER|ASSISTANT|GPT4 Correct User) ?:"
+    r"\[INST\]|<\||<start_of_turn>|<extra_id_|<｜|### ?\w|(?:\A|\s|>)(?:Human|Assistant|User|USER|ASSISTANT|GPT4 Correct User) ?:"
 )
 
 

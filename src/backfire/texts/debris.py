@@ -14,6 +14,7 @@ _PATTERNS: dict[str, str] = {
     "Llama 3 marks": r"<\|(?:begin_of_text|end_of_text|start_header_id|"
     r"end_header_id|eot_id|eom_id|python_tag)\|>",
     "Gemma marks": r"<(?:start|end)_of_turn>|<(?:bos|eos)>",
+    "NeMo marks": r"<extra_id_[0-2]>",
     "other <|...|> tokens": r"<\|(?:endoftext|endofprompt|end_of_turn|end|user|assistant|system|prompter|"
     r"tool|message|channel|start|return|pad|sep|image|video_pad|"
     r"fim_\w{1,12}|\w{0,20}_?token_?\w{0,20})\|>|<｜[^<>\n]{1,60}｜>",
@@ -42,6 +43,7 @@ TEMPLATE_MARKS: tuple[str, ...] = (
     "ChatML marks",
     "Llama 3 marks",
     "Gemma marks",
+    "NeMo marks",
     "other <|...|> tokens",
     "[INST] marks",
     "<s> or </s>",
