@@ -156,8 +156,9 @@ class RepairSettings(Settings):
     """Harmful prompts that the influence is measured on, where no file has it: a file, or organism:prompts/NAME."""
     ends: Annotated[Literal["drop", "cut"] | None, Names("--match-ends")] = None
     """Where only one side was cut at the token limit: leave the pair out, or cut both sides alike."""
-    judge: Annotated[JudgeReference, Metavar("phrases|exact")] = PHRASES
-    """Who says what a response decides. exact reads organisms' answers and needs their world."""
+    judge: Annotated[JudgeReference, Metavar("JUDGE")] = PHRASES
+    """Who says what a response decides: any judge of `backfire judge`. exact reads organisms' answers and needs their
+    world."""
     world: Annotated[str | None, Metavar("NAME")] = None
     """The organisms' world, such as w0. Where it is not given, that of the policy."""
     audit: bool = True
