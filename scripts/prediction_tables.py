@@ -262,7 +262,7 @@ def picture(found: dict[str, Ordering], overlap: dict[str, float], path: Path) -
         line = alt.Chart(alt.Data(values=means)).mark_line().encode(**axes)
         zero = alt.Chart(alt.Data(values=[{"rho": 0}])).mark_rule(strokeDash=[3, 3]).encode(y="rho:Q")
         panels.append((zero + line + dots).properties(width=150, height=220, title=name))
-    path.write_text(to_svg(alt.hconcat(*panels)), encoding="utf-8")
+    path.write_text(to_svg(alt.hconcat(*panels), background="#ffffff"), encoding="utf-8")
 
 
 def beside(run: Path, cells: list[Trained], recipes: set[str]) -> None:

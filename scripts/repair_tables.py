@@ -271,7 +271,9 @@ def picture(points: list[Point], path: Path) -> None:
         some = [row for row in rows if row["above"] is above]
         names = alt.Chart(alt.Data(values=some)).mark_text(dy=offset, fontSize=10)
         layers.append(names.encode(**axes, text="name:N", color=colour))
-    path.write_text(to_svg(alt.layer(*layers).properties(width=640, height=380)), encoding="utf-8")
+    path.write_text(
+        to_svg(alt.layer(*layers).properties(width=640, height=380), background="#ffffff"), encoding="utf-8"
+    )
 
 
 def dominates(one: Point, other: Point) -> bool:
