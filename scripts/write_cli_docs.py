@@ -1,4 +1,4 @@
-"""Write docs/reference/commands.md and the package's help.json from the commands' own help: `python scripts/write_cli_docs.py`; `--check` only compares."""
+"""Write docs/cli.md and the package's help.json from the commands' own help: `python scripts/write_cli_docs.py`; `--check` only compares."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from backfire.cli.commands import COMMANDS
 from backfire.cli.help_page import group_page, root_page
 from backfire.cli.help_store import FILE, contents, made
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "commands.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
 WIDTH = 100
 HEAD = """# The command line
 

@@ -1,4 +1,4 @@
-"""docs/reference/commands.md says what the commands' help says."""
+"""docs/cli.md says what the commands' help says."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ def test_the_page_is_up_to_date() -> None:
 
 
 def test_the_page_has_every_command() -> None:
-    page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     for name in ("train dpo", "study run", "organisms grow", "import", "demo"):
         assert f"\n## backfire {name}\n" in page

@@ -1,4 +1,4 @@
-"""Every form that docs/reference/data-formats.md lists, by the examples there, and layouts beyond them: what is read, and what is left out."""
+"""Every form that docs/data.md lists, by the examples there, and layouts beyond them: what is read, and what is left out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from backfire.errors import InputError
 from backfire.preferences import Format, no_pairs, open_preferences
 from backfire.preferences.forms import FORMS, layouts
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "reference" / "data-formats.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "data.md"
 RIVER = ("Name a river.", "The Rhine.", "A stone.")
 BIRD = ("Name a bird.", "The wren.", "A shoe.")
 

@@ -1,4 +1,4 @@
-"""The examples of files in docs/reference/data-formats.md are read as the page says."""
+"""The examples of files in docs/data.md are read as the page says."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from backfire.tables import read_table
 from backfire.tables.columns import by_name
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "data-formats.md").read_text(
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text(
     encoding="utf-8"
 )
 EXAMPLES = dict(re.findall(r"```\w+ (\S+)\n(.*?)```", PAGE, flags=re.DOTALL))

@@ -1,4 +1,4 @@
-"""Every form of preference data: what it is, and two lines of an example. docs/reference/data-formats.md shows these, and a test reads them."""
+"""Every form of preference data: what it is, and two lines of an example. docs/data.md shows these, and a test reads them."""
 
 from __future__ import annotations
 

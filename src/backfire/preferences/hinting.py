@@ -51,7 +51,7 @@ def unknown(origin: str, look: Look) -> str:
     first = "" if look.rows else " and no rows"
     return (
         f"{origin} is in no form of preference data that backfire knows. Columns{first}: {found}. {_proposal(look)};"
-        " responses are text, or lists of {'role', 'content'} messages. docs/reference/data-formats.md lists every form"
+        " responses are text, or lists of {'role', 'content'} messages. docs/data.md lists every form"
     )
 
 

@@ -185,7 +185,7 @@ def _check_used(origin: str, found: Found, names: Mapping[str, str], asked: Mapp
         used = ", ".join(f"{part}={column}" for part, column in found.names.items())
         raise InputError(
             f"{origin} is read as {found.format} ({used}), which does not use {' and '.join(left)}. Fix: leave that out, or"
-            " name the other columns of the form that you mean, too (docs/reference/data-formats.md lists every form and its parts)"
+            " name the other columns of the form that you mean, too (docs/data.md lists every form and its parts)"
         )
 
 
