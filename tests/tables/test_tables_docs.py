@@ -10,9 +10,7 @@ import pytest
 from backfire.tables import read_table
 from backfire.tables.columns import by_name
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text(
-    encoding="utf-8"
-)
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"```\w+ (\S+)\n(.*?)```", PAGE, flags=re.DOTALL))
 ROWS = [("Name a river.", "The Rhine.", "A stone."), ("Name a bird.", "The wren.", "A shoe.")]
 
