@@ -9,7 +9,8 @@ import pytest
 
 from backfire.study import parse_study
 from backfire.study.cells import RunFolder, grid
-from backfire.study.stages import stages_of
+from backfire.study.graph import stages_of
+from backfire.study.stage import dependencies
 
 ORGANISMS: dict[str, Any] = {
     "name": "grid",
@@ -83,7 +84,7 @@ def test_every_cell_has_a_folder_of_its_own_and_references_in_its_world() -> Non
     assert len(set(folders(study).values())) == len(grid(study))
     for cell in grid(study):
         assert cell.policy == f"organism:{cell.world}:{cell.target.family}/target"
-        assert all(f":{cell.world}:" in draw.role_free_name for _, draw, _ in cell.draws())
+        assert all(f":{cell.world}:" in one.responses.responder for one in cell.candidates())
 
 
 def test_a_target_can_keep_to_some_worlds_and_its_cells_stay_where_they_were() -> None:
@@ -124,37 +125,39 @@ def test_the_prompts_move_every_trained_cell() -> None:
     assert moved(changed(), changed(prompts="mine.jsonl")) == {"self+rm", "gpt4o+self", "original"}
 
 
-def test_a_responder_of_several_targets_is_drawn_once_as_often_as_most_need() -> None:
+def test_a_responder_of_several_targets_is_sampled_once_as_often_as_most_need() -> None:
     study = changed(recipes=["all+rm"], worlds=["w1"], seeds=[0])
     trained = [c for c in grid(study) if c.recipe == "all+rm"]
-    drawn = {c.target.family: {role: (draw, n) for role, draw, n in c.draws()} for c in trained}
-    assert drawn["llama"]["self"][0] == drawn["qwen2"]["peer"][0]
-    assert drawn["llama"]["self"][0].n == 5
-    assert (drawn["llama"]["self"][1], drawn["qwen2"]["peer"][1]) == (5, 2)
+    candidates = {c.target.family: {one.role: one for one in c.candidates()} for c in trained}
+    own, peer = candidates["llama"]["self"], candidates["qwen2"]["peer"]
+    assert own.responses == peer.responses
+    assert own.responses.n == 5
+    assert (own.n, peer.n) == (5, 2)
     assert len(samples(study)) == 3
 
 
-def test_a_draws_slug_is_stable_and_tells_draws_apart() -> None:
-    (draw, *_) = [draw for _, draw, _ in grid(changed())[1].draws()]
-    again = grid(changed(training={"lr": 2e-4}, attacks={"harmful": {"a": "a.jsonl"}}))[1].draws()[0][1]
-    assert draw.slug == again.slug
-    assert draw.slug.startswith("w1-qwen2-target-s3-")
+def test_the_slug_of_responses_is_stable_and_tells_them_apart() -> None:
+    def first(study: Any) -> str:
+        return grid(study)[1].candidates()[0].responses.slug
+
+    slug = first(changed())
+    assert slug == first(changed(training={"lr": 2e-4}, attacks={"harmful": {"a": "a.jsonl"}}))
+    assert slug.startswith("w1-qwen2-target-s3-")
     others = [
         changed(seeds=[4]),
         changed(decoding={"temperature": 0.5}),
         changed(targets=with_responder(0, n=6)),
         changed(prompts="mine.jsonl"),
     ]
-    slugs = {grid(other)[1].draws()[0][1].slug for other in others}
-    assert len({draw.slug, *slugs}) == 5
+    assert len({slug, *map(first, others)}) == 5
 
 
 def test_stages_come_after_what_they_need() -> None:
     stages = stages_of(RUN, grid(changed()))
     names = [s.name for s in stages]
     assert len(names) == len(set(names))
-    for number, stage in enumerate(stages):
-        assert set(stage.needs) <= set(names[:number])
+    for number, needs in enumerate(dependencies(stages).values()):
+        assert set(needs) <= set(names[:number])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from backfire.errors import BackfireError, InputError
 from backfire.preferences import open_preferences, prompt_of
 from backfire.study import parse_study
 from backfire.study.cells import grid
-from backfire.study.inputs import open_human
+from backfire.study.human import open_human
 
 FORMS: dict[str, list[dict[str, Any]]] = {
     "text": [{"prompt": f"Question {n}?", "chosen": f"Yes, {n}.", "rejected": f"No, {n}."} for n in range(3)],
@@ -48,13 +48,13 @@ FORMS: dict[str, list[dict[str, Any]]] = {
 def test_any_form_that_an_audit_reads(form: str, tmp_path: Path) -> None:
     path = tmp_path / "human.jsonl"
     path.write_text("\n".join(map(json.dumps, FORMS[form])), encoding="utf-8")
-    prompts, chosen, rejected, left_out = open_human(str(path))
+    human = open_human(str(path))
     (block,) = open_preferences(path).blocks()
-    assert prompts == [prompt_of(block, row) for row in range(3)]
-    assert [r.text for r in chosen] == [f"Yes, {n}." for n in range(3)]
-    assert [r.text for r in rejected] == [f"No, {n}." for n in range(3)]
-    assert {r.source for r in (*chosen, *rejected)} == {"human"}
-    assert left_out == {}
+    assert human.prompts == [prompt_of(block, row) for row in range(3)]
+    assert [r.text for r in human.chosen] == [f"Yes, {n}." for n in range(3)]
+    assert [r.text for r in human.rejected] == [f"No, {n}." for n in range(3)]
+    assert {r.source for r in (*human.chosen, *human.rejected)} == {"human"}
+    assert human.left_out == {}
 
 
 def test_what_is_left_out_is_counted_by_kind(tmp_path: Path) -> None:
@@ -63,10 +63,10 @@ def test_what_is_left_out_is_counted_by_kind(tmp_path: Path) -> None:
     rows[0] = rows[0] | {"kind": "harmful"}
     path = tmp_path / "human.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    prompts, chosen, _, left_out = open_human(str(path))
-    assert len(prompts) == len(chosen) == 3
-    assert prompts[0].kind == "harmful"
-    assert left_out == {"blank side": 1, "identical sides": 1, "duplicate prompt": 1}
+    human = open_human(str(path))
+    assert len(human.prompts) == len(human.chosen) == 3
+    assert human.prompts[0].kind == "harmful"
+    assert human.left_out == {"blank side": 1, "identical sides": 1, "duplicate prompt": 1}
 
 
 def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
@@ -97,13 +97,13 @@ def test_a_study_says_how_its_human_set_is_read(tmp_path: Path) -> None:
     told = parse_study({**base, "human": {"data": str(path), "columns": columns}})
     (cell,) = [cell for cell in grid(told) if cell.recipe == "original"]
     assert cell.human == str(path)
-    prompts, chosen, rejected, left_out = open_human(str(cell.human), **cell.human_reading)
-    assert [prompt.text for prompt in prompts] == [row["ask"] for row in rows]
-    assert ([r.text for r in chosen], [r.text for r in rejected]) == (
+    human = open_human(str(cell.human), **cell.human_reading)
+    assert [prompt.text for prompt in human.prompts] == [row["ask"] for row in rows]
+    assert ([r.text for r in human.chosen], [r.text for r in human.rejected]) == (
         [row["good"] for row in rows],
         [row["bad"] for row in rows],
     )
-    assert left_out == {}
+    assert human.left_out == {}
     (bare,) = [cell for cell in grid(parse_study({**base, "human": str(path)})) if cell.recipe == "original"]
     assert cell.human_set != bare.human_set == str(path)
     with pytest.raises(BackfireError, match="colums"):

@@ -18,7 +18,7 @@ from backfire.answers import read_results
 from backfire.pairs import read_pairs
 from backfire.study import Finished, parse_study, run_study
 from backfire.study.cells import RunFolder, grid
-from backfire.study.stages import stages_of
+from backfire.study.graph import stages_of
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ import pytest
 
 from backfire.errors import InputError, StudyError
 from backfire.study import demo_study, example_text, parse_study, read_study
-from backfire.study.plan import in_world
+from backfire.study.worlds import in_world
 
 
 def settings(**changes: Any) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def test_numbers_that_yaml_reads_as_texts_are_numbers(tmp_path: Path, text: str)
         "targets: [{family: llama, policy: a, responders: [{role: self, model: a, n: 2}]}]\n"
         f"attacks: {{harmful: {{direct: d.jsonl}}}}\ntraining: {{lr: {text}}}\n"
     )
-    assert read_study(path).training["lr"] == pytest.approx(1e-6)
+    assert read_study(path).training.lr == pytest.approx(1e-6)
 
 
 WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,49 +11,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfire.errors import StudyError
-from backfire.study.hands import Here
+from backfire.study.cells import RunFolder
+from backfire.study.graph import in_order
+from backfire.study.inputs import Artifact, FileInput, ModelInput
+from backfire.study.process_pool import ThisProcess
 from backfire.study.schedule import Outcome, run_stages
-from backfire.study.stage import Stage, State
+from backfire.study.stage import Job, Stage, State, dependencies
 
 
 class Bench:
     """Stages over a folder; `made` counts how often each was made, and `broken` those that fail."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.run_folder = RunFolder(root, root / "ledger.db")
         self.made: list[str] = []
         self.broken: dict[str, Exception] = {}
         self.lost: dict[str, dict[str, int]] = {}
         self.settings: dict[str, Any] = {}
         self.said: list[str] = []
 
-    def stage(self, name: str, *needs: str, meanwhile: Callable[[], None] | None = None) -> Stage:
-        def make(aside: Path) -> dict[str, Any]:
+    def stage(self, name: str, *needs: str, **options: Any) -> Stage[Any]:
+        def make(job: Job[Any]) -> dict[str, Any]:
             self.made.append(name)
             if name in self.broken:
                 raise self.broken[name]
-            (aside / "part.txt").write_text(f"{name} {self.settings.get(name)}")
-            if meanwhile is not None:
-                meanwhile()
+            (job.folder / "part.txt").write_text(f"{name} {job.settings}")
             return {"lost": self.lost.get(name, {})}
 
-        def configuration() -> dict[str, Any]:
-            from backfire.store import manifest_digest
-
-            return {
-                "stage": name,
-                "setting": self.settings.get(name),
-                "inputs": [manifest_digest(self.folder(need)) for need in needs],
-            }
-
-        return Stage(name, self.folder(name), list(needs), configuration, make)
+        inputs = [Artifact(need, self.folder(need)) for need in needs]
+        options = {"make": make, "inputs": inputs, "settings": self.settings.get(name)} | options
+        verb = options.pop("verb", name.split()[0])
+        return Stage(self.run_folder, verb, self.folder(name), **options)
 
     def folder(self, name: str) -> Path:
-        return self.root / name.replace(" ", "-")
+        return self.run_folder.root / Path(*name.split())
 
-    def run(self, *stages: Stage) -> Outcome:
+    def run(self, *stages: Stage[Any]) -> Outcome:
         self.made.clear()
-        return run_stages(stages, Here(), say=self.said.append)
+        return run_stages(stages, ThisProcess(), say=self.said.append)
 
 
 @pytest.fixture
@@ -62,7 +56,7 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-def chain(bench: Bench) -> list[Stage]:
+def chain(bench: Bench) -> list[Stage[Any]]:
     return [bench.stage("sample a"), bench.stage("pair a", "sample a"), bench.stage("train a", "pair a")]
 
 
@@ -82,11 +76,13 @@ def test_a_changed_setting_makes_what_depends_on_it(bench: Bench) -> None:
 
 
 def test_a_failed_stage_stops_only_what_needs_it_and_stands_no_more(bench: Bench) -> None:
-    stages = [*chain(bench), bench.stage("sample b"), bench.stage("pair b", "sample b")]
-    assert len(bench.run(*stages).standing) == 5
+    def stages() -> list[Stage[Any]]:
+        return [*chain(bench), bench.stage("sample b"), bench.stage("pair b", "sample b")]
+
+    assert len(bench.run(*stages()).standing) == 5
     bench.settings |= {"pair a": 2, "sample b": 2}
     bench.broken["pair a"] = StudyError("no more room:\n  mend it")
-    found = bench.run(*stages)
+    found = bench.run(*stages())
     assert found.standing == {"sample a", "sample b", "pair b"}
     assert found.failed == {
         "pair a": "no more room: mend it",
@@ -159,31 +155,74 @@ def test_what_stands_partly_stands_when_asking_again_fails(bench: Bench) -> None
     assert bench.run(*chain(bench)).standing == set()
 
 
-def test_a_need_that_no_stage_fills_is_named(bench: Bench) -> None:
-    with pytest.raises(StudyError, match=r"'pair a' needs 'smaple a', and no stage of that name is there"):
+def test_an_input_that_no_stage_makes_is_named(bench: Bench) -> None:
+    folder = bench.folder("smaple a")
+    with pytest.raises(StudyError, match=rf"'pair a' takes its 'smaple a' from {folder}.* no stage makes it"):
         bench.run(bench.stage("sample a"), bench.stage("pair a", "smaple a"))
     assert bench.made == []
 
 
+def test_a_reference_into_the_run_folder_waits_for_the_stage_that_makes_it(bench: Bench) -> None:
+    """A policy of the same run as the start of another training, named by its path in the study file."""
+    first = bench.stage("train a")
+    inside = ModelInput("policy", str(first.folder / "policy"))
+    second = bench.stage("train b", inputs=[inside])
+    assert dependencies([second, first]) == {"train b": ("train a",), "train a": ()}
+    nobody = ModelInput("policy", str(bench.folder("train c")))
+    with pytest.raises(StudyError, match=r"'train b' takes its 'policy' from .* no stage makes it"):
+        dependencies([first, bench.stage("train b", inputs=[nobody])])
+    beside = FileInput("prompts", str(bench.run_folder.root / "prompts.jsonl"))
+    assert dependencies([bench.stage("train b", inputs=[beside])]) == {"train b": ()}
+
+
+def test_two_inputs_of_one_role_are_named(bench: Bench) -> None:
+    sample = bench.stage("sample a")
+    pair = bench.stage("pair a", inputs=[Artifact("sample a", sample.folder)] * 2)
+    assert "two inputs of one role: sample a" in bench.run(sample, pair).failed["pair a"]
+
+
+def test_two_stages_of_one_folder_are_named(bench: Bench) -> None:
+    twice = [bench.stage("sample a"), bench.stage("sample a", verb="score")]
+    with pytest.raises(StudyError, match="two stages"):
+        bench.run(*twice)
+
+
 def test_stages_that_wait_for_one_another_are_named(bench: Bench) -> None:
+    circle = [bench.stage("pair a", "train a"), bench.stage("train a", "pair a")]
     with pytest.raises(StudyError, match="wait for one another: pair a, train a"):
-        bench.run(bench.stage("sample a"), bench.stage("pair a", "train a"), bench.stage("train a", "pair a"))
+        bench.run(bench.stage("sample a"), *circle)
 
 
-def test_what_changes_while_a_stage_runs_is_noticed(bench: Bench) -> None:
-    def edit() -> None:
-        bench.settings["sample a"] = "edited"
+def test_what_nobody_uses_is_left_out_and_the_rest_is_ordered(bench: Bench) -> None:
+    stages = [
+        bench.stage("train a", "pair a"),
+        bench.stage("sample b", only_if_used=True),
+        bench.stage("sample a", only_if_used=True),
+        bench.stage("pair a", "sample a"),
+        bench.stage("human a"),
+    ]
+    assert [stage.name for stage in in_order(stages)] == ["sample a", "pair a", "train a", "human a"]
 
-    found = bench.run(bench.stage("sample a", meanwhile=edit))
-    assert "changed while it ran" in found.failed["sample a"]
+
+def test_an_input_that_changes_while_a_stage_runs_is_noticed(bench: Bench, tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("one")
+
+    def make(job: Job[Any]) -> None:
+        prompts.write_text("two")
+
+    stage = bench.stage("sample a", inputs=[FileInput("prompts", str(prompts))], make=make)
+    assert "changed while it ran" in bench.run(stage).failed["sample a"]
     assert not bench.folder("sample a").exists()
 
 
 def test_the_beginning_is_told_only_where_something_runs(bench: Bench) -> None:
     begun: list[int] = []
-    run_stages(chain(bench), Here(), say=lambda _: None, beginning=lambda: begun.append(len(bench.made)))
+    run_stages(
+        chain(bench), ThisProcess(), say=lambda _: None, beginning=lambda: begun.append(len(bench.made))
+    )
     assert begun == [0]
-    run_stages(chain(bench), Here(), say=lambda _: None, beginning=lambda: begun.append(1))
+    run_stages(chain(bench), ThisProcess(), say=lambda _: None, beginning=lambda: begun.append(1))
     assert begun == [0]
 
 
@@ -199,7 +238,7 @@ def test_every_stage_stands_or_has_its_reason(data: st.DataObject) -> None:
     broken = set(data.draw(st.lists(st.sampled_from(names), unique=True)))
     made: list[str] = []
 
-    class Quick(Stage):
+    class Quick(Stage[Any]):
         def state(self) -> State:
             return State.MISSING
 
@@ -207,14 +246,20 @@ def test_every_stage_stands_or_has_its_reason(data: st.DataObject) -> None:
             return {}
 
         def run(self) -> None:
-            assert set(self.needs) <= set(made)
+            assert set(needs[self.name]) <= set(made)
             if self.name in broken:
                 raise StudyError("broken")
             made.append(self.name)
 
+    root = Path("none")
+
+    def quick(name: str) -> Stage[Any]:
+        inputs = [Artifact(need, root / need.replace(" ", "/")) for need in needs[name]]
+        run = RunFolder(root, root / "ledger.db")
+        return Quick(run, "stage", root / name.replace(" ", "/"), None, inputs, lambda _: None)
+
     order = data.draw(st.permutations(names))
-    stages = [Quick(n, Path("none"), needs[n], dict, lambda _: None) for n in order]
-    found = run_stages(stages, Here(), say=lambda _: None)
+    found = run_stages([quick(n) for n in order], ThisProcess(), say=lambda _: None)
 
     def sound(name: str) -> bool:
         return name not in broken and all(map(sound, needs[name]))

@@ -22,9 +22,9 @@ from backfire.errors import StudyError
 from backfire.store import Ledger
 from backfire.study import parse_study, stopping
 from backfire.study.cells import RunFolder, grid
-from backfire.study.hands import Crew, Orders
+from backfire.study.graph import stages_of
+from backfire.study.process_pool import ProcessPool, WorkerSetup
 from backfire.study.schedule import run_stages
-from backfire.study.stages import stages_of
 from backfire.study.stopping import alone, interruptible
 from loopback import Chat, chat
 
@@ -176,7 +176,7 @@ def test_a_worker_that_dies_fails_its_stage_alone_and_is_replaced(
         study = parse_study(settings)
         run = RunFolder(tmp_path / "run", tmp_path / "run" / "ledger.db")
         stages = stages_of(run, grid(study))
-        stages = [s for s in stages if s.kind in ("sample", "score", "pair")]
+        stages = [s for s in stages if s.verb in ("sample", "score", "pair")]
 
         def kill_the_one_that_waits() -> None:
             until = time.monotonic() + 120
@@ -191,8 +191,8 @@ def test_a_worker_that_dies_fails_its_stage_alone_and_is_replaced(
 
         killer = threading.Thread(target=kill_the_one_that_waits)
         killer.start()
-        with Crew(Orders(study, run.root, run.ledger_path, 1), 2) as crew:
-            found = run_stages(stages, crew, say=lambda _: None)
+        with ProcessPool(WorkerSetup(study, run.root, run.ledger_path, 1), 2) as workers:
+            found = run_stages(stages, workers, say=lambda _: None)
         killer.join()
     failed = {name.partition(" ")[0]: reason for name, reason in found.failed.items()}
     assert "its process ended by signal SIGKILL" in failed["sample"]

@@ -10,7 +10,8 @@ import pytest
 from backfire.errors import InputError, StudyError
 from backfire.study import parse_study, read_study
 from backfire.study.cells import RunFolder, grid
-from backfire.study.stages import stages_of
+from backfire.study.graph import stages_of
+from backfire.study.stage import dependencies
 
 ROOT = Path(__file__).parents[2]
 RUN = RunFolder(Path("run"), Path("run/ledger.db"))
@@ -95,9 +96,9 @@ def test_stages_of_trainings_and_repairs_come_after_what_they_need(monkeypatch: 
     monkeypatch.chdir(ROOT)
     for name in ("influence-dev", "repair"):
         names: list[str] = []
-        for stage in stages_of(RUN, grid(read_study(f"studies/{name}.yaml"))):
-            assert set(stage.needs) <= set(names), stage.name
-            names.append(stage.name)
+        for stage, needs in dependencies(stages_of(RUN, grid(read_study(f"studies/{name}.yaml")))).items():
+            assert set(needs) <= set(names), stage
+            names.append(stage)
         assert len(names) == len(set(names))
     assert sum(n.startswith("influence ") for n in names) == 153
 

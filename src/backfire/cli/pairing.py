@@ -143,15 +143,15 @@ class Pair(Command):
         return dict(candidates)
 
     def _human_responses(self, store: Ledger, reference: str) -> dict[str, list[Response]]:
-        from backfire.study.inputs import open_human
+        from backfire.study.human import open_human
 
         reading = Reading.of(columns=self.human_columns, split=self.human_split)
-        prompts, chosen, rejected, left_out = open_human(reference, **reading.options())
-        if left_out:
-            warn(f"{reference}: rows left out: {counted(left_out)}")
-        store.put_prompts(prompts)
-        store.put_responses([*chosen, *rejected])
-        return {"human-chosen": chosen, "human-rejected": rejected}
+        human = open_human(reference, **reading.options())
+        if human.left_out:
+            warn(f"{reference}: rows left out: {counted(human.left_out)}")
+        store.put_prompts(human.prompts)
+        store.put_responses([*human.chosen, *human.rejected])
+        return {"human-chosen": human.chosen, "human-rejected": human.rejected}
 
     def _scores(
         self,

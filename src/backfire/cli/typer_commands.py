@@ -10,7 +10,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from backfire.cli import (
-    studying,
+
 )
 from backfire.cli.exits import clean_end
 
@@ -35,8 +35,8 @@ def backfire() -> None:
     """Will your preference data backfire?"""
 
 
-app.command("demo")(studying.demo)
-app.add_typer(studying.app, name="study")
+
+
 
 
 def run(words: Sequence[str]) -> None:

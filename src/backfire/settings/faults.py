@@ -89,13 +89,20 @@ def _tags(cls: type[Settings]) -> set[str]:
 def problems(error: ValidationError, cls: type[Settings], place: Place) -> str:
     """Every wrong value with its fix, apart by semicolons."""
     by_path: dict[tuple[str | int, ...], list[str]] = {}
-    for one in error.errors():
+    errors = error.errors()
+    for one in errors:
+        if one["type"] == "too_short" and any(_lies_within(other["loc"], one["loc"]) for other in errors):
+            continue  # pydantic counts only the members that are right, and has named those that are wrong
         where = locate(cls, one["loc"])
         texts = by_path.setdefault(where.path, [])
         text = _problem(one, where, cls, place)
         if text not in texts:
             texts.append(text)
     return "; ".join(_together(texts) for texts in by_path.values())
+
+
+def _lies_within(inner: Sequence[str | int], outer: Sequence[str | int]) -> bool:
+    return len(inner) > len(outer) and tuple(inner[: len(outer)]) == tuple(outer)
 
 
 def _together(texts: list[str]) -> str:

@@ -125,7 +125,7 @@ def flat(cls: type[Settings]) -> Mapping[str, Setting]:
     found: dict[str, Setting] = {}
     for name, field in cls.model_fields.items():
         group = mark_of(Group, field.annotation, field.metadata)
-        if not is_part(field):
+        if cls.sections or not is_part(field):
             title = group.title if group else cls.group
             _put(found, Setting(name, (name,), field, title, default_of(field)), cls)
             continue

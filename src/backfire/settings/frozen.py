@@ -31,6 +31,8 @@ class Settings(BaseModel):
 
     group: ClassVar[str | None] = None
     """The heading of the help below which the fields stand, where neither they nor their part has a Group."""
+    sections: ClassVar[bool] = False
+    """Whether nested parts are sections with names of their own, as in a study file. There is no flat view of them then."""
 
     def __init__(self, **values: Any) -> None:
         try:

@@ -1,7 +1,8 @@
 """The grid: one study file, run and resumed as a whole."""
 
-from backfire.study.plan import StudyFile, parse_study, read_study
+from backfire.study.plan import StudyFile
 from backfire.study.running import Finished, demo_study, example_text, outdated, rewrite_page, run_study
+from backfire.study.study_file import parse_study, read_study, study_schema
 
 __all__ = [
     "Finished",
@@ -13,4 +14,5 @@ __all__ = [
     "read_study",
     "rewrite_page",
     "run_study",
+    "study_schema",
 ]

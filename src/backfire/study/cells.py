@@ -1,4 +1,4 @@
-"""The grid unrolled: which responses are drawn, and which cells are trained, with where each stage's result lies."""
+"""The grid unrolled: which responses are sampled, which cells are trained, and where each artifact lies."""
 
 from __future__ import annotations
 
@@ -6,41 +6,64 @@ import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from backfire.models.settings import Opening
+from backfire.organisms.catalog import SHIPPED
 from backfire.records import Decoding, digest
-from backfire.study.plan import ResponderSettings, StudyFile, TargetSettings, in_world
+from backfire.study.plan import StudyFile
+from backfire.study.sections import OpeningSection, ResponderSettings, TargetSettings
+from backfire.study.worlds import in_world
 
 SFT = "sft"
+HUMAN_ROLES = frozenset(("human-chosen", "human-rejected"))
+
+
+AS_IT_IS = Opening()
+"""A model in its own dtype, with its own template."""
 
 
 @dataclass(frozen=True)
-class Draw:
-    """Responses of one responder to the study's prompts with one seed; cells share it."""
+class ResponseSet:
+    """The responses of one responder to the study's prompts, with one seed. Cells share it."""
 
-    role_free_name: str
-    """Model reference or file: who writes, whatever its role."""
+    responder: str
+    """The model, or the file with responses that somebody has written; whatever its role is."""
     prompts: str
     n: int
+    """Responses to each prompt."""
     decoding: Decoding
     seed: int
     given: bool
+    """Whether the responder is a file."""
+    opening: Opening = AS_IT_IS
+    """How the model is opened."""
 
     @cached_property
     def spec(self) -> dict[str, Any]:
-        return {
+        spec = {
             "stage": "sample",
-            "responder": self.role_free_name,
+            "responder": self.responder,
             "prompts": self.prompts,
             "n": self.n,
             "decoding": None if self.given else self.decoding.as_dict(),
             "seed": self.seed,
         }
+        return spec | _opened(self.opening)
 
     @cached_property
     def slug(self) -> str:
-        name = re.sub(r"[^A-Za-z0-9]+", "-", self.role_free_name.removeprefix("organism:"))[-40:].strip("-")
+        """What its folder is called."""
+        name = re.sub(r"[^A-Za-z0-9]+", "-", self.responder.removeprefix("organism:"))[-40:].strip("-")
         return f"{name}-s{self.seed}-{digest(self.spec)[:8]}"
+
+
+class Candidates(NamedTuple):
+    """Responses that a recipe may choose from: the first n of a set to each prompt, in a role."""
+
+    role: str
+    responses: ResponseSet
+    n: int
 
 
 @dataclass(frozen=True)
@@ -68,7 +91,7 @@ class Cell:
 
     @property
     def training(self) -> dict[str, Any]:
-        """Settings of DPO, without the seed."""
+        """What the study file says of its training."""
         return self.study.training_of(self.training_name)
 
     def of_recipe(self, recipe: str) -> Cell:
@@ -106,6 +129,16 @@ class Cell:
         return [self.human, self.human_reading] if self.human_reading else self.human
 
     @property
+    def organisms_world(self) -> str:
+        """The world that judge `exact` and the organisms' tasks read."""
+        return self.world or SHIPPED
+
+    @property
+    def decision_judge(self) -> str:
+        """The judge that reads decisions before training: `exact` where the study uses it on organisms, else `phrases`."""
+        return "exact" if self.world is not None and "exact" in self.study.attacks.judges else "phrases"
+
+    @property
     def label(self) -> str:
         """Its name in progress lines: family, world where there are several, recipe, seed where there are several."""
         parts = [self.target.family]
@@ -116,25 +149,64 @@ class Cell:
             parts.append(f"s{self.seed}")
         return " ".join(parts)
 
-    def draws(self) -> list[tuple[str, Draw, int]]:
-        """(role, draw, n) of every responder of the target: it uses the first n responses of the draw.
+    def candidates(self) -> list[Candidates]:
+        """What every responder of the target gives."""
+        return [Candidates(r.role, self._responses(r), r.n) for r in self.target.responders]
 
-        A responder that several targets ask (one's own policy, another's peer) is drawn once, as often as the one
-        that asks most needs, so that what is stored does not depend on who comes first.
-        """
-        return [(r.role, self._draw(r), r.n) for r in self.target.responders]
+    def recipe_candidates(self) -> dict[str, Candidates]:
+        """What the recipe chooses from, by role; a second responder of the role `peer` goes by `peer 2`."""
+        found: dict[str, Candidates] = {}
+        for one in self.candidates():
+            if one.role in self.recipe_roles:
+                number = sum(other.role == one.role for other in found.values()) + 1
+                found[one.role if number == 1 else f"{one.role} {number}"] = one
+        return found
 
-    def _draw(self, responder: ResponderSettings) -> Draw:
+    @property
+    def recipe_roles(self) -> tuple[str, ...]:
+        return self.study.recipe_table()[self.recipe].roles
+
+    @property
+    def uses_human(self) -> bool:
+        """Whether the recipe chooses from the human-labelled set."""
+        return not HUMAN_ROLES.isdisjoint(self.recipe_roles)
+
+    def _responses(self, responder: ResponderSettings) -> ResponseSet:
+        """A responder that several targets ask (one's own policy, another's peer) is sampled once, as often as the target
+        that asks most needs, so that what is stored does not depend on who comes first."""
         most = max(
             other.n
             for target in self.study.targets
             for other in target.responders
             if (other.model, other.file) == (responder.model, responder.file)
             and self._decoding(other) == self._decoding(responder)
+            and self._opening_of(target, other) == self._opening_of(self.target, responder)
         )
-        source = responder.file or in_world(str(responder.model), self.world)
-        given = responder.file is not None
-        return Draw(source, self.prompts, most, self._decoding(responder), self.seed, given)
+        decoding, opening = self._decoding(responder), self._opening_of(self.target, responder)
+        if responder.file is not None:
+            return ResponseSet(responder.file, self.prompts, most, decoding, self.seed, given=True)
+        model = in_world(str(responder.model), self.world)
+        return ResponseSet(model, self.prompts, most, decoding, self.seed, given=False, opening=opening)
+
+    @property
+    def opening(self) -> Opening:
+        """How the policy is opened, before training."""
+        return _merged(self.study.opening, self.target.opening)
+
+    @property
+    def trained_opening(self) -> Opening:
+        """How the trained policy is opened. Its chat template was saved with it."""
+        return _merged(self.opening, OpeningSection(chat_template=None))
+
+    @property
+    def other_opening(self) -> Opening:
+        """How a model is opened that is not the target: in the study's dtype, on its device, with its own template."""
+        return _merged(self.study.opening, OpeningSection(chat_template=None))
+
+    def _opening_of(self, target: TargetSettings, responder: ResponderSettings) -> Opening:
+        if responder.opening is None and responder.model == target.policy:
+            return _merged(self.study.opening, target.opening)
+        return _merged(self.other_opening, responder.opening)
 
     def _decoding(self, responder: ResponderSettings) -> Decoding:
         return (responder.decoding or self.study.decoding).decoding()
@@ -143,24 +215,26 @@ class Cell:
     def spec(self) -> dict[str, Any]:
         """Everything that training the cell depends on, but for the contents of what the references name."""
         if self.recipe == SFT:
-            return {"policy": self.policy, "recipe": SFT, "seed": self.seed}
+            return {"policy": self.policy, "recipe": SFT, "seed": self.seed} | _opened(self.opening)
         recipe = self.study.recipe_table()[self.recipe]
-        asked = [(role, draw, n) for role, draw, n in self.draws() if role in recipe.roles]
-        with_human = bool({"human-chosen", "human-rejected"} & set(recipe.roles))
         spec = {
             "policy": self.policy,
             "recipe": recipe.as_dict(),
             "seed": self.seed,
             "prompts": self.prompts,
-            "responders": [[role, {**draw.spec, "n": n}] for role, draw, n in asked],
-            "human": self.human_set if with_human else None,
+            "responders": [
+                [role, {**responses.spec, "n": n}] for role, responses, n in self.recipe_candidates().values()
+            ],
+            "human": self.human_set if self.uses_human else None,
             "reward_model": self.reward_model if recipe.needs_scores else None,
             "truncated": self.study.truncated,
             "training": self.training,
-        }
+        } | _opened(self.opening)
+        if self.study.min_characters > 1:
+            spec["min_characters"] = self.study.min_characters
         if self.repair is not None:
             settings = self.study.repairs[self.repair]
-            spec["repair"] = settings.asked()
+            spec["repair"] = settings.given()
             if settings.self_pairs is not None:
                 spec["added"] = self.of_recipe(settings.self_pairs).data_name
         return spec
@@ -186,11 +260,11 @@ class RunFolder:
     root: Path
     ledger_path: Path
 
-    def samples(self, draw: Draw) -> Path:
-        return self.root / "samples" / draw.slug
+    def samples(self, responses: ResponseSet) -> Path:
+        return self.root / "samples" / responses.slug
 
-    def scores(self, draw: Draw, reward_model: str) -> Path:
-        return self.root / "scores" / f"{draw.slug}-{digest(reward_model)[:8]}"
+    def scores(self, responses: ResponseSet, reward_model: str) -> Path:
+        return self.root / "scores" / f"{responses.slug}-{digest(reward_model)[:8]}"
 
     def human(self, cell: Cell) -> Path:
         return self.root / "samples" / f"human-{digest(cell.human_set, cell.prompts)[:8]}"
@@ -199,15 +273,39 @@ class RunFolder:
         name = f"human-{digest(cell.human_set, cell.prompts, cell.reward_model)[:8]}"
         return self.root / "scores" / name
 
-    def cell(self, cell: Cell) -> Path:
-        return self.root / "cells" / cell.folder_name
-
     def data(self, cell: Cell) -> Path:
         """Where the cell's pairs and what is measured on them lie: its own folder, or one that its trainings share."""
         return self.root / ("cells" if cell.training_name is None else "data") / cell.data_name
 
+    def pairs(self, cell: Cell) -> Path:
+        return self.data(cell) / "pairs"
+
+    def audit(self, cell: Cell) -> Path:
+        return self.data(cell) / "audit"
+
+    def influence(self, cell: Cell) -> Path:
+        return self.data(cell) / "influence"
+
+    def cell(self, cell: Cell) -> Path:
+        return self.root / "cells" / cell.folder_name
+
+    def policy(self, cell: Cell) -> Path:
+        return self.cell(cell) / "policy"
+
+    def pilot(self, cell: Cell) -> Path:
+        return self.cell(cell) / "pilot"
+
+    def margin(self, cell: Cell) -> Path:
+        return self.cell(cell) / "margin"
+
+    def attack(self, cell: Cell) -> Path:
+        return self.cell(cell) / "attack"
+
+    def general(self, cell: Cell) -> Path:
+        return self.cell(cell) / "general"
+
     def probes(self, cell: Cell) -> Path:
-        spec = {"policy": cell.policy, "seed": cell.seed, "prompts": cell.prompts}
+        spec = {"policy": cell.policy, "seed": cell.seed, "prompts": cell.prompts} | _opened(cell.opening)
         return self.root / "probes" / f"{cell.target.family}-s{cell.seed}-{digest(spec)[:8]}"
 
     @property
@@ -218,6 +316,18 @@ class RunFolder:
     @property
     def results(self) -> Path:
         return self.root / "results.json"
+
+
+def _merged(outer: Opening, inner: Opening | None) -> Opening:
+    """How a model is opened where `inner` says it, else as `outer` has it."""
+    given = {} if inner is None else {name: getattr(inner, name) for name in inner.model_fields_set}
+    return Opening(**{**dict(outer), **given})
+
+
+def _opened(opening: Opening) -> dict[str, Any]:
+    """What a model's opening changes in the names of what is made with it; nothing where nothing is said."""
+    given = opening.model_dump(mode="json", exclude={"device"}, exclude_defaults=True)
+    return {"opening": given} if given else {}
 
 
 def grid(study: StudyFile) -> list[Cell]:
@@ -231,6 +341,6 @@ def grid(study: StudyFile) -> list[Cell]:
         if not target.worlds or world in target.worlds
         for seed in study.seeds
         for recipe in (SFT, *study.recipes)
-        for repair in (None, *(name for name, how in study.repairs.items() if recipe in how.of))
+        for repair in (None, *(name for name, how in study.repairs.items() if recipe in how.recipes))
         for training in ((None,) if recipe == SFT else trainings)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -9,14 +10,14 @@ from typing import Any
 
 from backfire.answers import Results, parse_results
 from backfire.answers.attack import AttackRate, AttackResult, SuiteResult, parse_attack
-from backfire.errors import StudyError
+from backfire.errors import InputError, StudyError
 from backfire.organisms import catalog
 from backfire.store import manifest_digest, read_json
+from backfire.study.artifacts import PAIRS, TRAINED
 from backfire.study.cells import SFT, Cell, RunFolder, grid
-from backfire.study.inputs import prompts_left_out
 from backfire.study.plan import StudyFile
 from backfire.study.schedule import Outcome
-from backfire.study.stage import read_stage
+from backfire.study.stage import Stage, read_stage
 
 SCHEMA = 1
 
@@ -27,39 +28,56 @@ class Standing:
     Nothing else is read, whatever lies in the run folder: what failed, or was made otherwise before, is missing.
     """
 
-    def __init__(self, outcome: Outcome) -> None:
+    def __init__(self, stages: Mapping[Path, str], outcome: Outcome) -> None:
         self.outcome = outcome
         self.missing: dict[str, str] = {}
         """Stages that no number comes from, and why."""
+        self._stages = stages
 
-    def has(self, stage: str) -> bool:
-        """Whether the stage's artifact stands; where it does not, it is noted as missing."""
-        if stage in self.outcome.standing:
+    def has(self, artifact: Path) -> bool:
+        """Whether the artifact stands; where it does not, its stage is noted as missing."""
+        if self.stands(artifact):
             return True
+        stage = self.name(artifact)
         self.missing[stage] = self.outcome.cause(stage)
         return False
 
-    def read(self, stage: str, file: Path) -> Any:
-        """What a JSON file of the stage's artifact holds; None where the artifact does not stand or has no such file."""
-        if not self.has(stage) or not file.is_file():
+    def stands(self, artifact: Path) -> bool:
+        """Whether the artifact stands."""
+        return self._stages.get(artifact) in self.outcome.standing
+
+    def name(self, artifact: Path) -> str:
+        """The stage that makes the artifact."""
+        return self._stages.get(artifact, artifact.name)
+
+    def lost(self, artifact: Path) -> dict[str, int]:
+        """Requests or parts that the artifact stands without, by reason."""
+        return self.outcome.lost.get(self._stages.get(artifact, ""), {})
+
+    def read(self, file: Path) -> Any:
+        """What a JSON file of an artifact holds; None where the artifact does not stand or has no such file."""
+        if not self.has(file.parent) or not file.is_file():
             return None
         try:
             return read_json(file)
         except (OSError, ValueError, RecursionError) as error:
-            self.missing[stage] = f"{file} does not read ({error}): remove {file.parent} and run again"
+            self.missing[self._stages[file.parent]] = (
+                f"{file} does not read ({error}): remove {file.parent} and run again"
+            )
             return None
 
 
-def collect(study: StudyFile, run: RunFolder, outcome: Outcome) -> Results:
+def collect(study: StudyFile, run: RunFolder, stages: Sequence[Stage[Any]], outcome: Outcome) -> Results:
     """Gather every cell whose attacks are judged, part by part from what stands now; `stages` names what is missing and why."""
     cells, missing, parts = [], {}, {}
+    names = {stage.folder: stage.name for stage in stages}
     for cell in grid(study):
-        standing = Standing(outcome)
-        attacked = standing.read(f"attack {cell.folder_name}", run.cell(cell) / "attack" / "attack.json")
+        standing = Standing(names, outcome)
+        attacked = standing.read(run.attack(cell) / "attack.json")
         if attacked is None:
             missing[cell.label] = _why(cell, run, standing)
             continue
-        attack = parse_attack(attacked, str(run.cell(cell) / "attack" / "attack.json"))
+        attack = parse_attack(attacked, str(run.attack(cell) / "attack.json"))
         cells.append(cell_result(cell, run, attack, standing))
         if standing.missing:
             parts[cell.label] = "; ".join(
@@ -80,54 +98,62 @@ def collect(study: StudyFile, run: RunFolder, outcome: Outcome) -> Results:
                 "failed": outcome.failed,
                 "cells_missing": missing,
                 **({"parts_missing": parts} if parts else {}),
-                **_left_out(study, run, outcome),
+                **_left_out(study, run, Standing(names, outcome)),
             },
             "cells": cells,
         }
     )
 
 
-def _left_out(study: StudyFile, run: RunFolder, outcome: Outcome) -> dict[str, Any]:
+def _left_out(study: StudyFile, run: RunFolder, standing: Standing) -> dict[str, Any]:
     """What the study's files, responders and judges did not give, counted by reason; nothing where all was used."""
-    found: dict[str, dict[str, int]] = {}
+    counts: dict[str, dict[str, int]] = {}
     for reference in {study.prompts, *study.attacks.harmful.values(), *study.attacks.benign.values()}:
-        found[f"rows of {reference}"] = prompts_left_out(reference)
+        counts[f"rows of {reference}"] = _prompts_left_out(reference)
     for cell in grid(study):
-        attack = f"attack {cell.folder_name}"
-        for stage in (f"audit {cell.data_name}", f"influence {cell.data_name}"):
-            if stage in outcome.lost:
-                found[f"parts of the {stage} that failed (the next run tries them again)"] = outcome.lost[
-                    stage
-                ]
-        if attack in outcome.lost:
-            found[f"answers in the attack on {cell.label} (the next run asks for them again)"] = outcome.lost[
-                attack
-            ]
+        for folder in (run.audit(cell), run.influence(cell)):
+            if lost := standing.lost(folder):
+                counts[
+                    f"parts of the {standing.name(folder)} that failed (the next run tries them again)"
+                ] = lost
+        if lost := standing.lost(run.attack(cell)):
+            counts[f"answers in the attack on {cell.label} (the next run asks for them again)"] = lost
         if cell.recipe == SFT or cell.repair is not None:
             continue
-        folders = [
-            (draw.role_free_name, f"sample {draw.slug}", run.samples(draw)) for _, draw, _ in cell.draws()
-        ]
+        artifacts = [(one.responses.responder, run.samples(one.responses)) for one in cell.candidates()]
         if cell.human is not None:
-            folders.append((cell.human, f"human {run.human(cell).name}", run.human(cell)))
-        for name, stage, folder in folders:
-            if stage not in outcome.standing:
+            artifacts.append((cell.human, run.human(cell)))
+        for name, folder in artifacts:
+            if not standing.stands(folder):
                 continue
-            told = read_stage(folder)
-            found[f"rows of {name}"] = {**found.get(f"rows of {name}", {}), **told.get("left_out", {})}
+            report = read_stage(folder)
+            rows = f"rows of {name}"
+            counts[rows] = {**counts.get(rows, {}), **report.get("left_out", {})}
             place = folder.relative_to(run.root)
             without = f"requests to {name} without a response"
-            found[f"{without} (remove {place} to ask again)"] = dict(told.get("failures") or {})
-            found[f"{without}, of {place} (the next run asks for them again)"] = dict(told.get("lost") or {})
-    counted = {what: reasons for what, reasons in sorted(found.items()) if reasons}
-    return {"left_out": counted} if counted else {}
+            counts[f"{without} (remove {place} to ask again)"] = dict(report.get("failures") or {})
+            counts[f"{without}, of {place} (the next run asks for them again)"] = dict(
+                report.get("lost") or {}
+            )
+    counts = {what: reasons for what, reasons in sorted(counts.items()) if reasons}
+    return {"left_out": counts} if counts else {}
+
+
+def _prompts_left_out(reference: str) -> dict[str, int]:
+    """Rows of a file of prompts that are left out, by reason; none for an organism's set, nor for a file that cannot be
+    read, which stops the stages that read it."""
+    from backfire.evaluation import open_prompts
+
+    try:
+        return dict(open_prompts(reference).left_out)
+    except InputError:
+        return {}
 
 
 def _why(cell: Cell, run: RunFolder, standing: Standing) -> str:
     """Why a cell has no attack to show."""
-    pairs = f"pair {cell.data_name}"
-    if cell.recipe != SFT and pairs in standing.outcome.standing:
-        about = standing.read(pairs, run.data(cell) / "pairs" / "pairs.json")
+    if cell.recipe != SFT and standing.stands(run.pairs(cell)):
+        about = standing.read(run.pairs(cell) / PAIRS)
         if about is not None and not about["counts"]["built"]:
             return "; ".join(about["warnings"]) or "no pairs"
     return "; ".join(standing.missing.values()) or "nothing was trained"
@@ -135,22 +161,20 @@ def _why(cell: Cell, run: RunFolder, standing: Standing) -> str:
 
 def cell_result(cell: Cell, run: RunFolder, attacked: AttackResult, standing: Standing) -> dict[str, Any]:
     """One cell of results.json; docs/reference/results-schema.md documents every field."""
-    folder, data = run.cell(cell), run.data(cell)
     general = None
     if cell.study.general is not None:
-        general = standing.read(f"general {cell.folder_name}", folder / "general" / "general.json")
+        general = standing.read(run.general(cell) / "general.json")
     general = general or {"scores": [], "settings": {}}
     pairs = audit = influence = training = None
     if cell.recipe != SFT:
-        pairs = _pairs(standing.read(f"pair {cell.data_name}", data / "pairs" / "pairs.json"))
-        training = _training(cell, folder, standing)
+        pairs = _pairs(standing.read(run.pairs(cell) / PAIRS))
+        training = _training(cell, run, standing)
         if cell.study.audit is not None:
-            audit = standing.read(f"audit {cell.data_name}", data / "audit" / "audit.json")
+            audit = standing.read(run.audit(cell) / "audit.json")
         if cell.study.influence is not None:
-            found = standing.read(f"influence {cell.data_name}", data / "influence" / "influence.json")
-            influence = _influence(found)
+            influence = _influence(standing.read(run.influence(cell) / "influence.json"))
             if cell.study.influence.pilot is not None:
-                standing.has(f"pilot {cell.folder_name}")
+                standing.has(run.pilot(cell))
     world = None
     if cell.world is not None:
         world = catalog.open_world(cell.world).seed
@@ -161,7 +185,7 @@ def cell_result(cell: Cell, run: RunFolder, attacked: AttackResult, standing: St
         "recipe": cell.name,
         "seed": cell.seed,
         "world": world,
-        "provenance": _provenance(cell, run, standing.outcome),
+        "provenance": _provenance(cell, run, standing),
         "pairs": pairs,
         "asr": [*attacked.asr, *_together(attacked)],
         "over_refusal": attacked.over_refusal,
@@ -185,15 +209,15 @@ def _pairs(about: dict[str, Any] | None) -> dict[str, Any] | None:
     return None if about is None else {**about["counts"], "warnings": about["warnings"]}
 
 
-def _influence(found: dict[str, Any] | None) -> dict[str, Any] | None:
-    return None if found is None else {k: found["influence"][k] for k in ("cosine", "low", "high", "probes")}
+def _influence(file: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if file is None else {k: file["influence"][k] for k in ("cosine", "low", "high", "probes")}
 
 
-def _training(cell: Cell, folder: Path, standing: Standing) -> dict[str, Any] | None:
-    log = standing.read(f"train {cell.folder_name}", folder / "policy" / "training.json")
+def _training(cell: Cell, run: RunFolder, standing: Standing) -> dict[str, Any] | None:
+    log = standing.read(run.policy(cell) / TRAINED)
     if log is None:
         return None
-    kept = (
+    fields = (
         "method",
         "steps",
         "final_loss",
@@ -209,52 +233,52 @@ def _training(cell: Cell, folder: Path, standing: Standing) -> dict[str, Any] | 
     ]
     margin = None
     if cell.study.influence is not None:
-        margin = standing.read(f"margin {cell.folder_name}", folder / "margin" / "margin.json")
+        margin = standing.read(run.margin(cell) / "margin.json")
     measured = {} if margin is None else {"refusal_margin": margin}
-    return {**{key: log[key] for key in kept}, "log": lines, **measured}
+    return {**{key: log[key] for key in fields}, "log": lines, **measured}
 
 
-def _provenance(cell: Cell, run: RunFolder, outcome: Outcome) -> dict[str, Any]:
-    folder = run.cell(cell)
-
-    def stands(stage: str) -> bool:
-        return stage in outcome.standing
+def _provenance(cell: Cell, run: RunFolder, standing: Standing) -> dict[str, Any]:
+    def place(artifact: Path) -> str:
+        return artifact.relative_to(run.root).as_posix()
 
     where: dict[str, Any] = {
         "policy": cell.policy,
         "ledger": run.ledger_path.name,
-        "attack": f"cells/{cell.folder_name}/attack/attack.json",
-        "attack_digest": manifest_digest(folder / "attack"),
+        "attack": place(run.attack(cell) / "attack.json"),
+        "attack_digest": manifest_digest(run.attack(cell)),
         "attack_decoding": cell.study.attacks.decoding.model_dump(),
     }
     if cell.recipe == SFT:
         return where
-    data = run.data(cell)
-    place = data.relative_to(run.root).as_posix()
     where |= {
         "recipe": cell.recipe,
         "repair": cell.repair,
         "training": cell.training_name,
-        "pairs": f"{place}/pairs",
-        "pairs_digest": manifest_digest(data / "pairs"),
+        "pairs": place(run.pairs(cell)),
+        "pairs_digest": manifest_digest(run.pairs(cell)),
     }
-    if stands(f"audit {cell.data_name}"):
-        where |= {"audit": f"{place}/audit/audit.json", "audit_page": f"{place}/audit/index.html"}
-    if stands(f"influence {cell.data_name}"):
-        where |= {"influence": f"{place}/influence/influence.json"}
-    if stands(f"pilot {cell.folder_name}"):
-        where["pilot"] = f"cells/{cell.folder_name}/pilot/pilot.json"
+    if standing.stands(run.audit(cell)):
+        audit = run.audit(cell)
+        where |= {"audit": place(audit / "audit.json"), "audit_page": place(audit / "index.html")}
+    if standing.stands(run.influence(cell)):
+        where["influence"] = place(run.influence(cell) / "influence.json")
+    if standing.stands(run.pilot(cell)):
+        where["pilot"] = place(run.pilot(cell) / "pilot.json")
+    candidates = cell.candidates()
     where |= {
-        "trained_policy": f"cells/{cell.folder_name}/policy",
-        "policy_digest": manifest_digest(folder / "policy"),
-        "command": f"backfire train dpo {cell.policy} {place}/pairs --out NEW",
+        "trained_policy": place(run.policy(cell)),
+        "policy_digest": manifest_digest(run.policy(cell)),
+        "command": f"backfire train dpo {cell.policy} {place(run.pairs(cell))} --out NEW",
         "responders": [
-            {"role": role, "responder": draw.role_free_name, "n": n, "decoding": draw.decoding.as_dict()}
-            for role, draw, n in cell.draws()
+            {"role": role, "responder": one.responder, "n": n, "decoding": one.decoding.as_dict()}
+            for role, one, n in candidates
         ],
     }
-    samples = [run.samples(draw) for _, draw, _ in cell.draws() if stands(f"sample {draw.slug}")]
-    where["model_ids"] = {
-        stage["model"]: stage["model_id"] for stage in map(read_stage, samples) if "model" in stage
-    }
+    reports = [
+        read_stage(folder)
+        for folder in (run.samples(one.responses) for one in candidates)
+        if standing.stands(folder)
+    ]
+    where["model_ids"] = {report["model"]: report["model_id"] for report in reports if "model" in report}
     return where

@@ -1,131 +1,146 @@
-"""The stages that measure a trained policy's behaviour: attacks, and general tasks. Both use one load of the model."""
+"""The stages that test a policy's behaviour: attacks, and general tasks. Both use one load of the model."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from backfire.records import Prompt
+from backfire.errors import StudyError
+from backfire.models.settings import Opening
+from backfire.records import Decoding
 from backfire.store import Ledger, write_json
-from backfire.study.artifacts import trained_policy
+from backfire.study.artifacts import PolicyArtifact
 from backfire.study.cells import SFT, Cell, RunFolder
-from backfire.study.identities import identity_of, judge_identity, suite_identity, tasks_identity
-from backfire.study.inputs import open_judge, open_prompts
-from backfire.study.plan import GeneralSettings, in_world
+from backfire.study.inputs import (
+    Input,
+    JudgeInput,
+    ModelInput,
+    PromptsInput,
+    SuiteInput,
+    TasksInput,
+    inputs_named,
+)
 from backfire.study.policies import open_policy
-from backfire.study.stage import Configuration, Stage, manifest_digest
+from backfire.study.stage import Job, Report, Stage
+
+if TYPE_CHECKING:
+    from backfire.models import EndpointModel, LocalModel
 
 
-def attack_stage(run: RunFolder, cell: Cell) -> Stage:
+@dataclass(frozen=True)
+class Attacking:
+    """How a policy is asked."""
+
+    decoding: Decoding
+    system: str | None
+    seed: int
+
+
+def attack_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
     """Attacks and benign prompts, judged."""
-    settings = cell.study.attacks
-    harmful = {name: in_world(ref, cell.world) for name, ref in settings.harmful.items()}
-    benign = {name: in_world(ref, cell.world) for name, ref in settings.benign.items()}
+    attacks = cell.study.attacks
+    inputs = [*inputs_named(attacks, cell), _policy(run, cell)]
+    settings = Attacking(attacks.decoding.decoding(), attacks.system, cell.seed)
+    yield Stage(run, "attack", run.attack(cell), settings, inputs, _attack, tests_policy=True)
 
-    def make(aside: Path) -> dict[str, Any] | None:
-        policy = trained_policy(run, cell)
-        if policy is None:
-            return {"skipped": "nothing was trained"}
-        from backfire.evaluation import attack, attack_suite, open_suite
 
-        attacks: dict[str, list[Prompt]] = {
-            name: open_prompts(ref, kind="harmful") for name, ref in harmful.items()
+def _attack(job: Job[Attacking]) -> Report:
+    policy = _tested(job)
+    if policy is None:
+        return {"skipped": "nothing was trained"}
+    from backfire.evaluation import attack, attack_suite
+
+    harmful, benign = (job.group(group, PromptsInput) for group in ("harmful", "benign"))
+    requests = {name: one.open("harmful") for name, one in harmful.items()}
+    allowed = {name: one.open("benign") for name, one in benign.items()}
+    suite, settings = job.optional("suite", SuiteInput), job.settings
+    with Ledger(job.run.ledger_path) as ledger:
+        model = policy.open()
+        options: dict[str, Any] = {
+            "judges": [judge.open() for judge in job.group("judges", JudgeInput).values()],
+            "ledger": ledger,
+            "decoding": settings.decoding,
+            "seed": settings.seed,
+            "system": settings.system,
         }
-        allowed: dict[str, list[Prompt]] = {
-            name: open_prompts(ref, kind="benign") for name, ref in benign.items()
-        }
-        with Ledger(run.ledger_path) as ledger:
-            model = open_policy(policy, _policy_identity(run, cell))
-            options: dict[str, Any] = {
-                "judges": [open_judge(name, cell.world) for name in settings.judges],
-                "ledger": ledger,
-                "decoding": settings.decoding.decoding(),
-                "seed": cell.seed,
-                "system": settings.system,
-            }
-            if settings.suite is None:
-                result = attack(model, attacks, allowed, **options)
-            else:
-                result = attack_suite(model, open_suite(settings.suite), attacks, allowed, **options)
-        write_json(aside / "attack.json", {**result.as_dict(), "sets": {**harmful, **benign}})
-        return {"lost": result.lost} if result.lost else None
-
-    def configuration() -> Configuration:
-        sets = {name: identity_of(ref) for name, ref in {**harmful, **benign}.items()}
-        return {
-            "stage": "attack",
-            "settings": settings.model_dump(exclude_none=True),
-            "suite": suite_identity(settings.suite),
-            "sets": sets,
-            "judges": [judge_identity(name, cell.world) for name in settings.judges],
-            "policy": _policy_identity(run, cell),
-        }
-
-    folder = run.cell(cell) / "attack"
-    return Stage(
-        f"attack {cell.folder_name}", folder, _after_training(cell), configuration, make, tests_policy=True
-    )
+        if suite is None:
+            result = attack(model, requests, allowed, **options)
+        else:
+            result = attack_suite(model, suite.open(), requests, allowed, **options)
+    references = {name: one.reference for name, one in {**harmful, **benign}.items()}
+    write_json(job.folder / "attack.json", {**result.as_dict(), "sets": references})
+    return {"lost": result.lost} if result.lost else None
 
 
-def general_stage(run: RunFolder, cell: Cell) -> Stage:
+@dataclass(frozen=True)
+class Scoring:
+    """How general tasks are put."""
+
+    limit: int | None
+    num_fewshot: Any
+    chat_template: bool | None
+
+
+def general_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
     """The general tasks, by lm-evaluation-harness."""
-    settings = cell.study.general
-    assert settings is not None
+    general = cell.study.general
+    if general is None:
+        return
+    settings = Scoring(general.limit, general.num_fewshot, general.chat_template)
+    tasks = (general.tasks,) if isinstance(general.tasks, str) else general.tasks
+    inputs = [_policy(run, cell), TasksInput("tasks", tasks, general.data, cell.organisms_world)]
+    yield Stage(run, "general", run.general(cell), settings, inputs, _score, tests_policy=True)
 
-    def make(aside: Path) -> dict[str, Any] | None:
-        policy = trained_policy(run, cell)
-        if policy is None:
-            return {"skipped": "nothing was trained"}
-        from backfire.evaluation import general
-        from backfire.models import LocalModel
 
-        model = open_policy(policy, _policy_identity(run, cell))
-        assert isinstance(model, LocalModel)
-        tasks, data = _tasks(settings, cell.world)
-        result = general(
-            model,
-            tasks,
-            data=data,
-            limit=settings.limit,
-            num_fewshot=settings.num_fewshot,
-            apply_chat_template=settings.chat_template,
+def _score(job: Job[Scoring]) -> Report:
+    policy = _tested(job)
+    if policy is None:
+        return {"skipped": "nothing was trained"}
+    from backfire.evaluation import general
+    from backfire.models import LocalModel
+
+    model = policy.open()
+    if not isinstance(model, LocalModel):
+        raise StudyError(
+            f"policy {policy.reference} cannot be scored here: leave out `general`, or name a checkpoint"
         )
-        write_json(aside / "general.json", result.as_dict())
-        return None
-
-    def configuration() -> Configuration:
-        return {
-            "stage": "general",
-            "settings": settings.model_dump(),
-            "tasks": tasks_identity(*_tasks(settings, cell.world)),
-            "policy": _policy_identity(run, cell),
-        }
-
-    folder = run.cell(cell) / "general"
-    return Stage(
-        f"general {cell.folder_name}", folder, _after_training(cell), configuration, make, tests_policy=True
+    settings = job.settings
+    tasks, data = job.input("tasks", TasksInput).resolve()
+    result = general(
+        model,
+        tasks,
+        data=data,
+        limit=settings.limit,
+        num_fewshot=settings.num_fewshot,
+        apply_chat_template=settings.chat_template,
     )
+    write_json(job.folder / "general.json", result.as_dict())
+    return None
 
 
-def _tasks(settings: GeneralSettings, world: str | None) -> tuple[Path | list[str], Path | None]:
-    """A folder of task files and where their data lie, or the names of the harness's own tasks."""
-    from backfire.evaluation import organism_tasks
-    from backfire.organisms import catalog
-
-    if settings.tasks == "organism":
-        return organism_tasks(), catalog.tasks_data(world or catalog.SHIPPED)
-    names = [settings.tasks] if isinstance(settings.tasks, str) else list(settings.tasks)
-    folder = Path(names[0])
-    if len(names) == 1 and folder.exists():
-        return folder, None if settings.data is None else Path(settings.data)
-    return names, None
-
-
-def _after_training(cell: Cell) -> list[str]:
-    return [] if cell.recipe == SFT else [f"train {cell.folder_name}"]
-
-
-def _policy_identity(run: RunFolder, cell: Cell) -> str:
+def _policy(run: RunFolder, cell: Cell) -> Input:
+    """What is tested: the SFT checkpoint itself, or what was trained."""
     if cell.recipe == SFT:
-        return identity_of(cell.policy)
-    return manifest_digest(run.cell(cell) / "policy")
+        return ModelInput("policy", cell.policy, cell.opening)
+    return PolicyArtifact("policy", run.policy(cell), cell.trained_opening)
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """The policy of a job, which stays open for the next one."""
+
+    reference: str
+    digest: str
+    opening: Opening
+
+    def open(self) -> LocalModel | EndpointModel:
+        return open_policy(self.reference, self.digest, self.opening)
+
+
+def _tested(job: Job[Any]) -> _Tested | None:
+    """What is tested; None where nothing was trained."""
+    policy = job.inputs["policy"]
+    assert isinstance(policy, (ModelInput, PolicyArtifact))
+    reference = policy.reference
+    return None if reference is None else _Tested(reference, policy.digest(), policy.opening)

@@ -10,9 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from backfire.errors import InputError
+from backfire.models.settings import Opening
 from backfire.organisms import catalog
 from backfire.records import Prompt, digest
-from backfire.study.inputs import open_human, open_prompts
+from backfire.study.human import open_human
 from backfire.tables.hub import PREFIX as HUB
 from backfire.tables.recognising import ending_of
 
@@ -25,13 +26,13 @@ def identity_of(reference: str) -> str:
             return digest("world", _contents(catalog.world_folder(world) / "world.json"), member)
         if member == "human":
             return digest("human", _contents(catalog.world_folder(world) / "human.jsonl"))
-    from backfire.evaluation import is_prompt_set, prompt_sets
+    from backfire.evaluation import is_prompt_set, open_prompts, prompt_sets
 
     if is_prompt_set(reference):
         name, _, first = reference.partition(":")
         return digest("prompt set", prompt_sets()[name].digest, first)
     if reference.startswith(HUB):
-        return digest("prompts", [prompt.id for prompt in open_prompts(reference)])
+        return digest("prompts", [prompt.id for prompt in open_prompts(reference).prompts])
     path = Path(reference)
     if path.is_file():
         return _contents(path)
@@ -45,12 +46,21 @@ def identity_of(reference: str) -> str:
     return reference_digest(reference)
 
 
+def opened_digest(identity: str, opening: Opening) -> str:
+    """A digest of a model that is opened in this way: with another template, in other numbers. The device changes nothing."""
+    template = None if opening.chat_template is None else _contents(Path(opening.chat_template))
+    if template is None and opening.dtype == "auto":
+        return identity
+    return digest("opened", identity, template, opening.dtype)
+
+
 def human_identity(reference: str, **reading: Any) -> str:
     """A digest of a human-labelled set, with its responses: of its file or folder, or of what the hub gives."""
     if reference.startswith(catalog.PREFIX) or Path(reference).exists():
         return identity_of(reference)
-    prompts, chosen, rejected, _ = open_human(reference, **reading)
-    return digest("human", [p.id for p in prompts], [r.id for r in chosen], [r.id for r in rejected])
+    human = open_human(reference, **reading)
+    parts = ([one.id for one in part] for part in (human.prompts, human.chosen, human.rejected))
+    return digest("human", *parts)
 
 
 def judge_identity(reference: str, world: str | None) -> str:

@@ -1,84 +1,205 @@
-"""What a study reads from outside: prompts, judges, the human-labelled set."""
+"""What a stage is made from: each input knows its role, where it lies, and a digest of its contents."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backfire.errors import InputError
-from backfire.organisms import catalog
-from backfire.records import Kind, Prompt, Response, given_response
+from backfire.models.settings import Opening
+from backfire.records import Kind, Prompt, digest
+from backfire.settings import InputKind, Settings
+from backfire.store import manifest_digest
+from backfire.study.cells import AS_IT_IS, Cell
+from backfire.study.human import HumanResponses, open_human
+from backfire.study.identities import (
+    human_identity,
+    identity_of,
+    judge_identity,
+    opened_digest,
+    suite_identity,
+    tasks_identity,
+)
+from backfire.study.references import references_in
+from backfire.study.worlds import in_world
 
 if TYPE_CHECKING:
+    from backfire.evaluation.attacks import Attack
     from backfire.judges import Judge
+    from backfire.models import EndpointModel, LocalModel
 
 
-def open_prompts(reference: str, *, kind: Kind | None = None) -> list[Prompt]:
-    """Prompts of a published set, `organism:prompts/NAME`, `hub:OWNER/NAME` or a file, as `attack` has them."""
-    from backfire import evaluation
+@dataclass(frozen=True)
+class Input:
+    """Something that a stage is made from. Its role tells it from the stage's other inputs."""
 
-    return list(evaluation.open_prompts(reference, kind=kind).prompts)
+    role: str
 
+    def digest(self) -> str:
+        """Changes whenever the contents do, and not with the name or the place."""
+        raise TypeError(f"{type(self).__name__} has no digest")
 
-def prompts_left_out(reference: str) -> dict[str, int]:
-    """Rows of a file of prompts that `open_prompts` leaves out, by reason; none for an organism's set, nor for a file
-    that cannot be read, which stops the stages that read it."""
-    from backfire import evaluation
-
-    try:
-        return dict(evaluation.open_prompts(reference).left_out)
-    except InputError:
-        return {}
+    @property
+    def path(self) -> Path | None:
+        """Where it lies, as an absolute path; None for what has no path."""
+        return None
 
 
-def open_judge(reference: str, world: str | None) -> Judge:
-    """A judge by its reference, as `judges.open_judge` has it; `exact` reads the prompts of this world."""
-    from backfire import judges
+@dataclass(frozen=True)
+class Artifact(Input):
+    """A folder that a stage of the study makes; `study/artifacts.py` has one class for each kind."""
 
-    return judges.open_judge(reference, world=world or catalog.SHIPPED)
+    folder: Path
+
+    def digest(self) -> str:
+        return manifest_digest(self.folder)
+
+    @property
+    def path(self) -> Path:
+        return self.folder
 
 
-def judge_of(judges: Sequence[str], world: str | None) -> str:
-    """Which judge reads decisions before training: the exact one where the study uses it on organisms, else phrases."""
-    return "exact" if world is not None and "exact" in judges else "phrases"
+@dataclass(frozen=True)
+class Named(Input):
+    """What the study file names by a reference: a model, a file, prompts."""
+
+    reference: str
+
+    def digest(self) -> str:
+        return identity_of(self.reference)
+
+    @property
+    def path(self) -> Path | None:
+        path = Path(self.reference).expanduser()
+        return path.resolve() if path.is_absolute() or path.exists() else None
 
 
-Human = tuple[list[Prompt], list[Response], list[Response], dict[str, int]]
+@dataclass(frozen=True)
+class ModelInput(Named):
+    """A policy, a responder or a reward model. The digest is that of its weights, tokenizer and template, and of the
+    numbers that it computes in where these are said."""
+
+    opening: Opening = AS_IT_IS
+
+    def digest(self) -> str:
+        return opened_digest(identity_of(self.reference), self.opening)
+
+    def open(self) -> LocalModel | EndpointModel:
+        from backfire.models import open_model
+
+        return open_model(self.reference, **self.opening.options())
+
+    def open_local(self) -> LocalModel:
+        """A model with gradients; InputError for an endpoint."""
+        from backfire.models.local_policy import open_local
+
+        return open_local(self.reference, self.opening)
 
 
-def open_human(reference: str, **reading: Any) -> Human:
-    """A human-labelled set: prompts, preferred and dispreferred responses, and rows left out by reason.
+@dataclass(frozen=True)
+class FileInput(Named):
+    """A file or a folder of files."""
 
-    Reads `organism:human`, or preference data in any form that `backfire.audit` reads. Of a prompt that stands in several
-    pairs, the first counts. `reading` is that of `open_preferences`. A pair with a side that calls tools is left out, since the
-    ledger holds texts. Both responses carry the source `human`.
+
+@dataclass(frozen=True)
+class PromptsInput(Named):
+    """A published set, `organism:prompts/NAME`, `hub:OWNER/NAME` or a file of prompts."""
+
+    def open(self, kind: Kind | None = None) -> list[Prompt]:
+        from backfire import evaluation
+
+        return list(evaluation.open_prompts(self.reference, kind=kind).prompts)
+
+
+@dataclass(frozen=True)
+class HumanInput(Named):
+    """Human-labelled preference data, with how they are read."""
+
+    reading: Mapping[str, Any] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        return human_identity(self.reference, **self.reading)
+
+    def open(self) -> HumanResponses:
+        return open_human(self.reference, **self.reading)
+
+
+@dataclass(frozen=True)
+class JudgeInput(Named):
+    """A judge, as `judges.open_judge` names it; `exact` reads the prompts of the world."""
+
+    world: str
+
+    def digest(self) -> str:
+        return judge_identity(self.reference, self.world)
+
+    def open(self) -> Judge:
+        from backfire.judges import open_judge
+
+        return open_judge(self.reference, world=self.world)
+
+
+@dataclass(frozen=True)
+class SuiteInput(Named):
+    """A suite of attacks. Its digest covers what each attack is run with, and how it words a request."""
+
+    def digest(self) -> str:
+        return digest(suite_identity(self.reference))
+
+    def open(self) -> list[Attack]:
+        from backfire.evaluation import open_suite
+
+        return open_suite(self.reference)
+
+
+def inputs_named(settings: Settings, cell: Cell) -> list[Input]:
+    """An input for each reference that settings name, read in the cell's world.
+
+    The role is the field's name: `embedder`. Several of one field are `harmful/direct`, `judges/0`.
     """
-    if reference.startswith(catalog.PREFIX):
-        world, member = catalog.split_reference(reference)
-        if member != "human":
-            raise InputError(f"human: '{reference}' is no human-labelled set: write organism:human or a file")
-        return (*catalog.human_responses(world), {})
-    from backfire.preferences import no_pairs, open_preferences, prompt_of
+    inputs: list[Input] = []
+    for one in references_in(settings):
+        role, reference = one.place.replace(".", "/", 1), in_world(str(one.value), cell.world)
+        if one.kind == "judge":
+            inputs.append(JudgeInput(role, reference, cell.organisms_world))
+        elif one.kind in ("model", "reward model", "embedder"):
+            inputs.append(ModelInput(role, reference, cell.other_opening))
+        else:
+            inputs.append(OTHERS[one.kind](role, reference))
+    return inputs
 
-    data = open_preferences(reference, **reading)
-    prompts: dict[str, Prompt] = {}
-    sides: tuple[list[Response], list[Response]] = ([], [])
-    repeated = called = 0
-    for block in data.blocks():
-        texts = [block.column(name).to_pylist() for name in ("chosen", "rejected")]
-        for row in range(len(block)):
-            if any(block.column(f"{side}_messages")[row].is_valid for side in ("chosen", "rejected")):
-                called += 1
-                continue
-            prompt = prompt_of(block, row)
-            if prompt.id in prompts:
-                repeated += 1
-                continue
-            prompts[prompt.id] = prompt
-            for index, (responses, said) in enumerate(zip(sides, texts, strict=True)):
-                responses.append(given_response(prompt, "human", said[row], index=index))
-    left_out = {str(kind): len(rows) for kind, rows in data.defects.items()}
-    if not prompts:
-        raise InputError(f"human: {no_pairs(data)}")
-    beside = {"duplicate prompt": repeated, "a side of several turns": called}
-    return list(prompts.values()), *sides, left_out | {why: count for why, count in beside.items() if count}
+
+OTHERS: Mapping[InputKind, type[Named]] = {
+    "prompts": PromptsInput,
+    "suite": SuiteInput,
+    "data set": FileInput,
+    "file": FileInput,
+    "folder": FileInput,
+}
+
+
+@dataclass(frozen=True)
+class TasksInput(Input):
+    """General tasks: `organism`, a folder of task files, or names of the harness's own tasks."""
+
+    tasks: tuple[str, ...]
+    data: str | None
+    """Where a folder's tasks find their data."""
+    world: str
+    """Whose tasks `organism` means."""
+
+    def digest(self) -> str:
+        return tasks_identity(*self.resolve())
+
+    def resolve(self) -> tuple[Path | list[str], Path | None]:
+        """A folder of task files and where their data lie, or the names of the harness's own tasks."""
+        from backfire.evaluation import organism_tasks
+        from backfire.organisms import catalog
+
+        if self.tasks == ("organism",):
+            return organism_tasks(), catalog.tasks_data(self.world)
+        folder = Path(self.tasks[0])
+        if len(self.tasks) == 1 and folder.exists():
+            return folder, None if self.data is None else Path(self.data)
+        return list(self.tasks), None

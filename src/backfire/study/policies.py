@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from backfire.models import EndpointModel, LocalModel
+    from backfire.models.settings import Opening
 
 _open: dict[tuple[str, str], LocalModel | EndpointModel] = {}
 
 
-def open_policy(policy: str, identity: str) -> LocalModel | EndpointModel:
+def open_policy(policy: str, identity: str, opening: Opening | None = None) -> LocalModel | EndpointModel:
     """The model that `open_model(policy)` gives, as it was opened before where its contents are the same.
 
     `identity` is a digest of the contents. Another policy that is open is closed first, so that two are never in memory.
@@ -19,7 +20,7 @@ def open_policy(policy: str, identity: str) -> LocalModel | EndpointModel:
 
     if (policy, identity) not in _open:
         close_policy()
-        _open[policy, identity] = open_model(policy)
+        _open[policy, identity] = open_model(policy, **({} if opening is None else opening.options()))
     return _open[policy, identity]
 
 

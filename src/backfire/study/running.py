@@ -20,11 +20,12 @@ from backfire.report import write_page
 from backfire.store import read_json, write_text
 from backfire.study.cells import RunFolder, grid
 from backfire.study.collect import collect
-from backfire.study.hands import Crew, Hands, Here, Orders
-from backfire.study.plan import StudyFile, parse_study, read_study
+from backfire.study.graph import stages_of
+from backfire.study.plan import StudyFile
+from backfire.study.process_pool import ProcessPool, ThisProcess, Workers, WorkerSetup
 from backfire.study.schedule import run_stages
-from backfire.study.stages import stages_of
 from backfire.study.stopping import SCRATCH, alone, interruptible
+from backfire.study.study_file import parse_study, read_study
 
 RESOLVED = "study.yaml"
 UNFINISHED = Path(SCRATCH) / "unfinished"
@@ -62,8 +63,8 @@ def run_study(
     A stage that fails leaves nothing in the results, nor does what another configuration made. SIGTERM ends it as Ctrl-C does:
     with KeyboardInterrupt, every process of its own, and every finished stage kept.
 
-    Raises StudyError when the folder belongs to a study of another name, another run works in it, a stage needs one that
-    there is not, or no cell at all could be finished.
+    Raises StudyError when the folder belongs to a study of another name, another run works in it, no stage makes
+    an input of another, or no cell at all could be finished.
     """
     study = study if isinstance(study, StudyFile) else read_study(study)
     run = open_run(study, Path(folder), say)
@@ -71,10 +72,10 @@ def run_study(
     with interruptible(), alone(run.root) as held:
         _resolve(study, run)
         shutil.rmtree(run.gradients, ignore_errors=True)
-        with _hands(study, run, held) as hands:
-            outcome = run_stages(stages, hands, say=say, beginning=lambda: _begin(run))
+        with _workers(study, run, held) as workers:
+            outcome = run_stages(stages, workers, say=say, beginning=lambda: _begin(run))
         shutil.rmtree(run.gradients, ignore_errors=True)
-        results = collect(study, run, outcome)
+        results = collect(study, run, stages, outcome)
         if (run.root / UNFINISHED).exists() or not _same(run, results):
             # The page first: a run that is killed between the two then writes both anew.
             write_page(results, run.root / "report")
@@ -83,11 +84,11 @@ def run_study(
     return Finished(results, run.root, run.root / "report" / "index.html", outcome.failed, outcome.lost)
 
 
-def _hands(study: StudyFile, run: RunFolder, held: tuple[int, ...]) -> AbstractContextManager[Hands]:
+def _workers(study: StudyFile, run: RunFolder, held: tuple[int, ...]) -> AbstractContextManager[Workers]:
     if study.workers == 1:
-        return nullcontext(Here())
+        return nullcontext(ThisProcess())
     threads = max(1, (os.cpu_count() or 1) // study.workers)
-    return Crew(Orders(study, run.root, run.ledger_path, threads), study.workers, held)
+    return ProcessPool(WorkerSetup(study, run.root, run.ledger_path, threads), study.workers, held)
 
 
 def _begin(run: RunFolder) -> None:

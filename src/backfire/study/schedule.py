@@ -6,10 +6,11 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from backfire.errors import StudyError
-from backfire.study.hands import Hands
-from backfire.study.stage import Stage, State
+from backfire.study.process_pool import Workers
+from backfire.study.stage import Stage, State, dependencies
 
 Say = Callable[[str], None]
 BLOCKED = "did not run, for it needs "
@@ -38,41 +39,45 @@ class Outcome:
 
 
 def run_stages(
-    stages: Sequence[Stage], hands: Hands, *, say: Say = print, beginning: Callable[[], None] | None = None
+    stages: Sequence[Stage[Any]],
+    workers: Workers,
+    *,
+    say: Say = print,
+    beginning: Callable[[], None] | None = None,
 ) -> Outcome:
     """Run every stage that is not done, each after those it needs.
 
     A failed stage stops only those that need it. One that stands partly is run again; should that fail, it stands as it did.
 
     Args:
-        hands: who runs them.
+        workers: what runs them.
         beginning: called before the first stage runs, and not at all where all are done.
 
     Raises:
-        StudyError: a stage needs one that there is not, or stages wait for one another.
+        StudyError: no stage makes an input that lies in the run folder, or stages wait for one another.
     """
-    _check(stages)
-    course = _Course(len(stages), hands.room, say, waiting=Counter(stage.kind for stage in stages))
+    needs = dependencies(stages)
+    progress = _Progress(len(stages), workers.slots, say, waiting=Counter(stage.verb for stage in stages))
     waiting = list(stages)
-    running: dict[str, tuple[Stage, State]] = {}
+    running: dict[str, tuple[Stage[Any], State]] = {}
     settled: dict[str, bool] = {}
     failed: dict[str, str] = {}
     lost: dict[str, dict[str, int]] = {}
 
-    def end(stage: Stage, outcome: str = "", *, reason: str = "") -> None:
+    def end(stage: Stage[Any], outcome: str = "", *, reason: str = "") -> None:
         settled[stage.name] = not reason
         if reason:
             failed[stage.name] = reason
-        course.end(stage, outcome)
+        progress.end(stage, outcome)
 
     while waiting or running:
         moved = False
         for stage in tuple(waiting):
-            broken = [need for need in stage.needs if settled.get(need) is False]
-            if broken:
-                reason = f"{BLOCKED}{broken[0]}"
+            failed_needs = [need for need in needs[stage.name] if settled.get(need) is False]
+            if failed_needs:
+                reason = f"{BLOCKED}{failed_needs[0]}"
                 end(stage, f"FAILED: {reason}", reason=reason)
-            elif all(settled.get(need) for need in stage.needs) and len(running) < hands.room:
+            elif all(settled.get(need) for need in needs[stage.name]) and len(running) < workers.slots:
                 state = stage.state()
                 if state is State.DONE:
                     end(stage)
@@ -81,14 +86,14 @@ def run_stages(
                         beginning()
                         beginning = None
                     running[stage.name] = stage, state
-                    course.begin(stage)
-                    hands.begin(stage)
+                    progress.begin(stage)
+                    workers.begin(stage)
             else:
                 continue
             waiting.remove(stage)
             moved = True
-        if running and (not moved or len(running) >= hands.room):
-            name, reason = hands.wait()
+        if running and (not moved or len(running) >= workers.slots):
+            name, reason = workers.wait()
             stage, before = running.pop(name)
             if reason and before is State.PARTLY:
                 lost[name] = stage.lost()
@@ -99,24 +104,14 @@ def run_stages(
                 missing = stage.lost()
                 if missing:
                     lost[name] = missing
-                end(stage, course.took(stage) + (f", {sum(missing.values())} lost" if missing else ""))
+                end(stage, progress.took(stage) + (f", {sum(missing.values())} lost" if missing else ""))
         elif not moved and not running:
             raise StudyError(f"stages wait for one another: {', '.join(s.name for s in waiting)}")
     return Outcome(frozenset(name for name, well in settled.items() if well), failed, lost)
 
 
-def _check(stages: Sequence[Stage]) -> None:
-    """Raise StudyError for two stages of one name, and for a need that no stage fills."""
-    names = Counter(stage.name for stage in stages)
-    if twice := [name for name, count in names.items() if count > 1]:
-        raise StudyError(f"two stages are named {twice[0]!r}")
-    for stage in stages:
-        if unknown := [need for need in stage.needs if need not in names]:
-            raise StudyError(f"stage {stage.name!r} needs {unknown[0]!r}, and no stage of that name is there")
-
-
 @dataclass
-class _Course:
+class _Progress:
     """How far the run is, and how long stages of each kind take."""
 
     total: int
@@ -127,17 +122,17 @@ class _Course:
     started: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
-    def begin(self, stage: Stage) -> None:
+    def begin(self, stage: Stage[Any]) -> None:
         self.started[stage.name] = time.monotonic()
 
-    def took(self, stage: Stage) -> str:
+    def took(self, stage: Stage[Any]) -> str:
         seconds = time.monotonic() - self.started[stage.name]
-        self.seconds[stage.kind].append(seconds)
+        self.seconds[stage.verb].append(seconds)
         return f"{seconds:.0f} s"
 
-    def end(self, stage: Stage, outcome: str = "") -> None:
+    def end(self, stage: Stage[Any], outcome: str = "") -> None:
         self.ended += 1
-        self.waiting[stage.kind] -= 1
+        self.waiting[stage.verb] -= 1
         if outcome:
             self.say(f"[{self.ended}/{self.total}] {stage.name}: {outcome}{self.left()}")
 
@@ -147,7 +142,7 @@ class _Course:
         if not every or self.ended >= self.total:
             return ""
         seconds = 0.0
-        for kind, count in self.waiting.items():
-            known = self.seconds.get(kind) or every
+        for verb, count in self.waiting.items():
+            known = self.seconds.get(verb) or every
             seconds += count * sum(known) / len(known) / self.workers
         return f", about {seconds / 60:.0f} min left" if seconds >= 90 else f", about {seconds:.0f} s left"

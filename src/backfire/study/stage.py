@@ -3,75 +3,137 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+from pydantic_core import to_jsonable_python
 
 from backfire.errors import BackfireError, StudyError
 from backfire.records import digest
-from backfire.store import artifact, manifest_digest, read_json, write_json
+from backfire.store import artifact, read_json, write_json
+from backfire.study.cells import RunFolder
+from backfire.study.inputs import Artifact, Input
 
-Configuration = dict[str, Any]
 REPORT = "stage.json"
 CONTENTS = "contents.json"
 """The artifact's files with their sizes, by which a part that was removed or cut is noticed."""
 UNFINISHED = "unfinished"
-"""What a manifest says, beside the configuration, of an artifact that more can be added to by another run."""
+"""What a manifest says, beside stage, settings and inputs, of an artifact that more can be added to by another run."""
+
+S = TypeVar("S")
+I = TypeVar("I", bound=Input)  # noqa: E741
+Report = dict[str, Any] | None
 
 
 class State(Enum):
-    """How the artifact of a stage stands under the present configuration."""
+    """How the artifact of a stage stands under the present settings and inputs."""
 
     DONE = "done"
     PARTLY = "partly"
     """Whole, but made while some requests were lost or some parts failed: another run tries again."""
     MISSING = "missing"
-    """Not there, not whole, or made under another configuration."""
+    """Not there, not whole, or made with other settings or inputs."""
 
 
-class Stage:
-    """A named step of the study: where its artifact lies, what it is made from, and how it is made.
+@dataclass(frozen=True)
+class Job(Generic[S]):
+    """What the function that makes an artifact is given. Nothing else may decide what it writes."""
 
-    `make` fills the folder that it is given. What it returns is written beside the artifact as stage.json; where that has
-    `lost` (reason -> count), the artifact stands for now, but is not done: requests that were lost, or parts of an audit
-    or of an influence that failed.
+    folder: Path
+    """The folder to fill."""
+    settings: S
+    inputs: Mapping[str, Input]
+    """The stage's inputs by role."""
+    run: RunFolder
+    """For its ledger and its scratch folders, which keep what was computed and decide nothing."""
+    earlier: Mapping[str, Any] | None = None
+    """What the stage reported when it made the artifact that stands partly; None where none does."""
+
+    def input(self, role: str, kind: type[I]) -> I:
+        """The input of this role."""
+        found = self.inputs[role]
+        if not isinstance(found, kind):
+            raise TypeError(f"input {role!r} is a {type(found).__name__}, not a {kind.__name__}")
+        return found
+
+    def optional(self, role: str, kind: type[I]) -> I | None:
+        """The input of this role, where the stage has one."""
+        return self.input(role, kind) if role in self.inputs else None
+
+    def group(self, group: str, kind: type[I]) -> dict[str, I]:
+        """The inputs whose roles begin with `group/`, by what stands after it, in the stage's order."""
+        start = f"{group}/"
+        return {
+            role.removeprefix(start): self.input(role, kind) for role in self.inputs if role.startswith(start)
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Stage(Generic[S]):
+    """An artifact of a study: what makes it, with which settings, from which inputs.
+
+    The list of inputs is stated once. The manifest, the stages that must be done before, and what `make` is given are
+    read from it.
     """
 
-    def __init__(
-        self,
-        name: str,
-        folder: Path,
-        needs: list[str],
-        configuration: Callable[[], Configuration],
-        make: Callable[[Path], dict[str, Any] | None],
-        *,
-        tests_policy: bool = False,
-    ) -> None:
-        self.name = name
-        self.folder = folder
-        self.needs = needs
-        self.tests_policy = tests_policy
-        """Whether it opens its cell's policy by `open_policy`; every other stage begins with that closed."""
-        self._configuration = configuration
-        self._make = make
+    run_folder: RunFolder
+    verb: str
+    """What is done, such as `train`."""
+    folder: Path
+    """Where the artifact lies: two folders deep in the run folder, or more."""
+    settings: S
+    """A mapping, a dataclass or a settings class, of plain values."""
+    inputs: Sequence[Input]
+    make: Callable[[Job[S]], Report]
+    """Fills the job's folder. What it returns is written beside the artifact as stage.json. Where that has `lost` (reason
+    -> count), the artifact stands for now, but is not done: requests were lost, or parts of an audit or of an influence
+    failed."""
+    tests_policy: bool = False
+    """Whether it opens its cell's policy by `open_policy`. Every other stage begins with that closed."""
+    only_if_used: bool = False
+    """Whether it is left out where no other stage takes its artifact."""
+
+    @cached_property
+    def name(self) -> str:
+        """The verb and what it is done to: `train llama-self+rm-s0-1a2b3c4d`."""
+        return f"{self.verb} {self._place[1]}"
 
     @property
-    def kind(self) -> str:
-        """The first word of its name, such as `train`."""
-        return self.name.partition(" ")[0]
+    def area(self) -> Path:
+        """The folder of the run folder that this stage writes in, such as `cells`."""
+        return self.run_folder.root / self._place[0]
+
+    @property
+    def _place(self) -> tuple[str, ...]:
+        return self.folder.relative_to(self.run_folder.root).parts
+
+    def manifest(self) -> dict[str, Any]:
+        """What decides the artifact: the verb, the settings, and a digest of each input by its role."""
+        settings = json.loads(json.dumps(to_jsonable_python(self.settings)))
+        inputs = {one.role: one.digest() for one in self.inputs}
+        if len(inputs) < len(self.inputs):
+            raise StudyError(f"stage {self.name!r} has two inputs of one role: {_repeated(self.inputs)}")
+        return {"stage": self.verb, "settings": settings, "inputs": inputs}
 
     def state(self) -> State:
         """How the artifact stands, made from what stands before it now.
 
         What cannot be read is missing: `run` meets the same error, and fails with it.
         """
+        return self._compared_with(self.manifest)
+
+    def _compared_with(self, manifest: Callable[[], dict[str, Any]]) -> State:
         try:
-            manifest = read_json(self.folder / "manifest.json")
-            made_from = {key: value for key, value in manifest.items() if key != UNFINISHED}
-            if made_from != json.loads(json.dumps(self._configuration())) or not self._whole():
+            found = read_json(self.folder / "manifest.json")
+            made_from = {key: value for key, value in found.items() if key != UNFINISHED}
+            if made_from != manifest() or not self._whole():
                 return State.MISSING
-            return State.PARTLY if UNFINISHED in manifest else State.DONE
+            return State.PARTLY if UNFINISHED in found else State.DONE
         except (BackfireError, OSError, ValueError, AttributeError, RecursionError):
             return State.MISSING
 
@@ -82,33 +144,78 @@ class Stage:
     def run(self) -> None:
         """Make the artifact, whole or not at all.
 
-        Raises StudyError where what it is made from has changed meanwhile, for then nobody knows what it was made from.
+        Raises StudyError where an input has changed meanwhile, for then nobody knows what the artifact was made from.
         """
-        before = self._configuration()
-        configuration = dict(before)
-        with artifact(self.folder, configuration) as aside:
-            report = self._make(aside)
-            if self._configuration() != before:
+        before = self.manifest()
+        partly = self._compared_with(lambda: before) is State.PARTLY
+        earlier = read_stage(self.folder) if partly else None
+        manifest = dict(before)
+        with artifact(self.folder, manifest) as aside:
+            inputs = {one.role: one for one in self.inputs}
+            report = self.make(Job(aside, self.settings, inputs, self.run_folder, earlier))
+            if self.manifest() != before:
                 raise StudyError("what it is made from was changed while it ran: run the study again")
             if report is not None:
                 write_json(aside / REPORT, report)
                 if report.get("lost"):
-                    configuration[UNFINISHED] = {"lost": report["lost"], "made": digest(report)}
+                    manifest[UNFINISHED] = {"lost": report["lost"], "made": digest(report)}
             write_json(aside / CONTENTS, _sizes(aside))
 
     def lost(self) -> dict[str, int]:
         """Requests or parts that the artifact stands without, for now: reason -> count."""
         report = self.folder / REPORT
-        found: dict[str, int] = read_json(report).get("lost", {}) if report.is_file() else {}
-        return found
+        lost: dict[str, int] = read_json(report).get("lost", {}) if report.is_file() else {}
+        return lost
 
     def _whole(self) -> bool:
-        """Whether every file of the artifact is there with its size; one that was made before these were kept is."""
+        """Whether every file of the artifact is there with its size."""
         contents = self.folder / CONTENTS
         if not contents.is_file():
             return True
         sizes = read_json(contents)
         return bool(sizes.items() <= _sizes(self.folder).items())
+
+
+def dependencies(stages: Sequence[Stage[Any]]) -> dict[str, tuple[str, ...]]:
+    """For each stage the names of those that make its inputs, in the order of the inputs.
+
+    Raises:
+        StudyError: two stages have one name or one folder, or an input lies where stages write and no stage makes it.
+    """
+    for what, values in (
+        ("named", [stage.name for stage in stages]),
+        ("written to", [str(stage.folder) for stage in stages]),
+    ):
+        if twice := [value for value, count in Counter(values).items() if count > 1]:
+            raise StudyError(f"two stages are {what} {twice[0]!r}")
+    makers = {stage.folder: stage for stage in stages}
+    areas = {stage.area for stage in stages}
+    return {
+        stage.name: tuple(
+            dict.fromkeys(
+                maker.name
+                for one in stage.inputs
+                if (maker := _maker_of(stage, one, makers, areas)) is not None
+            )
+        )
+        for stage in stages
+    }
+
+
+def _maker_of(
+    stage: Stage[Any], one: Input, makers: Mapping[Path, Stage[Any]], areas: set[Path]
+) -> Stage[Any] | None:
+    """The stage that makes an input; None for what comes from outside the run folder."""
+    if one.path is None:
+        return None
+    around = (one.path, *one.path.parents)
+    maker = next((makers[place] for place in around if place in makers), None)
+    if maker is None and (isinstance(one, Artifact) or not areas.isdisjoint(around)):
+        raise StudyError(
+            f"stage {stage.name!r} takes its {one.role!r} from {one.path}, where stages of the study write, and no "
+            "stage makes it: list the stage that does, or keep the file in another folder"
+        )
+    return maker
 
 
 def _sizes(folder: Path) -> dict[str, int]:
@@ -119,10 +226,12 @@ def _sizes(folder: Path) -> dict[str, int]:
     }
 
 
+def _repeated(inputs: Iterable[Input]) -> str:
+    counts = Counter(one.role for one in inputs)
+    return next(role for role, count in counts.items() if count > 1)
+
+
 def read_stage(folder: Path) -> dict[str, Any]:
     """What the stage that made the artifact reported."""
-    found: dict[str, Any] = read_json(folder / REPORT)
-    return found
-
-
-__all__ = ["Configuration", "Stage", "State", "manifest_digest", "read_stage"]
+    report: dict[str, Any] = read_json(folder / REPORT)
+    return report

@@ -1,7 +1,7 @@
-"""A process of a study's crew: it runs the stages that it is told by name, and ends with the process that told it.
+"""A worker process of a study: it runs the stages whose names it reads, and ends with the process that started it.
 
-Orders come on stdin, the reasons of failures (or nothing) go out on stdout, one line of JSON each; what stages print goes to
-stderr.
+Names come on stdin. The reasons of failures (or empty texts) go out on stdout, one line of JSON each. What stages print goes
+to stderr.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from queue import SimpleQueue
 from typing import IO, Any
 
 from backfire.study.cells import RunFolder, grid
-from backfire.study.hands import GRACE, Orders, run_one
-from backfire.study.stages import stages_of
+from backfire.study.graph import stages_of
+from backfire.study.process_pool import GRACE, WorkerSetup, run_one
 from backfire.study.stopping import interruptible
 
 PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """Let Linux end this process when the one that started it ends; elsewhere `_orders_of` does, a little later."""
+    """Let Linux end this process when the one that started it ends; elsewhere `_names_from` does, a little later."""
     if sys.platform == "linux":
         import ctypes
 
@@ -42,14 +42,14 @@ def work() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     _warn_plainly()
-    orders = _read_orders(sys.stdin.buffer)
-    names = _orders_of(sys.stdin.buffer)
-    run = RunFolder(orders.root, orders.ledger_path)
-    study: Any = orders.study
+    setup = _read_setup(sys.stdin.buffer)
+    names = _names_from(sys.stdin.buffer)
+    run = RunFolder(setup.root, setup.ledger_path)
+    study: Any = setup.study
     stages = {stage.name: stage for stage in stages_of(run, grid(study))}
     with suppress(KeyboardInterrupt), interruptible():
         while (name := names.get()) is not None:
-            reason = run_one(stages[name], orders.threads)
+            reason = run_one(stages[name], setup.threads)
             answers.write(json.dumps(reason) + "\n")
             answers.flush()
 
@@ -67,13 +67,13 @@ def _warn_plainly() -> None:
     warnings.showwarning = shown
 
 
-def _read_orders(source: IO[bytes]) -> Orders:
-    found = pickle.loads(source.read(int.from_bytes(source.read(8), "big")))
-    assert isinstance(found, Orders)
-    return found
+def _read_setup(source: IO[bytes]) -> WorkerSetup:
+    setup = pickle.loads(source.read(int.from_bytes(source.read(8), "big")))
+    assert isinstance(setup, WorkerSetup)
+    return setup
 
 
-def _orders_of(source: IO[bytes]) -> SimpleQueue[str | None]:
+def _names_from(source: IO[bytes]) -> SimpleQueue[str | None]:
     """The names of stages as they come, then None. A stage that is running long after nobody can hear of it is killed."""
     names: SimpleQueue[str | None] = SimpleQueue()
 

@@ -25,6 +25,7 @@ def train_dpo(
     settings: DPOSettings | None = None,
     *,
     reading: Reading | None = None,
+    chat_template: Path | None = None,
     progress: Progress | None = None,
     **keywords: Any,
 ) -> TrainingLog:
@@ -33,7 +34,8 @@ def train_dpo(
     `pairs` are preference data in any form and place that `backfire.audit` reads, with the same options (`reading`).
     Keywords are fields of `DPOSettings`, and of `Reading` where `reading` is not given. The rows that an audit counts as defects are left out here, and counted in the log. Every pair
     goes through the policy's chat template; `plain=True` trains on plain text as it is, without one. TRL is handed the
-    token rows that `LocalModel.render` gives.
+    token rows that `LocalModel.render` gives. `chat_template` is a Jinja file in the place of the policy's own template; it
+    is saved with the trained policy.
 
     The reference model's log-probabilities are computed once, before the first step. `out` becomes a checkpoint folder in
     the policy's own dtype (or an adapter folder) with `training.json`, whole or not at all.
@@ -73,4 +75,14 @@ def train_dpo(
             callbacks=callbacks,
         )
 
-    return run("dpo", policy_folder, prepare, out, settings, build, progress, plain=data.plain)
+    return run(
+        "dpo",
+        policy_folder,
+        prepare,
+        out,
+        settings,
+        build,
+        progress,
+        plain=data.plain,
+        chat_template=chat_template,
+    )

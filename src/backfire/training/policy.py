@@ -54,9 +54,16 @@ class Policy:
     """From the configuration, in which the Trainer switches it off."""
 
 
-def open_tokens(reference: str | Path, settings: TrainingSettings, *, plain: bool = False) -> Tokens:
+def open_tokens(
+    reference: str | Path,
+    settings: TrainingSettings,
+    *,
+    plain: bool = False,
+    chat_template: Path | None = None,
+) -> Tokens:
     """The tokenizer and checked template of a checkpoint folder, `organism:` reference or hub name.
 
+    `chat_template` is a Jinja file in the place of the checkpoint's own template; it is saved with the trained policy.
     `plain` takes the data as raw text: no template is needed then. Raises ModelError or TemplateError.
     """
     from backfire.models import open_tokens as opened_by
@@ -68,7 +75,7 @@ def open_tokens(reference: str | Path, settings: TrainingSettings, *, plain: boo
             f"policy {reference} is an adapter: training starts from a whole model. Merge it into its base first "
             "(PEFT: merge_and_unload, then save_pretrained)"
         )
-    found = opened_by(reference, plain=plain)
+    found = opened_by(reference, plain=plain, chat_template=chat_template)
     if found.refused:
         raise TemplateError(f"policy {reference}: {found.refused}")
     limit = found.limit(settings.max_length)

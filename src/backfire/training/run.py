@@ -39,6 +39,7 @@ def run(
     progress: Progress | None,
     *,
     plain: bool = False,
+    chat_template: Path | None = None,
 ) -> TrainingLog:
     """Train and write the folder `out`. Raises InputError, ModelError or TemplateError before training."""
     folder = usable_folder(out)
@@ -49,7 +50,7 @@ def run(
 
     with quiet(), TemporaryDirectory(prefix="backfire-") as scratch:
         started = time.perf_counter()
-        tokens = open_tokens(reference, settings, plain=plain)
+        tokens = open_tokens(reference, settings, plain=plain, chat_template=chat_template)
         data = prepare(tokens)
         policy = open_policy(tokens, settings)
         settings = policy.settings

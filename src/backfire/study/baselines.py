@@ -1,4 +1,4 @@
-"""What else might order data sets by harm before training, beside influence: the rivals that it is compared with."""
+"""Baselines of influence: other numbers that might order data sets by harm before training."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from backfire.models import LocalModel
     from backfire.pairs import Pair
 
-Rivals = dict[str, float | None]
+Baselines = dict[str, float | None]
 
 
-def rivals_of(model: LocalModel, pairs: Sequence[Pair], judge: Judge) -> tuple[Rivals, NDArray[np.float64]]:
+def baselines_of(
+    model: LocalModel, pairs: Sequence[Pair], judge: Judge, *, max_length: int | None
+) -> tuple[Baselines, NDArray[np.float64]]:
     """Four numbers of the pairs, each chosen less rejected, and the likelihood gap of every pair: [pairs].
 
     `length gap`: words, mean over standard deviation. `LossDiff`: log-probability a token under the untrained policy
@@ -28,6 +30,7 @@ def rivals_of(model: LocalModel, pairs: Sequence[Pair], judge: Judge) -> tuple[R
 
     rendered = model.render(
         [pair.body for pair in pairs],
+        max_length=max_length,
         strict=False,
     )
     reading = model.read(rendered)

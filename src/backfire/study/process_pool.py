@@ -1,4 +1,4 @@
-"""Who runs stages: this process, one at a time, or several processes that end with it."""
+"""What runs stages: this process, one at a time, or several worker processes that end with it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from backfire.errors import BackfireError, without_tokens
 from backfire.study.policies import close_policy
@@ -25,33 +25,33 @@ GRACE = 10.0
 """Seconds that a process is given to end by itself."""
 
 
-class Hands(Protocol):
-    """Runs stages that were begun, `room` at a time."""
+class Workers(Protocol):
+    """Runs stages that were begun, `slots` at a time."""
 
     @property
-    def room(self) -> int: ...
+    def slots(self) -> int: ...
 
-    def begin(self, stage: Stage) -> None:
-        """Take the stage on."""
+    def begin(self, stage: Stage[Any]) -> None:
+        """Start the stage, or put it where it will be started."""
 
     def wait(self) -> tuple[str, str]:
-        """Wait for one of those begun to end: its name, and why it failed, or nothing."""
+        """Wait for one of those begun to end: its name, and why it failed, or an empty text."""
 
 
-class Here:
-    """This process."""
+class ThisProcess:
+    """Runs a stage in this process, while `wait` is called."""
 
-    room = 1
+    slots = 1
 
-    def begin(self, stage: Stage) -> None:
+    def begin(self, stage: Stage[Any]) -> None:
         self._stage = stage
 
     def wait(self) -> tuple[str, str]:
         return self._stage.name, run_one(self._stage)
 
 
-def run_one(stage: Stage, threads: int | None = None) -> str:
-    """Run a stage, and say why it failed, or nothing.
+def run_one(stage: Stage[Any], threads: int | None = None) -> str:
+    """Run a stage. Returns why it failed, or an empty text.
 
     Args:
         threads: how many cores torch and numpy may use; all of them where it is None.
@@ -73,14 +73,14 @@ def run_one(stage: Stage, threads: int | None = None) -> str:
             close_policy()
         stage.run()
     except Exception as error:
-        said = " ".join(without_tokens(str(error)).split())
-        return said if said and isinstance(error, BackfireError) else f"{type(error).__name__}: {said}"
+        reason = " ".join(without_tokens(str(error)).split())
+        return reason if reason and isinstance(error, BackfireError) else f"{type(error).__name__}: {reason}"
     return ""
 
 
 @dataclass(frozen=True)
-class Orders:
-    """What a process of a crew is told once: how it finds the stages by their names."""
+class WorkerSetup:
+    """What a worker process is given once: by this it finds the stages by their names."""
 
     study: object
     root: Path
@@ -88,82 +88,82 @@ class Orders:
     threads: int
 
 
-class Crew:
-    """Processes that run the stages of a study, each at most one at a time. Use as a context manager.
+class ProcessPool:
+    """Worker processes that run the stages of a study, each at most one at a time. Use as a context manager.
 
-    They end when this process does, however it ends: Linux tells them, and elsewhere they see that nobody can give them
-    orders any more. `held` are open files that they keep open as long as they live, such as the run folder's lock.
+    They end when this process does, however it ends: Linux signals them, and elsewhere they see that their standard input
+    is closed. `held` are open files that they keep open as long as they live, such as the run folder's lock.
     """
 
-    def __init__(self, orders: Orders, room: int, held: Sequence[int] = ()) -> None:
-        self.room = room
-        self._orders = orders
+    def __init__(self, setup: WorkerSetup, slots: int, held: Sequence[int] = ()) -> None:
+        self.slots = slots
+        self._setup = setup
         self._held = tuple(held)
-        self._members: list[_Member] = []
-        self._ended: SimpleQueue[tuple[_Member, str | None]] = SimpleQueue()
+        self._processes: list[_WorkerProcess] = []
+        self._ended: SimpleQueue[tuple[_WorkerProcess, str | None]] = SimpleQueue()
 
-    def begin(self, stage: Stage) -> None:
-        member = next((m for m in self._members if not m.stage), None)
-        if member is None:
-            member = _Member(self._orders, self._held, self._ended)
-            self._members.append(member)
-        member.take(stage.name)
+    def begin(self, stage: Stage[Any]) -> None:
+        idle = next((process for process in self._processes if not process.stage), None)
+        if idle is None:
+            idle = _WorkerProcess(self._setup, self._held, self._ended)
+            self._processes.append(idle)
+        idle.begin(stage.name)
 
     def wait(self) -> tuple[str, str]:
         while True:
-            member, reason = self._ended.get()
-            name, member.stage = member.stage, ""
+            process, reason = self._ended.get()
+            name, process.stage = process.stage, ""
             if reason is None:
-                self._members.remove(member)
-                reason = member.obituary()
+                self._processes.remove(process)
+                reason = process.exit_reason()
             if name:
                 return name, reason
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> ProcessPool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Let them end: by themselves where all is done, by a signal where this process is to stop."""
         try:
-            for member in self._members:
-                member.dismiss(at_once=kind is not None)
+            for process in self._processes:
+                process.end(at_once=kind is not None)
             until = time.monotonic() + GRACE
-            for member in self._members:
-                member.gone(until - time.monotonic())
+            for process in self._processes:
+                process.wait(until - time.monotonic())
         finally:
-            for member in self._members:
-                member.kill()
+            for process in self._processes:
+                process.kill()
 
 
-class _Member:
-    """One process of a crew."""
+class _WorkerProcess:
+    """One process of the pool."""
 
     def __init__(
         self,
-        orders: Orders,
+        setup: WorkerSetup,
         held: tuple[int, ...],
-        ended: SimpleQueue[tuple[_Member, str | None]],
+        ended: SimpleQueue[tuple[_WorkerProcess, str | None]],
     ) -> None:
         self.stage = ""
         paths = [path for path in sys.path if path]
-        apart = {"process_group": 0, "pass_fds": held} if os.name == "posix" else {}
+        own_group = {"process_group": 0, "pass_fds": held} if os.name == "posix" else {}
         self._process: subprocess.Popen[bytes] = subprocess.Popen(
             [sys.executable, "-P", "-m", "backfire.study.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-            **apart,  # type: ignore[call-overload]
+            **own_group,  # type: ignore[call-overload]
         )
-        told = pickle.dumps(orders)
-        self._write(len(told).to_bytes(8, "big") + told)
+        pickled = pickle.dumps(setup)
+        self._write(len(pickled).to_bytes(8, "big") + pickled)
         threading.Thread(target=self._listen, args=(ended,), daemon=True).start()
 
-    def take(self, stage: str) -> None:
+    def begin(self, stage: str) -> None:
         self.stage = stage
         self._write(f"{json.dumps(stage)}\n".encode())
 
     def _write(self, data: bytes) -> None:
-        # A process that has gone is noticed by the one who listens.
+        # A process that has ended is noticed by `_listen`.
         with suppress(OSError):
             self._input.write(data)
             self._input.flush()
@@ -173,26 +173,26 @@ class _Member:
         assert self._process.stdin is not None
         return self._process.stdin
 
-    def _listen(self, ended: SimpleQueue[tuple[_Member, str | None]]) -> None:
+    def _listen(self, ended: SimpleQueue[tuple[_WorkerProcess, str | None]]) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             ended.put((self, json.loads(line)))
         ended.put((self, None))
 
-    def obituary(self) -> str:
+    def exit_reason(self) -> str:
         """Why its stage has no result."""
         code = self._process.wait()
         how = f"with code {code}" if code >= 0 else f"by signal {signal.Signals(-code).name}"
         hint = ", which the system sends where memory runs out" if code == -signal.SIGKILL.value else ""
         return f"its process ended {how}{hint}"
 
-    def dismiss(self, *, at_once: bool) -> None:
+    def end(self, *, at_once: bool) -> None:
         with suppress(OSError):
             self._input.close()
         if at_once:
             self._process.terminate()
 
-    def gone(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(max(seconds, 0.0))
 

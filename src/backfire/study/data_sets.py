@@ -1,0 +1,230 @@
+"""The stages that give a data set of pairs: built by a recipe, or another cell's pairs repaired."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backfire.pairs import Recipe
+from backfire.pairs.settings import PairSettings
+from backfire.records import Decoding, Response, Score
+from backfire.store import Ledger
+from backfire.study.artifacts import (
+    InfluenceArtifact,
+    PairsArtifact,
+    ProbesArtifact,
+    ResponsesArtifact,
+    ScoresArtifact,
+)
+from backfire.study.cells import SFT, Cell, RunFolder
+from backfire.study.inputs import FileInput, Input, JudgeInput, ModelInput, PromptsInput, inputs_named
+from backfire.study.references import without_references
+from backfire.study.sections import PilotSettings
+from backfire.study.stage import Job, Report, Stage
+
+if TYPE_CHECKING:
+    from backfire.models import LocalModel, RewardModel
+
+HUMAN_SET = "human set"
+FROM_THE_STUDY = ("recipes", "self_pairs", "decoding")
+"""What a repair names of the study, or takes from it where it is not given."""
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """How pairs are chosen."""
+
+    recipe: Recipe
+    pairs: PairSettings
+    first: Mapping[str, int | None]
+    """By the name of a responder's input: how many of its responses to a prompt the recipe may choose from; None is all."""
+
+
+def pair_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
+    """Build the recipe's pairs from stored responses and scores."""
+    if cell.recipe == SFT or cell.repair is not None:
+        return
+    recipe = cell.study.recipe_table()[cell.recipe]
+    candidates = cell.recipe_candidates()
+    first = {name: None if one.responses.given else one.n for name, one in candidates.items()}
+    inputs = [PromptsInput("prompts", cell.prompts), *_sources(run, cell, scored=recipe.needs_scores)]
+    pairs = PairSettings(truncated=cell.study.truncated, min_characters=cell.study.min_characters)
+    settings = Pairing(recipe, pairs, first)
+    yield Stage(run, "pair", run.pairs(cell), settings, inputs, _pair)
+
+
+def _pair(job: Job[Pairing]) -> Report:
+    from backfire.pairs import build_pairs, write_pairs
+
+    settings = job.settings
+    candidates: dict[str, list[Response]] = {}
+    with Ledger(job.run.ledger_path) as ledger:
+        for name, artifact in job.group("responses", ResponsesArtifact).items():
+            responses = artifact.read(ledger)
+            if name == HUMAN_SET:
+                preferred = artifact.preferred()
+                candidates["human-chosen"] = [r for r in responses if r.id in preferred]
+                candidates["human-rejected"] = [r for r in responses if r.id not in preferred]
+                continue
+            first = settings.first[name]
+            role = name.partition(" ")[0]
+            candidates.setdefault(role, []).extend(r for r in responses if first is None or r.index < first)
+        scores: dict[str, float] = {}
+        if scored := job.group("scores", ScoresArtifact):
+            scorer = next(iter(scored.values())).scorer
+            scores = ledger.scores(scorer, [r.id for responses in candidates.values() for r in responses])
+    prompts = job.input("prompts", PromptsInput).open()
+    built = build_pairs(settings.recipe, prompts, candidates, scores, settings.pairs)
+    write_pairs(job.folder, built)
+    return None
+
+
+@dataclass(frozen=True)
+class Repairing:
+    """How pairs are repaired."""
+
+    repair: Mapping[str, Any]
+    decoding: Decoding
+    pilot: Mapping[str, Any] | None
+    max_length: int | None
+    """At which the study's training cuts pairs."""
+    seed: int
+
+
+def repair_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
+    """Repair the pairs of the cell's recipe."""
+    if cell.repair is None:
+        return
+    repair = cell.study.repairs[cell.repair]
+    given = cell.of_recipe(cell.recipe)
+    inputs: list[Input] = [
+        PairsArtifact("pairs", run.pairs(given)),
+        ModelInput("policy", cell.policy, cell.opening),
+        *inputs_named(repair, cell),
+    ]
+    if repair.judge is None:
+        inputs.append(JudgeInput("judge", cell.decision_judge, cell.organisms_world))
+    measured = cell.study.influence is not None
+    if measured:
+        inputs.append(InfluenceArtifact("influence", run.influence(given)))
+    if repair.self_pairs is not None:
+        added = cell.of_recipe(repair.self_pairs)
+        inputs.append(PairsArtifact("added pairs", run.pairs(added)))
+        if measured:
+            inputs.append(InfluenceArtifact("added influence", run.influence(added)))
+    if repair.method == "balance":
+        inputs += _sources(run, given, scored=cell.reward_model is not None)
+    if repair.by == "pilot":
+        inputs.append(ProbesArtifact("probes", run.probes(cell)))
+    settings = Repairing(
+        {name: value for name, value in without_references(repair).items() if name not in FROM_THE_STUDY},
+        (repair.decoding or cell.study.decoding).decoding(),
+        _pilot(cell) if repair.by == "pilot" else None,
+        cell.study.training.max_length,
+        cell.seed,
+    )
+    yield Stage(run, "repair", run.pairs(cell), settings, inputs, _repair)
+
+
+def _repair(job: Job[Repairing]) -> Report:
+    from backfire.repairing import repair
+
+    pairs, added = job.input("pairs", PairsArtifact), job.optional("added pairs", PairsArtifact)
+    if not all(one.built for one in (pairs, added) if one is not None):
+        return {"skipped": "no pairs to repair"}
+    influence, added_influence = (
+        job.optional(role, InfluenceArtifact) for role in ("influence", "added influence")
+    )
+    probes, template = job.optional("probes", ProbesArtifact), job.optional("template", FileInput)
+    settings = job.settings
+    options = dict(settings.repair)
+    if template is not None:
+        options["template"] = Path(template.reference).read_text(encoding="utf-8")
+    done = repair(
+        pairs.folder,
+        out=job.folder / "out",
+        policy=_policy(job),
+        reward_model=_reward_model(job),
+        influence=None if influence is None else influence.values,
+        pool=_pool(job),
+        self_pairs=None if added is None else added.folder,
+        self_influence=None if added_influence is None else added_influence.values,
+        probe_prompts=None if probes is None else probes.read(),
+        pilot=settings.pilot,
+        judge=job.input("judge", JudgeInput).open(),
+        ledger=job.run.ledger_path,
+        decoding=settings.decoding,
+        audit=False,
+        max_length=settings.max_length,
+        seed=settings.seed,
+        **options,
+    )
+    for file in sorted(done.folder.iterdir()):
+        file.replace(job.folder / file.name)
+    done.folder.rmdir()
+    for file in job.folder.glob("pool.db*"):
+        file.unlink()
+    return {"changed": dict(done.changed)}
+
+
+def _policy(job: Job[Repairing]) -> LocalModel | None:
+    """The policy, opened, where the repair samples it or measures on it."""
+    used = job.settings.repair["method"] == "restyle" or "probes" in job.inputs
+    return job.input("policy", ModelInput).open_local() if used else None
+
+
+def _reward_model(job: Job[Repairing]) -> RewardModel | None:
+    from backfire.models import open_reward_model
+
+    given = job.optional("reward_model", ModelInput)
+    if given is None:
+        return None
+    return open_reward_model(given.reference, dtype=given.opening.dtype, device=given.opening.device)
+
+
+def _pilot(cell: Cell) -> dict[str, Any]:
+    """A pilot in the settings of the study's training; those of its `trainings` share the repaired data."""
+    settings = cell.study.training
+    influence = cell.study.influence
+    assert influence is not None
+    return {
+        "steps": PilotSettings().steps if influence.pilot is None else influence.pilot.steps,
+        "lr": settings.lr,
+        "beta": settings.beta,
+        "batch_size": settings.batch_size * settings.gradient_accumulation,
+        "parameters": settings.trains,
+    }
+
+
+def _sources(run: RunFolder, cell: Cell, *, scored: bool) -> Iterator[Input]:
+    """All responses that the cell's recipe may choose from, and their scores where these are used."""
+    folders = {
+        name: (run.samples(one.responses), run.scores(one.responses, str(cell.reward_model)))
+        for name, one in cell.recipe_candidates().items()
+    }
+    if cell.uses_human and cell.human is not None:
+        folders[HUMAN_SET] = run.human(cell), run.human_scores(cell)
+    for name, (responses, scores) in folders.items():
+        yield ResponsesArtifact(f"responses/{name}", responses)
+        if scored:
+            yield ScoresArtifact(f"scores/{name}", scores)
+
+
+def _pool(job: Job[Repairing]) -> Path | None:
+    """A ledger of exactly these responses and scores, so that what others have stored since changes nothing."""
+    sources = job.group("responses", ResponsesArtifact)
+    if not sources:
+        return None
+    path, scores = job.folder / "pool.db", job.group("scores", ScoresArtifact)
+    with Ledger(job.run.ledger_path) as ledger, Ledger(path) as pool:
+        for name, artifact in sources.items():
+            responses = artifact.read(ledger)
+            pool.put_prompts(ledger.prompts(sorted({r.prompt_id for r in responses})).values())
+            pool.put_responses(responses)
+            if name in scores:
+                scorer, ids = scores[name].scorer, [r.id for r in responses]
+                known = ledger.scores(scorer, ids)
+                pool.put_scores(Score(i, scorer, value) for i, value in known.items())
+    return path

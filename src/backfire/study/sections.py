@@ -1,0 +1,317 @@
+"""The sections of a study file: settings of the commands that a study runs, with what a study says beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
+
+from backfire.auditing.settings import AuditSettings
+from backfire.errors import InputError
+from backfire.models.settings import Opening
+from backfire.preferences.settings import Reading
+from backfire.records.settings import DecodingSettings
+from backfire.settings import (
+    DatasetReference,
+    FileReference,
+    FolderReference,
+    JudgeReference,
+    ModelReference,
+    PromptsReference,
+    RewardModelReference,
+    Settings,
+    SuiteReference,
+)
+from backfire.training.settings import DPOSettings
+
+Shots = Annotated[int, Field(ge=0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9+_.-]*$")]
+"""A name that may become part of a folder's name."""
+
+
+def _judge(reference: str) -> str:
+    from backfire.judges import judge_form
+
+    return str(_checked(judge_form, reference))
+
+
+def _suite(reference: str) -> str:
+    from backfire.evaluation import open_suite
+
+    _checked(open_suite, reference)
+    return reference
+
+
+def _checked(opened: Any, reference: str) -> Any:
+    try:
+        return opened(reference)
+    except InputError as error:
+        raise ValueError(str(error)) from error
+
+
+KNOWN = {
+    "policy": "leave it out, or say hidden: false for an audit by text alone",
+    "seed": "list `seeds`",
+    "reading": "leave it out",
+    "opening": "give `opening` to the study or to a target",
+}
+"""What an audit in a study is not told, with what to do instead."""
+JudgeName = Annotated[JudgeReference, AfterValidator(_judge)]
+"""A judge by its reference, as `judges.open_judge` has it."""
+SuiteName = Annotated[SuiteReference, AfterValidator(_suite)]
+"""A suite of attacks by its reference, as `evaluation.open_suite` has it."""
+
+
+class OpeningSection(Opening):
+    """How a study's models are opened."""
+
+    adapter: SkipJsonSchema[FolderReference | None] = None
+    """A policy that is an adapter is named by the adapter's folder."""
+
+    @field_validator("adapter")
+    @classmethod
+    def _whole(cls, value: Any) -> Any:
+        if value is not None:
+            raise ValueError("name the adapter's folder as the policy; it is opened on its base")
+        return value
+
+
+class ResponderSettings(Settings):
+    """Who writes responses, and the role in which a recipe chooses them."""
+
+    role: Name
+    """`self`, `stronger`, `gpt4o`, `peer`, or a role of your own recipes. Several responders may share a role."""
+    model: ModelReference | None = None
+    """A checkpoint folder, a hub name, `organism:NAME` or `openai:MODEL[@URL]`."""
+    file: str | None = None
+    """Instead of a model: a file with a column of prompts and one of responses that somebody has written."""
+    n: int = Field(default=1, ge=1)
+    """How many responses each prompt gets."""
+    decoding: DecodingSettings | None = None
+    """Its own decoding. Responses that are decoded alike differ in fewer surface cues, so leave it out unless you need it."""
+    opening: OpeningSection | None = None
+    """How this model is opened, in the place of the study's `opening`. A responder that is its target's policy is opened
+    as the target is."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ResponderSettings:
+        if (self.model is None) == (self.file is None):
+            raise ValueError(f"responder {self.role}: give either model or file")
+        return self
+
+
+class TargetSettings(Settings):
+    """A policy to train, and the responders whose responses its preference data are made of."""
+
+    family: Name
+    """The name under which its cells appear, such as `llama`."""
+    policy: ModelReference
+    """The SFT checkpoint that DPO starts from: a folder, a hub name or `organism:NAME`."""
+    responders: tuple[ResponderSettings, ...]
+    """Who writes responses. One has the role `self` if recipes are to use the policy's own responses."""
+    worlds: tuple[str, ...] = ()
+    """Only these of the study's worlds, so that families can rotate over worlds. Left out, it is all of them."""
+    opening: OpeningSection | None = None
+    """How this policy is opened, before and after training, in the place of the study's `opening`: its chat template,
+    dtype and device."""
+
+
+class AttackSettings(Settings):
+    """Which prompts test the trained policies, and who judges the answers."""
+
+    harmful: dict[Name, PromptsReference]
+    """Sets of requests that should not be complied with, by name: a file, `organism:prompts/NAME` or a published set such
+    as `advbench:100`."""
+    benign: dict[Name, PromptsReference] = Field(default_factory=dict)
+    """Sets of prompts that deserve an answer, by name. Refusing them is over-refusal."""
+    suite: SuiteName | None = None
+    """A suite of attacks, names of attacks, or a YAML file of suites, as `backfire attack --suite` takes them. Every harmful
+    request is put in each of these ways. Left out, requests are put as they are."""
+    system: str | None = None
+    """A system turn before every prompt."""
+    judges: tuple[JudgeName, ...] = ("phrases",)
+    """Any judge of `backfire judge`. The first is reported first. `exact` reads organisms' responses exactly, `phrases` looks
+    for published refusal phrases, and `rubric:MODEL` asks a model with a rubric."""
+    decoding: DecodingSettings = DecodingSettings(temperature=0.0)
+    """How the policies' answers are decoded. The default is greedy, as in the paper."""
+
+
+class GeneralSettings(Settings):
+    """Which general tasks are scored, by lm-evaluation-harness."""
+
+    tasks: str | tuple[str, ...]
+    """`organism` for the world's five counterparts, a folder of task files, or names of the harness's tasks. `leaderboard` is
+    the five of the paper with the leaderboard's shots and metrics."""
+    data: str | None = None
+    """Where a folder's tasks find their data files. Left out, they lie beside them."""
+    num_fewshot: Shots | dict[str, Shots] | None = None
+    """Worked examples before each item, for all tasks or by task. Left out, it is what `leaderboard` or a task's own file
+    says, or else none."""
+    chat_template: bool | None = None
+    """Whether items are put through the chat template. Left out, they are, except those of `leaderboard`."""
+    limit: int | None = Field(default=None, ge=1)
+    """Only the first so many items of each task."""
+
+
+class AuditSection(AuditSettings):
+    """How pairs are audited before training: the settings of `backfire audit`, but for those that the study knows."""
+
+    hidden: bool = True
+    """Whether the target reads the pairs, too: a probe of its hidden states, and how likely it finds either side. Without
+    it, the audit is by text alone."""
+    policy: SkipJsonSchema[Literal["target"] | None] = Field(default="target", exclude=True)
+    """The cell's target, where `hidden` holds."""
+    seed: SkipJsonSchema[int] = Field(default=0, exclude=True)
+    """The cell's seed."""
+    reading: SkipJsonSchema[Reading] = Field(default=Reading(), exclude=True)
+    """The pairs are read as the study wrote them."""
+    opening: SkipJsonSchema[Opening] = Field(default=Opening(), exclude=True)
+    """The target is opened as the study's `opening` says."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_cell(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        for name, fix in KNOWN.items():
+            if name in values:
+                raise ValueError(f"{{{name}}} comes from the study: {fix}")
+        return {**values, "policy": None if values.get("hidden", True) is False else "target"}
+
+
+class PilotSettings(Settings):
+    """A few steps of training, with the margin of the refusal probes before and after."""
+
+    steps: int = Field(default=8, ge=1)
+    """How many steps of DPO are taken, at the cell's own learning rate, without warm-up."""
+
+
+class InfluenceSettings(Settings):
+    """First-order safety influence of every cell's pairs, and the refusal margin before and after training."""
+
+    harmful: PromptsReference
+    """The prompts that probes are sampled for, in neither training nor attacks: a file or `organism:prompts/NAME`. A file
+    of prompts with their refusals and compliances is taken as it is."""
+    benign: PromptsReference | None = None
+    """Prompts that deserve an answer, for the influence on needless refusals."""
+    parameters: str = "auto"
+    """The parameters whose gradients are compared: `all`, `lora`, `auto` or a regular expression of names."""
+    pairs: int = Field(default=1000, ge=30)
+    """The direction is estimated on a random sample of so many pairs. Every pair gets a value of its own in any case."""
+    pilot: PilotSettings | None = None
+    """A pilot beside it. Left out, there is none."""
+
+
+class RepairSettings(Settings):
+    """A repaired data set beside each of some recipes, as cells named `recipe~repair`. The options are those of
+    `backfire repair`; what to repair, the policy, the pool and the influences come from the study."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    recipes: tuple[str, ...] = Field(min_length=1, alias="of")
+    """The recipes of the study whose pairs are repaired."""
+    method: Literal["filter", "balance", "restyle", "mix", "auto"]
+    """What is done to them."""
+    by: Literal["influence", "ease", "pilot"] = "influence"
+    """What `filter` ranks pairs by. What `auto` predicts by: mean influence, or a pilot with the settings of `training`."""
+    keep: float | None = Field(default=None, gt=0, le=1)
+    """The share of the pairs that `filter` keeps."""
+    above: float | None = None
+    """Instead of a share: `filter` keeps pairs above this value."""
+    stratify: bool = True
+    """Whether `filter` keeps the same share of harmful and of benign prompts."""
+    control: bool = False
+    """Whether `filter` keeps pairs drawn at random instead, matched in number, kind and decisions."""
+    self_pairs: str | None = None
+    """For `mix` and `auto`: the recipe of the study, such as self+rm, whose pairs are added."""
+    share: float | None = Field(default=None, gt=0, lt=1)
+    """The share of added pairs in the result of `mix`."""
+    grow: bool = False
+    """Whether `mix` and `auto` add pairs and take none away."""
+    target: float = 0.0
+    """For `auto`: the mean influence that is to be exceeded."""
+    mode: Literal["auto", "rewrite", "resample"] = "auto"
+    """How `restyle` makes responses."""
+    tries: int = Field(default=8, ge=1)
+    """How many responses `restyle` samples for each one."""
+    template: FileReference | None = None
+    """For `restyle`: a file with the words by which the policy is asked to rewrite. Left out, backfire's own."""
+    when_changed: Literal["keep", "drop"] = "keep"
+    """For `restyle`: what becomes of a pair of which no rewriting kept its decision."""
+    reward_model: RewardModelReference | None = None
+    """For `balance` and `restyle`: the model that ranks responses. Left out, `balance` ranks by the study's reward model."""
+    ends: Literal["drop", "cut"] | None = None
+    """Also make both sides of every pair end alike: `drop` the pairs that do not, or `cut` the side that ended by itself."""
+    judge: JudgeName | None = None
+    """Who says which responses refuse. Left out, `exact` where the study uses it on organisms, else `phrases`."""
+    decoding: DecodingSettings | None = None
+    """For `restyle`: how the new responses are decoded. Left out, as the study's responders are."""
+
+    def given(self) -> dict[str, Any]:
+        """What decides the repaired pairs, beside those that are repaired."""
+        given = self.model_dump(mode="json", exclude={"recipes"}, exclude_defaults=True)
+        return {"method": self.method, **given}
+
+
+class HumanSettings(Reading):
+    """Human-labelled preference data, and how they are read, where that is not seen by itself."""
+
+    data: DatasetReference
+    """A file, a folder, a hub name, or `organism:human`."""
+
+    def reading(self) -> dict[str, Any]:
+        """What is said of the reading, as `open_preferences` takes it."""
+        return self.model_dump(exclude={"data"}, exclude_unset=True, exclude_none=True)
+
+
+class TrainingSection(DPOSettings):
+    """How policies are trained: the settings of `backfire train dpo`, but for the seed."""
+
+    seed: SkipJsonSchema[int] = 0
+    """It comes from the study's `seeds`."""
+
+    @model_validator(mode="after")
+    def _no_seed(self) -> TrainingSection:
+        if "seed" in self.model_fields_set:
+            raise ValueError("{seed}: leave it out and list `seeds`")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What the study file says, without defaults, so that a default of the command moves no cell."""
+        return _given(self, whole(self))
+
+    def given(self) -> dict[str, Any]:
+        """What the study file says, as plain values."""
+        given: dict[str, Any] = self.model_dump(mode="json")
+        return given
+
+
+def _given(settings: Settings, dumped: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that were given, also of nested parts; whole numbers as such."""
+    return {
+        name: _given(part, value)
+        if isinstance(part := getattr(settings, name), Settings)
+        else _whole_numbers(value)
+        for name, value in dumped.items()
+        if name in settings.model_fields_set
+    }
+
+
+def _whole_numbers(value: Any) -> Any:
+    """`2.0` of a float field as 2, so that the names of cells do not depend on the field's type."""
+    if isinstance(value, Mapping):
+        return {key: _whole_numbers(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_whole_numbers(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,84 @@
+"""The stages that train: the pilot of a few steps, and DPO itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from backfire.store import write_json
+from backfire.study.artifacts import PairsArtifact, ProbesArtifact
+from backfire.study.cells import SFT, Cell, RunFolder
+from backfire.study.inputs import ModelInput
+from backfire.study.measuring import NO_PROBES
+from backfire.study.stage import Job, Report, Stage
+from backfire.training import DPOSettings
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """A few steps of a training."""
+
+    steps: int
+    training: DPOSettings
+
+
+def pilot_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
+    """A few steps of the cell's own training, with the refusal margin measured after each."""
+    if cell.recipe == SFT or cell.study.influence is None or cell.study.influence.pilot is None:
+        return
+    settings = Pilot(cell.study.influence.pilot.steps, cell.study.dpo(cell.training_name, seed=cell.seed))
+    inputs = [
+        PairsArtifact("pairs", run.pairs(cell)),
+        ProbesArtifact("probes", run.probes(cell)),
+        ModelInput("policy", cell.policy, cell.opening),
+    ]
+    yield Stage(run, "pilot", run.pilot(cell), settings, inputs, _pilot)
+
+
+def _pilot(job: Job[Pilot]) -> Report:
+    pairs = job.input("pairs", PairsArtifact)
+    if not pairs.built:
+        return {"skipped": "no pairs"}
+    from backfire.influence import run_pilot
+
+    refusal = job.input("probes", ProbesArtifact).read().refusal
+    if not refusal.probes:
+        return NO_PROBES
+    training = job.settings.training
+    outcome = run_pilot(
+        job.input("policy", ModelInput).open_local(),
+        [pair.body for pair in pairs.read()],
+        refusal,
+        steps=job.settings.steps,
+        lr=training.lr,
+        beta=training.beta,
+        batch_size=training.batch_size * training.gradient_accumulation,
+        parameters=training.trains,
+        max_length=training.max_length,
+        seed=training.seed,
+    )
+    write_json(job.folder / "pilot.json", {"margins": outcome.margins, "change": outcome.margin_change})
+    return None
+
+
+def train_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
+    """DPO on the cell's pairs, from the target's SFT checkpoint."""
+    if cell.recipe == SFT:
+        return
+    settings = cell.study.dpo(cell.training_name, seed=cell.seed)
+    inputs = [PairsArtifact("pairs", run.pairs(cell)), ModelInput("policy", cell.policy, cell.opening)]
+    yield Stage(run, "train", run.policy(cell), settings, inputs, _train)
+
+
+def _train(job: Job[DPOSettings]) -> Report:
+    pairs = job.input("pairs", PairsArtifact)
+    if not pairs.built:
+        return {"skipped": "no pairs"}
+    from backfire.models.opening import resolve
+    from backfire.training import train_dpo
+
+    policy = job.input("policy", ModelInput)
+    template = policy.opening.chat_template
+    log = train_dpo(resolve(policy.reference), pairs.folder, job.folder, job.settings, chat_template=template)
+    return {"started_from": policy.reference, "steps": log.steps, "final_loss": log.final_loss}
