@@ -10,6 +10,7 @@ from typing import Any
 
 from backfire.answers import Results, parse_results
 from backfire.answers.attack import AttackRate, AttackResult, SuiteResult, parse_attack
+from backfire.answers.results import SCHEMA
 from backfire.errors import InputError, StudyError
 from backfire.organisms import catalog
 from backfire.store import manifest_digest, read_json
@@ -18,8 +19,6 @@ from backfire.study.cells import SFT, Cell, RunFolder, grid
 from backfire.study.plan import StudyFile
 from backfire.study.schedule import Outcome
 from backfire.study.stage import Stage, read_stage
-
-SCHEMA = 1
 
 
 class Standing:
