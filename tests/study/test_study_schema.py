@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 from pathlib import Path
@@ -13,8 +12,16 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from backfire.auditing.settings import AuditSettings
+from backfire.repairing.settings import RepairSettings
 from backfire.study import example_text, parse_study, study_schema
-from backfire.study.sections import RepairSettings, TargetSettings
+from backfire.study.repair_sections import (
+    AutoSection,
+    BalanceSection,
+    FilterSection,
+    MixSection,
+    RestyleSection,
+)
+from backfire.study.sections import TargetSettings
 from backfire.training.settings import DPOSettings
 
 ROOT = Path(__file__).parents[2]
@@ -73,19 +80,24 @@ def test_what_the_study_knows_is_not_offered() -> None:
     assert "seed" not in SCHEMA["$defs"]["TrainingSection"]["properties"]
 
 
-def test_a_repair_in_a_study_has_every_option_of_the_function() -> None:
-    from backfire.repairing import repair
-
-    of_the_study = {
-        "dataset",
-        "out",
-        "policy",
-        "influence",
-        "probe_prompts",
-        "ease",
-        "pool",
-        "self_influence",
+@pytest.mark.parametrize("section", [FilterSection, BalanceSection, RestyleSection, MixSection, AutoSection])
+def test_a_repair_in_a_study_has_every_option_of_its_method(section: Any) -> None:
+    method = next(one for one in section.__mro__ if one.__module__ == "backfire.repairing.settings")
+    offered = SCHEMA["$defs"][section.__name__]["properties"]
+    assert set(method.model_fields) - section.known.keys() <= offered.keys()
+    assert {"of", "ends", "judge"} <= offered.keys()
+    assert not section.known.keys() & offered.keys()
+    shared = set(RepairSettings.model_fields) - {"ends", "judge"}
+    assert shared == {  # what the study gives
+        *(
+            "policy",
+            "influence",
+            "probe_prompts",
+            "world",
+            "audit",
+            "max_length",
+            "seed",
+            "reading",
+            "opening",
+        )
     }
-    of_the_study |= {"pilot", "ledger", "audit", "max_length", "seed", "progress", "reading"}
-    options = set(inspect.signature(repair).parameters) - of_the_study
-    assert options == set(RepairSettings.model_fields) - {"recipes"}

@@ -25,6 +25,15 @@ RUN = RunFolder(Path("run"), Path("run/ledger.db"))
             {"influence": None, "repairs": {"x": {"of": ["self+rm"], "method": "filter", "keep": 0.5}}},
             "probe",
         ),
+        ({"repairs": {"x": {"of": ["self+rm"], "method": "balance", "keep": 0.5}}}, r"repairs\.x.*keep"),
+        (
+            {"repairs": {"x": {"of": ["self+rm"], "method": "filter", "ease": "a.csv"}}},
+            r"repairs\.x\.ease comes",
+        ),
+        (
+            {"repairs": {"x": {"of": ["self+rm"], "method": "nix"}}},
+            r"repairs\.x\.method = 'nix': choose filter",
+        ),
         ({"trainings": {"x": {"seed": 3}}}, "list `seeds`"),
         ({"trainings": {"x": {"rate": 3}}}, "rate"),
     ],

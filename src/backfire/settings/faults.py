@@ -144,9 +144,12 @@ def _problem(one: ErrorDetails, where: Located, cls: type[Settings], place: Plac
 
 def _annotation(cls: type[Settings], path: Sequence[str | int]) -> Any:
     """The type of the field at a path."""
-    *before, name = path
-    owner = locate(cls, before).owner if before else cls
-    return owner.model_fields[str(name)].annotation
+    for end in range(len(path), 0, -1):
+        *before, name = path[:end]
+        owner = locate(cls, before).owner if before else cls
+        if str(name) in owner.model_fields:
+            return owner.model_fields[str(name)].annotation
+    return cls
 
 
 def _choices(words: Sequence[str], value: Any) -> str:

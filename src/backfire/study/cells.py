@@ -235,8 +235,8 @@ class Cell:
         if self.repair is not None:
             settings = self.study.repairs[self.repair]
             spec["repair"] = settings.given()
-            if settings.self_pairs is not None:
-                spec["added"] = self.of_recipe(settings.self_pairs).data_name
+            if settings.added is not None:
+                spec["added"] = self.of_recipe(settings.added).data_name
         return spec
 
     @cached_property

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from backfire.pairs import Recipe
 from backfire.pairs.settings import PairSettings
-from backfire.records import Decoding, Response, Score
+from backfire.records import Response, Score
+from backfire.records.settings import DecodingSettings
 from backfire.store import Ledger
 from backfire.study.artifacts import (
     InfluenceArtifact,
@@ -25,7 +26,7 @@ from backfire.study.sections import PilotSettings
 from backfire.study.stage import Job, Report, Stage
 
 if TYPE_CHECKING:
-    from backfire.models import LocalModel, RewardModel
+    from backfire.models import RewardModel
 
 HUMAN_SET = "human set"
 FROM_THE_STUDY = ("recipes", "self_pairs", "decoding")
@@ -86,7 +87,7 @@ class Repairing:
     """How pairs are repaired."""
 
     repair: Mapping[str, Any]
-    decoding: Decoding
+    decoding: DecodingSettings
     pilot: Mapping[str, Any] | None
     max_length: int | None
     """At which the study's training cuts pairs."""
@@ -109,19 +110,19 @@ def repair_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
     measured = cell.study.influence is not None
     if measured:
         inputs.append(InfluenceArtifact("influence", run.influence(given)))
-    if repair.self_pairs is not None:
-        added = cell.of_recipe(repair.self_pairs)
+    if repair.added is not None:
+        added = cell.of_recipe(repair.added)
         inputs.append(PairsArtifact("added pairs", run.pairs(added)))
         if measured:
             inputs.append(InfluenceArtifact("added influence", run.influence(added)))
     if repair.method == "balance":
         inputs += _sources(run, given, scored=cell.reward_model is not None)
-    if repair.by == "pilot":
+    if repair.by_pilot:
         inputs.append(ProbesArtifact("probes", run.probes(cell)))
     settings = Repairing(
         {name: value for name, value in without_references(repair).items() if name not in FROM_THE_STUDY},
-        (repair.decoding or cell.study.decoding).decoding(),
-        _pilot(cell) if repair.by == "pilot" else None,
+        getattr(repair, "decoding", None) or cell.study.decoding,
+        _pilot(cell) if repair.by_pilot else None,
         cell.study.training.max_length,
         cell.seed,
     )
@@ -129,7 +130,7 @@ def repair_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
 
 
 def _repair(job: Job[Repairing]) -> Report:
-    from backfire.repairing import repair
+    from backfire.repairing import options_of, repair
 
     pairs, added = job.input("pairs", PairsArtifact), job.optional("added pairs", PairsArtifact)
     if not all(one.built for one in (pairs, added) if one is not None):
@@ -138,41 +139,35 @@ def _repair(job: Job[Repairing]) -> Report:
         job.optional(role, InfluenceArtifact) for role in ("influence", "added influence")
     )
     probes, template = job.optional("probes", ProbesArtifact), job.optional("template", FileInput)
-    settings = job.settings
-    options = dict(settings.repair)
-    if template is not None:
-        options["template"] = Path(template.reference).read_text(encoding="utf-8")
-    done = repair(
-        pairs.folder,
-        out=job.folder / "out",
-        policy=_policy(job),
-        reward_model=_reward_model(job),
-        influence=None if influence is None else influence.values,
-        pool=_pool(job),
-        self_pairs=None if added is None else added.folder,
-        self_influence=None if added_influence is None else added_influence.values,
-        probe_prompts=None if probes is None else probes.read(),
-        pilot=settings.pilot,
-        judge=job.input("judge", JudgeInput).open(),
-        ledger=job.run.ledger_path,
-        decoding=settings.decoding,
-        audit=False,
-        max_length=settings.max_length,
-        seed=settings.seed,
-        **options,
-    )
+    policy, settings = job.input("policy", ModelInput), job.settings
+    options: dict[str, Any] = {
+        **settings.repair,
+        "policy": policy.reference,
+        "opening": policy.opening,
+        "influence": None if influence is None else influence.values,
+        "pool": _pool(job),
+        "reward_model": _reward_model(job),
+        "self_pairs": None if added is None else added.folder,
+        "self_influence": None if added_influence is None else added_influence.values,
+        "probe_prompts": None if probes is None else probes.read(),
+        "pilot": settings.pilot,
+        "judge": job.input("judge", JudgeInput).open(),
+        "template": None if template is None else template.reference,
+        "ledger": job.run.ledger_path,
+        "decoding": settings.decoding,
+        "audit": False,
+        "max_length": settings.max_length,
+        "seed": settings.seed,
+    }
+    taken = options_of(settings.repair["method"])
+    options = {name: value for name, value in options.items() if name in taken}
+    done = repair(pairs.folder, out=job.folder / "out", **options)
     for file in sorted(done.folder.iterdir()):
         file.replace(job.folder / file.name)
     done.folder.rmdir()
     for file in job.folder.glob("pool.db*"):
         file.unlink()
     return {"changed": dict(done.changed)}
-
-
-def _policy(job: Job[Repairing]) -> LocalModel | None:
-    """The policy, opened, where the repair samples it or measures on it."""
-    used = job.settings.repair["method"] == "restyle" or "probes" in job.inputs
-    return job.input("policy", ModelInput).open_local() if used else None
 
 
 def _reward_model(job: Job[Repairing]) -> RewardModel | None:

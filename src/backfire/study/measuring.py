@@ -19,7 +19,7 @@ from backfire.study.artifacts import PROBES, VALUES, PairsArtifact, PolicyArtifa
 from backfire.study.cells import SFT, Cell, RunFolder
 from backfire.study.inputs import FileInput, JudgeInput, ModelInput, PromptsInput, inputs_named
 from backfire.study.references import without_references
-from backfire.study.sections import KNOWN
+from backfire.study.sections import AuditSection
 from backfire.study.stage import Job, Report, Stage
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def audit_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
     if cell.decision_judge == "exact":
         inputs.append(JudgeInput("judge", "exact", cell.organisms_world))
     audit = without_references(section)
-    audit = {name: value for name, value in audit.items() if name not in ("hidden", *KNOWN)}
+    audit = {name: value for name, value in audit.items() if name not in ("hidden", *AuditSection.known)}
     if "max_length" not in section.model_fields_set:
         audit["max_length"] = cell.study.training.max_length
     yield Stage(run, "audit", run.audit(cell), Auditing(audit, cell.seed), inputs, _audit)

@@ -11,6 +11,7 @@ from backfire.organisms.catalog import PREFIX
 from backfire.pairs import Recipe, find_recipe, load_recipes
 from backfire.records.settings import DecodingSettings
 from backfire.settings import FileReference, PromptsReference, RewardModelReference, Settings
+from backfire.study.repair_sections import RepairOfStudy
 from backfire.study.sections import (
     AttackSettings,
     AuditSection,
@@ -19,7 +20,6 @@ from backfire.study.sections import (
     InfluenceSettings,
     Name,
     OpeningSection,
-    RepairSettings,
     TargetSettings,
     TrainingSection,
 )
@@ -66,7 +66,7 @@ class StudyFile(Settings):
     """How pairs are audited before training. null: they are not."""
     influence: InfluenceSettings | None = None
     """How safety influence is measured. Left out, it is not."""
-    repairs: dict[Name, RepairSettings] = Field(default_factory=dict)
+    repairs: dict[Name, RepairOfStudy] = Field(default_factory=dict)
     """Repairs by name: what is done to which recipes' pairs."""
     training: TrainingSection = TrainingSection()
     """How policies are trained, as `backfire train dpo` does it. The seed comes from `seeds`."""
@@ -113,14 +113,11 @@ class StudyFile(Settings):
 
     def _repairs_fit(self) -> None:
         for name, repair in self.repairs.items():
-            named = (*repair.recipes, *([repair.self_pairs] if repair.self_pairs else []))
+            named = (*repair.recipes, *([repair.added] if repair.added else []))
             if strange := set(named) - set(self.recipes):
                 raise ValueError(f"repair {name} names {min(strange)}, which {{recipes}} does not list")
-            ranked = repair.method == "auto" or (repair.method == "filter" and repair.by == "influence")
-            if ranked and self.influence is None:
+            if repair.by_influence and self.influence is None:
                 raise ValueError(f"repair {name} goes by influence: give {{influence}} its probe prompts")
-            if repair.by == "pilot" and repair.method != "auto":
-                raise ValueError(f"repair {name} goes by pilot, which only method auto does")
 
     def dpo(self, name: str | None = None, *, seed: int = 0) -> DPOSettings:
         """The settings of one of the trainings; None is `training` alone."""

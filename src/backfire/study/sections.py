@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     field_validator,
@@ -23,12 +22,10 @@ from backfire.preferences.settings import Reading
 from backfire.records.settings import DecodingSettings
 from backfire.settings import (
     DatasetReference,
-    FileReference,
     FolderReference,
     JudgeReference,
     ModelReference,
     PromptsReference,
-    RewardModelReference,
     Settings,
     SuiteReference,
 )
@@ -59,17 +56,30 @@ def _checked(opened: Any, reference: str) -> Any:
         raise ValueError(str(error)) from error
 
 
-KNOWN = {
-    "policy": "leave it out, or say hidden: false for an audit by text alone",
-    "seed": "list `seeds`",
-    "reading": "leave it out",
-    "opening": "give `opening` to the study or to a target",
-}
-"""What an audit in a study is not told, with what to do instead."""
 JudgeName = Annotated[JudgeReference, AfterValidator(_judge)]
 """A judge by its reference, as `judges.open_judge` has it."""
 SuiteName = Annotated[SuiteReference, AfterValidator(_suite)]
 """A suite of attacks by its reference, as `evaluation.open_suite` has it."""
+
+
+class Section(Settings):
+    """Settings of a command in a study file, but for those that the study knows."""
+
+    known: ClassVar[Mapping[str, str]] = {}
+    """Fields of the command that the study gives by itself, with what to do instead of giving them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _given(cls, values: Any) -> Any:
+        return cls.refuse_known(values)
+
+    @classmethod
+    def refuse_known(cls, values: Any) -> Any:
+        """The values; ValueError where one is given that the study knows."""
+        for name, fix in cls.known.items():
+            if isinstance(values, Mapping) and name in values:
+                raise ValueError(f"{{{name}}} comes from the study: {fix}")
+        return values
 
 
 class OpeningSection(Opening):
@@ -163,8 +173,15 @@ class GeneralSettings(Settings):
     """Only the first so many items of each task."""
 
 
-class AuditSection(AuditSettings):
+class AuditSection(Section, AuditSettings):
     """How pairs are audited before training: the settings of `backfire audit`, but for those that the study knows."""
+
+    known: ClassVar = {
+        "policy": "leave it out, or say hidden: false for an audit by text alone",
+        "seed": "list `seeds`",
+        "reading": "leave it out",
+        "opening": "give `opening` to the study or to a target",
+    }
 
     hidden: bool = True
     """Whether the target reads the pairs, too: a probe of its hidden states, and how likely it finds either side. Without
@@ -180,13 +197,11 @@ class AuditSection(AuditSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _of_a_cell(cls, values: Any) -> Any:
-        if not isinstance(values, Mapping):
-            return values
-        for name, fix in KNOWN.items():
-            if name in values:
-                raise ValueError(f"{{{name}}} comes from the study: {fix}")
-        return {**values, "policy": None if values.get("hidden", True) is False else "target"}
+    def _given(cls, values: Any) -> Any:
+        """Without the target, the settings are those of an audit without a policy."""
+        values = cls.refuse_known(values)
+        alone = isinstance(values, Mapping) and values.get("hidden") is False
+        return {**values, "policy": None} if alone else values
 
 
 class PilotSettings(Settings):
@@ -210,57 +225,6 @@ class InfluenceSettings(Settings):
     """The direction is estimated on a random sample of so many pairs. Every pair gets a value of its own in any case."""
     pilot: PilotSettings | None = None
     """A pilot beside it. Left out, there is none."""
-
-
-class RepairSettings(Settings):
-    """A repaired data set beside each of some recipes, as cells named `recipe~repair`. The options are those of
-    `backfire repair`; what to repair, the policy, the pool and the influences come from the study."""
-
-    model_config = ConfigDict(serialize_by_alias=True)
-
-    recipes: tuple[str, ...] = Field(min_length=1, alias="of")
-    """The recipes of the study whose pairs are repaired."""
-    method: Literal["filter", "balance", "restyle", "mix", "auto"]
-    """What is done to them."""
-    by: Literal["influence", "ease", "pilot"] = "influence"
-    """What `filter` ranks pairs by. What `auto` predicts by: mean influence, or a pilot with the settings of `training`."""
-    keep: float | None = Field(default=None, gt=0, le=1)
-    """The share of the pairs that `filter` keeps."""
-    above: float | None = None
-    """Instead of a share: `filter` keeps pairs above this value."""
-    stratify: bool = True
-    """Whether `filter` keeps the same share of harmful and of benign prompts."""
-    control: bool = False
-    """Whether `filter` keeps pairs drawn at random instead, matched in number, kind and decisions."""
-    self_pairs: str | None = None
-    """For `mix` and `auto`: the recipe of the study, such as self+rm, whose pairs are added."""
-    share: float | None = Field(default=None, gt=0, lt=1)
-    """The share of added pairs in the result of `mix`."""
-    grow: bool = False
-    """Whether `mix` and `auto` add pairs and take none away."""
-    target: float = 0.0
-    """For `auto`: the mean influence that is to be exceeded."""
-    mode: Literal["auto", "rewrite", "resample"] = "auto"
-    """How `restyle` makes responses."""
-    tries: int = Field(default=8, ge=1)
-    """How many responses `restyle` samples for each one."""
-    template: FileReference | None = None
-    """For `restyle`: a file with the words by which the policy is asked to rewrite. Left out, backfire's own."""
-    when_changed: Literal["keep", "drop"] = "keep"
-    """For `restyle`: what becomes of a pair of which no rewriting kept its decision."""
-    reward_model: RewardModelReference | None = None
-    """For `balance` and `restyle`: the model that ranks responses. Left out, `balance` ranks by the study's reward model."""
-    ends: Literal["drop", "cut"] | None = None
-    """Also make both sides of every pair end alike: `drop` the pairs that do not, or `cut` the side that ended by itself."""
-    judge: JudgeName | None = None
-    """Who says which responses refuse. Left out, `exact` where the study uses it on organisms, else `phrases`."""
-    decoding: DecodingSettings | None = None
-    """For `restyle`: how the new responses are decoded. Left out, as the study's responders are."""
-
-    def given(self) -> dict[str, Any]:
-        """What decides the repaired pairs, beside those that are repaired."""
-        given = self.model_dump(mode="json", exclude={"recipes"}, exclude_defaults=True)
-        return {"method": self.method, **given}
 
 
 class HumanSettings(Reading):
