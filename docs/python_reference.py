@@ -111,9 +111,7 @@ def study_page() -> str:
     parts = [
         part for part in taken_or_given({"": StudyFile}).values() if hasattr(part, "__pydantic_fields__")
     ]
-    return "\n".join(
-        _fields_table(part) for part in (StudyFile, *parts, backfire.DPOSettings, backfire.LoRASettings)
-    )
+    return "\n".join(_fields_table(part) for part in (StudyFile, *parts))
 
 
 def _fields_table(part: Any) -> str:

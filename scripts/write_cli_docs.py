@@ -31,11 +31,7 @@ def helps() -> Iterator[tuple[str, str]]:
     """Every command's full name and its help, parents first."""
     yield "backfire", root_page(WIDTH)
     for entry in COMMANDS:
-        if entry.target == "typer":
-            from backfire.cli.typer_commands import helps as typer_helps
-
-            yield from typer_helps(entry.name, WIDTH)
-        elif entry.target:
+        if entry.target:
             yield f"backfire {entry.name}", made(entry).text(WIDTH)
         else:
             yield f"backfire {entry.name}", group_page(entry.name, entry.about, WIDTH)

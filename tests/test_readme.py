@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -33,19 +32,6 @@ def test_commands_parse(line: str) -> None:
 
     entry, words = find_command(shlex.split(line, comments=True)[1:])
     assert entry is not None
-    if entry.target == "typer":
-        import typer.main
-
-        from backfire.cli.typer_commands import app
-
-        command: Any = typer.main.get_command(app)
-        words = shlex.split(line, comments=True)[1:]
-        context = None
-        while hasattr(command, "commands"):
-            name = words.pop(0)
-            context, command = typer.Context(command, parent=context), command.commands[name]
-        command.make_context(words[0], words, parent=context)
-        return
     parse(entry.load(), words, f"backfire {entry.name}")
 
 

@@ -40,11 +40,6 @@ def _run(words: list[str]) -> int:
             return 0
         say(root_page(_width()).rstrip("\n"))
         return 0 if set(rest) & set(HELP) else WRONG
-    if entry.target == "typer":
-        from backfire.cli.typer_commands import run
-
-        run(words)
-        return 0
     name = f"backfire {entry.name}"
     if not entry.target:
         say(group_page(entry.name, entry.about, _width()).rstrip("\n"))
