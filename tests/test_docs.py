@@ -74,3 +74,10 @@ def test_the_example_files_are_what_their_script_writes(tmp_path: Path) -> None:
     subprocess.run([sys.executable, str(script), str(tmp_path)], check=True)
     for name in ("prefs.jsonl", "own.jsonl"):
         assert (tmp_path / name).read_bytes() == (ROOT / "examples" / "data" / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_printed_outputs_are_what_the_commands_print() -> None:
+    script = ROOT / "scripts" / "write_doc_outputs.py"
+    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
