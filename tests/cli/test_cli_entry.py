@@ -97,6 +97,7 @@ def test_the_list_of_commands_says_what_their_help_says() -> None:
         (["convrt"], "backfire has no command convrt: did you mean convert?"),
         (["train", "dop"], "backfire train has no command dop: did you mean dpo?"),
         (["show", "x", "--polcy", "y"], "backfire show has no option --polcy: did you mean --policy?"),
+        (["recipes", "--hlp"], "did you mean --help?"),
         (["show", "x", "--wibble"], "no option --wibble: `backfire show --help` lists the options"),
         (["show", "x", "y", "--policy", "z"], "backfire show has no place for 'y'"),
         (["show", "x", "--policy"], "--policy has no value: give one after it"),

@@ -106,6 +106,8 @@ def _write(report: AuditReport, json: Path | None, html: Path | None) -> bool:
             continue
         try:
             say(f"in {write(path, report)}: {what}")
+        except BrokenPipeError:
+            raise
         except (OSError, BackfireError) as error:
             complain("error", f"{path} was not written: {error}")
             whole = False

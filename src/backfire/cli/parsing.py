@@ -154,7 +154,7 @@ def arguments_of(cls: type[Command]) -> list[Setting]:
 
 def known_options(cls: type[Command]) -> list[str]:
     """Every option that the command has."""
-    known = [f"--{switch}" for switch in switches(cls)]
+    known = ["--help", *(f"--{switch}" for switch in switches(cls))]
     for setting in flat(cls).values():
         if not setting.mark(Argument):
             known += options_of(setting)
