@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 import backfire
-from backfire.cli.commands import COMMANDS
 
 PACKAGE = Path(backfire.__file__).parent
 SCRIPT = PACKAGE.parents[1] / "scripts" / "write_cli_docs.py"
@@ -57,9 +56,6 @@ def test_a_new_field_is_everywhere(widened: Path) -> None:
     assert "InputError: shininess = 0: give at least 1" in told
 
 
-@pytest.mark.skipif(
-    all(entry.name != "study schema" for entry in COMMANDS), reason="there is no `study schema` yet"
-)
 def test_a_new_field_is_in_study_files(widened: Path) -> None:
     schema = run(widened, "-m", "backfire", "study", "schema")
     assert '"shininess"' in schema
