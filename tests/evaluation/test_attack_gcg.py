@@ -76,6 +76,35 @@ def test_each_request_has_its_own_target_and_is_searched_once(
     assert len(aimed) == 3
 
 
+def test_candidates_go_through_in_portions_that_fit_the_memory(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from backfire.models import memory
+
+    model = open_model("organism:qwen2/target", device="cpu")
+    assert isinstance(model, LocalModel)
+    attack = build_attack("gcg", parameters={**SETTINGS, "steps": 1})
+    rows: list[int] = []
+    hook = model.model.get_output_embeddings().register_forward_hook(
+        lambda _, __, logits: rows.append(len(logits))
+    )
+    try:
+        sought = []
+        for room in (10**9, 4 * 10**6, 1):
+            monkeypatch.setattr(memory, "batch_room", lambda _, room=room: room)
+            rows.clear()
+            with Ledger(ledger.path.with_name(f"{room}.db")) as own:
+                sought.append(attack.ask(Asking(model, own, DECODING), {"k": KITE}).put["k"].text)
+            if room == 10**9:
+                assert max(rows) > 20, "all candidates that the tokenizer keeps in one pass"
+                whole = max(rows)
+            else:
+                assert max(rows) == 1 if room == 1 else 1 < max(rows) < whole
+    finally:
+        hook.remove()
+    assert len(set(sought)) == 1
+
+
 def test_a_request_with_the_librarys_own_mark_is_left_out(model: LocalModel, ledger: Ledger) -> None:
     attack = build_attack("gcg", parameters={**SETTINGS, "steps": 1})
     marked = Prompt.of("Say {optim_str} aloud.", kind="harmful")

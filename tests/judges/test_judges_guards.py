@@ -239,3 +239,39 @@ def test_what_cannot_be_a_guard(tmp_path: Path) -> None:
 
 def test_every_guard_names_its_source() -> None:
     assert all("arXiv" in kind.source for kind in GUARDS.values())
+
+
+@pytest.mark.parametrize("kind", ["words", "chances", "labels"])
+def test_a_guards_batches_fit_its_memory(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from backfire.models import memory
+    from backfire.models.guard import GuardModel, open_guard_model
+
+    folder = save_guard(tmp_path / "guard", None, labels=2 if kind == "labels" else 0)
+    guard = open_guard_model(str(folder), classifier=kind == "labels")
+    rows = [guard.ids("word " * n, bos=True) for n in (300, 310, 320, 330)]
+    words = sorted(guard.tokenizer.get_vocab())[:2]
+
+    def asked() -> tuple[list[Any], int]:
+        sizes: list[int] = []
+        padded = GuardModel._padded
+        with monkeypatch.context() as noting:
+            noting.setattr(
+                guard, "_padded", lambda some, left: sizes.append(len(some)) or padded(guard, some, left=left)
+            )
+            found: list[Any]
+            if kind == "words":
+                found = guard.complete(rows, 3)
+            elif kind == "chances":
+                found = [pytest.approx(row, abs=1e-5) for row in guard.next_token_chances(rows, words)]
+            else:
+                found = [pytest.approx(row, abs=1e-5) for row in guard.label_chances(rows)]
+        assert sum(sizes) == len(rows)
+        return found, max(sizes)
+
+    whole, at_once = asked()
+    assert at_once == len(rows)
+    monkeypatch.setattr(memory, "batch_room", lambda _: 1)
+    parts, at_once = asked()
+    assert at_once == 1
+    for one, other in zip(whole, parts, strict=True):
+        assert one == (other.expected if kind != "words" else other)

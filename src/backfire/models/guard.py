@@ -10,10 +10,12 @@ from backfire.errors import ModelError
 from backfire.models.batching import length_batches
 from backfire.models.identity import folder_digest
 from backfire.models.logps import keeps_logits
+from backfire.models.memory import Shape, positions_at_once, rows_to_generate, tokens_to_read
 from backfire.models.opening import check_device, open_folder, open_tokenizer, place, resolve
 from backfire.records import digest
 
 AT_ONCE = 8
+"""Rows of a batch at most; fewer where the model's memory asks for it."""
 
 
 def special_tokens(tokenizer: Any) -> list[str]:
@@ -60,7 +62,9 @@ class GuardModel:
             pad_token_id=pad,
             eos_token_id=self.model.generation_config.eos_token_id or self.tokenizer.eos_token_id,
         )
-        for places in length_batches([len(row) for row in rows], AT_ONCE):
+        longest = max(map(len, rows), default=0)
+        at_once = min(AT_ONCE, rows_to_generate(self.model, longest, longest + max_new_tokens))
+        for places in length_batches([len(row) for row in rows], at_once):
             ids, mask = self._padded([rows[i] for i in places], left=True)
             with torch.inference_mode():
                 found = self.model.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
@@ -82,11 +86,18 @@ class GuardModel:
             raise ModelError(f"{self.name} has no token {lacking[0]!r}: it is no guard of this kind")
         columns = [vocabulary[word] for word in words]
         chances: list[list[float]] = [[] for _ in rows]
-        for places in length_batches([len(row) for row in rows], AT_ONCE):
+        most = tokens_to_read(self.model)
+        kept = {"logits_to_keep": 1} if keeps_logits(self.model) else {}
+        if not kept:
+            most = min(most, positions_at_once(Shape.of(self.model).vocabulary))
+        for places in length_batches([len(row) for row in rows], AT_ONCE, most):
             ids, mask = self._padded([rows[i] for i in places], left=True)
             with torch.inference_mode():
-                kept = {"logits_to_keep": 1} if keeps_logits(self.model) else {}
-                logits = self.model(input_ids=ids, attention_mask=mask, **kept).logits[:, -1, columns].float()
+                logits = (
+                    self.model(input_ids=ids, attention_mask=mask, use_cache=False, **kept)
+                    .logits[:, -1, columns]
+                    .float()
+                )
             for i, row in zip(places, logits.softmax(-1).tolist(), strict=True):
                 chances[i] = row
         return chances
@@ -97,7 +108,7 @@ class GuardModel:
 
         chances: list[list[float]] = [[] for _ in rows]
         size = AT_ONCE if self.model.config.pad_token_id is not None else 1
-        for places in length_batches([len(row) for row in rows], size):
+        for places in length_batches([len(row) for row in rows], size, tokens_to_read(self.model)):
             ids, mask = self._padded([rows[i] for i in places], left=False)
             with torch.inference_mode():
                 logits = self.model(input_ids=ids, attention_mask=mask).logits.float()

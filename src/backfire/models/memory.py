@@ -154,6 +154,14 @@ def rows_to_generate(model: Any, prompt: int, whole: int) -> int:
     return max(1, batch_room(model) // (each + 16 * shape.vocabulary))
 
 
+def rows_with_logits(model: Any, tokens: int, beside: int = 0) -> int:
+    """Rows of so many tokens that may go forward at once where logits of all positions and a cache are made, as other
+    libraries make them, and a copy of the logits is taken; `beside` are bytes that the caller keeps meanwhile."""
+    shape = Shape.of(model)
+    each = tokens * (shape.at_work + shape.itemsize * (shape.cached + 2 * shape.vocabulary))
+    return max(1, (batch_room(model) - beside) // each)
+
+
 def rows_to_continue(model: Any, tokens: int) -> int:
     """Rows that may share what was cached of a text, each with a copy, where they have so many tokens together."""
     shape = Shape.of(model)

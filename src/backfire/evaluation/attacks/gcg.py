@@ -15,6 +15,7 @@ from backfire.evaluation.attacks.framings import OPENING
 from backfire.evaluation.attacks.prefill import Continuing, Prefill, apart
 from backfire.evaluation.attacks.wrappers import with_last_turn
 from backfire.models import EndpointModel, Generation, LocalModel
+from backfire.models.memory import Shape, rows_with_logits
 from backfire.records import Decoding, Prompt, Request, digest
 
 START = " ".join("x" * 20)
@@ -31,7 +32,7 @@ class GCG:
     `steps` times, `width` replacements of one token are tried, each among the `topk` best by the gradient. The target is the
     data set's own where the request has one and `own_targets` holds. Suffixes are stored one by one, so that an
     interrupted search goes on with the next request. A request for which the search finds none has no response. Costs
-    `steps` * `width` forward passes a request.
+    `steps` * `width` forward passes a request; as many candidates go through at once as fit the memory.
     """
 
     name: str = "gcg"
@@ -113,6 +114,7 @@ class Searching(Continuing):
         settings = nanogcg.GCGConfig(
             num_steps=self.gcg.steps,
             search_width=self.gcg.width,
+            batch_size=self._candidates_at_once(prompt, self.template.answer_lead + target),
             topk=min(self.gcg.topk, self.model.get_input_embeddings().num_embeddings),
             optim_str_init=self.gcg.start,
             early_stop=True,
@@ -135,6 +137,15 @@ class Searching(Continuing):
                     f"the search found none ({said}): another `start` or a larger `width` may do"
                 ) from error
         return str(found.best_string)
+
+    def _candidates_at_once(self, prompt: Prompt, target: str) -> int:
+        """Candidates whose losses are computed in one pass; nanogcg keeps the embeddings of all of them, and a copy."""
+        ids, _ = self.template.opened_ids([(prompt, target)])[0]
+        start: list[int] = self.tokenizer(self.gcg.start, add_special_tokens=False)["input_ids"]
+        tokens = len(ids) + len(start)
+        shape = Shape.of(self.model)
+        embedded = 2 * self.gcg.width * tokens * shape.hidden * shape.itemsize
+        return min(self.gcg.width, rows_with_logits(self.model, tokens, embedded))
 
 
 def _library() -> Any:
