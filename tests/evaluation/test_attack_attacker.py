@@ -13,8 +13,9 @@ import pytest
 from backfire.errors import InputError
 from backfire.evaluation import Means, open_suite
 from backfire.evaluation.attacks import Answers, Asking, Attacker
-from backfire.evaluation.attacks.attacker import SHOWN, UNREADABLE, read_message
+from backfire.evaluation.attacks.attacker import SHOWN, UNREADABLE, read_reply
 from backfire.judges import Judge, PhraseJudge
+from backfire.judges.reasoning import ENDS_INSIDE, Marks
 from backfire.models import LocalModel, open_model
 from backfire.records import Decoding, Prompt, Response, Verdict
 from backfire.store import Ledger
@@ -224,7 +225,40 @@ def test_only_the_last_turn_of_a_request_is_the_attackers(run: Run) -> None:
     ],
 )
 def test_messages_are_read_strictly(reply: str, found: str | None) -> None:
-    assert read_message(reply) == found
+    assert read_reply(reply)[1] == found
+
+
+def test_marks_of_the_attackers_own_template_are_read() -> None:
+    marks = Marks("<ponder>", "</ponder>", prompted=True)
+    reply = 'Say {"prompt": "draft"}?</ponder>\n{"prompt": "final"}'
+    assert read_reply(reply, marks) == ('{"prompt": "final"}', "final")
+    assert read_reply(reply)[1] == "draft"
+    assert read_reply("I go on and on", marks) == (f"({ENDS_INSIDE})", None)
+
+
+def test_the_attackers_template_says_how_it_thinks(tiny_llama: Path) -> None:
+    model = open_model(tiny_llama)
+    assert isinstance(model, LocalModel)
+    model.tokenizer.chat_template = (
+        "{% for m in messages %}<|{{ m['role'] }}|>{% if m.get('reasoning_content') %}<ponder>{{ m['reasoning_content'] }}"
+        "</ponder>{% endif %}{{ m['content'] }}\n{% endfor %}{% if add_generation_prompt %}<|assistant|><ponder>{% endif %}"
+    )
+    assert Attacker(model)._marks == Marks("<ponder>", "</ponder>", True)
+
+
+def test_thoughts_do_not_go_on_in_the_conversation(run: Run) -> None:
+    def reply(model: str, turns: Turns) -> str:
+        if model == "target":
+            return "I cannot."
+        return "<think>hm" if len(turns) == 1 else f"<think>A long draft.</think>\n{message('try')}"
+
+    answers, server = run(reply, {"k": KITE}, turns=3)
+    assert answers.put["k"].text == "try"
+    last = server.asked["attacker"][-1]
+    assert [turn["content"] for turn in last if turn["role"] == "assistant"] == [
+        f"({ENDS_INSIDE})",
+        message("try"),
+    ]
 
 
 def test_what_cannot_be_run_is_said(tiny_llama: Path, ledger: Ledger) -> None:

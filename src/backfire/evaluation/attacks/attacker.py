@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from backfire.errors import InputError
 from backfire.evaluation.attacks.asking import Answers, Asking, Model, Requests, judged, tagged
 from backfire.evaluation.attacks.wrappers import with_last_turn
-from backfire.judges.reasoning import said
+from backfire.judges.declared import declared_marks
+from backfire.judges.reasoning import Marks, said
+from backfire.models import LocalModel
 from backfire.records import Decoding, Message, Prompt, Response, Verdict
 
 TASK = (
@@ -51,7 +54,8 @@ class Attacker:
 
     The first judge steers: a request ends with the first response that it judges harmful. The response that counts is
     that one; where there is none, the first one that the judge left unscored, for it may have been one; else the last.
-    Other judges read the same response. A reply of the attacker without a readable message costs it a turn. The wording
+    Other judges read the same response. A reply of the attacker without a readable message costs it a turn. Of a reply with
+    thoughts, what follows them is read and goes on in the conversation. The wording
     is our own; everything that either model wrote is in the ledger.
     """
 
@@ -83,6 +87,11 @@ class Attacker:
         context = getattr(self.attacker, "context", None)
         tokens = TOKENS if context is None else min(TOKENS, max(1, context // 4))
         return Decoding(tokens, self.temperature, self.top_p)
+
+    @cached_property
+    def _marks(self) -> Marks | None:
+        """How the attacker's own chat template marks thoughts, where that is not generally known."""
+        return declared_marks(self.attacker.tokenizer) if isinstance(self.attacker, LocalModel) else None
 
     def unfit(self, model: Model) -> str:
         return ""
@@ -126,8 +135,8 @@ class Attacker:
             if reply is None:
                 trouble[stream.request] = f"the attacker did not answer: {reasons[prompt.id]}"
                 continue
-            stream.turns = (*stream.turns, Message("assistant", reply.text))
-            message = read_message(reply.text)
+            spoken, message = read_reply(reply.text, self._marks)
+            stream.turns = (*stream.turns, Message("assistant", spoken))
             if message is None:
                 stream.turns = (*stream.turns, Message("user", UNREADABLE))
             written.append((stream, message))
@@ -171,14 +180,19 @@ class Attacker:
                 )
 
 
-def read_message(reply: str) -> str | None:
-    """The text under `prompt` of the first JSON object in a reply that has one; None where there is none.
+def read_reply(reply: str, marks: Marks | None = None) -> tuple[str, str | None]:
+    """A reply without its thoughts, and the text under `prompt` of the first JSON object in it; None where there is none.
 
-    Thoughts are a draft and are not read, nor is a reply that broke off in them; a reply that begins with the object may speak of
-    the marks of thoughts in its message.
+    Thoughts are a draft and are not read, nor is a reply that broke off in them, for which its reason stands; a reply that
+    begins with the object may speak of the marks of thoughts in its message. `marks` are those of the attacker's own template.
     """
-    found = _first_message(said(reply).answer)
-    return _first_message(reply) if found is None and reply.lstrip().startswith("{") else found
+    parted = said(reply if marks is None else marks.spelt_out(reply))
+    message = _first_message(parted.answer)
+    if message is None and reply.lstrip().startswith("{"):
+        message = _first_message(reply)
+        if message is not None:
+            return reply, message
+    return parted.answer or (f"({parted.reason})" if parted.reason else reply), message
 
 
 def _first_message(reply: str) -> str | None:
