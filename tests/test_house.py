@@ -1,4 +1,4 @@
-"""The house rules: who may import whom (as docs/design.md lists the floors), sizes, names, and what stays unloaded."""
+"""The rules of the code: who may import whom (as docs/design.md lists the layers), sizes, names, and what stays unloaded."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = ("torch", "transformers", "datasets", "trl", "sklearn", "lm_eval", "altair", "scipy.stats", "openai")
 
 
-def floors_of(page: str) -> dict[str, int]:
-    """Each room's floor, 0 at the bottom, from the block below "## Layers"."""
+def layers_of(page: str) -> dict[str, int]:
+    """Each package's layer, 0 at the bottom, from the block below "## Layers"."""
     block = page.split("\n## Layers\n", 1)[1].split("```")[1]
     lines = [re.match(r"((?:\w+(?:/|\.py) ?)+)", line) for line in block.strip().splitlines()]
-    rooms = [re.findall(r"\w+(?=/|\.py)", found.group(1)) for found in lines if found]
-    return {room: floor for floor, line in enumerate(reversed(rooms)) for room in line}
+    packages = [re.findall(r"\w+(?=/|\.py)", found.group(1)) for found in lines if found]
+    return {package: layer for layer, line in enumerate(reversed(packages)) for package in line}
 
 
-FLOORS = floors_of((ROOT / "docs" / "design.md").read_text(encoding="utf-8"))
+LAYERS = layers_of((ROOT / "docs" / "design.md").read_text(encoding="utf-8"))
 
 
-def room_of(path: Path) -> str:
+def package_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def rooms_imported(source: str, package: str) -> set[str]:
-    """The rooms that a file imports, wherever in the file; `package` is the one it lies in, such as backfire.store."""
+def packages_imported(source: str, inside: str) -> set[str]:
+    """The packages that a file imports, wherever in the file; `inside` is the one it lies in, such as backfire.store."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            parts = package.split(".")
+            parts = inside.split(".")
             base = parts[: len(parts) - node.level + 1] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
             found |= {f"{module}.{alias.name}" for alias in node.names} if module == "backfire" else {module}
     names = {name.split(".")[1] for name in found if name.startswith("backfire.")}
-    return {backfire._ROOM_OF.get(name, name) for name in names}
+    return {backfire._PACKAGE_OF.get(name, name) for name in names}
 
 
-def test_the_page_lists_every_room() -> None:
-    there = {room_of(path) for path in FILES} - {"__init__", "__main__"}
-    assert there == set(FLOORS), "docs/design.md and src/backfire name different rooms"
+def test_the_page_lists_every_package() -> None:
+    there = {package_of(path) for path in FILES} - {"__init__", "__main__"}
+    assert there == set(LAYERS), "docs/design.md and src/backfire name different packages"
 
 
 def test_imports_are_seen_wherever_they_hide() -> None:
@@ -62,7 +62,7 @@ def later():
     from ..pairs import build_pairs
     from . import rows
 """
-    assert rooms_imported(source, "backfire.auditing") - {"__version__"} == {
+    assert packages_imported(source, "backfire.auditing") - {"__version__"} == {
         "models",
         "store",
         "pairs",
@@ -73,31 +73,31 @@ def later():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_go_down_only(path: Path) -> None:
-    room = room_of(path)
-    if room in ("__init__", "__main__"):
+    package = package_of(path)
+    if package in ("__init__", "__main__"):
         return
-    package = ".".join(["backfire", *path.relative_to(PACKAGE).parent.parts])
-    for other in rooms_imported(path.read_text(encoding="utf-8"), package) & FLOORS.keys():
-        assert other == room or FLOORS[other] < FLOORS[room], (
-            f"{room} (floor {FLOORS[room]}) imports {other} (floor {FLOORS[other]}): imports go down only"
+    inside = ".".join(["backfire", *path.relative_to(PACKAGE).parent.parts])
+    for other in packages_imported(path.read_text(encoding="utf-8"), inside) & LAYERS.keys():
+        assert other == package or LAYERS[other] < LAYERS[package], (
+            f"{package} (layer {LAYERS[package]}) imports {other} (layer {LAYERS[other]}): imports go down only"
         )
 
 
 def test_only_the_command_line_and_studies_render() -> None:
     importing = {
-        room_of(path)
+        package_of(path)
         for path in FILES
         if "report"
-        in rooms_imported(
+        in packages_imported(
             path.read_text(encoding="utf-8"), ".".join(["backfire", *path.relative_to(PACKAGE).parent.parts])
         )
     }
     assert importing - {"__init__"} == {"cli", "study", "report"}
 
 
-@pytest.mark.parametrize("room", ["", *sorted(FLOORS)])
-def test_importing_a_room_loads_nothing_heavy(room: str) -> None:
-    name = f"backfire.{room}".rstrip(".")
+@pytest.mark.parametrize("package", ["", *sorted(LAYERS)])
+def test_importing_a_package_loads_nothing_heavy(package: str) -> None:
+    name = f"backfire.{package}".rstrip(".")
     code = f"import sys, {name}; print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -111,7 +111,7 @@ def test_files_stay_readable() -> None:
     assert {name: size for name, size in sizes.items() if size > 400} == {}
 
 
-def test_rooms_and_files_are_named_for_what_is_in_them() -> None:
+def test_packages_and_files_are_named_for_what_is_in_them() -> None:
     vague = re.compile(r"utils?|common|core|base|helpers?|misc|managers?|handlers?")
     names = {part for path in FILES for part in path.relative_to(PACKAGE).with_suffix("").parts}
     assert {name for name in names if vague.fullmatch(name)} == set()
@@ -135,7 +135,7 @@ def test_nothing_is_left_for_later() -> None:
 
 def test_only_the_command_line_exits() -> None:
     exits = re.compile(r"\b(sys\.exit|os\._exit|SystemExit)\b")
-    found = {room_of(path) for path in FILES if exits.search(path.read_text(encoding="utf-8"))}
+    found = {package_of(path) for path in FILES if exits.search(path.read_text(encoding="utf-8"))}
     assert found <= {"cli", "__main__"}
 
 
@@ -146,9 +146,9 @@ def test_every_public_name_is_there_and_sorted() -> None:
         assert getattr(backfire, name).__doc__, f"backfire.{name} has no docstring"
 
 
-def test_tests_of_a_room_lie_in_its_folder() -> None:
+def test_tests_of_a_package_lie_in_its_folder() -> None:
     folders = {path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").glob("*/test_*.py")}
-    assert folders <= set(FLOORS), "a folder of tests names no room"
+    assert folders <= set(LAYERS), "a folder of tests names no package"
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert len(names) == len(set(names)), "two test files share a name"
 

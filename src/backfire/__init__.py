@@ -61,7 +61,7 @@ if TYPE_CHECKING:
         train_sft,
     )
 
-_ROOMS = {
+_PACKAGES = {
     "answers": ("AuditReport", "read_audit", "read_results", "write_audit"),
     "auditing": (
         "AuditSettings",
@@ -135,7 +135,7 @@ _ROOMS = {
         "train_sft",
     ),
 }
-_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+_PACKAGE_OF = {name: package for package, names in _PACKAGES.items() for name in names}
 
 __all__ = [
     "Answers",
@@ -224,8 +224,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOM_OF:
-        return getattr(import_module(f"backfire.{_ROOM_OF[name]}"), name)
+    if name in _PACKAGE_OF:
+        return getattr(import_module(f"backfire.{_PACKAGE_OF[name]}"), name)
     raise AttributeError(f"module 'backfire' has no attribute '{name}'")
 
 
