@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from backfire.errors import StudyError
+from backfire.evaluation.settings import AttackSettings
 from backfire.models.settings import Opening
-from backfire.records import Decoding
 from backfire.store import Ledger, write_json
 from backfire.study.artifacts import PolicyArtifact
 from backfire.study.cells import SFT, Cell, RunFolder
@@ -16,12 +16,14 @@ from backfire.study.inputs import (
     Input,
     JudgeInput,
     ModelInput,
+    Named,
     PromptsInput,
     SuiteInput,
     TasksInput,
     inputs_named,
 )
 from backfire.study.policies import open_policy
+from backfire.study.references import without_references
 from backfire.study.stage import Job, Report, Stage
 
 if TYPE_CHECKING:
@@ -30,18 +32,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Attacking:
-    """How a policy is asked."""
+    """How a policy is asked and judged."""
 
-    decoding: Decoding
-    system: str | None
+    attack: Mapping[str, Any]
     seed: int
 
 
 def attack_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
     """Attacks and benign prompts, judged."""
-    attacks = cell.study.attacks
-    inputs = [*inputs_named(attacks, cell), _policy(run, cell)]
-    settings = Attacking(attacks.decoding.decoding(), attacks.system, cell.seed)
+    section = cell.study.attacks
+    inputs = [
+        replace(one, means=section.means()) if isinstance(one, SuiteInput) else one
+        for one in inputs_named(section, cell)
+    ]
+    attack = {name: v for name, v in without_references(section).items() if name not in section.known}
+    settings = Attacking(attack, cell.seed)
+    inputs.append(_policy(run, cell))
     yield Stage(run, "attack", run.attack(cell), settings, inputs, _attack, tests_policy=True)
 
 
@@ -49,51 +55,48 @@ def _attack(job: Job[Attacking]) -> Report:
     policy = _tested(job)
     if policy is None:
         return {"skipped": "nothing was trained"}
-    from backfire.evaluation import attack, attack_suite
+    from backfire.evaluation import attack
 
-    harmful, benign = (job.group(group, PromptsInput) for group in ("harmful", "benign"))
-    requests = {name: one.open("harmful") for name, one in harmful.items()}
-    allowed = {name: one.open("benign") for name, one in benign.items()}
-    suite, settings = job.optional("suite", SuiteInput), job.settings
+    harmful, benign = (
+        {name: one.reference for name, one in job.group(group, PromptsInput).items()}
+        for group in ("harmful", "benign")
+    )
+    judges = job.group("judges", JudgeInput).values()
+    single = {
+        role: one.reference
+        for role, one in job.inputs.items()
+        if isinstance(one, Named) and "/" not in role and role != "policy"
+    }
+    settings = AttackSettings(
+        **job.settings.attack,
+        **single,
+        harmful=harmful,
+        benign=benign,
+        judges=tuple(judge.reference for judge in judges),
+        world=next((judge.world for judge in judges), None),
+        seed=job.settings.seed,
+    )
+    model = policy.open()
     with Ledger(job.run.ledger_path) as ledger:
-        model = policy.open()
-        options: dict[str, Any] = {
-            "judges": [judge.open() for judge in job.group("judges", JudgeInput).values()],
-            "ledger": ledger,
-            "decoding": settings.decoding,
-            "seed": settings.seed,
-            "system": settings.system,
-        }
-        if suite is None:
-            result = attack(model, requests, allowed, **options)
-        else:
-            result = attack_suite(model, suite.open(), requests, allowed, **options)
-    references = {name: one.reference for name, one in {**harmful, **benign}.items()}
-    write_json(job.folder / "attack.json", {**result.as_dict(), "sets": references})
+        result = attack(model, settings=settings, ledger=ledger, opening=policy.opening)
+    write_json(job.folder / "attack.json", {**result.as_dict(), "sets": {**harmful, **benign}})
     return {"lost": result.lost} if result.lost else None
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """How general tasks are put."""
-
-    limit: int | None
-    num_fewshot: Any
-    chat_template: bool | None
 
 
 def general_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
     """The general tasks, by lm-evaluation-harness."""
-    general = cell.study.general
-    if general is None:
+    section = cell.study.general
+    if section is None:
         return
-    settings = Scoring(general.limit, general.num_fewshot, general.chat_template)
-    tasks = (general.tasks,) if isinstance(general.tasks, str) else general.tasks
-    inputs = [_policy(run, cell), TasksInput("tasks", tasks, general.data, cell.organisms_world)]
+    tasks = (section.tasks,) if isinstance(section.tasks, str) else section.tasks
+    data = None if section.data is None else str(section.data)
+    inputs = [_policy(run, cell), TasksInput("tasks", tasks, data, cell.organisms_world)]
+    plain = without_references(section)
+    settings = {name: value for name, value in plain.items() if name not in ("tasks", *section.known)}
     yield Stage(run, "general", run.general(cell), settings, inputs, _score, tests_policy=True)
 
 
-def _score(job: Job[Scoring]) -> Report:
+def _score(job: Job[dict[str, Any]]) -> Report:
     policy = _tested(job)
     if policy is None:
         return {"skipped": "nothing was trained"}
@@ -105,16 +108,8 @@ def _score(job: Job[Scoring]) -> Report:
         raise StudyError(
             f"policy {policy.reference} cannot be scored here: leave out `general`, or name a checkpoint"
         )
-    settings = job.settings
     tasks, data = job.input("tasks", TasksInput).resolve()
-    result = general(
-        model,
-        tasks,
-        data=data,
-        limit=settings.limit,
-        num_fewshot=settings.num_fewshot,
-        apply_chat_template=settings.chat_template,
-    )
+    result = general(model, tasks, data=data, **job.settings)
     write_json(job.folder / "general.json", result.as_dict())
     return None
 

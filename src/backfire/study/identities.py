@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,7 +70,7 @@ def judge_identity(reference: str, world: str | None) -> str:
     return judge_digest(reference, world=world or catalog.SHIPPED)
 
 
-def suite_identity(suite: str | None) -> list[dict[str, Any]]:
+def suite_identity(suite: str | None, means: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
     """What a suite's attacks are run with, and how they word a request; nothing where there is none.
 
     Models that translate or attack are known by their contents, and are not opened for it.
@@ -87,7 +87,7 @@ def suite_identity(suite: str | None) -> list[dict[str, Any]]:
             "wording": _wording(one),
             **({"id": own} if (own := getattr(one, "id", "")) else {}),
         }
-        for one in open_suite(suite, Means(open=_unopened))
+        for one in open_suite(suite, Means(**(means or {}), open=_unopened))
     ]
 
 

@@ -25,7 +25,6 @@ from backfire.study.references import references_in
 from backfire.study.worlds import in_world
 
 if TYPE_CHECKING:
-    from backfire.evaluation.attacks import Attack
     from backfire.judges import Judge
     from backfire.models import EndpointModel, LocalModel
 
@@ -144,13 +143,11 @@ class JudgeInput(Named):
 class SuiteInput(Named):
     """A suite of attacks. Its digest covers what each attack is run with, and how it words a request."""
 
+    means: Mapping[str, Any] = field(default_factory=dict)
+    """What the attacks need beside the suite, as `evaluation.Means` has it."""
+
     def digest(self) -> str:
-        return digest(suite_identity(self.reference))
-
-    def open(self) -> list[Attack]:
-        from backfire.evaluation import open_suite
-
-        return open_suite(self.reference)
+        return digest(suite_identity(self.reference, self.means))
 
 
 def inputs_named(settings: Settings, cell: Cell) -> list[Input]:

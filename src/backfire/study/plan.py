@@ -13,9 +13,9 @@ from backfire.records.settings import DecodingSettings
 from backfire.settings import FileReference, PromptsReference, RewardModelReference, Settings
 from backfire.study.repair_sections import RepairOfStudy
 from backfire.study.sections import (
-    AttackSettings,
+    AttackSection,
     AuditSection,
-    GeneralSettings,
+    GeneralSection,
     HumanSettings,
     InfluenceSettings,
     Name,
@@ -73,9 +73,9 @@ class StudyFile(Settings):
     trainings: dict[Name, TrainingSection] = Field(default_factory=dict)
     """Settings that replace those of `training`, by name: every recipe is trained in each of these ways, on the same pairs,
     as a cell named `recipe@name`. Left out, policies are trained once, by `training` alone."""
-    attacks: AttackSettings
+    attacks: AttackSection
     """What the trained policies are asked, and who judges the answers."""
-    general: GeneralSettings | None = None
+    general: GeneralSection | None = None
     """The general tasks. Left out, there are none."""
     workers: int = Field(default=1, ge=1)
     """How many stages run at a time, each on its share of the cores."""

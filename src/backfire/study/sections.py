@@ -17,6 +17,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from backfire.auditing.settings import AuditSettings
 from backfire.errors import InputError
+from backfire.evaluation.settings import AttackSettings, GeneralSettings
 from backfire.models.settings import Opening
 from backfire.preferences.settings import Reading
 from backfire.records.settings import DecodingSettings
@@ -27,11 +28,9 @@ from backfire.settings import (
     ModelReference,
     PromptsReference,
     Settings,
-    SuiteReference,
 )
 from backfire.training.settings import DPOSettings
 
-Shots = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9+_.-]*$")]
 """A name that may become part of a folder's name."""
 
@@ -40,13 +39,6 @@ def _judge(reference: str) -> str:
     from backfire.judges import judge_form
 
     return str(_checked(judge_form, reference))
-
-
-def _suite(reference: str) -> str:
-    from backfire.evaluation import open_suite
-
-    _checked(open_suite, reference)
-    return reference
 
 
 def _checked(opened: Any, reference: str) -> Any:
@@ -58,8 +50,6 @@ def _checked(opened: Any, reference: str) -> Any:
 
 JudgeName = Annotated[JudgeReference, AfterValidator(_judge)]
 """A judge by its reference, as `judges.open_judge` has it."""
-SuiteName = Annotated[SuiteReference, AfterValidator(_suite)]
-"""A suite of attacks by its reference, as `evaluation.open_suite` has it."""
 
 
 class Section(Settings):
@@ -136,41 +126,59 @@ class TargetSettings(Settings):
     dtype and device."""
 
 
-class AttackSettings(Settings):
-    """Which prompts test the trained policies, and who judges the answers."""
+class AttackSection(Section, AttackSettings):
+    """What the trained policies are asked, and who judges the answers: the settings of `backfire attack`."""
+
+    known: ClassVar = {"world": "list `worlds`", "seed": "list `seeds`"}
 
     harmful: dict[Name, PromptsReference]
-    """Sets of requests that should not be complied with, by name: a file, `organism:prompts/NAME` or a published set such
-    as `advbench:100`."""
+    """Sets of requests that should not be complied with, by name: a file, a published set such as `advbench:100`, or
+    `organism:prompts/NAME`."""
     benign: dict[Name, PromptsReference] = Field(default_factory=dict)
     """Sets of prompts that deserve an answer, by name. Refusing them is over-refusal."""
-    suite: SuiteName | None = None
-    """A suite of attacks, names of attacks, or a YAML file of suites, as `backfire attack --suite` takes them. Every harmful
-    request is put in each of these ways. Left out, requests are put as they are."""
-    system: str | None = None
-    """A system turn before every prompt."""
     judges: tuple[JudgeName, ...] = ("phrases",)
     """Any judge of `backfire judge`. The first is reported first. `exact` reads organisms' responses exactly, `phrases` looks
     for published refusal phrases, and `rubric:MODEL` asks a model with a rubric."""
-    decoding: DecodingSettings = DecodingSettings(temperature=0.0)
+    decoding: DecodingSettings = DecodingSettings(temperature=0.0)  # type: ignore[assignment]
     """How the policies' answers are decoded. The default is greedy, as in the paper."""
+    world: SkipJsonSchema[None] = Field(default=None, exclude=True)
+    seed: SkipJsonSchema[int] = Field(default=0, exclude=True)
+
+    @field_validator("harmful", "benign", mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        return value
+
+    @model_validator(mode="after")
+    def _suite_opens(self) -> AttackSection:
+        if self.suite is not None:
+            from backfire.study.identities import suite_identity
+
+            try:
+                suite_identity(self.suite, self.means())
+            except InputError as error:
+                raise ValueError(f"{{suite}} = {self.suite!r}: {error}") from error
+        return self
+
+    def means(self) -> dict[str, Any]:
+        """What the suite's attacks need, as `evaluation.Means` has it."""
+        return {
+            "examples": self.shots,
+            "translations": self.translations,
+            "translator": self.translator,
+            "attacker": self.attacker,
+        }
 
 
-class GeneralSettings(Settings):
-    """Which general tasks are scored, by lm-evaluation-harness."""
+class GeneralSection(Section, GeneralSettings):
+    """Which general tasks are scored, by lm-evaluation-harness: the settings of `backfire general`."""
+
+    known: ClassVar = {"world": "list `worlds`"}
 
     tasks: str | tuple[str, ...]
     """`organism` for the world's five counterparts, a folder of task files, or names of the harness's tasks. `leaderboard` is
     the five of the paper with the leaderboard's shots and metrics."""
-    data: str | None = None
-    """Where a folder's tasks find their data files. Left out, they lie beside them."""
-    num_fewshot: Shots | dict[str, Shots] | None = None
-    """Worked examples before each item, for all tasks or by task. Left out, it is what `leaderboard` or a task's own file
-    says, or else none."""
-    chat_template: bool | None = None
-    """Whether items are put through the chat template. Left out, they are, except those of `leaderboard`."""
-    limit: int | None = Field(default=None, ge=1)
-    """Only the first so many items of each task."""
+    world: SkipJsonSchema[None] = Field(default=None, exclude=True)
 
 
 class AuditSection(Section, AuditSettings):
