@@ -333,14 +333,14 @@ def test_a_table_of_prompts_is_known_by_its_contents(miniature_world: Path, tmp_
 def test_an_audit_of_which_a_part_failed_is_tried_again(
     settings: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from backfire.auditing import dataset_audit
+    from backfire.auditing import measuring
 
     def fails(*_: object, **__: object) -> None:
         raise ModelError("no room for the policy")
 
     asked = {**settings, "audit": {"hidden": True}}
     with monkeypatch.context() as patch:
-        patch.setattr(dataset_audit, "read_policy", fails)
+        patch.setattr(measuring, "read_policy", fails)
         first = run(asked, folder)
     assert not first.failed
     assert list(first.lost.values()) == [{"policy: no room for the policy": 1}]
