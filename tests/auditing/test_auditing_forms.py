@@ -259,15 +259,18 @@ def test_many_rows_left_out_are_the_first_thing_said() -> None:
 def test_marks_of_templates_in_some_prompts_are_counted_and_looked_through() -> None:
     item = "What are the names of some famous actors that started their careers on Broadway?"
     values = rows(60, 13)
-    for row, wrapper in zip(values, ("[INST] {} [/INST]", "\n\nHuman: {}\n\nAssistant:", "{}"), strict=False):
+    nemo = "<extra_id_0>System\n\n<extra_id_1>User\n{}\n<extra_id_1>Assistant\n"
+    wrappers = ("[INST] {} [/INST]", "\n\nHuman: {}\n\nAssistant:", "{}", nemo)
+    for row, wrapper in zip(values, wrappers, strict=False):
         row["prompt"] = wrapper.format(item)
     report = audit(values)
     assert {found.what: found.rows for found in report.confounds.prompt_debris} == {
         "[INST] marks": (1,),
+        "NeMo marks": (4,),
         "Human: or Assistant: at the start of a line": (2,),
     }
     (found,) = report.confounds.evaluation_sets
-    assert (found.name, found.rows) == ("AlpacaEval", (1, 2, 3))
+    assert (found.name, found.rows) == ("AlpacaEval", (1, 2, 3, 4))
     assert any("[INST] marks in the prompts of 1 pair" in reason for reason in report.conclusion.reasons)
 
 
