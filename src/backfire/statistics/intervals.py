@@ -7,6 +7,8 @@ from math import inf, sqrt
 
 Z95 = 1.959963984540054
 """The normal distribution's two-sided 95% quantile."""
+ROUNDING = 1e-12
+"""A share's value times one minus it is 0 below this: no data set has as many cases as would make it so."""
 ONE = 1 + 1e-9
 """Up to so many clusters of equal size, rounding considered, there is one."""
 
@@ -27,12 +29,18 @@ def wilson(hits: int, n: int, z: float = Z95) -> tuple[float, float]:
 
 def score_interval(p: float, n: float, z: float) -> tuple[float, float]:
     """Wilson's score interval of a share p that as much is known of as n independent cases tell."""
+    p = _settled(p)
     centre = p + z * z / (2 * n)
     half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
     low = (centre - half) / scale if p > 0 else 0.0
     high = (centre + half) / scale if p < 1 else 1.0
     return max(0.0, low), min(1.0, high)
+
+
+def _settled(share: float) -> float:
+    """A share that is 0 or 1 but for rounding, such as 1.0000000000000002, as exactly that."""
+    return float(round(share)) if share * (1 - share) < ROUNDING else share
 
 
 def clustered_wilson(hits: Sequence[float], sizes: Sequence[float]) -> tuple[float, float]:
@@ -69,7 +77,7 @@ def equivalent_cases(pairs: Sequence[tuple[float, float]]) -> tuple[float, float
     """(independent cases, clusters of equal size) that would tell as much as clusters of (hits, cases)."""
     sums, sizes = zip(*pairs, strict=True)
     cases, clusters = sum(sizes), equal_clusters(sizes)
-    rate = sum(sums) / cases
+    rate = _settled(sum(sums) / cases)
     if rate in (0.0, 1.0) or clusters <= ONE:
         return clusters, clusters
     effect = ratio_variance(sums, sizes) / (rate * (1 - rate) / cases)
@@ -97,6 +105,7 @@ def share_interval(
     value: float, variance: float, clusters: int, quantile: float = Z95
 ) -> tuple[float, float]:
     """Wilson's interval of a share whose variance is known, at the effective sample size value (1 - value) / variance."""
+    value = _settled(value)
     spread = value * (1 - value)
     effective = spread / variance if variance > 0 and spread > 0 else float(clusters)
     if spread * clusters < 1:
