@@ -4,8 +4,8 @@
     python scripts/golden_outputs.py --compare BEFORE AFTER                 say where two such folders differ
 
 The commands run on organisms, and with --data on files of public preference data as well. --run names a finished demo, whose
-results.json is kept beside them. Times, paths and the version are left out of the comparison. The exit code is 1 where anything
-else differs.
+results.json is kept beside them. Times, paths and the version are left out of the comparison, and numbers count as equal within one
+part in a million, since sums over several threads differ in their last digits. The exit code is 1 where anything else differs.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ import shutil
 import subprocess
 import sys
 from argparse import ArgumentParser
+from math import isclose
 from pathlib import Path
 from typing import Any
 
 VARIES = {"seconds", "backfire", "file", "started", "finished", "wall_seconds"}
+NEAR = 1e-6
 SECONDS = re.compile(r"\b\d+(\.\d+)? (s|min)\b")
 
 
@@ -130,6 +132,8 @@ def compare(before: Path, after: Path) -> int:
             lines = ["is not there any more"]
         elif file.suffix == ".json":
             lines = differing(json.loads(file.read_text()), json.loads(other.read_text()), "")
+        elif file.suffix == ".jsonl":
+            lines = differing(rows_of(file), rows_of(other), "")
         else:
             first, second = (plain(f.read_text(), f.parent) for f in (file, other))
             lines = [f"- {a}\n  + {b}" for a, b in zip(first, second, strict=False) if a != b]
@@ -139,6 +143,11 @@ def compare(before: Path, after: Path) -> int:
         for line in lines[:20]:
             print(f"  {line}")
     return int(differences > 0)
+
+
+def rows_of(file: Path) -> list[Any]:
+    """The rows of a JSONL file."""
+    return [json.loads(row) for row in file.read_text(encoding="utf-8").splitlines()]
 
 
 def plain(text: str, folder: Path) -> list[str]:
@@ -162,7 +171,9 @@ def differing(before: Any, after: Any, where: str) -> list[str]:
             for number, (a, b) in enumerate(zip(before, after, strict=True))
             for line in differing(a, b, f"{where}[{number}]")
         ]
-    return [] if before == after else [f"{where}: {str(before)[:80]} | {str(after)[:80]}"]
+    numbers = all(isinstance(value, (int, float)) for value in (before, after))
+    equal = isclose(before, after, rel_tol=NEAR, abs_tol=NEAR) if numbers else before == after
+    return [] if equal else [f"{where}: {str(before)[:80]} | {str(after)[:80]}"]
 
 
 if __name__ == "__main__":
