@@ -1,4 +1,4 @@
-"""Every error that a user can cause. Each message names the value and the mend."""
+"""Every error that a user can cause. Each message names the value and the fix."""
 
 from __future__ import annotations
 

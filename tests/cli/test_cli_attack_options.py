@@ -1,4 +1,4 @@
-"""Options of `attack` that cannot be used as they are: each is said before any work, and names the mend."""
+"""Options of `attack` that cannot be used as they are: each is said before any work, and names the fix."""
 
 from __future__ import annotations
 

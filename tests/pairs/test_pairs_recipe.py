@@ -1,4 +1,4 @@
-"""Recipes as data: the seven built-in ones, and errors that name recipe, key and mend."""
+"""Recipes as data: the seven built-in ones, and errors that name recipe, key and fix."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def test_a_new_recipe_runs_alone(ran: Ran) -> None:
 def test_a_changed_prompt_file_is_seen_by_its_contents(ran: Ran) -> None:
     path = Path(ran.settings["prompts"])
     text = path.read_text()
-    path.write_text(text + text.splitlines()[0].replace("make", "mend").replace("build", "mend") + "\n")
+    path.write_text(text + text.splitlines()[0].replace("make", "fix").replace("build", "fix") + "\n")
     try:
         _, said, _, _ = again(ran, recipes=["self+rm"])
         assert "sample" in stages(said)

@@ -81,14 +81,14 @@ def test_a_failed_stage_stops_only_what_needs_it_and_stands_no_more(bench: Bench
 
     assert len(bench.run(*stages()).standing) == 5
     bench.settings |= {"pair a": 2, "sample b": 2}
-    bench.broken["pair a"] = StudyError("no more room:\n  mend it")
+    bench.broken["pair a"] = StudyError("no more room:\n  fix it")
     found = bench.run(*stages())
     assert found.standing == {"sample a", "sample b", "pair b"}
     assert found.failed == {
-        "pair a": "no more room: mend it",
+        "pair a": "no more room: fix it",
         "train a": "did not run, for it needs pair a",
     }
-    assert found.cause("train a") == "pair a: no more room: mend it"
+    assert found.cause("train a") == "pair a: no more room: fix it"
     assert bench.folder("train a").is_dir(), "the old artifact lies there still, and does not count"
 
 

@@ -256,7 +256,7 @@ def _scores(loaded: Tasks, name: str, record: TaskRecord) -> Iterator[TaskScore]
     for metric in wanted:
         if metric not in values:
             raise InputError(
-                f"task {name} reports {metric!r} but computes {'; '.join(values)}: mend its metadata"
+                f"task {name} reports {metric!r} but computes {'; '.join(values)}: fix its metadata"
             )
         key = values[metric]
         yield TaskScore(

@@ -137,7 +137,7 @@ def _local(path: Path, data: Path | None) -> Tasks:
             tasks[name] = ConfigurableTask(config=_with_data(task_file.configuration, rows))
         except Exception as error:
             raise InputError(
-                f"task {name} does not fit its data ({type(error).__name__}: {error}): mend either"
+                f"task {name} does not fit its data ({type(error).__name__}: {error}): fix either"
             ) from error
     return Tasks(tasks, digests, {}, {}, unseen)
 
@@ -164,7 +164,7 @@ def _read_files(path: Path, data: Path | None) -> list[_TaskFile]:
             configuration = load_yaml(file)
             written = load_yaml(file, resolve_func=False)
         except Exception as error:
-            raise InputError(f"task file {file} cannot be read ({error}): mend it") from error
+            raise InputError(f"task file {file} cannot be read ({error}): fix it") from error
         if "task" not in configuration:
             continue  # a group, or a file that others include
         local = configuration.get("dataset_path") == "json"

@@ -74,14 +74,12 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
         found = read_json(path)
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"--resume {path} cannot be read ({error}): name a new file, or mend this"
-        ) from error
+        raise InputError(f"--resume {path} cannot be read ({error}): name a new file, or fix this") from error
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise InputError(f"--resume {path} is no file of `backfire general --resume`: name another")
     tasks = found.get("tasks")
     if not isinstance(tasks, dict):
-        raise InputError(f"--resume {path} has no table `tasks`: name a new file, or mend this")
+        raise InputError(f"--resume {path} has no table `tasks`: name a new file, or fix this")
     for name, stored in tasks.items():
         if not isinstance(stored, dict) or not isinstance(stored.get("key"), dict) or _record(stored) is None:
             raise InputError(

@@ -154,7 +154,7 @@ def open_embedder(reference: str | Path, *, device: str | None = None, dtype: st
     Of a folder of sentence-transformers its pooling (cls, mean, max, lasttoken), default prompt, lower case
     and `max_seq_length` hold; of any other the mean over its tokens, as far as tokenizer and positions reach.
     `device` and `dtype` as in `open_model`. Only safetensors are opened, no remote code. Raises ModelError,
-    which names the mend, also for a folder with modules that are not applied here (such as Dense).
+    which names the fix, also for a folder with modules that are not applied here (such as Dense).
     """
     from transformers import AutoModel
 

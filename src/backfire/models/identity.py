@@ -52,7 +52,7 @@ def folder_digest(folder: Path) -> str:
 
 
 def no_weights(folder: Path) -> str:
-    """Say why `folder` cannot be opened, and the mend."""
+    """Say why `folder` cannot be opened, and the fix."""
     pickles = sorted(p.name for p in folder.glob("*.bin") if p.name != "training_args.bin")
     if pickles:
         return (

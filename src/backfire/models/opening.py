@@ -44,7 +44,7 @@ def open_model(
     `auto` (the checkpoint's own; on an x86 CPU without units for 16 bits float32, which is about five times as fast
     there, where four times the weights are free), `float32`, `bfloat16` or `float16`; it does not enter the id. `device` is
     `cpu`, `cuda`, or `auto` to spread a model over devices by accelerate; None takes a GPU where there is one.
-    Raises ModelError, TemplateError or InputError, which name the mend.
+    Raises ModelError, TemplateError or InputError, which name the fix.
     """
     reference = str(reference)
     if reference.startswith("openai:"):

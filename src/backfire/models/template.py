@@ -268,7 +268,7 @@ def _check_turns(tokenizer: Any, turns: Turns) -> None:
         if turn["content"] not in text:
             raise TemplateError(
                 f"the chat template drops the {turn['role']} turn {turn['content']!r} of a conversation of "
-                f"{len(turns)} turns: mend the template, or {GIVE}"
+                f"{len(turns)} turns: fix the template, or {GIVE}"
             )
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from backfire.repairing.ends import match_ends
     from backfire.repairing.filtering import filter_pairs, matched_at_random
     from backfire.repairing.mixing import mix_pairs
-    from backfire.repairing.outcome import Mended, Outcome
+    from backfire.repairing.outcome import Outcome, RepairedPair
     from backfire.repairing.repaired import Repaired
     from backfire.repairing.repairing import repair
     from backfire.repairing.restyling import restyle_pairs
@@ -35,7 +35,7 @@ else:
             "ends": ("match_ends",),
             "filtering": ("filter_pairs", "matched_at_random"),
             "mixing": ("mix_pairs",),
-            "outcome": ("Mended", "Outcome"),
+            "outcome": ("RepairedPair", "Outcome"),
             "repaired": ("Repaired",),
             "repairing": ("repair",),
             "restyling": ("restyle_pairs",),
@@ -52,13 +52,13 @@ __all__ = [
     "Balance",
     "Choice",
     "Filter",
-    "Mended",
     "Mix",
     "Outcome",
     "Prediction",
     "Repair",
     "RepairSettings",
     "Repaired",
+    "RepairedPair",
     "Restyle",
     "balance_pairs",
     "choose_share",

@@ -23,7 +23,7 @@ from math import isfinite
 from backfire.errors import InputError
 from backfire.pairs import Pair
 from backfire.records import Response
-from backfire.repairing.outcome import Mended, Outcome, outcome_of
+from backfire.repairing.outcome import Outcome, RepairedPair, outcome_of
 
 LENGTH = 0.25
 """Lengths in words that differ by at most this part of the longer one count as matched."""
@@ -57,23 +57,25 @@ def balance_pairs(
         kept, turned = _balanced(usual, other, within, against)
         keep |= kept
         reverse |= turned
-    mended, left_out = [], []
+    repaired_pairs, left_out = [], []
     for place, pair in enumerate(pairs):
         if place in keep:
-            mended.append(Mended(pair, "kept", _why_kept(pair), place))
+            repaired_pairs.append(RepairedPair(pair, "kept", _why_kept(pair), place))
         elif place in reverse:
-            mended.append(
-                Mended(
+            repaired_pairs.append(
+                RepairedPair(
                     against[place], "re-paired", _why("against the usual direction", against[place]), place
                 )
             )
         elif place in within:
-            mended.append(Mended(within[place], "re-paired", _why("within one source", within[place]), place))
+            repaired_pairs.append(
+                RepairedPair(within[place], "re-paired", _why("within one source", within[place]), place)
+            )
         else:
             left_out.append(("its prompt has no couple that balances it", place))
-    if not mended:
+    if not repaired_pairs:
         raise InputError(_needed(pairs, pool, scores))
-    return outcome_of(mended, left_out)
+    return outcome_of(repaired_pairs, left_out)
 
 
 def _couples(

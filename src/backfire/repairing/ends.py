@@ -10,7 +10,7 @@ from typing import Literal
 from backfire.errors import InputError
 from backfire.pairs import Pair
 from backfire.records import Response, digest
-from backfire.repairing.outcome import Mended, Outcome, outcome_of
+from backfire.repairing.outcome import Outcome, RepairedPair, outcome_of
 
 Ends = Literal["drop", "cut"]
 
@@ -24,10 +24,10 @@ def match_ends(pairs: Sequence[Pair], how: Ends) -> Outcome:
     """
     if how not in ("drop", "cut"):
         raise InputError(f"match ends {how!r}: use drop or cut")
-    mended, left_out = [], []
+    repaired_pairs, left_out = [], []
     for place, pair in enumerate(pairs):
         if pair.chosen.truncated == pair.rejected.truncated:
-            mended.append(Mended(pair, "kept", "both sides end alike", place))
+            repaired_pairs.append(RepairedPair(pair, "kept", "both sides end alike", place))
         elif how == "drop":
             left_out.append(("one side is truncated and the other is not", place))
         elif pair.chosen.turns or pair.rejected.turns:
@@ -45,8 +45,8 @@ def match_ends(pairs: Sequence[Pair], how: Ends) -> Outcome:
                 left_out.append(("the sides are equal where the truncated one ends", place))
             else:
                 why = f"one side was truncated: both were cut to {words} words"
-                mended.append(Mended(cut, "response cut", why, place))
-    return outcome_of(mended, left_out)
+                repaired_pairs.append(RepairedPair(cut, "response cut", why, place))
+    return outcome_of(repaired_pairs, left_out)
 
 
 def cut_to(response: Response, words: int) -> Response:

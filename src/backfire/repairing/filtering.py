@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from backfire.errors import InputError
 from backfire.pairs import Pair
 from backfire.records import digest
-from backfire.repairing.outcome import Mended, Outcome, outcome_of
+from backfire.repairing.outcome import Outcome, RepairedPair, outcome_of
 from backfire.repairing.strata import Decisions, divide, kind_of, places_by
 
 Values = NDArray[np.float64]
@@ -61,7 +61,7 @@ def filter_pairs(
         for place in range(len(pairs))
         if place not in chosen
     ]
-    return outcome_of((Mended(pairs[p], "kept", _why(kept, values[p]), p) for p in chosen), left_out)
+    return outcome_of((RepairedPair(pairs[p], "kept", _why(kept, values[p]), p) for p in chosen), left_out)
 
 
 def _why(kept: str, value: float) -> str:
@@ -115,6 +115,6 @@ def matched_at_random(
         chosen |= set(drawn[: wanted[key]])
     why = "drawn at random, matching the filtered pairs in number, kind of prompt and decisions"
     return outcome_of(
-        (Mended(pairs[p], "kept", why, p) for p in chosen),
+        (RepairedPair(pairs[p], "kept", why, p) for p in chosen),
         (("not drawn", p) for p in range(len(pairs)) if p not in chosen),
     )

@@ -10,7 +10,7 @@ from backfire.errors import InputError
 from backfire.pairs import Pair
 from backfire.records import digest
 from backfire.repairing.filtering import Values, checked, lowest_first
-from backfire.repairing.outcome import Mended, Outcome, outcome_of
+from backfire.repairing.outcome import Outcome, RepairedPair, outcome_of
 from backfire.repairing.strata import divide, kind_of, places_by
 
 
@@ -57,7 +57,7 @@ def mix_pairs(
                 f"a share of {share:g} needs {wanted} pairs to add on {name} prompts, and there are "
                 f"{len(there[name])}: lower the share, or build more pairs"
             )
-    mended: list[Mended] = []
+    repaired_pairs: list[RepairedPair] = []
     left_out: list[tuple[str, int]] = []
     for name, places in strata.items():
         order = lowest_first(pairs, numbers, places)
@@ -65,14 +65,18 @@ def mix_pairs(
         put_in = _for_prompts(
             [pairs[p].prompt.id for p in (order if grow else taken)], there[name], quota[name]
         )
-        mended += [Mended(p, "added", "a pair of the policy's own, ranked responses", None) for p in put_in]
-        mended += [
-            Mended(pairs[p], "kept", "beside the added pairs" if grow else "not among those replaced", p)
+        repaired_pairs += [
+            RepairedPair(p, "added", "a pair of the policy's own, ranked responses", None) for p in put_in
+        ]
+        repaired_pairs += [
+            RepairedPair(
+                pairs[p], "kept", "beside the added pairs" if grow else "not among those replaced", p
+            )
             for p in order[len(taken) :]
         ]
         what = "drawn at random" if values is None else "lowest safety influence of its kind of prompt"
         left_out += [(f"replaced by an added pair: {what}", p) for p in taken]
-    return outcome_of(mended, left_out)
+    return outcome_of(repaired_pairs, left_out)
 
 
 def _for_prompts(prompt_ids: Sequence[str], there: Sequence[Pair], count: int) -> list[Pair]:

@@ -13,7 +13,7 @@ Change = Literal["kept", "response rewritten", "response cut", "re-paired", "add
 
 
 @dataclass(frozen=True)
-class Mended:
+class RepairedPair:
     """One pair of the new data set."""
 
     pair: Pair
@@ -28,7 +28,7 @@ class Mended:
 class Outcome:
     """The new pairs in the order of the given ones, added ones last, and the given pairs that are not among them."""
 
-    pairs: tuple[Mended, ...]
+    pairs: tuple[RepairedPair, ...]
     left_out: Mapping[str, tuple[int, ...]]
     """Places of given pairs by reason."""
 
@@ -46,9 +46,9 @@ class Outcome:
             raise ValueError(f"of {given} given pairs {len(places)} are accounted for")
 
 
-def outcome_of(mended: Iterable[Mended], left_out: Iterable[tuple[str, int]]) -> Outcome:
+def outcome_of(repaired_pairs: Iterable[RepairedPair], left_out: Iterable[tuple[str, int]]) -> Outcome:
     """An outcome in its order, from pairs and (reason, place) in any."""
-    ordered = sorted(mended, key=lambda m: (m.place is None, m.place or 0))
+    ordered = sorted(repaired_pairs, key=lambda m: (m.place is None, m.place or 0))
     reasons: defaultdict[str, list[int]] = defaultdict(list)
     for reason, place in left_out:
         reasons[reason].append(place)

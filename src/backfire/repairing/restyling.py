@@ -21,7 +21,7 @@ from backfire.errors import InputError
 from backfire.judges import for_policy
 from backfire.pairs import Pair
 from backfire.records import Decided, Decoding, Prompt, Response
-from backfire.repairing.outcome import Mended, Outcome, outcome_of
+from backfire.repairing.outcome import Outcome, RepairedPair, outcome_of
 from backfire.responses import sample, score
 from backfire.store import Ledger
 
@@ -130,26 +130,30 @@ def restyle_pairs(
                 before = found.get(place)
                 found[place] = tried if before is None else replace(tried, why=_both(before.why, tried))
             waiting = [p for p in waiting if found[p].response is None]
-    mended: list[Mended] = []
+    repaired_pairs: list[RepairedPair] = []
     left_out: list[tuple[str, int]] = []
     for place, pair in enumerate(pairs):
         if place in own:
-            mended.append(Mended(pair, "kept", "the chosen response is the policy's own", place))
+            repaired_pairs.append(
+                RepairedPair(pair, "kept", "the chosen response is the policy's own", place)
+            )
             continue
         if place in called:
-            mended.append(
-                Mended(pair, "kept", "the chosen response calls tools, and only text is rewritten", place)
+            repaired_pairs.append(
+                RepairedPair(
+                    pair, "kept", "the chosen response calls tools, and only text is rewritten", place
+                )
             )
             continue
         rewritten, why = found[place].response, found[place].why
         if rewritten is not None:
             new = replace(pair, chosen=rewritten, chosen_role="self", chosen_score=None, rejected_score=None)
-            mended.append(Mended(new, "response rewritten", why, place))
+            repaired_pairs.append(RepairedPair(new, "response rewritten", why, place))
         elif when_changed == "keep":
-            mended.append(Mended(pair, "kept", why, place))
+            repaired_pairs.append(RepairedPair(pair, "kept", why, place))
         else:
             left_out.append((why.partition(" (")[0], place))
-    return outcome_of(mended, left_out)
+    return outcome_of(repaired_pairs, left_out)
 
 
 def _own(drawn: Response, pair: Pair) -> Response:

@@ -14,7 +14,7 @@ from backfire.records import digest
 from backfire.repairing.choosing import Choice, Prediction
 from backfire.repairing.ends import Ends, match_ends
 from backfire.repairing.given import GivenPairs
-from backfire.repairing.outcome import Mended, Outcome, outcome_of
+from backfire.repairing.outcome import Outcome, RepairedPair, outcome_of
 
 NOTES = "repair.json"
 
@@ -22,15 +22,15 @@ NOTES = "repair.json"
 def with_ends(outcome: Outcome, how: Ends) -> Outcome:
     """`match_ends` after the method: what it cuts keeps the method's reason before its own."""
     matched = match_ends([m.pair for m in outcome.pairs], how)
-    mended = []
+    repaired_pairs = []
     for new in matched.pairs:
         assert new.place is not None
         old = outcome.pairs[new.place]
         if new.change == "kept":
-            mended.append(old)
+            repaired_pairs.append(old)
         else:
             change = new.change if old.change == "kept" else old.change
-            mended.append(Mended(new.pair, change, f"{old.why}; {new.why}", old.place))
+            repaired_pairs.append(RepairedPair(new.pair, change, f"{old.why}; {new.why}", old.place))
     gone = [
         (reason, place)
         for reason, places in matched.left_out.items()
@@ -38,7 +38,7 @@ def with_ends(outcome: Outcome, how: Ends) -> Outcome:
         if (place := outcome.pairs[position].place) is not None
     ]
     gone += [(reason, place) for reason, places in outcome.left_out.items() for place in places]
-    return outcome_of(mended, gone)
+    return outcome_of(repaired_pairs, gone)
 
 
 def written(

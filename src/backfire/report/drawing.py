@@ -40,7 +40,7 @@ class Panel:
 
 
 def altair() -> Any:
-    """The altair module; InputError with the mend where the pictures' packages are not installed."""
+    """The altair module; InputError with the fix where the pictures' packages are not installed."""
     try:
         import altair as alt
         import vl_convert  # noqa: F401

@@ -52,7 +52,7 @@ class Sampled:
 
     @property
     def lost(self) -> list[Failure]:
-        """Failures that asking again may mend."""
+        """Failures that asking again may fix."""
         return [failure for failure in self.failures if not failure.final]
 
     @property
@@ -214,7 +214,7 @@ def _ask(
             if in_a_row >= give_up_after:
                 raise EndpointError(
                     f"{in_a_row} requests in a row failed, the last one with: {last_reason}; "
-                    "what came before is stored: mend the server and run it again"
+                    "what came before is stored: fix the server and run it again"
                 )
     finally:
         unstored += [_response(asked, reply, source) for asked, reply in arrivals.left()]
@@ -231,7 +231,7 @@ def _greet(model: EndpointModel, refused: Request, count: int) -> None:
     except RefusedError as error:
         raise EndpointError(
             f"the first {count} requests and a plain greeting were refused, the greeting with: {error}; "
-            "mend the server, the model's name or the options, and run it again"
+            "fix the server, the model's name or the options, and run it again"
         ) from error
     except EndpointError:
         pass

@@ -35,7 +35,7 @@ def _values(text: str, path: Path) -> list[Any]:
         except (ValueError, RecursionError) as error:
             which = f"after {len(values)} values, " if values else ""
             raise InputError(
-                f"{path} is not JSON ({which}{error}): mend it, or save one row a line as .jsonl"
+                f"{path} is not JSON ({which}{error}): fix it, or save one row a line as .jsonl"
             ) from error
         values.append(value)
         at = _after_blanks(text, at)

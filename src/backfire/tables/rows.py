@@ -89,5 +89,5 @@ def check_decodable(number: int, path: str | Path, **cells: str) -> None:
     for column, text in cells.items():
         if undecodable(text):
             raise InputError(
-                f"row {number} of {path} holds half a character (a lone surrogate) in `{column}`: mend or remove it"
+                f"row {number} of {path} holds half a character (a lone surrogate) in `{column}`: fix or remove it"
             )

@@ -201,7 +201,7 @@ def build_attack(
     for what, value in {"name": name, **given}.items():
         parts = value if isinstance(value, list | tuple) else [value]
         if any(isinstance(part, str) and undecodable(part) for part in parts):
-            raise InputError(f"{kind}: {what} holds half a character (a lone surrogate): mend or remove it")
+            raise InputError(f"{kind}: {what} holds half a character (a lone surrogate): fix or remove it")
     if kind in REWORDINGS:
         if given:
             raise InputError(f"attack {kind} has no parameter {next(iter(given))!r}: leave it out")
