@@ -16,8 +16,8 @@ from backfire.evaluation import build_attack
 from backfire.judges import judge_digest, judge_form, judge_responses, open_judge, open_judges
 from backfire.records import Prompt, Response, Verdict, given_response
 from backfire.store import Ledger
+from backfire.study import parse_study
 from backfire.study.identities import judge_identity, suite_identity
-from backfire.study.plan import parse_study
 from running import invoke
 
 JUDGING = """

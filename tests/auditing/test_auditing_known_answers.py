@@ -65,7 +65,7 @@ def test_without_a_cue_every_interval_holds_a_half(nothing: AuditReport) -> None
 def test_without_a_cue_the_answer_says_so_and_what_it_does_not_say(nothing: AuditReport) -> None:
     told = " ".join(nothing.conclusion.reasons)
     assert "No probe predicts the label better than it predicts swapped labels" in told
-    assert "measures a shortcut, not danger" in told
+    assert "Separability shows a shortcut; it does not show danger" in told
     assert "attack the result" in " ".join(nothing.conclusion.advice)
 
 

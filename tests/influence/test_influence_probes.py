@@ -182,7 +182,7 @@ def test_what_cannot_be_drawn_is_said(target: LocalModel) -> None:
         draw_probes(target, BENIGN)
     with pytest.raises(InputError, match="most 0"):
         draw_probes(target, HARMFUL, most=0)
-    with pytest.raises(InputError, match="n 0"):
+    with pytest.raises(InputError, match="n = 0"):
         draw_probes(target, HARMFUL, n=0)
 
 

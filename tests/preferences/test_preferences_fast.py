@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as parquet
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from preference_rows import FORMS, PAIRS, Row, assistant, jsonl, standard, user
 
@@ -228,6 +228,7 @@ def test_csv_agrees(name: str) -> None:
                 writer.writeheader()
                 writer.writerows(shape(*pair) for pair in [*PAIRS, *pairs])
                 file.write("\n".join(broken))
+            assume(path.read_bytes().count(0) < 8)  # with more it may be UTF-16, which is asked about
             if broken.count('"a') % 2:
                 with pytest.raises(InputError, match="is never closed"):
                     agree(path)
