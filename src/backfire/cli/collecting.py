@@ -12,7 +12,6 @@ from pydantic import Field
 from backfire.cli.command import Command, LedgerFile
 from backfire.cli.exits import PARTLY, keeping
 from backfire.cli.progress import progress
-from backfire.cli.prompts import open_prompts
 from backfire.cli.terminal import complain, counted, say, show, table, tell, warn
 from backfire.models.settings import Opening, RewardOpening
 from backfire.responses.settings import GivenSettings, SamplingSettings
@@ -53,11 +52,12 @@ class Sample(Command):
     opening: Opening = Opening()
 
     def run(self) -> int | None:
+        from backfire.evaluation import prompts_of
         from backfire.models import open_model
         from backfire.responses import sample
         from backfire.store import Ledger
 
-        prompts = open_prompts(self.prompts, **self.reading.model_dump())
+        prompts = prompts_of(self.prompts, **self.reading.model_dump())
         model = open_model(self.model, **self.opening.options())
         kept = f"every finished batch is in {self.ledger}; run the same command again to go on"
         with Ledger(self.ledger) as store, keeping(kept), progress(f"sampling {model.name}") as advance:

@@ -12,7 +12,6 @@ from pydantic import AfterValidator, BeforeValidator, field_validator, model_val
 from backfire.cli.collecting import chosen_sources, score_stored
 from backfire.cli.command import Command, LedgerFile, OutputFolder
 from backfire.cli.exits import PARTLY
-from backfire.cli.prompts import open_prompts
 from backfire.cli.terminal import counted, say, show, table, warn
 from backfire.pairs.settings import PairSettings, StoredChoice
 from backfire.preferences.settings import Reading, roles_of
@@ -125,7 +124,9 @@ class Pair(Command):
         return None if built.pairs else PARTLY
 
     def _prompts(self) -> list[Prompt] | None:
-        return None if self.prompts is None else open_prompts(self.prompts, **self.reading.model_dump())
+        from backfire.evaluation import prompts_of
+
+        return None if self.prompts is None else list(prompts_of(self.prompts, **self.reading.model_dump()))
 
     def _candidates(self, store: Ledger, prompts: Iterable[Prompt] | None) -> dict[str, list[Response]]:
         """The responses of each role's sources."""

@@ -1,16 +1,12 @@
-"""The prompts that a command line names."""
+"""`prompts`: the published sets that prompts are taken from by name."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from backfire.cli.command import Command
-from backfire.cli.terminal import counted, say, show, table, warn
+from backfire.cli.terminal import say, show, table
 from backfire.settings import FolderReference, Metavar
-
-if TYPE_CHECKING:
-    from backfire.records import Kind, Prompt
 
 
 class Prompts(Command):
@@ -39,27 +35,3 @@ class Prompts(Command):
         say(
             "NAME:N takes the first N. `here`: its file was fetched or lies in the folder; else it is fetched when named."
         )
-
-
-def open_prompts(
-    reference: str,
-    *,
-    column: str | None = None,
-    kind: Kind | None = None,
-    folder: Path | None = None,
-    split: str | None = None,
-    encoding: str | None = None,
-) -> list[Prompt]:
-    """The prompts that `evaluation.open_prompts` finds; rows left out and a column of kinds not read are told on stderr."""
-    from backfire import evaluation
-
-    found = evaluation.open_prompts(
-        reference, column=column, kind=kind, folder=folder, split=split, encoding=encoding
-    )
-    if found.left_out:
-        warn(f"{reference}: rows left out: {counted(found.left_out)}")
-    if found.ignored is not None:
-        warn(
-            f"{reference}: column {found.ignored!r} speaks neither of harmful nor of benign, and was not read as the kind"
-        )
-    return list(found.prompts)

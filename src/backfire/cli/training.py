@@ -107,12 +107,8 @@ def say_log(log: TrainingLog, out: Path) -> None:
         f"{log.method}: {log.steps} steps over {counts.trained} of {counts.examples} examples in {log.seconds:.0f} s, "
         f"{log.trained_parameters:,} of {log.parameters:,} parameters, {log.dtype} on {log.device}"
     )
-    how = "raw text, without a chat template" if counts.plain else "the policy's chat template"
-    say(
-        f"data read as {counts.form}, through {how}"
-        if not counts.plain
-        else f"data read as {counts.form}, {how}"
-    )
+    how = "as raw text, without a chat template" if counts.plain else "through the policy's chat template"
+    say(f"data read as {counts.form}, {how}")
     say(f"final loss {log.final_loss:.4f}")
     if log.reward_accuracy is not None and log.reward_margin is not None:
         say(

@@ -15,8 +15,7 @@ from backfire.comparing.differences import adjust, compare_checkpoints, compare_
 from backfire.comparing.matching import Tags, cell_pairs, one_sided
 from backfire.comparing.settings import CompareSettings
 from backfire.errors import BackfireError, InputError
-from backfire.evaluation import NO_BENIGN, open_prompts
-from backfire.records import Prompt
+from backfire.evaluation import NO_BENIGN, prompts_of
 
 Pairs = list[tuple[Checkpoint, Checkpoint]]
 CALLER = 4
@@ -125,30 +124,17 @@ def _one_sided(one: Checkpoint, other: Checkpoint) -> None:
 def _tags(sets: Mapping[str, str], settings: CompareSettings) -> Tags:
     """What is known of the prompts: from the files named, and from those the attacks name where they are there."""
     tags: dict[str, Mapping[str, str]] = {}
+    reading = settings.reading.model_dump()
     for reference in sets.values():
         if not reference.startswith("organism:") and not Path(reference).is_file():
             continue
         try:
-            tags |= {prompt.id: prompt.tags for prompt in _prompts(reference, settings)}
+            tags |= {prompt.id: prompt.tags for prompt in prompts_of(reference, **reading)}
         except BackfireError:
             continue  # a run's set of another name; its prompts then stand alone, or `cluster` says what is missing
     for file in settings.prompts:
-        tags |= {prompt.id: prompt.tags for prompt in _prompts(file, settings)}
+        tags |= {prompt.id: prompt.tags for prompt in prompts_of(file, **reading)}
     return tags
-
-
-def _prompts(prompts: Any, settings: CompareSettings) -> Sequence[Prompt]:
-    if not isinstance(prompts, (str, Path)):
-        return list(prompts)
-    read = open_prompts(str(prompts), **settings.reading.model_dump())
-    if read.left_out:
-        counts = ", ".join(f"{reason} {count}" for reason, count in read.left_out.items())
-        _warn(f"{prompts}: rows left out: {counts}")
-    if read.ignored is not None:
-        _warn(
-            f"{prompts}: column {read.ignored!r} speaks neither of harmful nor of benign, and was not read as the kind"
-        )
-    return read.prompts
 
 
 def _warn(text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,7 @@ from typing import Any
 
 from backfire.errors import InputError
 from backfire.evaluation.attacks import Attack, Means, check_means, open_suite, wrap
-from backfire.evaluation.prompts import open_prompts
+from backfire.evaluation.prompts import prompts_of
 from backfire.evaluation.settings import PAPER_TOKENS, AttackSettings
 from backfire.judges import Judge, open_judges
 from backfire.models import EndpointModel, LocalModel, Opening, open_model
@@ -117,19 +116,7 @@ def open_attack(
 
 
 def _prompts(prompts: Any, kind: Kind, settings: AttackSettings) -> Sequence[Prompt]:
-    """A set's prompts; what is left out of a file, and a column of kinds that is not read, is warned of."""
-    if not isinstance(prompts, (str, Path)):
-        return list(prompts)
-    read = open_prompts(str(prompts), kind=kind, folder=settings.prompts_dir, **settings.reading.model_dump())
-    if read.left_out:
-        counts = ", ".join(f"{reason} {count}" for reason, count in read.left_out.items())
-        warnings.warn(f"{prompts}: rows left out: {counts}", stacklevel=4)
-    if read.ignored is not None:
-        warnings.warn(
-            f"{prompts}: column {read.ignored!r} speaks neither of harmful nor of benign, and was not read as the kind",
-            stacklevel=4,
-        )
-    return read.prompts
+    return prompts_of(prompts, kind=kind, folder=settings.prompts_dir, **settings.reading.model_dump())
 
 
 def _ways(settings: AttackSettings, means: Means) -> Sequence[Attack] | None:

@@ -76,12 +76,7 @@ def attack(
     """
     sets = {"harmful": harmful, "benign": benign}
     keywords |= {name: value for name, value in sets.items() if value is not None}
-    inputs = open_attack(model, AttackSettings.of(settings, **keywords), opening)
-    with _opened(ledger) as store:
-        result = run_attack(inputs, store, progress=progress)
-    if inputs.ways is not None and not inputs.benign:
-        warnings.warn(NO_BENIGN, stacklevel=2)
-    return result
+    return _attacked(model, AttackSettings.of(settings, **keywords), opening, ledger, progress)
 
 
 def attack_suite(
@@ -102,12 +97,24 @@ def attack_suite(
     """
     sets = {"harmful": harmful, "benign": benign, "suite": attacks}
     keywords |= {name: value for name, value in sets.items() if value is not None}
-    inputs = open_attack(model, AttackSettings.of(settings, **keywords), opening)
+    result = _attacked(model, AttackSettings.of(settings, **keywords), opening, ledger, progress)
+    assert isinstance(result, SuiteResult)
+    return result
+
+
+def _attacked(
+    model: Model | str | Path,
+    settings: AttackSettings,
+    opening: Opening | None,
+    ledger: Ledger | str | Path,
+    progress: Progress | None,
+) -> AttackResult:
+    """What both functions do. Its warning is of the line that called them."""
+    inputs = open_attack(model, settings, opening)
     with _opened(ledger) as store:
         result = run_attack(inputs, store, progress=progress)
-    assert isinstance(result, SuiteResult)
-    if not inputs.benign:
-        warnings.warn(NO_BENIGN, stacklevel=2)
+    if inputs.ways is not None and not inputs.benign:
+        warnings.warn(NO_BENIGN, stacklevel=3)
     return result
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from backfire.evaluation.published_prompts import is_prompt_set, open_prompt_set
 from backfire.organisms import catalog
-from backfire.records import Kind
+from backfire.records import Kind, Prompt
 from backfire.store import PromptFile, read_prompts
 
 
@@ -35,3 +38,22 @@ def open_prompts(
     if reference.startswith(catalog.PREFIX):
         return PromptFile(tuple(catalog.prompts_of(reference)), "prompt", {})
     return read_prompts(reference, column=column, kind=kind, split=split, encoding=encoding)
+
+
+def prompts_of(prompts: Any, **how: Any) -> Sequence[Prompt]:
+    """Prompts as they are given, or those of a reference, read as `open_prompts` reads them (`how`).
+
+    Warns of rows that are left out, and of a column `kind` that was not read as one.
+    """
+    if not isinstance(prompts, (str, Path)):
+        return list(prompts)
+    read = open_prompts(str(prompts), **how)
+    if read.left_out:
+        counts = ", ".join(f"{reason} {count}" for reason, count in read.left_out.items())
+        warnings.warn(f"{prompts}: rows left out: {counts}", stacklevel=2)
+    if read.ignored is not None:
+        warnings.warn(
+            f"{prompts}: the column {read.ignored!r} says neither harmful nor benign, and was not read as the kind",
+            stacklevel=2,
+        )
+    return read.prompts

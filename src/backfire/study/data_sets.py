@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from backfire.pairs import Recipe
 from backfire.pairs.settings import PairSettings
@@ -24,9 +24,6 @@ from backfire.study.inputs import FileInput, Input, JudgeInput, ModelInput, Prom
 from backfire.study.references import without_references
 from backfire.study.sections import PilotSettings
 from backfire.study.stage import Job, Report, Stage
-
-if TYPE_CHECKING:
-    from backfire.models import RewardModel
 
 HUMAN_SET = "human set"
 FROM_THE_STUDY = ("recipes", "self_pairs", "decoding")
@@ -140,13 +137,14 @@ def _repair(job: Job[Repairing]) -> Report:
     )
     probes, template = job.optional("probes", ProbesArtifact), job.optional("template", FileInput)
     policy, settings = job.input("policy", ModelInput), job.settings
+    ranking = job.optional("reward_model", ModelInput)
     options: dict[str, Any] = {
         **settings.repair,
         "policy": policy.reference,
         "opening": policy.opening,
         "influence": None if influence is None else influence.values,
         "pool": _pool(job),
-        "reward_model": _reward_model(job),
+        "reward_model": None if ranking is None else ranking.open_reward(),
         "self_pairs": None if added is None else added.folder,
         "self_influence": None if added_influence is None else added_influence.values,
         "probe_prompts": None if probes is None else probes.read(),
@@ -168,15 +166,6 @@ def _repair(job: Job[Repairing]) -> Report:
     for file in job.folder.glob("pool.db*"):
         file.unlink()
     return {"changed": dict(done.changed)}
-
-
-def _reward_model(job: Job[Repairing]) -> RewardModel | None:
-    from backfire.models import open_reward_model
-
-    given = job.optional("reward_model", ModelInput)
-    if given is None:
-        return None
-    return open_reward_model(given.reference, dtype=given.opening.dtype, device=given.opening.device)
 
 
 def _pilot(cell: Cell) -> dict[str, Any]:

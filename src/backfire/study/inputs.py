@@ -26,7 +26,7 @@ from backfire.study.worlds import in_world
 
 if TYPE_CHECKING:
     from backfire.judges import Judge
-    from backfire.models import EndpointModel, LocalModel
+    from backfire.models import EndpointModel, LocalModel, RewardModel
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,11 @@ class ModelInput(Named):
         from backfire.models import open_model
 
         return open_model(self.reference, **self.opening.options())
+
+    def open_reward(self) -> RewardModel:
+        from backfire.models import open_reward_model
+
+        return open_reward_model(self.reference, dtype=self.opening.dtype, device=self.opening.device)
 
     def open_local(self) -> LocalModel:
         """A model with gradients; InputError for an endpoint."""

@@ -112,11 +112,9 @@ def score_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
 
 
 def _score(job: Job[Any]) -> Report:
-    from backfire.models import open_reward_model
     from backfire.responses import score
 
-    given = job.input("reward model", ModelInput)
-    model = open_reward_model(given.reference, dtype=given.opening.dtype, device=given.opening.device)
+    model = job.input("reward model", ModelInput).open_reward()
     with Ledger(job.run.ledger_path) as ledger:
         responses = job.input("responses", ResponsesArtifact).read(ledger)
         prompts = ledger.prompts(sorted({r.prompt_id for r in responses}))

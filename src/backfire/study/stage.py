@@ -169,10 +169,7 @@ class Stage(Generic[S]):
 
     def _whole(self) -> bool:
         """Whether every file of the artifact is there with its size."""
-        contents = self.folder / CONTENTS
-        if not contents.is_file():
-            return True
-        sizes = read_json(contents)
+        sizes = read_json(self.folder / CONTENTS)
         return bool(sizes.items() <= _sizes(self.folder).items())
 
 
