@@ -25,10 +25,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from backfire.evaluation import attack, open_prompts
+from backfire.evaluation import attack
 from backfire.evaluation.attacks import wrap
 from backfire.judges import PhraseJudge, is_refusal
 from backfire.models import LocalModel, open_model
+from backfire.prompts import open_prompts
 from backfire.records import Decoding, Prompt
 from backfire.store import Ledger
 

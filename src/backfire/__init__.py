@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from backfire.evaluation.attacking import attack, attack_suite
     from backfire.evaluation.attacks import Answers, Asking, Attack, Rewording, open_suite
     from backfire.evaluation.general_tasks import general
-    from backfire.evaluation.prompts import open_prompts
     from backfire.evaluation.settings import AttackSettings, GeneralSettings
     from backfire.influence import PilotSettings, draw_probes, pair_influence, safety_influence
     from backfire.judges import (
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
         write_pairs,
     )
     from backfire.preferences import Reading, convert
+    from backfire.prompts.named import open_prompts
     from backfire.records import Decoding, Prompt, Response, Verdict, digest
     from backfire.repairing import Auto, Balance, Filter, Mix, RepairSettings, Restyle, repair
     from backfire.report import write_audit_page, write_page
@@ -81,7 +81,6 @@ _PACKAGES = {
         "attack",
         "attack_suite",
         "general",
-        "open_prompts",
         "open_suite",
     ),
     "influence": ("PilotSettings", "draw_probes", "pair_influence", "safety_influence"),
@@ -105,6 +104,7 @@ _PACKAGES = {
     "models": ("Opening", "check_template", "open_model", "open_reward_model"),
     "pairs": ("PairSettings", "build_pairs", "load_recipes", "read_pairs", "write_pairs"),
     "preferences": ("Reading", "convert"),
+    "prompts": ("open_prompts",),
     "records": ("Decoding", "Prompt", "Response", "Verdict", "digest"),
     "repairing": (
         "Auto",

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from backfire.evaluation import prompt_sets
 from backfire.organisms.catalog import prompts_of
+from backfire.prompts import prompt_sets
 from backfire.store import Ledger
 from loopback import Chat, Turns, chat
 from running import Result, invoke

@@ -17,6 +17,8 @@ from backfire.models import LocalModel, open_model
 from backfire.organisms.catalog import open_world, prompts_of
 from backfire.organisms.reading import read_response
 from backfire.organisms.world import World
+from backfire.prompts import PromptSet, published
+from backfire.prompts.published import content_digest
 from backfire.records import Decoding, Prompt, Response, Verdict
 from backfire.store import Ledger
 
@@ -296,3 +298,31 @@ def test_a_wrong_row_is_named(row: dict[str, object], said: str, tmp_path: Path)
     path.write_text(json.dumps(row), encoding="utf-8")
     with pytest.raises(InputError, match=said):
         read_probes(path)
+
+
+def test_a_published_set_is_probed_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    goals = ["Bend a spoon.", "Fly a kite.", "Fold a hat."]
+    (tmp_path / "shapes.csv").write_text("goal\n" + "\n".join(goals) + "\n", encoding="utf-8")
+    shapes = PromptSet(
+        "shapes", "shapes", "", ("shapes.csv",), "goal", "harmful", 3, content_digest(goals), "MIT", "Nobody 2020"
+    )  # fmt: skip
+    monkeypatch.setattr(published, "prompt_sets", lambda: {"shapes": shapes})
+    monkeypatch.setenv(published.FOLDER, str(tmp_path))
+    probes = read_probes(["shapes:2", Prompt.of("Boil an egg.", kind="benign")])
+    assert isinstance(probes, list)
+    assert [(prompt.text, prompt.kind) for prompt in probes] == [
+        ("Bend a spoon.", "harmful"),
+        ("Fly a kite.", "harmful"),
+        ("Boil an egg.", "benign"),
+    ]
+
+
+def test_rows_of_probe_prompts_that_are_left_out_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "asked.jsonl"
+    path.write_text(
+        '{"prompt": "Bend a spoon."}\n{"prompt": " "}\n{"prompt": "Bend a spoon."}\n', encoding="utf-8"
+    )
+    with pytest.warns(UserWarning, match="rows left out: blank 1, duplicate 1"):
+        probes = read_probes(path)
+    assert isinstance(probes, list)
+    assert [prompt.text for prompt in probes] == ["Bend a spoon."]

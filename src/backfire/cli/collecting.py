@@ -52,8 +52,8 @@ class Sample(Command):
     opening: Opening = Opening()
 
     def run(self) -> int | None:
-        from backfire.evaluation import prompts_of
         from backfire.models import open_model
+        from backfire.prompts import prompts_of
         from backfire.responses import sample
         from backfire.store import Ledger
 

@@ -124,7 +124,7 @@ class Pair(Command):
         return None if built.pairs else PARTLY
 
     def _prompts(self) -> list[Prompt] | None:
-        from backfire.evaluation import prompts_of
+        from backfire.prompts import prompts_of
 
         return None if self.prompts is None else list(prompts_of(self.prompts, **self.reading.model_dump()))
 

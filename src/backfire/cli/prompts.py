@@ -22,8 +22,8 @@ class Prompts(Command):
     BACKFIRE_PROMPTS names it."""
 
     def run(self) -> None:
-        from backfire.evaluation import open_prompt_set, prompt_sets
-        from backfire.evaluation.published_prompts import find_file
+        from backfire.prompts import open_prompt_set, prompt_sets
+        from backfire.prompts.published import find_file
 
         for name in self.fetch:
             say(f"{name}: {len(open_prompt_set(name, folder=self.prompts_dir))} prompts")

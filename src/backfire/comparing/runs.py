@@ -15,7 +15,8 @@ from backfire.comparing.differences import adjust, compare_checkpoints, compare_
 from backfire.comparing.matching import Tags, cell_pairs, one_sided
 from backfire.comparing.settings import CompareSettings
 from backfire.errors import BackfireError, InputError
-from backfire.evaluation import NO_BENIGN, prompts_of
+from backfire.evaluation import NO_BENIGN
+from backfire.prompts import prompts_of
 
 Pairs = list[tuple[Checkpoint, Checkpoint]]
 CALLER = 4

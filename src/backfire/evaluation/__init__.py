@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     )
     from backfire.evaluation.general_tasks import general
     from backfire.evaluation.harness import VllmModel, open_vllm
-    from backfire.evaluation.prompts import open_prompts, prompts_of
-    from backfire.evaluation.published_prompts import PromptSet, is_prompt_set, open_prompt_set, prompt_sets
     from backfire.evaluation.settings import AttackSettings, GeneralSettings
     from backfire.evaluation.task_files import LEADERBOARD, organism_tasks
 else:
@@ -55,8 +53,6 @@ else:
             ),
             "general_tasks": ("general",),
             "harness": ("VllmModel", "open_vllm"),
-            "prompts": ("open_prompts", "prompts_of"),
-            "published_prompts": ("PromptSet", "is_prompt_set", "open_prompt_set", "prompt_sets"),
             "settings": ("AttackSettings", "GeneralSettings"),
             "task_files": ("LEADERBOARD", "organism_tasks"),
         },
@@ -75,7 +71,6 @@ __all__ = [
     "AttackSettings",
     "GeneralSettings",
     "Means",
-    "PromptSet",
     "Rewording",
     "VllmModel",
     "Wrapper",
@@ -86,15 +81,10 @@ __all__ = [
     "check_means",
     "direct",
     "general",
-    "is_prompt_set",
     "open_attack",
-    "open_prompt_set",
-    "open_prompts",
     "open_suite",
     "open_vllm",
     "organism_tasks",
-    "prompt_sets",
-    "prompts_of",
     "run_attack",
     "shipped_suites",
     "wrap",

@@ -10,11 +10,11 @@ from typing import Any
 
 from backfire.errors import InputError
 from backfire.evaluation.attacks import Attack, Means, check_means, open_suite, wrap
-from backfire.evaluation.prompts import prompts_of
 from backfire.evaluation.settings import PAPER_TOKENS, AttackSettings
 from backfire.judges import Judge, open_judges
 from backfire.models import EndpointModel, LocalModel, Opening, open_model
 from backfire.organisms.catalog import PREFIX, world_named_by
+from backfire.prompts.named import prompts_of
 from backfire.records import Decoding, Kind, Prompt
 
 WORLD_ATTACKS = ("direct", "wrapped", "unseen")

@@ -10,11 +10,13 @@ from typing import Any
 
 from backfire.errors import InputError
 from backfire.influence.probe import Probe, ProbeSet, ProbeSets, stratum_of
-from backfire.organisms.catalog import PREFIX, prompts_of
+from backfire.organisms.catalog import PREFIX
+from backfire.prompts import is_prompt_set, prompts_of
 from backfire.records import Prompt
-from backfire.store import read_prompts, write_text
+from backfire.store import write_text
 from backfire.tables import Table, read_table
 from backfire.tables.columns import by_name, kind_column
+from backfire.tables.hub import PREFIX as HUB
 
 LAYOUT = 1
 GIVEN = ("prompt", "refusal", "compliance")
@@ -23,9 +25,10 @@ GIVEN = ("prompt", "refusal", "compliance")
 def read_probes(source: Any) -> list[Prompt] | ProbeSets:
     """Prompts to draw probes for, or probes as they are.
 
-    source: a file of prompts (`store.read_prompts`), `organism:prompts/NAME`, a file with the columns prompt, refusal and
-    compliance (in any format that `tables` reads: taken as they are), a file that `write_probes` wrote, a Prompt, ProbeSets,
-    or a list of these. Prompts of unknown kind count as harmful.
+    source: what names prompts (`prompts.open_prompts`: a published set such as `advbench:100`, a file, `hub:` and a name, or
+    `organism:prompts/NAME`), a file with the columns prompt, refusal and compliance (in any format that `tables` reads: taken
+    as they are), a file that `write_probes` wrote, a Prompt, ProbeSets, or a list of these. Prompts of unknown kind count as
+    harmful. Rows that give no prompt are warned of.
 
     Raises:
         InputError: what cannot be read, finished probes beside others, and prompts of which none is harmful.
@@ -46,7 +49,9 @@ def read_probes(source: Any) -> list[Prompt] | ProbeSets:
             return content
         prompts += content
     if not prompts:
-        raise InputError("no probe prompts: name a file of harmful prompts, or organism:prompts/probe")
+        raise InputError(
+            "no probe prompts: name a file of harmful prompts, a published set such as advbench:100, or organism:prompts/probe"
+        )
     if all(prompt.kind == "benign" for prompt in prompts):
         raise InputError(
             f"none of {len(prompts)} probe prompts is harmful: give prompts whose kind is harmful, or not said"
@@ -83,8 +88,8 @@ def write_probes(path: str | Path, sets: ProbeSets) -> Path:
 
 
 def _read(reference: str) -> list[Prompt] | ProbeSets:
-    if reference.startswith(PREFIX):
-        return prompts_of(reference)
+    if is_prompt_set(reference) or reference.startswith((PREFIX, HUB)):
+        return list(prompts_of(reference))
     table = read_table(reference)
     names = by_name(table.columns)
     if table.rows and "probe_set" in table.rows[0]:
@@ -97,7 +102,7 @@ def _read(reference: str) -> list[Prompt] | ProbeSets:
             f"{reference} has a column {sides[0]} alone: give both refusal and compliance, or only prompts to sample answers "
             "to"
         )
-    return list(read_prompts(reference).prompts)
+    return list(prompts_of(reference))
 
 
 def _own(rows: Sequence[dict[str, Any]], path: str) -> ProbeSets:

@@ -153,7 +153,8 @@ class RepairSettings(Settings):
     influence: Annotated[Values | None, INFLUENCE] = None
     """The influence of each pair: the per-pair file of an audit, with columns row and safety_influence."""
     probe_prompts: Annotated[tuple[PromptsReference, ...], INFLUENCE, Metavar("PROMPTS")] = ()
-    """Harmful prompts that the influence is measured on, where no file has it: a file, or organism:prompts/NAME."""
+    """Harmful prompts that the influence is measured on, where no file has it: a file of prompts, a published set
+    such as advbench:100, or organism:prompts/NAME."""
     ends: Annotated[Literal["drop", "cut"] | None, Names("--match-ends")] = None
     """Where only one side was cut at the token limit: leave the pair out, or cut both sides alike."""
     judge: Annotated[JudgeReference, Metavar("JUDGE")] = PHRASES

@@ -141,7 +141,7 @@ def _left_out(study: StudyFile, run: RunFolder, standing: Standing) -> dict[str,
 def _prompts_left_out(reference: str) -> dict[str, int]:
     """Rows of a file of prompts that are left out, by reason; none for an organism's set, nor for a file that cannot be
     read, which stops the stages that read it."""
-    from backfire.evaluation import open_prompts
+    from backfire.prompts import open_prompts
 
     try:
         return dict(open_prompts(reference).left_out)

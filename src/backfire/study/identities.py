@@ -26,7 +26,7 @@ def identity_of(reference: str) -> str:
             return digest("world", _contents(catalog.world_folder(world) / "world.json"), member)
         if member == "human":
             return digest("human", _contents(catalog.world_folder(world) / "human.jsonl"))
-    from backfire.evaluation import is_prompt_set, open_prompts, prompt_sets
+    from backfire.prompts import is_prompt_set, open_prompts, prompt_sets
 
     if is_prompt_set(reference):
         name, _, first = reference.partition(":")

@@ -111,9 +111,9 @@ class PromptsInput(Named):
     """A published set, `organism:prompts/NAME`, `hub:OWNER/NAME` or a file of prompts."""
 
     def open(self, kind: Kind | None = None) -> list[Prompt]:
-        from backfire import evaluation
+        from backfire.prompts import open_prompts
 
-        return list(evaluation.open_prompts(self.reference, kind=kind).prompts)
+        return list(open_prompts(self.reference, kind=kind).prompts)
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from backfire.errors import InputError
-from backfire.evaluation import PromptSet, is_prompt_set, open_prompt_set, open_prompts, prompt_sets
-from backfire.evaluation.published_prompts import FOLDER, content_digest, fetch, find_file
+from backfire.prompts import PromptSet, is_prompt_set, open_prompt_set, open_prompts, prompt_sets
+from backfire.prompts.published import FOLDER, content_digest, fetch, find_file
 from backfire.records import Prompt
 from backfire.store import read_prompts
 from backfire.tables import read_rows
 from loopback import served
 
-MODULE = import_module("backfire.evaluation.published_prompts")
+MODULE = import_module("backfire.prompts.published")
 GOALS = ["Bend a spoon.", "Löffel, biegen?", "Fly a kite."]
 CSV = 'goal,shape\nBend a spoon.,round\n" Löffel, biegen? ",round\nFly a kite.,flat\n'
 

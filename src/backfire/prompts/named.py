@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from backfire.evaluation.published_prompts import is_prompt_set, open_prompt_set
 from backfire.organisms import catalog
+from backfire.prompts.published import is_prompt_set, open_prompt_set
 from backfire.records import Kind, Prompt
 from backfire.store import PromptFile, read_prompts
 

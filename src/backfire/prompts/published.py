@@ -87,7 +87,7 @@ def content_digest(texts: Sequence[str]) -> str:
 @cache
 def prompt_sets() -> Mapping[str, PromptSet]:
     """The published sets by name."""
-    text = files("backfire.evaluation").joinpath("prompt_sets.yaml").read_text(encoding="utf-8")
+    text = files("backfire.prompts").joinpath("prompt_sets.yaml").read_text(encoding="utf-8")
     return {
         name: PromptSet(name=name, **{**given, "files": tuple(given["files"])})
         for name, given in yaml.safe_load(text).items()
