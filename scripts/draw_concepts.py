@@ -7,7 +7,7 @@ runs that docs/guides/predict.md and docs/log.md name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -90,6 +90,20 @@ class Canvas:
         drawn = " ".join(f"{x:g},{y:g}" for x, y in points)
         self.shapes.append(f'<polyline points="{drawn}" fill="none" stroke="{colour}" stroke-width="2"/>')
 
+    def scale(
+        self, left: float, right: float, ticks: Sequence[float], *, bottom: float, dashed: float
+    ) -> Callable[[float], float]:
+        """Draw upright lines at the ticks of a scale from .3 to 1; where a value lies across the picture."""
+
+        def across(value: float) -> float:
+            return left + (value - 0.3) / 0.7 * (right - left)
+
+        for tick in ticks:
+            dash, colour = ("4 3", MUTED) if tick == dashed else ("", LINE)
+            self.line(across(tick), 40, across(tick), bottom, dash=dash, colour=colour)
+            self.text(across(tick), bottom + 18, f"{tick:g}", size=11, colour=MUTED, anchor="middle")
+        return across
+
     def write(self, name: str) -> None:
         tips = "".join(
             f'<marker id="tip-{colour[1:]}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto">'
@@ -115,19 +129,7 @@ def separability() -> None:
     )
     left, right = 300, 680
 
-    def across(value: float) -> float:
-        return left + (value - 0.3) / 0.7 * (right - left)
-
-    for tick in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0):
-        card.line(
-            across(tick),
-            40,
-            across(tick),
-            172,
-            dash="4 3" if tick == 0.5 else "",
-            colour=MUTED if tick == 0.5 else LINE,
-        )
-        card.text(across(tick), 190, f"{tick:.1f}", size=11, colour=MUTED, anchor="middle")
+    across = card.scale(left, right, (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0), bottom=172, dashed=0.5)
     card.text(across(0.5), 30, "guessing", size=11, colour=MUTED, anchor="middle")
     card.text(right, 30, "AUROC of the best probe, 95% interval", size=11, colour=MUTED, anchor="end")
     place = 60
@@ -237,19 +239,7 @@ def statistics() -> None:
     )
     left, right = 260, 690
 
-    def across(value: float) -> float:
-        return left + (value - 0.3) / 0.7 * (right - left)
-
-    for tick in (0.4, 0.6, 0.8, 0.95, 1.0):
-        card.line(
-            across(tick),
-            40,
-            across(tick),
-            212,
-            dash="4 3" if tick == 0.95 else "",
-            colour=MUTED if tick == 0.95 else LINE,
-        )
-        card.text(across(tick), 230, f"{tick:g}", size=11, colour=MUTED, anchor="middle")
+    across = card.scale(left, right, (0.4, 0.6, 0.8, 0.95, 1.0), bottom=212, dashed=0.95)
     card.text(20, 26, "share of 95% intervals that hold the true rate", size=12, colour=MUTED)
     card.dot(500, 22, colour=ORANGE)
     card.text(510, 26, "as if independent", size=12, colour=ORANGE)
