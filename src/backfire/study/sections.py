@@ -223,8 +223,8 @@ class InfluenceSettings(Settings):
     """First-order safety influence of every cell's pairs, and the refusal margin before and after training."""
 
     harmful: PromptsReference
-    """The prompts that probes are sampled for, in neither training nor attacks: a file or `organism:prompts/NAME`. A file
-    of prompts with their refusals and compliances is taken as it is."""
+    """The prompts that probes are sampled for, in neither training nor attacks: a file, a published set such as
+    `advbench:100`, or `organism:prompts/NAME`. A file of prompts with their refusals and compliances is taken as it is."""
     benign: PromptsReference | None = None
     """Prompts that deserve an answer, for the influence on needless refusals."""
     parameters: str = "auto"
