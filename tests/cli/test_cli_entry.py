@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from backfire.cli import collecting, help_store
+from backfire.cli import help_store
 from backfire.cli.collecting import Sample, ScoreStored
 from backfire.cli.commands import COMMANDS
 from backfire.cli.help_page import about_of
@@ -163,7 +163,7 @@ def test_what_the_machine_refuses_is_a_clean_error(
     def refuse(*_: object, **__: object) -> None:
         raise raised
 
-    monkeypatch.setattr(collecting, "open_prompts", refuse)
+    monkeypatch.setattr("backfire.prompts.prompts_of", refuse)
     found = invoke(["sample", "x", "--prompts", "p", "--ledger", str(tmp_path / "l.db")])
     assert found.exit_code == 2
     assert found.stderr.startswith("error: ")
@@ -174,7 +174,7 @@ def test_a_defect_of_the_program_is_not_dressed_up(monkeypatch: pytest.MonkeyPat
     def break_(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(collecting, "open_prompts", break_)
+    monkeypatch.setattr("backfire.prompts.prompts_of", break_)
     found = invoke(["sample", "x", "--prompts", "p", "--ledger", str(tmp_path / "l.db")])
     assert isinstance(found.exception, ZeroDivisionError)
 
