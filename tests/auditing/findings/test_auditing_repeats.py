@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from audited_by_hand import audited_by_hand
+from backfire.auditing.findings.repeated import repeated
 from backfire.auditing.findings.repeats import overlap, repeats
 
 LONG = "the quick brown fox jumps over the lazy dog while the old grey cat sleeps on a warm red brick wall near {}"
@@ -86,3 +87,16 @@ def test_overlap_with_another_set() -> None:
     assert (found.other, found.exact.hits, found.near.hits, found.rows) == ("test split", 1, 1, (2, 4))
     blind = overlap(here, "test split", there.prompt_keys)
     assert (blind.exact.hits, blind.near.scored, blind.near.unscored) == (1, 0, 4)
+
+
+def test_each_repeat_names_the_pair_that_it_repeats() -> None:
+    turned = pair(PLAIN[0]["prompt"], PLAIN[0]["rejected"], PLAIN[0]["chosen"])
+    near = [
+        pair(LONG.format(place), LONG.format(letter), "an entirely different reply from the model")
+        for place, letter in (("home", "x"), ("work", "y"), ("home", "x"))
+    ]
+    found = repeated(audited_by_hand([*PLAIN, turned, PLAIN[1], *near, PLAIN[1]]))
+    assert found.duplicates.tolist() == [-1, -1, -1, -1, 1, -1, -1, 5, 1]
+    assert found.contradictions.tolist() == [3, -1, -1, 0, -1, -1, -1, -1, -1]
+    assert found.near_duplicates is not None
+    assert found.near_duplicates.tolist() == [-1, -1, -1, -1, -1, 6, 5, 6, -1]

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from backfire.answers.audit import Overlap, Repeats
 from backfire.auditing.audited_pairs import AuditedPairs, Ints, Keys
 from backfire.auditing.findings.generation_traces import first_rows
+from backfire.auditing.findings.repeated import NONE, first_of, repeated
 from backfire.auditing.probes.uncertainty import share
-from backfire.texts import combine_keys, groups_of, near_links
+from backfire.texts import groups_of, near_links
 
 Flags = NDArray[np.bool_]
 Signatures = NDArray[np.uint32]
@@ -22,13 +23,13 @@ def repeats(audited: AuditedPairs) -> tuple[Repeats, ...]:
     near repeats have no first one, so that every pair concerned counts. Prompts are equal up to letter case and white
     space, responses byte for byte.
     """
-    prompts, chosen, rejected = audited.prompt_keys, audited.side_keys[:, 0], audited.side_keys[:, 1]
-    whole = combine_keys(prompts, chosen, rejected)
+    prompts, found = audited.prompt_keys, repeated(audited)
+    near = found.near_duplicates
     kinds = [
-        ("exact duplicates", _seen_before(whole)),
-        ("contradictions", np.isin(whole, combine_keys(prompts, rejected, chosen))),
-        ("near duplicates", _near_duplicates(audited, whole)),
-        ("repeated prompts", _seen_before(prompts)),
+        ("exact duplicates", found.duplicates != NONE),
+        ("contradictions", found.contradictions != NONE),
+        ("near duplicates", None if near is None else near != NONE),
+        ("repeated prompts", first_of(prompts) != np.arange(audited.pairs)),
         ("near-duplicate prompts", _several(audited.near_prompts, prompts)),
     ]
     return tuple(
@@ -69,20 +70,6 @@ def _near_one_of(signed: Signatures, others: Signatures) -> Flags:
     groups = groups_of(len(together), near_links(together))
     near: Flags = np.isin(groups[: len(signed)], groups[len(signed) :])
     return near
-
-
-def _near_duplicates(audited: AuditedPairs, whole: Keys) -> Flags | None:
-    """Pairs like another in prompt and both responses, but not exactly; None where near responses were not looked for."""
-    if audited.near_sides is None:
-        return None
-    near = [audited.near_prompts, audited.near_sides[:, 0], audited.near_sides[:, 1]]
-    return _several(combine_keys(*(numbers.astype(np.uint64) for numbers in near)), whole)
-
-
-def _seen_before(keys: Keys) -> Flags:
-    earlier = np.ones(len(keys), dtype=bool)
-    earlier[np.unique(keys, return_index=True)[1]] = False
-    return earlier
 
 
 def _several(clusters: Ints | Keys, keys: Keys) -> Flags:
