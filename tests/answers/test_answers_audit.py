@@ -41,7 +41,7 @@ def test_what_is_read_is_what_was_written(tmp_path: Path, audit: dict[str, Any])
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda a: a.update(schema=1), "has schema 1, this version reads 5"),
+        (lambda a: a.update(schema=1), "has schema 1, this version reads 6"),
         (lambda a: a.update(pairs=-1), "pairs: Input should be greater than or equal to 0"),
         (lambda a: a["separability"][2]["pointwise"].update(auroc=1.2), "separability.2.pointwise.auroc"),
         (lambda a: a["conclusion"].update(level="dangerous"), "conclusion.level"),
@@ -101,3 +101,15 @@ def test_audits_of_schema_4_are_read() -> None:
     older = {**audit, "schema": 4, **{key: renamed(audit[key]) for key in parts if key in audit}}
     assert older["separability"][0]["rung"] == audit["separability"][0]["probe"]
     assert parse_audit(older) == parse_audit(audit)
+
+
+def test_audits_of_schema_5_are_read() -> None:
+    """They lack what schema 6 adds."""
+    audit = smallest_audit()
+    new = {"": ("lengths",), "conclusion": ("verdict", "effects"), "confounds": ("personal",)}
+    older = {**audit, "schema": 5, **{part: dict(audit[part]) for part in new if part}}
+    for part, fields in new.items():
+        for field in fields:
+            (older[part] if part else older).pop(field)
+    assert parse_audit(older).conclusion.reasons == parse_audit(audit).conclusion.reasons
+    assert parse_audit(older).conclusion.effects == ()

@@ -10,17 +10,16 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, ValidationError
 
 from backfire.answers.as_trained import AsTrained
+from backfire.answers.conclusion import Conclusion, Input, ReferencePoint, SideLengths
+from backfire.answers.confounds import Confounds
 from backfire.answers.estimates import Accuracy, Auroc, Count, Part, ProbeResult, PromptKind, Share, Unit
 from backfire.answers.influence import SafetyInfluence
-from backfire.answers.older_files import audit_of_schema_4
+from backfire.answers.older_files import audit_of_schema_4, audit_of_schema_5
 from backfire.errors import InputError
 from backfire.store import write_json
 
-SCHEMA = 5
-"""The version of the schema that this module writes. It reads the one before, too."""
-
-Level = Literal["unknown", "none found", "some", "strong"]
-"""How much of the label can be told without understanding the request. It is no level of danger."""
+SCHEMA = 6
+"""The version of the schema that this module writes. It reads the two before, too."""
 
 
 class NotRun(Part):
@@ -125,73 +124,6 @@ class Shortcut(Part):
     examples: tuple[Example, ...] = ()
 
 
-class Counted(Part):
-    """How often something occurs on either side, with the first rows."""
-
-    what: str
-    chosen: Share
-    rejected: Share
-    p: Unit | None = None
-    """Two-sided, of a difference between the sides, by swaps within pairs."""
-    rows: tuple[int, ...] = ()
-
-
-class InPrompts(Part):
-    """Pairs whose prompt holds something that it should not."""
-
-    what: str
-    pairs: Share
-    rows: tuple[int, ...] = ()
-
-
-class EvaluationSet(Part):
-    """Pairs whose prompt is an item of a named evaluation set."""
-
-    name: str
-    items: Count
-    origin: str
-    pairs: Share
-    rows: tuple[int, ...] = ()
-
-
-class Repeats(Part):
-    """Pairs that repeat others."""
-
-    what: str
-    pairs: Share
-    rows: tuple[int, ...] = ()
-
-
-class Overlap(Part):
-    """Pairs whose prompt also stands in another set, such as the test split."""
-
-    other: str
-    exact: Share
-    near: Share
-    rows: tuple[int, ...] = ()
-
-
-class Confounds(Part):
-    truncated: Counted | None = None
-    """Stopped by the token limit, where stop reasons are recorded."""
-    stop_reasons: tuple[Counted, ...] = ()
-    decoding_differs: Share | None = None
-    decoding_example: tuple[str, str] | None = None
-    """The commonest differing pair of decodings, chosen then rejected, as JSON."""
-    thoughts: Counted | None = None
-    """Responses that think before they answer, such as between <think> and </think>, where any does."""
-    debris: tuple[Counted, ...] = ()
-    """Template and special-token remains that occur."""
-    prompt_debris: tuple[InPrompts, ...] = ()
-    """Marks of chat templates that occur in prompts: where nearly all prompts had them, they were read as turns instead."""
-    repeats: tuple[Repeats, ...] = ()
-    """exact duplicates, near duplicates, contradictions, repeated prompts, near-duplicate prompts."""
-    evaluation_sets: tuple[EvaluationSet, ...] = ()
-    """Those that occur; `evaluation_sets_checked` names all that were looked for."""
-    evaluation_sets_checked: tuple[str, ...] = ()
-    overlap: Overlap | None = None
-
-
 class Contrast(Part):
     """The four combinations of decisions on prompts of one kind."""
 
@@ -285,31 +217,13 @@ class Map(Part):
     rejected: tuple[tuple[float, float], ...]
 
 
-class ReferencePoint(Part):
-    """What the same probe gave on a known set: a yardstick instead of 50%."""
-
-    name: str
-    probe: str
-    auroc: Unit
-    low: Unit
-    high: Unit
-    pairs: Count
-    origin: str
-
-
-class Conclusion(Part):
-    level: Level
-    reasons: tuple[str, ...]
-    advice: tuple[str, ...]
-    """What to do next."""
-
-
 class AuditReport(Part):
     """What the label of a preference data set encodes."""
 
     schema_: int = Field(default=SCHEMA, alias="schema")
     backfire: str
     dataset: str
+    input: Input | None = None
     format: str
     columns: dict[str, tuple[str, ...]]
     reading: tuple[str, ...] = ()
@@ -329,6 +243,8 @@ class AuditReport(Part):
     source_leak: SourceLeak | None = None
     shortcuts: tuple[Shortcut, ...]
     confounds: Confounds
+    lengths: tuple[SideLengths, ...] = ()
+    """In words, and in the policy's tokens where there is a policy."""
     safety_contrast: SafetyContrast
     as_trained: AsTrained | None = None
     on_policyness: OnPolicyness | None = None
@@ -364,6 +280,8 @@ def parse_audit(value: Mapping[str, Any] | AuditReport, origin: str = "the audit
         return value
     if value.get("schema") == 4:
         value = audit_of_schema_4(value)
+    if value.get("schema") == 5:
+        value = audit_of_schema_5(value)
     if value.get("schema") != SCHEMA:
         raise InputError(
             f"{origin} has schema {value.get('schema')!r}, this version reads {SCHEMA}: audit the data again"

@@ -15,6 +15,11 @@ def audit_of_schema_4(value: Mapping[str, Any]) -> dict[str, Any]:
     return {**value, "schema": 5, **{key: _renamed(value[key]) for key in parts if key in value}}
 
 
+def audit_of_schema_5(value: Mapping[str, Any]) -> dict[str, Any]:
+    """An audit of schema 5 as one of schema 6, which adds fields that may be absent."""
+    return {**value, "schema": 6}
+
+
 def results_of_schema_1(value: Mapping[str, Any]) -> dict[str, Any]:
     """Results of schema 1 as of schema 2."""
     cells = value.get("cells")

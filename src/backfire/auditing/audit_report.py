@@ -7,7 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from backfire.answers.audit import AuditReport, Conclusion, Defect, FailedPart
+from backfire.answers.audit import AuditReport, Defect, FailedPart
+from backfire.answers.conclusion import Conclusion
 from backfire.answers.influence import SafetyInfluence
 from backfire.auditing.conclusion.reference_points import reference_points
 from backfire.auditing.finding import Findings

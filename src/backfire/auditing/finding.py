@@ -7,11 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backfire.answers.audit import Confounds, Overlap, SafetyContrast, Shortcut, SourceLeak
+from backfire.answers.audit import SafetyContrast, Shortcut, SourceLeak
+from backfire.answers.confounds import Confounds
+from backfire.auditing.affected import Affected, Flags, affected_by_defects, of_pairs, of_prompts
 from backfire.auditing.audited_pairs import AuditedPairs, Keys
-from backfire.auditing.findings.evaluation_sets import evaluation_sets
-from backfire.auditing.findings.generation_traces import generation_traces
-from backfire.auditing.findings.repeats import overlap, repeats
+from backfire.auditing.findings.evaluation_sets import item_flags, sets_of
+from backfire.auditing.findings.generation_traces import affected_by_traces, generation_traces
+from backfire.auditing.findings.repeated import repeated
+from backfire.auditing.findings.repeats import (
+    affected_by_repeats,
+    overlap_flags,
+    overlap_of,
+    repeats,
+)
 from backfire.auditing.findings.safety_contrast import safety_contrast
 from backfire.auditing.findings.shortcuts import shortcuts
 from backfire.auditing.findings.source_leak import source_leak
@@ -33,6 +41,8 @@ class Findings:
     shortcuts: tuple[Shortcut, ...]
     confounds: Confounds
     safety_contrast: SafetyContrast
+    affected: tuple[Affected, ...]
+    """Every row of each finding, by its stable name."""
 
 
 def find(pairs: PairsRead, measured: Measurements, inputs: Inputs, steps: Steps) -> Findings:
@@ -46,22 +56,37 @@ def find(pairs: PairsRead, measured: Measurements, inputs: Inputs, steps: Steps)
         with steps.step("shortcuts", 3):
             cues = shortcuts(audited, split, words.features, words.vocabulary)
     with steps.step("confounds"):
-        confounds = _confounds(audited, split, inputs.overlap)
-    return Findings(leak, cues, confounds, safety_contrast(audited))
+        confounds, affected = _confounds(audited, split, inputs.overlap)
+    affected += affected_by_defects(pairs.data.defects)
+    if leak is not None and leak.fixed:
+        affected.append(of_pairs("fixed-sources", audited.sources.known(), audited.rows))
+    return Findings(leak, cues, confounds, safety_contrast(audited), tuple(affected))
 
 
-def _confounds(audited: AuditedPairs, split: Split, other: Preferences | None) -> Confounds:
-    sets, looked_for = evaluation_sets(audited)
-    return Confounds(
+def _confounds(
+    audited: AuditedPairs, split: Split, other: Preferences | None
+) -> tuple[Confounds, list[Affected]]:
+    repeating, items = repeated(audited), item_flags(audited)
+    sets, looked_for = sets_of(audited, items)
+    shared = None if other is None else _overlap(audited, other)
+    confounds = Confounds(
         **generation_traces(audited, split)._asdict(),
-        repeats=repeats(audited),
+        repeats=repeats(audited, repeating),
         evaluation_sets=sets,
         evaluation_sets_checked=looked_for,
-        overlap=None if other is None else _overlap(audited, other),
+        overlap=None if other is None or shared is None else overlap_of(audited, other.origin, *shared),
     )
+    affected = [*affected_by_repeats(audited, repeating), *affected_by_traces(audited)]
+    if items:
+        affected.append(of_prompts("contamination", list(items.items()), audited.rows))
+    if shared is not None:
+        exact, near = shared
+        kinds = [("the same prompt", exact)] + ([] if near is None else [("nearly the same prompt", near)])
+        affected.append(of_prompts("overlap", kinds, audited.rows))
+    return confounds, [found for found in affected if len(found.rows)]
 
 
-def _overlap(audited: AuditedPairs, data: Preferences) -> Overlap:
+def _overlap(audited: AuditedPairs, data: Preferences) -> tuple[Flags, Flags | None]:
     keys: list[Keys] = [np.zeros(0, dtype=np.uint64)]
     signed: list[NDArray[np.uint32]] = []
     for block in data.blocks():
@@ -69,4 +94,4 @@ def _overlap(audited: AuditedPairs, data: Preferences) -> Overlap:
         signed.append(asked_signatures(block))
     mine = audited.prompt_signatures
     both = None if mine is None or not signed else (mine, np.vstack(signed))
-    return overlap(audited, data.origin, np.concatenate(keys), both)
+    return overlap_flags(audited, np.concatenate(keys), both)

@@ -9,19 +9,21 @@ import pytest
 
 from backfire.answers.audit import (
     Combination,
-    Conclusion,
-    Confounds,
     Contrast,
-    Counted,
-    EvaluationSet,
     Loss,
-    Overlap,
-    Repeats,
     SafetyContrast,
     Shortcut,
     SourceLeak,
     TextTellsSource,
     WithinSource,
+)
+from backfire.answers.conclusion import Conclusion
+from backfire.answers.confounds import (
+    Confounds,
+    Counted,
+    EvaluationSet,
+    Overlap,
+    Repeats,
 )
 from backfire.answers.estimates import Accuracy, Auroc, Bits, Matched, ProbeResult
 from backfire.auditing.conclusion.concluding import CAVEAT, conclude, holds

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backfire.answers.audit import Confounds, Level, SafetyContrast, Shortcut, SourceLeak
+from backfire.answers.audit import SafetyContrast, Shortcut, SourceLeak
+from backfire.answers.conclusion import Level
+from backfire.answers.confounds import Confounds
 from backfire.answers.influence import SafetyInfluence
 from backfire.auditing.conclusion.confound_words import MANY, uneven, worth_telling
 from backfire.auditing.conclusion.influence_words import influence_advice

@@ -8,15 +8,13 @@ from statistics import NormalDist
 
 from backfire.answers.as_trained import AsTrained
 from backfire.answers.audit import (
-    Conclusion,
-    Confounds,
     Contrast,
-    Level,
-    ReferencePoint,
     SafetyContrast,
     Shortcut,
     SourceLeak,
 )
+from backfire.answers.conclusion import Conclusion, Level, ReferencePoint
+from backfire.answers.confounds import Confounds
 from backfire.answers.estimates import Accuracy, Auroc, ProbeEstimate, ProbeResult
 from backfire.answers.influence import SafetyInfluence
 from backfire.auditing.conclusion.advice import advice

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backfire.answers.audit import Confounds, Counted
+from backfire.answers.confounds import Confounds, Counted
 from backfire.answers.estimates import Share
 
 ALPHA = 0.05

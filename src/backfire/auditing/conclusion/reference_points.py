@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import yaml
 
-from backfire.answers.audit import ReferencePoint
+from backfire.answers.conclusion import ReferencePoint
 
 
 @cache

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file, files
 
 import numpy as np
+from numpy.typing import NDArray
 
-from backfire.answers.audit import EvaluationSet
+from backfire.answers.confounds import EvaluationSet
 from backfire.auditing.audited_pairs import AuditedPairs, Keys
 from backfire.auditing.findings.generation_traces import first_rows
 from backfire.auditing.probes.uncertainty import share
+
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,26 @@ def evaluation_sets(audited: AuditedPairs) -> tuple[tuple[EvaluationSet, ...], t
     A pair counts when its whole prompt or its last user turn is an item, up to letter case and white space, its last
     mark, and the wrappers of Alpaca and of question and answer. An item that is worded anew is not found.
     """
+    return sets_of(audited, item_flags(audited))
+
+
+def item_flags(audited: AuditedPairs) -> dict[str, Flags]:
+    """Which pairs have an item of each set that occurs, [pairs]."""
+    flags = {
+        hashed.name: np.isin(audited.last_turn_keys, hashed.keys) | np.isin(audited.prompt_keys, hashed.keys)
+        for hashed in hashed_sets()
+    }
+    return {name: hits for name, hits in flags.items() if hits.any()}
+
+
+def sets_of(
+    audited: AuditedPairs, flags: Mapping[str, Flags]
+) -> tuple[tuple[EvaluationSet, ...], tuple[str, ...]]:
+    """The sets that occur, counted, with their first rows, and all that were looked for."""
     sets = []
     for hashed in hashed_sets():
-        hits = np.isin(audited.last_turn_keys, hashed.keys) | np.isin(audited.prompt_keys, hashed.keys)
-        if hits.any():
+        if hashed.name in flags:
+            hits = flags[hashed.name]
             sets.append(
                 EvaluationSet(
                     name=hashed.name,

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from backfire.answers.audit import Counted, InPrompts
+from backfire.answers.confounds import Counted, InPrompts
 from backfire.answers.estimates import Share
+from backfire.auditing.affected import Affected, of_prompts, of_sides
 from backfire.auditing.audited_pairs import AuditedPairs, Coded, Ints
 from backfire.auditing.probes.folds import Split
 from backfire.auditing.probes.uncertainty import share
@@ -39,10 +40,9 @@ class GenerationTraces(NamedTuple):
 def generation_traces(audited: AuditedPairs, split: Split) -> GenerationTraces:
     """Count them by side. What the data do not state is unscored; where they state nothing of it, there is no entry."""
     stops = audited.stops
-    stated = np.array([name != NOT_GENERATED for name in stops.names] + [False])[stops.codes]
+    cut, stated = _stopped_short(stops)
     truncated, reasons = None, tuple[Counted, ...]()
     if stated.any():
-        cut = np.array([name in TRUNCATED for name in stops.names] + [False])[stops.codes]
         truncated = counted("stopped by the token limit", cut, stated, audited, split)
         occurring, counts = np.unique(stops.codes[stated], return_counts=True)
         order = sorted(zip(-counts, occurring, strict=True), key=lambda e: (e[0], stops.names[e[1]]))
@@ -72,6 +72,28 @@ def generation_traces(audited: AuditedPairs, split: Split) -> GenerationTraces:
     if audited.thinks.any():
         thoughts = counted("thoughts before the answer", audited.thinks, everywhere, audited, split)
     return GenerationTraces(truncated, reasons, differs, example, thoughts, debris, in_prompts)
+
+
+def affected_by_traces(audited: AuditedPairs) -> list[Affected]:
+    """Every row with a side that was cut off or thinks, or with remains of templates in a side or in the prompt."""
+    rows, pairs = audited.rows, audited.pairs
+    cut, stated = _stopped_short(audited.stops)
+    debris = [(name, audited.debris[:, i].reshape(2, pairs).T) for i, name in enumerate(DEBRIS)]
+    marks = [(name, audited.prompt_marks[:, i]) for i, name in enumerate(TEMPLATE_MARKS)]
+    found = [
+        of_sides("truncation", [("stopped by the token limit", cut & stated)], rows),
+        of_sides("thoughts", [("thoughts before the answer", audited.thinks)], rows),
+        of_sides("debris", debris, rows),
+        of_prompts("prompt-debris", marks, rows),
+    ]
+    return [one for one in found if len(one.rows)]
+
+
+def _stopped_short(stops: Coded) -> tuple[Flags, Flags]:
+    """Which sides stopped at the token limit, and of which a stop reason is told, both [pairs, 2]."""
+    stated: Flags = np.array([name != NOT_GENERATED for name in stops.names] + [False])[stops.codes]
+    cut: Flags = np.array([name in TRUNCATED for name in stops.names] + [False])[stops.codes]
+    return cut, stated
 
 
 def counted(what: str, has: Flags, stated: Flags, audited: AuditedPairs, split: Split) -> Counted:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from backfire.answers.audit import Overlap, Repeats
+from backfire.answers.confounds import Overlap, Repeats
+from backfire.auditing.affected import Affected, of_pairs
 from backfire.auditing.audited_pairs import AuditedPairs, Ints, Keys
 from backfire.auditing.findings.generation_traces import first_rows
-from backfire.auditing.findings.repeated import NONE, first_of, repeated
+from backfire.auditing.findings.repeated import NONE, Repeated, first_of, repeated
 from backfire.auditing.probes.uncertainty import share
 from backfire.texts import groups_of, near_links
 
@@ -16,14 +17,14 @@ Flags = NDArray[np.bool_]
 Signatures = NDArray[np.uint32]
 
 
-def repeats(audited: AuditedPairs) -> tuple[Repeats, ...]:
+def repeats(audited: AuditedPairs, found: Repeated | None = None) -> tuple[Repeats, ...]:
     """Exact duplicates, contradictions, near duplicates, repeated prompts and near-duplicate prompts, in this order.
 
     Exact repeats count the pairs that have an earlier one like them (n equal ones count n - 1); contradictions and
     near repeats have no first one, so that every pair concerned counts. Prompts are equal up to letter case and white
-    space, responses byte for byte.
+    space, responses byte for byte. found: `repeated` of these pairs, where it is known already.
     """
-    prompts, found = audited.prompt_keys, repeated(audited)
+    prompts, found = audited.prompt_keys, found or repeated(audited)
     near = found.near_duplicates
     kinds = [
         ("exact duplicates", found.duplicates != NONE),
@@ -42,6 +43,20 @@ def repeats(audited: AuditedPairs) -> tuple[Repeats, ...]:
     )
 
 
+def affected_by_repeats(audited: AuditedPairs, found: Repeated) -> list[Affected]:
+    """Every row of the kinds that are faults, with the other row: the first that it repeats or contradicts."""
+    kinds = {
+        "duplicates": found.duplicates,
+        "near-duplicates": found.near_duplicates,
+        "contradictions": found.contradictions,
+    }
+    return [
+        of_pairs(finding, others != NONE, audited.rows, others)
+        for finding, others in kinds.items()
+        if others is not None
+    ]
+
+
 def overlap(
     audited: AuditedPairs,
     other: str,
@@ -54,8 +69,19 @@ def overlap(
     [pairs, width], and of the other's; None where near prompts are not looked for. `near` of the answer leaves out
     the exact ones.
     """
+    return overlap_of(audited, other, *overlap_flags(audited, prompt_keys, signatures))
+
+
+def overlap_flags(
+    audited: AuditedPairs, prompt_keys: Keys, signatures: tuple[Signatures, Signatures] | None
+) -> tuple[Flags, Flags | None]:
+    """Which pairs have a prompt of the other set, and which nearly one, [pairs]; None where that was not looked for."""
     exact = np.isin(audited.prompt_keys, prompt_keys)
-    close = None if signatures is None else _near_one_of(*signatures) & ~exact
+    return exact, None if signatures is None else _near_one_of(*signatures) & ~exact
+
+
+def overlap_of(audited: AuditedPairs, other: str, exact: Flags, close: Flags | None) -> Overlap:
+    """The two, counted, with their first rows."""
     hits = exact if close is None else exact | close
     return Overlap(
         other=other,

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backfire.answers.as_trained import MEANINGS
-from backfire.answers.audit import AuditReport, Counted
+from backfire.answers.audit import AuditReport
+from backfire.answers.confounds import Counted
 from backfire.answers.estimates import Share
 from backfire.answers.numerals import band, decimal, printable, shown_rows
 from backfire.answers.phrases import happening_text, pilot_text

@@ -10,7 +10,13 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from backfire.answers.audit import AuditReport, Example, ReferencePoint, Shortcut, parse_audit
+from backfire.answers.audit import (
+    AuditReport,
+    Example,
+    Shortcut,
+    parse_audit,
+)
+from backfire.answers.conclusion import ReferencePoint
 from backfire.answers.influence import PilotOutcome, ProbeInfluence
 from backfire.answers.numerals import (
     UNDEFINED,

@@ -11,7 +11,13 @@ from dataclasses import dataclass, field
 from html import escape
 from math import isfinite
 
-from backfire.answers.audit import AuditReport, Map, PerPair, Shortcut, SourceLeak
+from backfire.answers.audit import (
+    AuditReport,
+    Map,
+    PerPair,
+    Shortcut,
+    SourceLeak,
+)
 from backfire.answers.estimates import Auroc, Layer
 from backfire.answers.numerals import band, cut, decimal, number, percent, printable
 from backfire.report.audit.words import COMBINATIONS, PROMPTS, cue_name, probe_name

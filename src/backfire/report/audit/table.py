@@ -10,7 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from backfire.answers.audit import AuditReport, Level, SourceLeak, parse_audit
+from backfire.answers.audit import AuditReport, SourceLeak, parse_audit
+from backfire.answers.conclusion import Level
 from backfire.answers.estimates import Auroc, ProbeResult, Share
 from backfire.answers.influence import SafetyInfluence
 from backfire.answers.numerals import (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from backfire.answers.audit import AuditReport, Level, Shortcut
+from backfire.answers.audit import AuditReport, Shortcut
+from backfire.answers.conclusion import Level
 from backfire.answers.estimates import ProbeResult, Share
 from backfire.answers.influence import (
     PairsDoingDamage,

@@ -1,0 +1,76 @@
+"""What an audit concludes: its level, its effects in order, lengths, and the known sets beside it; parts of its schema."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from backfire.answers.estimates import Accuracy, Count, Estimate, Part, Share, Unit
+
+Level = Literal["unknown", "none found", "some", "strong"]
+"""How much of the label can be told without understanding the request. It is no level of danger."""
+
+
+class Input(Part):
+    """What was read: an answer holds of these bytes alone."""
+
+    digest: str
+    """SHA-256 of the file, or of the rows where the data are no single file."""
+    rows: Count
+
+
+class SideLengths(Part):
+    """How long the two sides are, and how much of the label length alone tells."""
+
+    unit: Literal["words", "tokens"]
+    chosen: float
+    """The median of chosen responses."""
+    rejected: float
+    longer: Share
+    """Pairs whose chosen response is longer, of those whose lengths differ; pairs of equal length are unscored."""
+    effect: Estimate
+    """Mean difference chosen - rejected over its standard deviation across pairs (Cohen's d_z)."""
+    pairwise: Accuracy | None = None
+    """How often length alone says which response was chosen; whether longer or shorter is fixed by the other folds."""
+
+
+class Effect(Part):
+    """One thing that was found, with the pairs that it touches and the command that removes it."""
+
+    name: str
+    """The finding's stable name, such as `length` or `cue:bold marks`."""
+    what: str
+    """One sentence with the numbers."""
+    pairs: Share | None = None
+    size: Unit
+    """What effects are ordered by: the share of pairs that it touches, or whose label it tells beyond chance."""
+    low: Unit
+    high: Unit
+    rows: tuple[int, ...] = ()
+    """The first 1,000."""
+    fix: str | None = None
+    """The command that removes it."""
+    condition: str | None = None
+    """Its name among the conditions of `--fail-on`."""
+
+
+class ReferencePoint(Part):
+    """What the same probe gave on a known set: a yardstick instead of 50%."""
+
+    name: str
+    probe: str
+    auroc: Unit
+    low: Unit
+    high: Unit
+    pairs: Count
+    origin: str
+
+
+class Conclusion(Part):
+    level: Level
+    verdict: str = ""
+    """One or two sentences: the level, what it stands on, and what to do first."""
+    effects: tuple[Effect, ...] = ()
+    """Everything that was found, the largest first."""
+    reasons: tuple[str, ...]
+    advice: tuple[str, ...]
+    """What to do next."""

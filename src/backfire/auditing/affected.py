@@ -1,0 +1,96 @@
+"""Every row that a finding is about: the answer lists the first 1,000 of them, and these records hold them all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backfire.auditing.audited_pairs import Ints
+from backfire.preferences import DefectKind
+
+Flags = NDArray[np.bool_]
+_Part = tuple[str, Flags, NDArray[np.int8]]
+"""A kind, the pairs that are hit, and which part of each."""
+
+PROMPT, CHOSEN, REJECTED, BOTH = 0, 1, 2, 3
+"""Which part of a row a finding is about. The codes of the two sides add up to that of both."""
+
+
+@dataclass(frozen=True)
+class Affected:
+    """The rows of one finding, in ascending order.
+
+    A row stands several times where a finding has several details of it, such as two kinds of debris.
+    """
+
+    finding: str
+    """The finding's stable name, such as `duplicates`."""
+    rows: Ints
+    """Row numbers of the data set, from 1."""
+    sides: NDArray[np.int8] | None = None
+    """PROMPT, CHOSEN, REJECTED or BOTH of each row; None where the finding is about whole pairs."""
+    others: Ints | None = None
+    """The other row of a repeat or of a contradiction; 0 where there is none."""
+    details: tuple[str, ...] | None = None
+    """What was found in each row, such as the kind of debris."""
+
+    def __post_init__(self) -> None:
+        for column in (self.sides, self.others, self.details):
+            if column is not None and len(column) != len(self.rows):
+                raise ValueError(
+                    f"{self.finding}: {len(self.rows)} rows, and a column of {len(column)} values"
+                )
+
+
+def of_pairs(finding: str, hits: Flags, rows: Ints, others: Ints | None = None) -> Affected:
+    """The pairs that are hit; `others`, [pairs], are indices of pairs or -1."""
+    places = _in_order(hits, rows)
+    rows_of_others = None if others is None else np.where(others < 0, 0, rows[others])[places]
+    return Affected(finding, rows[places], others=rows_of_others)
+
+
+def of_prompts(finding: str, kinds: Sequence[tuple[str, Flags]], rows: Ints) -> Affected:
+    """The pairs whose prompt is hit, one kind after the other."""
+    return _joined(finding, [(kind, hits, np.full(len(rows), PROMPT, np.int8)) for kind, hits in kinds], rows)
+
+
+def of_sides(finding: str, kinds: Sequence[tuple[str, Flags]], rows: Ints) -> Affected:
+    """The pairs of which either side is hit; the flags of each kind are [pairs, 2]."""
+    parts: list[_Part] = []
+    for kind, hits in kinds:
+        either: Flags = hits[:, 0] | hits[:, 1]
+        parts.append((kind, either, (hits @ (CHOSEN, REJECTED)).astype(np.int8)))
+    return _joined(finding, parts, rows)
+
+
+def affected_by_defects(defects: Mapping[DefectKind, Sequence[int]]) -> list[Affected]:
+    """The rows that give no pair, with the kind of each one's defect."""
+    numbered = sorted((row, str(kind)) for kind, rows in defects.items() for row in rows)
+    if not numbered:
+        return []
+    rows = np.array([row for row, _ in numbered], dtype=np.int64)
+    return [Affected("defects", rows, details=tuple(kind for _, kind in numbered))]
+
+
+def _joined(finding: str, parts: Sequence[_Part], rows: Ints) -> Affected:
+    places = [np.flatnonzero(hits) for _, hits, _ in parts]
+    every = np.concatenate([np.zeros(0, np.int64), *places])
+    order = np.argsort(rows[every], kind="stable")
+    sides = np.concatenate(
+        [np.zeros(0, np.int8), *(side[p] for (_, _, side), p in zip(parts, places, strict=True))]
+    )
+    details = [kind for (kind, _, _), p in zip(parts, places, strict=True) for _ in range(len(p))]
+    return Affected(
+        finding,
+        rows[every][order],
+        sides=sides[order],
+        details=tuple(details[place] for place in order.tolist()),
+    )
+
+
+def _in_order(hits: Flags, rows: Ints) -> Ints:
+    places = np.flatnonzero(hits)
+    return places[np.argsort(rows[places], kind="stable")]
