@@ -261,7 +261,7 @@ def test_a_mark_stands_where_its_value_is(page: str) -> None:
 
 def _hostile(value: Any) -> Any:
     """The same audit with hostile text in every place that takes free text."""
-    fixed = ("probe", "kind", "decision", "prompts", "level")
+    fixed = ("probe", "kind", "decision", "prompts", "level", "unit")
     if isinstance(value, dict):
         return {k: v if k in fixed and isinstance(v, str) else _hostile(v) for k, v in value.items()}
     if isinstance(value, list):
@@ -354,5 +354,5 @@ def test_equal_answers_give_equal_bytes(page: str, tmp_path: Path) -> None:
 
 
 def test_another_schema_is_refused() -> None:
-    with pytest.raises(InputError, match="has schema 1, this version reads 5"):
+    with pytest.raises(InputError, match="has schema 1, this version reads 6"):
         render_audit_page({**example_audit(), "schema": 1})
