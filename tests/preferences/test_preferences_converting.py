@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.preferences import preference_rows as rows_by_hand
-from tests.preferences.preference_rows import assistant, user
+from tests.preferences.preference_rows import Row, assistant, user
 
 import backfire as bf
 from backfire.errors import InputError
@@ -106,16 +106,132 @@ def test_a_converted_file_reads_as_the_same_pairs(tmp_path: Path) -> None:
     assert _read(tmp_path / "a.jsonl") == _read(tmp_path / "b.jsonl") == _read(tmp_path / "c.parquet")
 
 
-def test_pairs_of_two_rows_keep_no_columns_and_it_is_said(tmp_path: Path) -> None:
-    rows = [
-        {"prompt": "A?", "completion": "b", "label": True, "own": 1},
-        {"prompt": "A?", "completion": "c", "label": False, "own": 2},
+def _halves(count: int) -> list[Row]:
+    """Rows of KTO's: desirable ones first, then the undesirable ones in another order, and one that finds no partner."""
+    good = [{"n": n, "completion": f"yes {n}", "label": True} for n in range(count)]
+    bad = [
+        {"n": (n * 7) % count, "completion": f"no {(n * 7) % count}", "label": False} for n in range(count)
     ]
+    rows = [*good, *bad, {"n": count, "completion": "alone", "label": True}]
+    return [
+        {
+            "prompt": f"{row['n']}?",
+            "completion": row["completion"],
+            "label": row["label"],
+            "topic": {"name": f"t{row['n']}"},
+            "annotator": f"{row['completion']} by",
+            "finish_reason": "stop" if row["label"] else "length",
+            "messages": row["n"],
+        }
+        for row in rows
+    ]
+
+
+def test_pairs_of_two_rows_keep_the_columns_of_both(tmp_path: Path) -> None:
+    rows = _halves(5000)
     done = bf.convert(rows, tmp_path / "a.jsonl")
-    assert done.not_kept == ("own",)
-    assert _rows(tmp_path / "a.jsonl") == [
-        {"prompt": [user("A?")], "chosen": [assistant("b")], "rejected": [assistant("c")], "row": 2}
+    assert done.kept == ("topic", "messages")
+    assert done.by_side == ("annotator", "finish_reason")
+    assert done.left_out == {"unpaired": (10001,)}
+    found = _rows(tmp_path / "a.jsonl")
+    assert len(found) == 5000
+    for row in found:
+        n = row["given_messages"]
+        one, two = rows[row["chosen_row"] - 1], rows[row["rejected_row"] - 1]
+        assert row["row"] == max(row["chosen_row"], row["rejected_row"])
+        assert row["prompt"] == [user(f"{n}?")] == [user(one["prompt"])] == [user(two["prompt"])]
+        assert (row["chosen"], row["rejected"]) == ([assistant(f"yes {n}")], [assistant(f"no {n}")])
+        assert row["topic"] == {"name": f"t{n}"}
+        assert (row["chosen_annotator"], row["rejected_annotator"]) == (f"yes {n} by", f"no {n} by")
+        assert (row["chosen_finish_reason"], row["rejected_finish_reason"]) == ("stop", "length")
+    (block, *_) = open_preferences(tmp_path / "a.jsonl").blocks()
+    assert set(block.column("rejected_stop").to_pylist()) == {"length"}
+
+
+def test_a_column_that_only_one_of_the_two_rows_has_is_kept_with_its_side(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "A?", "completion": "c", "label": False, "why": "rude", "chosen_why": 7},
+        {"prompt": "A?", "completion": "b", "label": True},
     ]
+    bf.convert(rows, tmp_path / "a.jsonl")
+    (row,) = _rows(tmp_path / "a.jsonl")
+    assert (row["chosen_row"], row["rejected_row"], row["row"]) == (2, 1, 2)
+    assert (row["given_chosen_why"], row["rejected_why"]) == (None, "rude")
+    assert (row["chosen_chosen_why"], row["rejected_chosen_why"]) == (None, 7)
+
+
+def test_two_kinds_and_tags_of_one_pair_are_both_kept(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "A?", "completion": "b", "label": True, "tags": {"noun": "tea"}, "model": "big"},
+        {"prompt": "A?", "completion": "c", "label": False, "tags": {"noun": "salt"}, "model": "small"},
+    ]
+    bf.convert(rows, tmp_path / "a.jsonl")
+    (row,) = _rows(tmp_path / "a.jsonl")
+    assert (row["chosen_tags"], row["rejected_tags"]) == ({"noun": "tea"}, {"noun": "salt"})
+    assert (row["chosen_source"], row["rejected_source"]) == ("big", "small")
+    assert (row["chosen_model"], row["rejected_model"]) == ("big", "small")
+
+
+@pytest.mark.parametrize("ranked", ["best-worst", "best-rest"])
+def test_scored_responses_keep_their_columns_whatever_the_order(ranked: str, tmp_path: Path) -> None:
+    worths = {0: (3, 1, 2), 1: (1, 2, 5), 2: (2, 9, 4)}
+    rows = [
+        {
+            "prompt": f"{p}?",
+            "response": f"{p} worth {worths[p][k]}",
+            "score": worths[p][k],
+            "own": [p, k],
+            "set": p,
+        }
+        for k in range(3)
+        for p in worths
+    ]
+    bf.convert(rows, tmp_path / "a.jsonl", ranked=ranked)
+    found = _rows(tmp_path / "a.jsonl")
+    assert len(found) == (3 if ranked == "best-worst" else 6)
+    for row in found:
+        one, two = rows[row["chosen_row"] - 1], rows[row["rejected_row"] - 1]
+        assert row["chosen"] == [assistant(one["response"])]
+        assert row["rejected"] == [assistant(two["response"])]
+        assert (row["chosen_own"], row["rejected_own"]) == (one["own"], two["own"])
+        assert (row["chosen_score"], row["rejected_score"]) == (one["score"], two["score"])
+        assert row["set"] == one["set"]
+
+
+def test_several_pairs_of_one_row_keep_its_columns_each(tmp_path: Path) -> None:
+    rows = [
+        {
+            "instruction": f"{n}?",
+            "generations": [f"best {n}", f"middle {n}", f"worst {n}"],
+            "ratings": [5, 3, 1],
+            "own": n,
+        }
+        for n in range(1, 30)
+    ]
+    bf.convert(rows, tmp_path / "a.jsonl", ranked="best-rest")
+    found = _rows(tmp_path / "a.jsonl")
+    assert [row["own"] for row in found] == [n for n in range(1, 30) for _ in range(2)]
+    assert all(row["row"] == row["own"] and row["ratings"] == [5, 3, 1] for row in found)
+
+
+def test_battles_keep_their_columns(tmp_path: Path) -> None:
+    rows = [
+        {
+            "prompt": f"{n}?",
+            "response_a": f"a {n}",
+            "response_b": f"b {n}",
+            "model_a": "x",
+            "model_b": "y",
+            "winner": "model_b" if n % 2 else "model_a",
+            "judge": f"j{n}",
+            "turn": 1,
+        }
+        for n in range(1, 9)
+    ]
+    bf.convert(rows, tmp_path / "a.jsonl")
+    for n, row in enumerate(_rows(tmp_path / "a.jsonl"), start=1):
+        assert (row["judge"], row["turn"], row["model_a"], row["model_b"]) == (f"j{n}", 1, "x", "y")
+        assert row["winner"] == ("model_b" if n % 2 else "model_a")
 
 
 def test_no_pair_is_an_error_that_names_the_defect_and_leaves_no_file(tmp_path: Path) -> None:

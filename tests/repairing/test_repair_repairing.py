@@ -236,6 +236,37 @@ def test_every_column_of_a_surviving_row_is_in_the_repaired_set(tmp_path: Path) 
     assert read_pairs(again.folder).pairs
 
 
+def test_both_rows_of_a_pair_of_two_are_in_the_repaired_set(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {
+            "prompt": f"request {n}",
+            "completion": f"{'yes' if good else 'no'} {n}",
+            "label": good,
+            "annotator": f"a{n}{good}",
+            "topic": f"t{n}",
+            "score": n + good,
+        }
+        for good in (True, False)
+        for n in range(1, 21)
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = repair(
+        tmp_path / "in.jsonl",
+        method="filter",
+        out=tmp_path / "new",
+        keep=0.5,
+        influence=np.arange(20.0),
+        audit=False,
+    )
+    table = pq.read_table(found.folder / "train.parquet").to_pylist()
+    assert [row["topic"] for row in table] == [f"t{n}" for n in range(11, 21)]
+    for row in table:
+        one, two = rows[row["chosen_row"] - 1], rows[row["rejected_row"] - 1]
+        assert row["row"] == row["rejected_row"] == row["chosen_row"] + 20
+        assert (row["chosen_annotator"], row["rejected_annotator"]) == (one["annotator"], two["annotator"])
+        assert (row["given_chosen_score"], row["given_rejected_score"]) == (one["score"], two["score"])
+
+
 def test_calls_of_tools_in_prompts_and_sides_and_the_tools_column_survive(tmp_path: Path) -> None:
     tools = [{"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}]
 

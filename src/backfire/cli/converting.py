@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from backfire.cli.command import Command, OutputFile
 from backfire.cli.exits import keeping
-from backfire.cli.terminal import say, warn
+from backfire.cli.terminal import say
 from backfire.preferences.settings import Reading
 from backfire.settings import Argument, DatasetReference
 
@@ -50,8 +50,11 @@ def say_converted(done: Converted) -> None:
         say(f"  further columns kept: {', '.join(done.kept)}")
     for name, new in done.renamed.items():
         say(f"  the column {name} is called {new}, since trainers would take it for part of the pair")
-    if done.not_kept:
-        warn(f"a pair comes from two rows here, so further columns are not kept: {', '.join(done.not_kept)}")
+    if done.by_side:
+        names = ", ".join(done.by_side)
+        say(
+            f"  further columns that differ between the two rows of a pair, kept for each side as chosen_NAME and rejected_NAME: {names}"
+        )
     each = "plain text" if done.plain else "a list of turns"
     say(f"in {done.path}: prompt, chosen and rejected, each {each}")
 

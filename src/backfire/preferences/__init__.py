@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from backfire.loading import lazily
 
 if TYPE_CHECKING:
-    from backfire.preferences.beside import columns_beside
+    from backfire.preferences.beside import ROWS_OF_SIDES, columns_beside
     from backfire.preferences.converting import Converted, convert
     from backfire.preferences.explaining import left_out_first, no_pairs
     from backfire.preferences.preferences import Preferences, open_preferences
@@ -24,7 +24,7 @@ else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
-            "beside": ("columns_beside",),
+            "beside": ("ROWS_OF_SIDES", "columns_beside"),
             "converting": ("Converted", "convert"),
             "explaining": ("left_out_first", "no_pairs"),
             "preferences": ("Preferences", "open_preferences"),
@@ -36,6 +36,7 @@ else:
     )
 
 __all__ = [
+    "ROWS_OF_SIDES",
     "SCHEMA",
     "Converted",
     "DefectKind",

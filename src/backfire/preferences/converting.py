@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from backfire.errors import InputError
-from backfire.preferences.beside import ARGUMENTS, IN_BLOCK, PROVENANCE, Beside, columns_beside
+from backfire.preferences.beside import (
+    ARGUMENTS,
+    IN_BLOCK,
+    PROVENANCE,
+    ROWS_OF_SIDES,
+    Beside,
+    columns_beside,
+)
 from backfire.preferences.explaining import no_pairs
 from backfire.preferences.preferences import Preferences, open_preferences
 from backfire.preferences.read_options import ReadOptions
@@ -20,7 +27,7 @@ from backfire.store import Row, ending_of, write_rows
 TURNS = ("prompt", *SIDES)
 OF_TRAINERS = frozenset(
     {"prompt", "chosen", "rejected", "completion", "completions", "messages", "image", "images"}
-    | {"tools", "chat_template_kwargs", "row"}
+    | {"tools", "chat_template_kwargs", "row", *ROWS_OF_SIDES}
 )
 """Names by which trainers (TRL) tell what a data set is: a user's column that is called so and is none of the pair's own
 columns is written as `given_NAME`."""
@@ -41,8 +48,9 @@ class Converted:
     """Further columns of the data set, as they are."""
     renamed: Mapping[str, str]
     """Those of them whose names trainers would take for something else, and what they are called now."""
-    not_kept: tuple[str, ...]
-    """Further columns that could not be kept, since a pair comes from two rows."""
+    by_side: tuple[str, ...]
+    """Further columns of data whose pairs are made of two rows, in which some pair's rows differ: each is kept twice, as
+    `chosen_NAME` and `rejected_NAME`."""
     notes: tuple[str, ...] = ()
     """What is to be said of the reading: what was chosen where there was a choice, and what was not read."""
     plain: bool = False
@@ -60,7 +68,8 @@ def convert(
     Each is a list of turns as chat templates and TRL take them; the sides hold the assistant's turns only (`plain`: each is
     text, which TRL trains on without a template). Beside them
     stand `row` (from 1), `tools` and `chat_template_kwargs` where rows have them, what is known of kind, sources, stop
-    reasons, decodings and tags, and every other column of the data set.
+    reasons, decodings and tags, and every other column of the data set. Where a pair is made of two rows (KTO), `chosen_row`
+    and `rejected_row` say which, and a column in which these differ is written for each side.
 
     Args:
         out: A .jsonl, .json (both also with .gz) or .parquet file; it is there whole or not at all.
@@ -92,7 +101,7 @@ def convert(
         {kind: tuple(rows) for kind, rows in data.defects.items()},
         tuple(beside.given),
         {name: new for name, new in beside.given.items() if new != name},
-        beside.not_kept,
+        tuple(beside.by_side),
         data.notes(),
         data.plain,
     )
@@ -113,9 +122,7 @@ def _written(data: Preferences, beside: Beside, texts: bool) -> Iterator[list[Ro
                 value = pair[IN_BLOCK.get(name, name)]
                 row[name] = _argument(name, value, texts) if name in ARGUMENTS else value
             row["row"] = pair["row"]
-            if rows:
-                row |= beside.of(rows[index])
-            made.append(row)
+            made.append(row | beside.of(rows[index]))
         yield made
 
 

@@ -6,6 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from backfire.preferences.beside import TwoRows
 from backfire.preferences.many_responses import Candidate, opposed
 from backfire.preferences.plan import Plan
 from backfire.preferences.provenance import name_of, tags_of
@@ -29,6 +30,8 @@ class _Waiting(NamedTuple):
     worth: float
     kind: str | None
     tags: str | None
+    row: Mapping[str, Any] | None
+    """All columns, where these are asked for."""
 
 
 class Pairing:
@@ -39,8 +42,10 @@ class Pairing:
     kind and the tags of the later of its rows.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, both: deque[TwoRows] | None = None) -> None:
+        """`both` is given the two rows of every pair, in the order of the records."""
         self._plan = plan
+        self._both = both
         self._labelled = "label" in plan.names
         self._waiting: dict[Key, tuple[deque[_Waiting], deque[_Waiting]]] = defaultdict(
             lambda: (deque(), deque())
@@ -110,7 +115,9 @@ class Pairing:
         if not half.text.strip():
             raise Unusable("blank side")
         beside = kind_in(plan, number, row), tags_of(said(plan, row, "tags"))
-        mine = _Waiting(number, half.text, half.messages, own, half.worth, *beside)
+        mine = _Waiting(
+            number, half.text, half.messages, own, half.worth, *beside, None if self._both is None else row
+        )
         queues = self._waiting[key]
         if not self._labelled:
             queues[0].append(mine)
@@ -131,7 +138,10 @@ class Pairing:
         texts = (chosen.text, rejected.text)
         beside = (later.kind, chosen.source, rejected.source, None, None, None, None, later.tags)
         turns = (chosen.messages, rejected.messages)
-        return checked((later.number, prompt, messages, *texts, *beside, *turns, *options))
+        record = checked((later.number, prompt, messages, *texts, *beside, *turns, *options))
+        if self._both is not None and chosen.row is not None and rejected.row is not None:
+            self._both.append(TwoRows(chosen.row, rejected.row, chosen.number, rejected.number))
+        return record
 
     def _shown(self, key: Key, group: list[_Waiting]) -> dict[str, Any]:
         part = "label" if self._labelled else "score"

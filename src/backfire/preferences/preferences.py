@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from backfire.errors import InputError
-from backfire.preferences.beside import RowsBeside
+from backfire.preferences.beside import RowsBeside, TwoRows
 from backfire.preferences.blocks import in_blocks
 from backfire.preferences.columnar import read_table, wanted
 from backfire.preferences.explaining import remarked
@@ -121,28 +122,29 @@ class Preferences:
         return in_blocks(self._batches())
 
     @property
-    def one_row_a_pair(self) -> bool:
-        """Whether a pair comes from one row; completions with labels or scores are paired over two."""
-        return self.format not in PAIRED
-
-    @property
-    def all_columns(self) -> list[str]:
-        """The columns of the data set's first rows."""
-        return self._source.head(HEAD).columns
+    def labelled(self) -> bool:
+        """Whether a pair is made of a desirable and an undesirable response, so that its sides say what labels said."""
+        return self.format == "completions with labels"
 
     def with_rows(self) -> Iterator[tuple[pa.RecordBatch, list[Any]]]:
-        """`blocks`, and beside each the data set's own rows, all columns as they are; an empty list where a pair comes
-        from two rows."""
-        beside = RowsBeside(self._source.chunks(None, None)) if self.one_row_a_pair else None
-        for block in self.blocks():
-            yield block, [] if beside is None else beside.at(block.column("row").to_numpy())
+        """`blocks`, and beside each the data set's own row of every pair, all columns as they are; `TwoRows` where a pair is
+        made of two."""
+        if self.format in PAIRED:
+            both: deque[TwoRows] = deque()
+            for block in in_blocks(self._batches(both)):
+                yield block, [both.popleft() for _ in range(len(block))]
+        else:
+            beside = RowsBeside(self._source.chunks(None, None))
+            for block in self.blocks():
+                yield block, beside.at(block.column("row").to_numpy())
 
-    def _batches(self) -> Iterator[pa.RecordBatch]:
+    def _batches(self, both: deque[TwoRows] | None = None) -> Iterator[pa.RecordBatch]:
+        """Batches of any size. `both` is given the rows of every pair that is made of two, in the same order."""
         self.rows = 0
         reading = Reading()
         self._reading = reading
-        names = {*self._plan.names.values(), *self._plan.media}
-        pairing = Pairing(self._plan) if self.format in PAIRED else None
+        names = {*self._plan.names.values(), *self._plan.media} if both is None else None
+        pairing = Pairing(self._plan, both) if self.format in PAIRED else None
         for chunk in self._source.chunks(names, wanted(self._plan) if self._fast else None):
             self.rows += len(chunk.numbers)
             if pairing is not None:

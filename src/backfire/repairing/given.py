@@ -9,11 +9,18 @@ from typing import Any, Unpack, cast
 
 from backfire.errors import InputError
 from backfire.pairs import Built, Pair, Recipe, Side, own_columns, pair_rows, read_pairs, written_plain
-from backfire.preferences import ReadOptions, columns_beside, no_pairs, open_preferences, prompt_of
+from backfire.preferences import (
+    ROWS_OF_SIDES,
+    ReadOptions,
+    columns_beside,
+    no_pairs,
+    open_preferences,
+    prompt_of,
+)
 from backfire.records import Prompt, Response, StopReason, given_response
 from backfire.repairing.balancing import UNKNOWN
 
-OWN = ("row", "repair", "repair_change", "repair_why")
+OWN = ("row", *ROWS_OF_SIDES, "repair", "repair_change", "repair_why")
 """What a repair says of each pair, beside the columns of a folder of pairs."""
 STOPS: tuple[StopReason, ...] = ("eos", "stop", "length")
 
@@ -31,9 +38,7 @@ class GivenPairs:
     defects: Mapping[str, int]
     """Rows that gave no pair, by kind."""
     beside: tuple[Mapping[str, Any], ...]
-    """The further columns of each pair's row, by what they are called in the repaired set."""
-    not_kept: tuple[str, ...] = ()
-    """Further columns that could not be kept, since a pair comes from two rows."""
+    """The further columns of each pair's row, or of its two rows, by what they are called in the repaired set."""
 
 
 def read_given(
@@ -60,7 +65,7 @@ def read_given(
     numbers: list[int] = []
     name = Path(data.origin).stem if isinstance(dataset, (str, Path)) else "given"
     for block, own in data.with_rows():
-        beside += [kept.of(row) for row in own] if own else [{}] * len(block)
+        beside += map(kept.of, own)
         for index, row in enumerate(block.select(_COLUMNS).to_pylist()):
             prompt = prompt_of(block, index)
             chosen, rejected = (
@@ -78,9 +83,7 @@ def read_given(
     )
     built = Built(recipe, (), {}, {}, ())
     defects: dict[str, int] = {kind: len(rows) for kind, rows in data.defects.items()}
-    return _some(
-        GivenPairs(data.origin, tuple(pairs), tuple(numbers), built, defects, tuple(beside), kept.not_kept)
-    )
+    return _some(GivenPairs(data.origin, tuple(pairs), tuple(numbers), built, defects, tuple(beside)))
 
 
 def _further(folder: Path) -> tuple[Mapping[str, Any], ...]:

@@ -71,7 +71,6 @@ def written(
             for reason, places in outcome.left_out.items()
         },
         "rows_without_a_pair": dict(given.defects),
-        "columns_not_kept": list(given.not_kept),
         "settings": dict(asked),
         "auto": None if choice is None else choice.as_dict(),
         "mean_influence": None if means is None else [_plain(m) for m in means],
