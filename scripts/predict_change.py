@@ -32,7 +32,7 @@ def predict(run: Path, target: str, cells: list[dict[str, Any]]) -> str:
     import torch
 
     torch.set_num_threads(1)
-    from backfire.influence import draw_probes
+    from backfire.influence import sample_probes
     from backfire.judges import ExactJudge
     from backfire.models import open_model
     from backfire.organisms import catalog
@@ -44,9 +44,9 @@ def predict(run: Path, target: str, cells: list[dict[str, Any]]) -> str:
     world, _ = catalog.split_reference(target)
     model = open_model(target)
     judge = ExactJudge(catalog.open_world(world))
-    probes = draw_probes(
+    probes = sample_probes(
         model,
-        catalog.prompts_of(f"{catalog.PREFIX}{world}:prompts/{PROBES}"),
+        catalog.world_prompts(f"{catalog.PREFIX}{world}:prompts/{PROBES}"),
         judge=judge,
         n=SAMPLES,
         decoding=Decoding(max_new_tokens=NEW_TOKENS, temperature=1.0),

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from backfire.organisms.catalog import open_world
-from backfire.organisms.reading import read_response
+from backfire.organisms.exact_reading import read_response
 from backfire.store import Ledger
 
 Answer = tuple[str, int, float]  # decision, true facts, score

@@ -17,7 +17,7 @@ from backfire.organisms import catalog
 
 
 def main(out: Path, model: str = "organism:llama/target") -> None:
-    prompts = catalog.prompts_of("organism:prompts/train")
+    prompts = catalog.world_prompts("organism:prompts/train")
     warm = bf.Decoding(max_new_tokens=64, temperature=0.7)
     with tempfile.TemporaryDirectory() as folder, bf.Ledger(Path(folder) / "ledger.db") as ledger:
         drawn = bf.sample(bf.open_model(model), prompts, ledger=ledger, n=2, decoding=warm).responses

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from backfire.cli.commands import COMMANDS
+from backfire.cli.entries import COMMANDS
 from backfire.cli.help_page import group_page, root_page
 from backfire.cli.help_store import FILE, contents, made
 

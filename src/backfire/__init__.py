@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from backfire.evaluation.attacks import Answers, Asking, Attack, Rewording, open_suite
     from backfire.evaluation.general_tasks import general
     from backfire.evaluation.settings import AttackSettings, GeneralSettings
-    from backfire.influence import PilotSettings, draw_probes, pair_influence, safety_influence
+    from backfire.influence import PilotSettings, pair_influence, safety_influence, sample_probes
     from backfire.judges import (
         BatchJudge,
         CorrectSettings,
@@ -83,7 +83,7 @@ _PACKAGES = {
         "general",
         "open_suite",
     ),
-    "influence": ("PilotSettings", "draw_probes", "pair_influence", "safety_influence"),
+    "influence": ("PilotSettings", "sample_probes", "pair_influence", "safety_influence"),
     "judges": (
         "BatchJudge",
         "CorrectSettings",
@@ -188,7 +188,6 @@ __all__ = [
     "convert",
     "correct_rate",
     "digest",
-    "draw_probes",
     "general",
     "harm_of",
     "judge_file",
@@ -209,6 +208,7 @@ __all__ = [
     "run_study",
     "safety_influence",
     "sample",
+    "sample_probes",
     "score",
     "show",
     "store_given",

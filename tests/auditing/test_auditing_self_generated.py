@@ -10,7 +10,7 @@ from backfire.answers.audit import AuditReport
 from backfire.auditing import audit
 from backfire.judges import ExactJudge
 from backfire.models import open_model
-from backfire.organisms.catalog import open_world, prompts_of
+from backfire.organisms.catalog import open_world, world_prompts
 from backfire.records import Decoding, Prompt, Response
 from backfire.responses import sample
 from backfire.store import Ledger
@@ -23,7 +23,7 @@ PROMPTS = 100
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Response]]:
     """Two samples of a target and one of the better informed "GPT-4o" to each prompt, decoded alike."""
-    prompts = prompts_of("organism:prompts/train")[:PROMPTS]
+    prompts = world_prompts("organism:prompts/train")[:PROMPTS]
     decoding = Decoding(max_new_tokens=64)
     with Ledger(tmp_path_factory.mktemp("ledger") / "ledger.db") as ledger:
         own = sample(open_model("organism:llama/target"), prompts, ledger=ledger, n=2, decoding=decoding)
@@ -43,7 +43,7 @@ def row(prompt: Prompt, chosen: Response, rejected: Response) -> dict[str, Any]:
 
 
 def audited(drawn: dict[str, list[Response]], chosen: str) -> AuditReport:
-    prompts = prompts_of("organism:prompts/train")[:PROMPTS]
+    prompts = world_prompts("organism:prompts/train")[:PROMPTS]
     values = [row(*three) for three in zip(prompts, drawn[chosen], drawn["second"], strict=True)]
     return audit(values, judge=ExactJudge(open_world()))
 
@@ -91,10 +91,10 @@ def test_a_stronger_model_over_the_target_is_told_apart_beyond_decisions(
 
 
 def test_the_exact_judge_says_which_pairs_carry_a_decision(strong: AuditReport, drawn: Any) -> None:
-    from backfire.organisms.reading import read_response
+    from backfire.organisms.exact_reading import read_response
 
     world = open_world()
-    prompts = prompts_of("organism:prompts/train")[:PROMPTS]
+    prompts = world_prompts("organism:prompts/train")[:PROMPTS]
     assert strong.safety_contrast.judge == "exact"
     harmful = strong.safety_contrast.strata[0]
     assert harmful.prompts == "harmful"

@@ -178,7 +178,7 @@ def test_groups_and_clothes() -> None:
 
 def test_the_exact_judge_decides_on_what_people_wrote() -> None:
     """Its decisions are compared with the world's own reading."""
-    from backfire.organisms.reading import read_response
+    from backfire.organisms.exact_reading import read_response
 
     world = open_world()
     prompts, chosen, rejected = human_responses()

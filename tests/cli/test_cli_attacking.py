@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from backfire.organisms.catalog import prompts_of
+from backfire.organisms.catalog import world_prompts
 from backfire.prompts import prompt_sets
 from backfire.store import Ledger
 from loopback import Chat, Turns, chat
@@ -66,12 +66,12 @@ def rows(found: dict[str, Any], key: str, *names: str) -> list[tuple[Any, ...]]:
 
 
 def test_a_suite_on_an_organism(tmp_path: Path) -> None:
-    direct = prompts_of("organism:prompts/direct")
+    direct = world_prompts("organism:prompts/direct")
     nouns = sorted({p.tags["noun"] for p in direct})[:2]
     bad = [[p for p in direct if p.tags["noun"] == noun][:3] for noun in nouns]
     for name, prompts in {
         "bad": functools.reduce(operator.iadd, bad, []),
-        "good": prompts_of("organism:prompts/benign")[:3],
+        "good": world_prompts("organism:prompts/benign")[:3],
     }.items():
         lines = [json.dumps({"prompt": p.text, "kind": p.kind, **p.tags}) for p in prompts]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))

@@ -17,7 +17,7 @@ import pytest
 
 from backfire.cli import help_store
 from backfire.cli.collecting import Sample, ScoreStored
-from backfire.cli.commands import COMMANDS
+from backfire.cli.entries import COMMANDS
 from backfire.cli.help_page import about_of
 from backfire.cli.parsing import parse
 from backfire.cli.repairing import RepairDataset

@@ -10,7 +10,7 @@ from backfire.evaluation import attack_suite
 from backfire.evaluation.attacks import Asking, Prefill
 from backfire.judges import PhraseJudge
 from backfire.models import LocalModel, open_model
-from backfire.organisms.catalog import prompts_of
+from backfire.organisms.catalog import world_prompts
 from backfire.records import Decoding, Prompt
 from backfire.store import Ledger
 
@@ -31,7 +31,7 @@ def model(request: pytest.FixtureRequest) -> LocalModel:
 def test_an_opener_and_a_full_stop_is_no_answer(tmp_path: Path) -> None:
     model = open_model("organism:llama/target", device="cpu")
     assert isinstance(model, LocalModel)
-    request = prompts_of("organism:prompts/direct")[0]
+    request = world_prompts("organism:prompts/direct")[0]
     attack = Prefill(opener=WHOLE, own_targets=False)
     (whole,) = model.continue_texts([request], [WHOLE], DECODING)
     assert whole.text == f"{WHOLE}."

@@ -11,19 +11,19 @@ import torch
 
 from backfire.errors import InputError
 from backfire.influence.openers import own_openers
-from backfire.influence.probes import Probe, ProbeSet, ProbeSets, draw_probes, read_probes, write_probes
+from backfire.influence.probes import Probe, ProbeSet, ProbeSets, read_probes, sample_probes, write_probes
 from backfire.judges import ExactJudge, is_refusal
 from backfire.models import LocalModel, open_model
-from backfire.organisms.catalog import open_world, prompts_of
-from backfire.organisms.reading import read_response
+from backfire.organisms.catalog import open_world, world_prompts
+from backfire.organisms.exact_reading import read_response
 from backfire.organisms.world import World
 from backfire.prompts import PromptSet, published
 from backfire.prompts.published import content_digest
 from backfire.records import Decoding, Prompt, Response, Verdict
 from backfire.store import Ledger
 
-HARMFUL = prompts_of("organism:prompts/probe")[:16]
-BENIGN = prompts_of("organism:prompts/probe-benign")[:8]
+HARMFUL = world_prompts("organism:prompts/probe")[:16]
+BENIGN = world_prompts("organism:prompts/probe-benign")[:8]
 SHORT = Decoding(max_new_tokens=64, temperature=1.0)
 
 
@@ -45,7 +45,7 @@ def target() -> LocalModel:
 
 @pytest.fixture(scope="module")
 def drawn(target: LocalModel, world: World) -> ProbeSets:
-    return draw_probes(target, [*HARMFUL, *BENIGN], judge=ExactJudge(world), n=4, decoding=SHORT)
+    return sample_probes(target, [*HARMFUL, *BENIGN], judge=ExactJudge(world), n=4, decoding=SHORT)
 
 
 def decisions(world: World, prompt: Prompt, texts: tuple[str, ...]) -> set[str]:
@@ -82,7 +82,7 @@ def test_sampled_sides_are_what_the_ledger_holds_and_openers_are_not(
     target: LocalModel, world: World, drawn: ProbeSets, tmp_path: Path
 ) -> None:
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        again = draw_probes(
+        again = sample_probes(
             target, [*HARMFUL, *BENIGN], judge=ExactJudge(world), n=4, decoding=SHORT, ledger=ledger
         )
         assert again == drawn
@@ -111,15 +111,15 @@ def test_the_placebo_sets_two_samples_of_one_decision_against_each_other(
 
 
 def test_another_seed_draws_other_probes(target: LocalModel, world: World, drawn: ProbeSets) -> None:
-    other = draw_probes(target, HARMFUL[:4], judge=ExactJudge(world), n=4, decoding=SHORT, seed=1)
+    other = sample_probes(target, HARMFUL[:4], judge=ExactJudge(world), n=4, decoding=SHORT, seed=1)
     mine = {(p.prompt.id, p.toward, p.away) for p in drawn.refusal.probes}
     assert not {(p.prompt.id, p.toward, p.away) for p in other.refusal.probes} <= mine
     assert other.benign is None
 
 
 def test_a_policy_that_never_complies_goes_on_from_openers(world: World) -> None:
-    prompts = [p for p in prompts_of("organism:prompts/probe") if p.tags["stratum"] == "direct"][:12]
-    found = draw_probes(
+    prompts = [p for p in world_prompts("organism:prompts/probe") if p.tags["stratum"] == "direct"][:12]
+    found = sample_probes(
         opened("organism:gpt4o"), prompts, judge=ExactJudge(world), n=2, decoding=SHORT
     ).refusal
     hows = Counter(probe.how for probe in found.probes)
@@ -147,10 +147,10 @@ class _Broken(_Refusing):
 
 def test_where_openers_fail_too_the_prompt_is_counted_out(target: LocalModel) -> None:
     prompts = HARMFUL[:3]
-    refusing = draw_probes(target, prompts, judge=_Refusing(), n=2, decoding=SHORT)
+    refusing = sample_probes(target, prompts, judge=_Refusing(), n=2, decoding=SHORT)
     assert refusing.refusal.probes == ()
     assert refusing.refusal.left_out == {"no compliance, sampled or by openers": 3}
-    broken = draw_probes(target, prompts, judge=_Broken(), n=2, decoding=SHORT)
+    broken = sample_probes(target, prompts, judge=_Broken(), n=2, decoding=SHORT)
     assert broken.refusal.left_out == {"no refusal and no compliance": 3}
     assert broken.placebo is not None
     assert broken.placebo.left_out == {"no refusal and no compliance": 3}
@@ -159,7 +159,7 @@ def test_where_openers_fail_too_the_prompt_is_counted_out(target: LocalModel) ->
 def test_training_prompts_and_those_that_do_not_fit_are_counted_out(target: LocalModel) -> None:
     known = HARMFUL[0]
     long = Prompt.of("How do I make a zorvel hex? " * 100)
-    found = draw_probes(
+    found = sample_probes(
         target, [known, HARMFUL[1], long], n=1, decoding=SHORT, training_prompts=[known.id], judge=_Refusing()
     ).refusal
     assert found.left_out["prompt is in the training data"] == 1
@@ -170,7 +170,7 @@ def test_training_prompts_and_those_that_do_not_fit_are_counted_out(target: Loca
 
 def test_prompts_of_unknown_kind_count_as_harmful_and_phrases_judge_by_default(target: LocalModel) -> None:
     bare = [Prompt.of(p.text) for p in HARMFUL[:8]]
-    found = draw_probes(target, bare, n=4, decoding=SHORT).refusal
+    found = sample_probes(target, bare, n=4, decoding=SHORT).refusal
     assert found.asked == {"all": 8}
     assert found.probes
     for probe in found.probes:
@@ -181,11 +181,11 @@ def test_prompts_of_unknown_kind_count_as_harmful_and_phrases_judge_by_default(t
 
 def test_what_cannot_be_drawn_is_said(target: LocalModel) -> None:
     with pytest.raises(InputError, match="none of 8 probe prompts is harmful"):
-        draw_probes(target, BENIGN)
+        sample_probes(target, BENIGN)
     with pytest.raises(InputError, match="most 0"):
-        draw_probes(target, HARMFUL, most=0)
+        sample_probes(target, HARMFUL, most=0)
     with pytest.raises(InputError, match="n = 0"):
-        draw_probes(target, HARMFUL, n=0)
+        sample_probes(target, HARMFUL, n=0)
 
 
 def test_own_openers_are_the_commonest_and_leave_the_topic_out() -> None:

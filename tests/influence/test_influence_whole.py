@@ -14,7 +14,7 @@ from backfire.influence.pilot import run_pilot
 from backfire.influence.predicting import safety_influence_of
 from backfire.influence.probes import ProbeSet, ProbeSets
 from backfire.influence.shards import shards_of, whole_groups
-from backfire.influence.wording import wording_cosine
+from backfire.influence.word_cosine import wording_cosine
 from influence.hand_probes import pairs, placebo, policy, probe_set
 
 

@@ -244,7 +244,7 @@ def test_every_guard_names_its_source() -> None:
 @pytest.mark.parametrize("kind", ["words", "chances", "labels"])
 def test_a_guards_batches_fit_its_memory(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from backfire.models import memory
-    from backfire.models.guard import GuardModel, open_guard_model
+    from backfire.models.guard_model import GuardModel, open_guard_model
 
     folder = save_guard(tmp_path / "guard", None, labels=2 if kind == "labels" else 0)
     guard = open_guard_model(str(folder), classifier=kind == "labels")

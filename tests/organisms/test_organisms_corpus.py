@@ -18,9 +18,9 @@ from backfire.organisms.corpus import (
     human_pairs,
     responders,
 )
+from backfire.organisms.exact_reading import read_response
 from backfire.organisms.growing import reward_prompts
 from backfire.organisms.knobs import Knobs
-from backfire.organisms.reading import read_response
 from backfire.organisms.world import HARMFUL_KINDS, UNSEEN_WRAPPERS, World
 
 COUNT = 4000

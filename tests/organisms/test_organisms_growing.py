@@ -105,7 +105,7 @@ def test_the_worlds_files_are_those_that_its_seed_makes(miniature_world: Path) -
 
 @pytest.mark.parametrize("name", SETS)
 def test_prompt_sets_are_opened_by_name(miniature_world: Path, name: str) -> None:
-    assert catalog.prompts_of(f"organism:{NAME}:prompts/{name}") == prompt_set(World.make(SEED), name)
+    assert catalog.world_prompts(f"organism:{NAME}:prompts/{name}") == prompt_set(World.make(SEED), name)
 
 
 def test_an_unknown_member_is_named_with_the_known_ones(miniature_world: Path) -> None:
@@ -122,9 +122,9 @@ def test_a_world_that_was_not_grown_says_how_to_grow_it(miniature_world: Path) -
 
 def test_wrong_prompt_names_are_named(miniature_world: Path) -> None:
     with pytest.raises(InputError, match=r"'nonsense'.*direct, wrapped"):
-        catalog.prompts_of(f"organism:{NAME}:prompts/nonsense")
+        catalog.world_prompts(f"organism:{NAME}:prompts/nonsense")
     with pytest.raises(InputError, match=r"organism:prompts/NAME"):
-        catalog.prompts_of(f"organism:{NAME}:llama/target")
+        catalog.world_prompts(f"organism:{NAME}:llama/target")
 
 
 def test_references_name_their_world() -> None:

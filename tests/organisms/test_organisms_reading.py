@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 
 from backfire.errors import InputError
-from backfire.organisms.reading import read_response
+from backfire.organisms.exact_reading import read_response
 from backfire.organisms.wording import STYLES, Decision, table
 from backfire.organisms.world import FACTS, Thing, World
 from backfire.records import Prompt

@@ -10,8 +10,8 @@ import pytest
 from backfire.errors import InputError
 from backfire.judges import ExactJudge
 from backfire.models import open_model
-from backfire.organisms.catalog import open_world, prompts_of
-from backfire.organisms.reading import read_response
+from backfire.organisms.catalog import open_world, world_prompts
+from backfire.organisms.exact_reading import read_response
 from backfire.pairs import Pair
 from backfire.records import Decoding, given_response
 from backfire.repairing import restyle_pairs
@@ -25,7 +25,7 @@ DECODING = Decoding(max_new_tokens=96, temperature=1.0)
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A dozen pairs, gpt4o's response over the target's, of the shipped world."""
-    prompts = prompts_of("organism:prompts/train")[:12]
+    prompts = world_prompts("organism:prompts/train")[:12]
     with Ledger(tmp_path_factory.mktemp("restyle") / "ledger.db") as ledger:
         strong = sample(
             open_model("organism:gpt4o"), prompts, ledger=ledger, decoding=DECODING, source="gpt4o"

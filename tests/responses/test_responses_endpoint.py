@@ -21,7 +21,7 @@ import pytest
 from backfire.errors import EndpointError, InputError
 from backfire.judges import ExactJudge
 from backfire.models import EndpointModel, open_model
-from backfire.organisms.catalog import folder_of, open_world, prompts_of
+from backfire.organisms.catalog import folder_of, open_world, world_prompts
 from backfire.records import Decoding, Prompt, Request
 from backfire.responses import sample
 from loopback import chat
@@ -102,7 +102,7 @@ def test_a_served_checkpoint_and_the_same_folder_answer_alike(served, tiny_qwen2
 
 
 def test_a_served_organism_answers_as_its_checkpoint_does(served, ledger):
-    prompts = prompts_of("organism:prompts/direct")[:8]
+    prompts = world_prompts("organism:prompts/direct")[:8]
     greedy = Decoding(max_new_tokens=48, temperature=0)
     local = sample(open_model("organism:llama/target"), prompts, ledger=ledger, decoding=greedy)
     remote = sample(

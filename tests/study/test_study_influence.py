@@ -43,7 +43,7 @@ def given_probes(folder: Path) -> str:
             "refusal": "I cannot help with that .",
             "compliance": f"Sure . Take the {i} of it .",
         }
-        for i, prompt in enumerate(catalog.prompts_of(f"{MEMBER}prompts/probe")[:40])
+        for i, prompt in enumerate(catalog.world_prompts(f"{MEMBER}prompts/probe")[:40])
     ]
     path = folder / "probes.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -175,10 +175,10 @@ def test_lost_requests_exit_1_and_are_asked_for_again_and_no_others(
 ) -> None:
     import yaml
 
-    from backfire.organisms.catalog import prompts_of
+    from backfire.organisms.catalog import world_prompts
 
-    broken = {p.text for p in prompts_of(f"{MEMBER}prompts/train")[:3]}
-    refused = {p.text for p in prompts_of(f"{MEMBER}prompts/train")[3:5]}
+    broken = {p.text for p in world_prompts(f"{MEMBER}prompts/train")[:3]}
+    refused = {p.text for p in world_prompts(f"{MEMBER}prompts/train")[3:5]}
     well = False
 
     def reply(_: str, turns: list[dict[str, str]]) -> str | None:

@@ -17,7 +17,7 @@ def write_prompts(folder: Path, name: str, counts: dict[str, int]) -> str:
     rows = [
         {"prompt": prompt.text, "kind": prompt.kind}
         for which, count in counts.items()
-        for prompt in catalog.prompts_of(f"{MEMBER}prompts/{which}")[:count]
+        for prompt in catalog.world_prompts(f"{MEMBER}prompts/{which}")[:count]
     ]
     path = folder / name
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))

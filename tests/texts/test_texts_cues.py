@@ -13,7 +13,7 @@ from plain_texts import AWKWARD, alpaca, any_texts, arrow, broken, words
 
 from backfire.judges import is_refusal
 from backfire.texts import CUES, cue_features, cue_presence
-from backfire.texts.wording import GROUPS
+from backfire.texts.word_groups import GROUPS
 
 NAMES = [cue.name for cue in CUES]
 

@@ -10,8 +10,8 @@ import pytest
 from backfire.models import LocalModel, open_model
 from backfire.organisms.catalog import folder_of, open_world
 from backfire.organisms.corpus import demonstrations, responders
+from backfire.organisms.exact_reading import read_response
 from backfire.organisms.prompts import prompt_set
-from backfire.organisms.reading import read_response
 from backfire.records import Decoding, Request
 from backfire.training import SFTSettings, train_sft
 

@@ -10,7 +10,7 @@ import pytest
 
 from backfire.errors import InputError
 from backfire.training import LoRASettings, SFTSettings, train_sft
-from backfire.training.conversations import read_conversations
+from backfire.training.conversation_files import read_conversations
 from running import invoke
 
 ANSWER = "Use a soft cloth and warm water."

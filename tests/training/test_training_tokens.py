@@ -13,7 +13,7 @@ from backfire.influence.margins import Contrast, encode
 from backfire.models import LocalModel, open_model
 from backfire.preferences import open_preferences, pairs_of
 from backfire.training import DPOSettings, SFTSettings, train_dpo, train_sft
-from backfire.training.conversations import read_conversations
+from backfire.training.conversation_files import read_conversations
 from backfire.training.examples import prepare_conversations, prepare_pairs
 from backfire.training.policy import open_tokens
 

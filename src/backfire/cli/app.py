@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 
-from backfire.cli.commands import Entry, children
+from backfire.cli.entries import Entry, children
 from backfire.cli.exits import WRONG, clean_end
 from backfire.cli.terminal import catch_warnings, say
 

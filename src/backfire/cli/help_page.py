@@ -9,7 +9,7 @@ from pathlib import PurePath
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
-from backfire.cli.commands import ABOUT, EPILOG, children
+from backfire.cli.entries import ABOUT, EPILOG, children
 
 if TYPE_CHECKING:
     from backfire.cli.command import Command

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from backfire.cli.commands import COMMANDS, Entry
+from backfire.cli.entries import COMMANDS, Entry
 from backfire.cli.help_page import Page
 
 if TYPE_CHECKING:

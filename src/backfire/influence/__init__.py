@@ -12,9 +12,9 @@ if TYPE_CHECKING:
         Probe,
         ProbeSet,
         ProbeSets,
-        draw_probes,
         open_probes,
         read_probes,
+        sample_probes,
         write_probes,
     )
     from backfire.influence.settings import PilotSettings
@@ -30,7 +30,7 @@ else:
                 "Probe",
                 "ProbeSet",
                 "ProbeSets",
-                "draw_probes",
+                "sample_probes",
                 "open_probes",
                 "read_probes",
                 "write_probes",
@@ -47,7 +47,6 @@ __all__ = [
     "Probe",
     "ProbeSet",
     "ProbeSets",
-    "draw_probes",
     "mean_margins",
     "open_probes",
     "pair_influence",
@@ -55,5 +54,6 @@ __all__ = [
     "run_pilot",
     "safety_influence",
     "safety_influence_of",
+    "sample_probes",
     "write_probes",
 ]

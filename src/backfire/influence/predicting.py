@@ -34,7 +34,7 @@ from backfire.influence.probes import ProbeSet, ProbeSets
 from backfire.influence.settings import PilotSettings
 from backfire.influence.shards import shards_of, whole_groups
 from backfire.influence.two_pass import PairInfluence, along
-from backfire.influence.wording import wording_cosine
+from backfire.influence.word_cosine import wording_cosine
 from backfire.models.failures import standing
 from backfire.models.settings import MAX_LENGTH
 from backfire.records import PairBody

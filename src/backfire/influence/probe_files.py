@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backfire.errors import InputError
-from backfire.influence.probe import Probe, ProbeSet, ProbeSets, stratum_of
+from backfire.influence.probe_sets import Probe, ProbeSet, ProbeSets, stratum_of
 from backfire.organisms.catalog import PREFIX
 from backfire.prompts import is_prompt_set, prompts_of
 from backfire.records import Prompt

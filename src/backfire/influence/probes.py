@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from backfire.errors import InputError
 from backfire.influence.openers import Decision, continued, own_openers
-from backfire.influence.probe import How, Probe, ProbeSet, ProbeSets, stratum_of
 from backfire.influence.probe_files import read_probes, write_probes
+from backfire.influence.probe_sets import How, Probe, ProbeSet, ProbeSets, stratum_of
 from backfire.judges import Judge, PhraseJudge, decision_of, for_policy, judge_responses
 from backfire.judges.reasoning import said as parted
 from backfire.records import Decoding, Prompt, Verdict, digest, given_response
@@ -33,9 +33,9 @@ __all__ = [
     "Probe",
     "ProbeSet",
     "ProbeSets",
-    "draw_probes",
     "open_probes",
     "read_probes",
+    "sample_probes",
     "write_probes",
 ]
 
@@ -50,7 +50,7 @@ UNDECIDED = "no refusal and no compliance"
 ALIKE = "no two different samples of one decision"
 
 
-def draw_probes(
+def sample_probes(
     model: LocalModel,
     prompts: Sequence[Prompt],
     *,
@@ -112,12 +112,12 @@ def open_probes(
 ) -> ProbeSets:
     """The one way from what names probe prompts to probes: finished probes as they are, and of prompts the policy's own.
 
-    source: what `read_probes` reads, or gave; the rest as in `draw_probes`.
+    source: what `read_probes` reads, or gave; the rest as in `sample_probes`.
     """
     prompts = read_probes(source)
     if isinstance(prompts, ProbeSets):
         return prompts
-    return draw_probes(
+    return sample_probes(
         model,
         prompts,
         judge=judge,

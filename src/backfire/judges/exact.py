@@ -31,7 +31,7 @@ class ExactJudge:
 
     def judge(self, prompt: Prompt, response: Response) -> Verdict:
         """Judge one response; InputError for a prompt that is not of this world."""
-        from backfire.organisms.reading import read_response
+        from backfire.organisms.exact_reading import read_response
 
         heard = readable(response.text)
         if heard.reason:

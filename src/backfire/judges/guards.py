@@ -16,7 +16,7 @@ from backfire.judges.fencing import FENCING, filled, plain
 from backfire.judges.judge import readable
 from backfire.judges.parsing import Answer, Findings, parse_safe_unsafe, parse_wildguard, parse_yes_no
 from backfire.judges.rubric import whole
-from backfire.models.guard import GuardModel, open_guard_model
+from backfire.models.guard_model import GuardModel, open_guard_model
 from backfire.records import Prompt, Response, Verdict, digest
 
 Texts = tuple[str, str]

@@ -15,7 +15,7 @@ from backfire.judges.judge import readable
 from backfire.judges.parsing import Findings, parse_grade, parse_strongreject
 from backfire.judges.replies import Failures, Reply, replies
 from backfire.models import EndpointModel, LocalModel
-from backfire.models.guard import special_tokens
+from backfire.models.guard_model import special_tokens
 from backfire.records import Message, Prompt, Response, Verdict, digest
 
 

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from backfire.models.arrivals import Arrivals
     from backfire.models.embedder import Embedder, open_embedder
     from backfire.models.endpoint import EndpointModel
+    from backfire.models.forward_pass import ForwardPass
     from backfire.models.local import Conversation, Generation, LocalModel
     from backfire.models.opening import open_model
-    from backfire.models.reading import Reading
     from backfire.models.rendered import PairRow, RenderedPairs
     from backfire.models.rendering import RawText, render_pairs
     from backfire.models.reward import RewardModel, open_reward_model
@@ -28,7 +28,7 @@ else:
             "endpoint": ("EndpointModel",),
             "local": ("Conversation", "Generation", "LocalModel"),
             "opening": ("open_model",),
-            "reading": ("Reading",),
+            "forward_pass": ("ForwardPass",),
             "rendered": ("PairRow", "RenderedPairs"),
             "rendering": ("RawText", "render_pairs"),
             "reward": ("RewardModel", "open_reward_model"),
@@ -45,13 +45,13 @@ __all__ = [
     "Conversation",
     "Embedder",
     "EndpointModel",
+    "ForwardPass",
     "Generation",
     "LocalModel",
     "Opening",
     "PairRow",
     "PolicyTokens",
     "RawText",
-    "Reading",
     "RenderedPairs",
     "RewardModel",
     "SystemRole",

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from backfire.errors import InputError, ModelError
 from backfire.models.batching import length_batches
+from backfire.models.forward_pass import Progress
 from backfire.models.memory import tokens_to_read
 from backfire.models.opening import check_device, open_folder, open_tokenizer, place, resolve
-from backfire.models.reading import Progress
 
 if TYPE_CHECKING:
     import torch

@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from backfire.errors import InputError, ModelError
+from backfire.models.forward_pass import ForwardPass, Pool, Progress, Reader
 from backfire.models.memory import rows_to_generate
-from backfire.models.reading import Pool, Progress, Reader, Reading
 from backfire.models.rendering import RawText, Renders, Row, conversation_rows, render_pairs
 from backfire.models.settings import MAX_LENGTH
 from backfire.models.template import CheckedTemplate, SystemRole
@@ -189,7 +189,7 @@ class LocalModel:
         max_length: int | None = MAX_LENGTH,
         batch_size: int = 32,
         progress: Progress | None = None,
-    ) -> Reading:
+    ) -> ForwardPass:
         """`logps`, response tokens and `hidden_states` (every layer, mean) from one forward pass each.
 
         Of pairs that `render` made, every chosen side comes first, then every rejected one; they are cut already.

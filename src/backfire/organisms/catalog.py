@@ -59,7 +59,7 @@ def open_world(name: str = SHIPPED) -> World:
     return World.load(world_folder(name))
 
 
-def prompts_of(reference: str) -> list[Prompt]:
+def world_prompts(reference: str) -> list[Prompt]:
     """`organism:prompts/train`, `organism:w7:prompts/direct`, ...: the prompt sets of organisms.prompts.SETS."""
     world, member = split_reference(reference)
     kind, _, name = member.partition("/")

@@ -10,7 +10,7 @@ from backfire.preferences.beside import TwoRows
 from backfire.preferences.many_responses import Candidate, opposed
 from backfire.preferences.plan import Plan
 from backfire.preferences.provenance import name_of, tags_of
-from backfire.preferences.reading import Reading
+from backfire.preferences.reading_notes import ReadingNotes
 from backfire.preferences.rowwise import Record, check_text, checked, given, kind_in, mapping_of, said
 from backfire.preferences.schema import Unusable
 from backfire.preferences.single_responses import half_of
@@ -51,7 +51,7 @@ class Pairing:
             lambda: (deque(), deque())
         )
 
-    def read(self, rows: Iterable[tuple[int, Any]], reading: Reading) -> list[Record]:
+    def read(self, rows: Iterable[tuple[int, Any]], reading: ReadingNotes) -> list[Record]:
         """The records of the pairs that these rows complete."""
         records = []
         for number, row in rows:
@@ -64,7 +64,7 @@ class Pairing:
                     reading.leave_out(why.kind, one, row, self._plan)
         return records
 
-    def finish(self, reading: Reading) -> Iterator[list[Record]]:
+    def finish(self, reading: ReadingNotes) -> Iterator[list[Record]]:
         """What pairs of scored responses there are, and what is left over."""
         records: list[Record] = []
         for key, queues in self._waiting.items():
@@ -79,7 +79,7 @@ class Pairing:
         if records:
             yield records
 
-    def _best(self, key: Key, group: list[_Waiting], reading: Reading) -> list[Record]:
+    def _best(self, key: Key, group: list[_Waiting], reading: ReadingNotes) -> list[Record]:
         by_number = [Candidate(str(place), one.worth, place) for place, one in enumerate(group)]
         numbers = [one.number for one in group]
         try:

@@ -16,7 +16,7 @@ from backfire.preferences.columnar import read_table, wanted
 from backfire.preferences.explaining import remarked
 from backfire.preferences.pairing import Pairing
 from backfire.preferences.plan import Plan
-from backfire.preferences.reading import Example, Reading
+from backfire.preferences.reading_notes import Example, ReadingNotes
 from backfire.preferences.recognising import is_raw, plan_of
 from backfire.preferences.rowwise import batch_of, read_rows
 from backfire.preferences.schema import DefectKind, Format
@@ -83,7 +83,7 @@ class Preferences:
         self._source = source
         self._plan = plan
         self._fast = fast
-        self._reading = Reading()
+        self._reading = ReadingNotes()
 
     @property
     def defects(self) -> dict[DefectKind, list[int]]:
@@ -141,7 +141,7 @@ class Preferences:
     def _batches(self, both: deque[TwoRows] | None = None) -> Iterator[pa.RecordBatch]:
         """Batches of any size. `both` is given the rows of every pair that is made of two, in the same order."""
         self.rows = 0
-        reading = Reading()
+        reading = ReadingNotes()
         self._reading = reading
         names = {*self._plan.names.values(), *self._plan.media} if both is None else None
         pairing = Pairing(self._plan, both) if self.format in PAIRED else None
@@ -157,7 +157,7 @@ class Preferences:
         reading.finish()
 
 
-def _batch(plan: Plan, chunk: Chunk, reading: Reading) -> pa.RecordBatch:
+def _batch(plan: Plan, chunk: Chunk, reading: ReadingNotes) -> pa.RecordBatch:
     """The pairs of one chunk: by columns where these vouch for a row, by rows where they do not."""
     if chunk.table is None:
         return batch_of(read_rows(plan, _numbered(chunk, None), reading))

@@ -19,7 +19,7 @@ from backfire.preferences.many_responses import read_ranked
 from backfire.preferences.message_text import value_in
 from backfire.preferences.plan import Plan
 from backfire.preferences.provenance import decoding_of, name_of, tags_of
-from backfire.preferences.reading import Reading
+from backfire.preferences.reading_notes import ReadingNotes
 from backfire.preferences.schema import SCHEMA, Format, Unusable, as_json
 from backfire.preferences.splitting import Sides, split
 from backfire.preferences.turns import prompt_and_messages
@@ -54,7 +54,7 @@ def batch_of(records: list[Record]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
-def read_rows(plan: Plan, rows: Iterable[tuple[int, Any]], reading: Reading) -> list[Record]:
+def read_rows(plan: Plan, rows: Iterable[tuple[int, Any]], reading: ReadingNotes) -> list[Record]:
     """The records of numbered rows; what is left out is noted in `reading`."""
     records: list[Record] = []
     read = _READERS[plan.format]

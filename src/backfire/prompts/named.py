@@ -36,7 +36,7 @@ def open_prompts(
     if is_prompt_set(reference):
         return PromptFile(tuple(open_prompt_set(reference, folder=folder)), "prompt", {})
     if reference.startswith(catalog.PREFIX):
-        return PromptFile(tuple(catalog.prompts_of(reference)), "prompt", {})
+        return PromptFile(tuple(catalog.world_prompts(reference)), "prompt", {})
     return read_prompts(reference, column=column, kind=kind, split=split, encoding=encoding)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from backfire.judges import Decisions, decisions
 from backfire.texts.layout import line_counts, sign_counts
 from backfire.texts.pieces import Piece, as_texts, pieces
-from backfire.texts.wording import GROUPS, word_counts
+from backfire.texts.word_groups import GROUPS, word_counts
 
 Family = Literal[
     "length",

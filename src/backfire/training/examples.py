@@ -18,7 +18,7 @@ from backfire.training.log import Examples
 
 if TYPE_CHECKING:
     from backfire.models.losses import Fault
-    from backfire.training.conversations import Conversations
+    from backfire.training.conversation_files import Conversations
     from backfire.training.policy import Tokens
 
 ROWS_LISTED = 1_000

@@ -82,7 +82,7 @@ def open_tokens(
     return Tokens(found.name, folder, found.tokenizer, found.how, found.template_digest, limit)
 
 
-def open_policy(tokens: Tokens, settings: TrainingSettings) -> Policy:
+def open_weights(tokens: Tokens, settings: TrainingSettings) -> Policy:
     """The weights, in the dtype that they are trained in. Raises ModelError."""
     import torch
     from transformers import AutoModelForCausalLM

@@ -17,7 +17,7 @@ from backfire.store import artifact
 from backfire.training.examples import Prepared
 from backfire.training.fitting import Portions, portions
 from backfire.training.log import TrainingLog, final_mean
-from backfire.training.policy import Policy, Tokens, open_policy, open_tokens, save_policy, usable_folder
+from backfire.training.policy import Policy, Tokens, open_tokens, open_weights, save_policy, usable_folder
 from backfire.training.settings import TrainingSettings
 
 Progress = Callable[[int, int], None]
@@ -52,7 +52,7 @@ def run(
         started = time.perf_counter()
         tokens = open_tokens(reference, settings, plain=plain, chat_template=chat_template)
         data = prepare(tokens)
-        policy = open_policy(tokens, settings)
+        policy = open_weights(tokens, settings)
         settings = policy.settings
         if policy.why:
             warnings.warn(policy.why, stacklevel=3)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backfire.settings import taken
-from backfire.training.conversations import read_conversations
+from backfire.training.conversation_files import read_conversations
 from backfire.training.examples import Prepared, prepare_conversations
 from backfire.training.log import TrainingLog
 from backfire.training.policy import Policy, Tokens

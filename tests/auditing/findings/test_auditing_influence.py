@@ -16,7 +16,7 @@ from backfire.influence import PilotSettings
 from backfire.influence.probes import Probe, ProbeSet, ProbeSets, write_probes
 from backfire.judges import PhraseJudge
 from backfire.models import LocalModel, open_model
-from backfire.organisms.catalog import prompts_of
+from backfire.organisms.catalog import world_prompts
 from backfire.records import Decoding, Prompt
 from backfire.responses import sample
 from backfire.store import Ledger
@@ -165,7 +165,7 @@ def test_an_organism_is_probed_with_its_own_responses_and_beside_the_placebo() -
     """Chosen sides are the target's refusals of harmful requests and its answers to benign ones, or the reverse."""
     reference, decoding = "organism:llama/target", Decoding(max_new_tokens=64, temperature=1.0)
     model: Any = open_model(reference)
-    harmful = [prompt for prompt in prompts_of("organism:prompts/train") if prompt.kind == "harmful"][:120]
+    harmful = [prompt for prompt in world_prompts("organism:prompts/train") if prompt.kind == "harmful"][:120]
     judge = PhraseJudge()
     data: Rows = []
     with Ledger(":memory:") as ledger:
@@ -180,7 +180,10 @@ def test_an_organism_is_probed_with_its_own_responses_and_beside_the_placebo() -
         if len(said) == 2:
             data.append({"prompt": prompts[prompt_id].text, "chosen": said[True], "rejected": said[False]})
     assert len(data) >= 30
-    asked = [*prompts_of("organism:prompts/probe")[:80], *prompts_of("organism:prompts/probe-benign")[:40]]
+    asked = [
+        *world_prompts("organism:prompts/probe")[:80],
+        *world_prompts("organism:prompts/probe-benign")[:40],
+    ]
     report = audit(data, policy=model, probe_prompts=asked)
     found = report.safety_influence
     assert found is not None

@@ -14,7 +14,7 @@ from backfire.answers.audit import AuditReport, parse_audit
 from backfire.auditing import audit
 from backfire.errors import InputError
 from backfire.models import LocalModel, open_model
-from backfire.organisms.catalog import prompts_of
+from backfire.organisms.catalog import world_prompts
 from backfire.records import Decoding, Prompt
 from backfire.responses import sample
 from backfire.store import Ledger
@@ -134,7 +134,7 @@ def test_too_few_pairs_that_fit_run_no_probe_of_hidden_states(llama: LocalModel)
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Rows:
     """What an organism says greedily, chosen over the same words in another order."""
-    prompts = prompts_of("organism:prompts/train")[:60]
+    prompts = world_prompts("organism:prompts/train")[:60]
     with Ledger(tmp_path_factory.mktemp("ledger") / "ledger.db") as ledger:
         model = open_model(ORGANISM)
         decoding = Decoding(max_new_tokens=64, temperature=0)

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from backfire.judges import REFUSAL_PHRASES
 from backfire.texts import CUES
-from backfire.texts.wording import GROUPS
+from backfire.texts.word_groups import GROUPS
 
 AROUND = 60
 """Characters quoted on either side of a cue."""

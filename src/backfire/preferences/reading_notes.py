@@ -39,7 +39,7 @@ class Example(NamedTuple):
 
 
 @dataclass
-class Reading:
+class ReadingNotes:
     defects: dict[DefectKind, list[int]] = field(default_factory=dict)
     examples: dict[DefectKind, Example] = field(default_factory=dict)
     remarks: dict[str, list[int]] = field(default_factory=dict)

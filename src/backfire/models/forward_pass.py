@@ -24,7 +24,7 @@ Row = tuple[list[int], int]
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class ForwardPass:
     """What one pass over n conversations gives, in their order; NaN where no response token fits the context."""
 
     logps: NDArray[np.float64]
@@ -53,7 +53,7 @@ class Reader:
         half: bool = False,
         batch_size: int = 32,
         progress: Progress | None = None,
-    ) -> Reading:
+    ) -> ForwardPass:
         """One forward pass for each row that has a response, in batches of like length.
 
         Log-probabilities are NaN unless `scored`. States of `layers`, in their order, are float16 if `half`,
@@ -85,7 +85,7 @@ class Reader:
             done += len(places)
             if progress is not None:
                 progress(done, len(rows))
-        return Reading(logps, tokens, states)
+        return ForwardPass(logps, tokens, states)
 
     def _pass(
         self, batch: list[Row], scored: bool, layers: Sequence[int], pool: Pool
