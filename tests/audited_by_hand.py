@@ -19,7 +19,7 @@ from backfire.texts import (
     groups_of,
     near_links,
     signatures,
-    template_marks,
+    template_remains,
     text_keys,
 )
 
@@ -61,7 +61,7 @@ def audited_by_hand(rows: Sequence[Mapping[str, Any]], sample: Sequence[int] | N
         thinks=answers(sides).thinks.reshape(2, pairs).T,
         cues=cue_features(sides),
         debris=debris(sides),
-        prompt_marks=template_marks(prompts),
+        prompt_marks=template_remains(prompts),
         sources=coded(table, "source"),
         stops=coded(table, "stop"),
         decodings=coded(table, "decoding"),

@@ -29,6 +29,7 @@ from backfire.texts import (
     near_links,
     signatures,
     template_marks,
+    template_remains,
     text_keys,
 )
 
@@ -128,7 +129,7 @@ def _digested(batch: pa.RecordBatch, judge: Judge | None) -> _Block:
     prompt, sides = batch["prompt"], [batch[side] for side in SIDES]
     spoken = batch["messages"].is_valid()
     last = pc.if_else(spoken, _group(prompt, _LAST_TURN, "turn"), prompt)
-    marks = template_marks(prompt)
+    marked = template_marks(prompt)
     decided = [decisions(side) for side in sides]
     codes, reasons = _decisions(batch, decided, judge)
     kinds = pc.fill_null(pc.index_in(batch["kind"], pa.array(KINDS)), 0)
@@ -140,9 +141,9 @@ def _digested(batch: pa.RecordBatch, judge: Judge | None) -> _Block:
         np.stack([one.thinks for one in decided], axis=1),
         np.vstack([cue_features(side, one) for side, one in zip(sides, decided, strict=True)]),
         np.vstack([debris(side) for side in sides]),
-        marks,
+        template_remains(prompt, marked),
         text_keys(prompt),
-        text_keys(_unwrapped(pc.fill_null(last, ""), marks)),
+        text_keys(_unwrapped(pc.fill_null(last, ""), marked)),
         _opening_keys(prompt, spoken),
         asked_signatures(batch),
         np.stack([exact_keys(side) for side in sides], axis=1),
@@ -150,10 +151,10 @@ def _digested(batch: pa.RecordBatch, judge: Judge | None) -> _Block:
     )
 
 
-def _unwrapped(turns: pa.Array, marks: NDArray[np.bool_]) -> pa.Array:
+def _unwrapped(turns: pa.Array, marked: NDArray[np.bool_]) -> pa.Array:
     """Last turns without the wrapper that some stand in: where all prompts do, the reader has taken it off."""
     capitals = pc.match_substring(turns, "ASSISTANT:").to_numpy(zero_copy_only=False)
-    wrapped = np.flatnonzero(marks.any(axis=1) | capitals)
+    wrapped = np.flatnonzero(marked | capitals)
     if not len(wrapped):
         return turns
     texts = turns.to_pylist()

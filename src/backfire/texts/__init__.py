@@ -1,7 +1,16 @@
-"""Sets of texts as numbers: n-grams, cues, keys, near duplicates, debris. Arrow in, numpy out."""
+"""Sets of texts as numbers: n-grams, cues, keys, near duplicates, debris, cut ends, echoes. Arrow in, numpy out."""
 
 from backfire.texts.cues import CUES, Cue, cue_features, cue_presence
-from backfire.texts.debris import DEBRIS, TEMPLATE_MARKS, debris, template_marks
+from backfire.texts.debris import (
+    DEBRIS,
+    TEMPLATE_MARKS,
+    debris,
+    debris_mask,
+    template_marks,
+    template_remains,
+)
+from backfire.texts.echoes import echo_mask
+from backfire.texts.endings import ENDINGS, cut_ends, cut_mask
 from backfire.texts.keys import combine_keys, exact_keys, text_keys
 from backfire.texts.near import groups_of, near_links, signatures
 from backfire.texts.ngrams import Vocabulary
@@ -9,17 +18,23 @@ from backfire.texts.ngrams import Vocabulary
 __all__ = [
     "CUES",
     "DEBRIS",
+    "ENDINGS",
     "TEMPLATE_MARKS",
     "Cue",
     "Vocabulary",
     "combine_keys",
     "cue_features",
     "cue_presence",
+    "cut_ends",
+    "cut_mask",
     "debris",
+    "debris_mask",
+    "echo_mask",
     "exact_keys",
     "groups_of",
     "near_links",
     "signatures",
     "template_marks",
+    "template_remains",
     "text_keys",
 ]

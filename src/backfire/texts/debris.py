@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from backfire.texts.pieces import as_texts
+from backfire.texts.remains import REMAINS, without_code
 
 _PATTERNS: dict[str, str] = {
     "ChatML marks": r"<\|im_(?:start|end|sep)\|>",
@@ -26,6 +29,7 @@ _PATTERNS: dict[str, str] = {
     r"Human|User|Assistant|System)\b:?[ \t]*(?:$|:)",
     "Human: or Assistant: at the start of a line": r"(?m)^[ \t]*(?:Human|HUMAN|User|USER|Assistant|"
     r"ASSISTANT|SYSTEM|GPT|GPT4 Correct User|GPT4 Correct Assistant)\s?:",
+    "Self-Instruct marks": r"(?m)<noinput>|^[ \t]*\d{1,3}\. (?:Instruction|Input|Output):|^###?[ \t]*\d{0,3}\.?\s*\z",
     "broken encoding": r"Ã[\x{80}-\x{bf}\x{152}-\x{178}\x{2c6}"
     r"\x{2dc}\x{2018}-\x{2122}]|â€|Â[\x{a0}-\x{bf}]|ï»¿|ï¿½",
     "replacement character": "\ufffd",
@@ -36,6 +40,8 @@ _PATTERNS: dict[str, str] = {
     "white space at the start": r"\A\s",
     "white space at the end": r"\s\z",
 }
+"""Where each kind may stand. `remains.REMAINS` says of some kinds when such a place is natural text after all."""
+
 DEBRIS: tuple[str, ...] = tuple(_PATTERNS)
 """The kinds, in the order of the columns."""
 
@@ -53,42 +59,92 @@ TEMPLATE_MARKS: tuple[str, ...] = (
 )
 """The kinds that a chat template leaves; in prompts, the other kinds are the users' own."""
 
-_AT_AN_END = ("white space at the start", "white space at the end")
-_INSIDE = "|".join(f"(?:{pattern})" for kind, pattern in _PATTERNS.items() if kind not in _AT_AN_END)
+WHITE_SPACE = ("white space at the start", "white space at the end")
+"""The kinds that are no character too many but one at an end, which most readers take off."""
 
+_INSIDE = "|".join(f"(?:{pattern})" for kind, pattern in _PATTERNS.items() if kind not in WHITE_SPACE)
 _MARKED = "|".join(f"(?:{_PATTERNS[kind]})" for kind in TEMPLATE_MARKS)
+_IN_CODE_TOO = (
+    "broken encoding",
+    "replacement character",
+    "control characters",
+    "zero-width or byte-order marks",
+)
+"""Kinds that nobody writes on purpose, in code neither."""
 
 
 def debris(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
     """Whether each text has each kind of debris: bool [texts, kinds], kinds in the order of DEBRIS.
 
-    A text is free to speak of these things (code that splits at "</s>"), so a hit is a place to look at.
+    What stands in code, between backticks, is not looked at, but for broken characters. Neither is natural text that
+    looks like a remain, such as a recipe's heading `### Instructions:` or a scripted dialogue (`remains`).
     One pass looks for all kinds at once; only the texts with some are looked at for each.
     """
     texts = as_texts(texts)
     found = np.zeros((len(texts), len(DEBRIS)), dtype=bool)
     with_some = np.flatnonzero(_matches(texts, _INSIDE))
-    suspects = texts.take(pa.array(with_some))
-    for column, (kind, pattern) in enumerate(_PATTERNS.items()):
-        if kind in _AT_AN_END:
-            found[:, column] = _matches(texts, pattern)
+    suspects = _Suspects(texts.take(pa.array(with_some)))
+    for column, kind in enumerate(DEBRIS):
+        if kind in WHITE_SPACE:
+            found[:, column] = _matches(texts, _PATTERNS[kind])
         elif len(with_some):
-            found[with_some, column] = _matches(suspects, pattern)
+            found[with_some, column] = suspects.have(kind)
+    return found
+
+
+def debris_mask(
+    texts: pa.Array | pa.ChunkedArray,
+    kinds: Iterable[str] | None = None,
+) -> NDArray[np.bool_]:
+    """Whether each text has any debris of these kinds: bool [texts]. By default of all but WHITE_SPACE."""
+    chosen = [kind for kind in DEBRIS if kind not in WHITE_SPACE] if kinds is None else kinds
+    some: NDArray[np.bool_] = np.asarray(
+        debris(texts)[:, [DEBRIS.index(kind) for kind in chosen]].any(axis=1)
+    )
+    return some
+
+
+def template_remains(
+    texts: pa.Array | pa.ChunkedArray, marked: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Whether each prompt has remains of a chat template: bool [texts, kinds], kinds in the order of TEMPLATE_MARKS.
+
+    The kinds are told from natural text as `debris` tells them. marked: `template_marks` of these texts, where they are
+    known already.
+    """
+    texts = as_texts(texts)
+    found = np.zeros((len(texts), len(TEMPLATE_MARKS)), dtype=bool)
+    with_some = np.flatnonzero(template_marks(texts) if marked is None else marked)
+    if len(with_some):
+        suspects = _Suspects(texts.take(pa.array(with_some)))
+        for column, kind in enumerate(TEMPLATE_MARKS):
+            found[with_some, column] = suspects.have(kind)
     return found
 
 
 def template_marks(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
-    """Whether each text has marks of a chat template: bool [texts, kinds], kinds in the order of TEMPLATE_MARKS."""
-    texts = as_texts(texts)
-    found = np.zeros((len(texts), len(TEMPLATE_MARKS)), dtype=bool)
-    with_some = np.flatnonzero(_matches(texts, _MARKED))
-    if len(with_some):
-        suspects = texts.take(pa.array(with_some))
-        for column, kind in enumerate(TEMPLATE_MARKS):
-            found[with_some, column] = _matches(suspects, _PATTERNS[kind])
-    return found
+    """Whether each text has anything that a chat template may have written, natural or not: bool [texts]."""
+    return _matches(as_texts(texts), _MARKED)
+
+
+class _Suspects:
+    """Texts that may have debris, with and without their code."""
+
+    def __init__(self, texts: pa.Array) -> None:
+        self._texts = texts
+        self._prose = without_code(texts)
+
+    def have(self, kind: str) -> NDArray[np.bool_]:
+        """Whether each has debris of this kind: [texts]."""
+        looked_at = self._texts if kind in _IN_CODE_TOO else self._prose
+        found = _matches(looked_at, _PATTERNS[kind])
+        remains = REMAINS.get(kind)
+        if remains is not None and found.any():
+            some = np.flatnonzero(found)
+            found[some] = remains(looked_at.take(pa.array(some)))
+        return found
 
 
 def _matches(texts: pa.Array, pattern: str) -> NDArray[np.bool_]:
     matched: NDArray[np.bool_] = pc.match_substring_regex(texts, pattern).to_numpy(zero_copy_only=False)
-    return matched
+    return matched.copy()

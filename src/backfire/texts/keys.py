@@ -36,7 +36,7 @@ def text_keys(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.uint64]:
     texts = as_texts(texts)
     keys = np.empty(len(texts), dtype=np.uint64)
     for piece in pieces(texts):
-        data = _plain_spaces(folded(piece.data))
+        data = plain_spaces(folded(piece.data))
         space = data == _SPACE
         repeated = space.copy()
         repeated[1:] &= space[:-1]
@@ -56,7 +56,7 @@ def combine_keys(*keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return together
 
 
-def _plain_spaces(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def plain_spaces(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A copy in which every byte of a white-space character is a space."""
     data = np.take(_SPACED, data, mode="clip")
     if data.max(initial=0) < 0x80:
