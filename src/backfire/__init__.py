@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from backfire.preferences import Reading, convert
     from backfire.prompts.named import open_prompts
     from backfire.records import Decoding, Prompt, Response, Verdict, digest
-    from backfire.repairing import Auto, Balance, Filter, Mix, RepairSettings, Restyle, repair
+    from backfire.repairing import Auto, Balance, Clean, Filter, Mix, RepairSettings, Restyle, repair
     from backfire.report import write_audit_page, write_page
     from backfire.responses import GivenSettings, SamplingSettings, sample, score, store_given
     from backfire.statistics import Rate
@@ -109,6 +109,7 @@ _PACKAGES = {
     "repairing": (
         "Auto",
         "Balance",
+        "Clean",
         "Filter",
         "Mix",
         "RepairSettings",
@@ -148,6 +149,7 @@ __all__ = [
     "BackfireError",
     "Balance",
     "BatchJudge",
+    "Clean",
     "CompareSettings",
     "ConversationReading",
     "CorrectSettings",

@@ -76,9 +76,14 @@ def test_auto_says_which_step_was_taken_or_that_none_does(folder: Path, values: 
             "--tries belongs to --method restyle; --lr belongs to --method auto",
         ),
         (("--method", "auto", "--lr", "1e-4"), "--lr is of the pilot: choose --by pilot"),
+        (("--method", "clean", "--only", "typos"), "--only typos: choose duplicates, near-duplicates"),
+        (
+            ("--method", "clean", "--only", "echo", "--skip", "echo"),
+            "--only and --skip leave no fault to take out",
+        ),
         (("--method", "mix"), "--self-pairs is missing: give it; --share is missing: give it"),
-        (("--keep", "0.5"), "--method is missing: choose filter, balance, restyle, mix or auto"),
-        (("--method", "polish"), "--method polish: choose filter, balance, restyle, mix or auto"),
+        (("--keep", "0.5"), "--method is missing: choose filter, balance, restyle, mix, auto or clean"),
+        (("--method", "polish"), "--method polish: choose filter, balance, restyle, mix, auto or clean"),
     ],
 )
 def test_what_is_missing_is_one_line(
@@ -88,3 +93,29 @@ def test_what_is_missing_is_one_line(
     assert told.stderr.startswith("error: ")
     assert said in told.stderr
     assert not (tmp_path / "new").exists()
+
+
+def test_clean_says_how_many_rows_went_for_which_reason(tmp_path: Path) -> None:
+    rows = [{"prompt": f"question {n}", "chosen": f"yes {n}", "rejected": f"no {n}"} for n in range(40)]
+    rows += [rows[3], rows[4], rows[5] | {"chosen": "yes <|im_end|>"}, rows[6] | {"chosen": ""}]
+    file = tmp_path / "a.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lines = file.read_text().splitlines()
+    told = run(file, "--method", "clean", "--no-audit", "--out", tmp_path / "b.jsonl").stdout
+    assert "clean: 40 pairs in" in told
+    assert "kept 40, left out 3" in told
+    assert "left out: 2 (rows 41, 42): duplicates: an earlier pair is the same" in told
+    assert "left out: 1 (row 43): debris: ChatML marks" in told
+    assert "rows that gave no pair: blank side 1" in told
+    assert (tmp_path / "b.jsonl").read_text().splitlines() == lines[:40]
+    told = run(
+        file, "--method", "clean", "--only", "duplicates", "--no-audit", "--out", tmp_path / "c"
+    ).stdout
+    assert "kept 41, left out 2" in told
+    assert len(read_pairs(tmp_path / "c").pairs) == 41
+
+
+def test_a_method_that_changes_rows_has_no_file_to_write_them_to(folder: Path, tmp_path: Path) -> None:
+    told = run(folder, "--method", "balance", "--out", tmp_path / "b.jsonl", code=2)
+    assert "balance changes rows: name a folder" in told.stderr
+    assert not (tmp_path / "b.jsonl").exists()

@@ -17,6 +17,7 @@ from backfire.study import example_text, parse_study, study_schema
 from backfire.study.repair_sections import (
     AutoSection,
     BalanceSection,
+    CleanSection,
     FilterSection,
     MixSection,
     RestyleSection,
@@ -80,7 +81,9 @@ def test_what_the_study_knows_is_not_offered() -> None:
     assert "seed" not in SCHEMA["$defs"]["TrainingSection"]["properties"]
 
 
-@pytest.mark.parametrize("section", [FilterSection, BalanceSection, RestyleSection, MixSection, AutoSection])
+@pytest.mark.parametrize(
+    "section", [FilterSection, BalanceSection, RestyleSection, MixSection, AutoSection, CleanSection]
+)
 def test_a_repair_in_a_study_has_every_option_of_its_method(section: Any) -> None:
     method = next(one for one in section.__mro__ if one.__module__ == "backfire.repairing.settings")
     offered = SCHEMA["$defs"][section.__name__]["properties"]

@@ -6,15 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from backfire.cli.command import Command, OutputFile
 from backfire.cli.exits import keeping
-from backfire.cli.terminal import say
+from backfire.cli.terminal import row_numbers, say
 from backfire.preferences.settings import Reading
 from backfire.settings import Argument, DatasetReference
 
 if TYPE_CHECKING:
     from backfire.preferences import Converted
-
-EXAMPLES = 5
-"""Row numbers named for each reason why rows gave no pair."""
 
 
 class Convert(Command):
@@ -57,10 +54,3 @@ def say_converted(done: Converted) -> None:
         )
     each = "plain text" if done.plain else "a list of turns"
     say(f"in {done.path}: prompt, chosen and rejected, each {each}")
-
-
-def row_numbers(rows: tuple[int, ...]) -> str:
-    """`row 7`; `rows 1, 2, 3, 4, 5 and 12 more`."""
-    shown = ", ".join(map(str, rows[:EXAMPLES]))
-    more = f" and {len(rows) - EXAMPLES} more" if len(rows) > EXAMPLES else ""
-    return f"row{'s' if len(rows) > 1 else ''} {shown}{more}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from backfire.cli.command import Command, OutputFolder
 from backfire.cli.exits import keeping
 from backfire.cli.progress import progress
-from backfire.cli.terminal import counted, say, show, table
+from backfire.cli.terminal import counted, row_numbers, say, show, table
 from backfire.repairing.settings import RepairCall
 from backfire.settings import Argument, DatasetReference
 
@@ -25,7 +25,8 @@ class RepairDataset(RepairCall, Command):
     dataset: Annotated[DatasetReference, Argument()]
     """A folder of pairs, or what `backfire audit` reads."""
     out: OutputFolder
-    """The folder in which the new pairs are written."""
+    """The folder in which the new pairs are written. Where pairs are only left out (clean, filter, balance by length), it may
+    be a .jsonl, .json or .parquet file, which gets the rows that stay as they are."""
 
     def run(self) -> None:
         from backfire.repairing import Restyle, repair
@@ -42,6 +43,8 @@ def _show(repaired: Repaired, method: str) -> None:
     from backfire.repairing import side_by_side
 
     say(f"{method}: {repaired.pairs} pairs in {repaired.folder} ({counted(repaired.changed)})")
+    for why, rows in repaired.left_out.items():
+        say(f"  left out: {len(rows)} ({row_numbers(rows)}): {why}")
     if repaired.without_pair:
         say(f"  rows that gave no pair: {counted(repaired.without_pair)}")
     lines = (

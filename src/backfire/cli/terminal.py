@@ -13,6 +13,8 @@ COLOURS = {"error": 31, "warning": 33, "interrupted": 33}
 """Red and yellow, as terminals number them."""
 WIDE = 140
 """Columns of a table that is not shown on a terminal."""
+EXAMPLES = 5
+"""Row numbers named for each reason why rows were left out."""
 
 
 def say(text: str = "") -> None:
@@ -61,6 +63,13 @@ def table(*headings: str, left: int = 1) -> Any:
 def counted(counts: Mapping[str, int]) -> str:
     """`eos 590, length 10`; `none` where nothing was counted."""
     return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
+
+
+def row_numbers(rows: tuple[int, ...]) -> str:
+    """`row 7`; `rows 1, 2, 3, 4, 5 and 12 more`."""
+    shown = ", ".join(map(str, rows[:EXAMPLES]))
+    more = f" and {len(rows) - EXAMPLES} more" if len(rows) > EXAMPLES else ""
+    return f"row{'s' if len(rows) > 1 else ''} {shown}{more}"
 
 
 def percent(rate: float | None) -> str:

@@ -13,6 +13,7 @@ from backfire.errors import InputError
 from backfire.preferences.beside import RowsBeside, TwoRows
 from backfire.preferences.blocks import in_blocks
 from backfire.preferences.columnar import read_table, wanted
+from backfire.preferences.content import ContentDigest
 from backfire.preferences.explaining import remarked
 from backfire.preferences.pairing import Pairing
 from backfire.preferences.plan import Plan
@@ -80,6 +81,8 @@ class Preferences:
         """Whether texts are meant to be used as they are, without a chat template."""
         self.rows = 0
         """Rows seen by the pass that began last; all of them after a full pass."""
+        self.digest: str | None = None
+        """SHA-256 of the pairs, the same whatever form and packing they came in (`content`); None before a pass has ended."""
         self._source = source
         self._plan = plan
         self._fast = fast
@@ -119,7 +122,15 @@ class Preferences:
         Raises:
             InputError: the data set can no longer be read.
         """
-        return in_blocks(self._batches())
+        blocks = in_blocks(self._batches())
+        if self.digest is not None:
+            yield from blocks
+            return
+        content = ContentDigest()
+        for block in blocks:
+            content.add(block)
+            yield block
+        self.digest = content.hexdigest()
 
     @property
     def labelled(self) -> bool:

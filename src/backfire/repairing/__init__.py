@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from backfire.repairing.settings import (
         Auto,
         Balance,
+        Clean,
         Filter,
         Mix,
         Repair,
@@ -40,7 +41,7 @@ else:
             "repairing": ("repair",),
             "restyling": ("restyle_pairs",),
             "settings": (
-                *("Auto", "Balance", "Filter", "Mix", "Repair", "RepairSettings", "Restyle"),
+                *("Auto", "Balance", "Clean", "Filter", "Mix", "Repair", "RepairSettings", "Restyle"),
                 "options_of",
             ),
         },
@@ -51,6 +52,7 @@ __all__ = [
     "Auto",
     "Balance",
     "Choice",
+    "Clean",
     "Filter",
     "Mix",
     "Outcome",

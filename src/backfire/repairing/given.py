@@ -35,8 +35,8 @@ class GivenPairs:
     """Row number of each pair, from 1, as the audit counts."""
     built: Built
     """What the pairs are written as, without them: recipe, prompts left out when they were built, warnings."""
-    defects: Mapping[str, int]
-    """Rows that gave no pair, by kind."""
+    defects: Mapping[str, tuple[int, ...]]
+    """Numbers of the rows that gave no pair, by kind."""
     beside: tuple[Mapping[str, Any], ...]
     """The further columns of each pair's row, or of its two rows, by what they are called in the repaired set."""
 
@@ -82,8 +82,10 @@ def read_given(
         about=data.origin,
     )
     built = Built(recipe, (), {}, {}, ())
-    defects: dict[str, int] = {kind: len(rows) for kind, rows in data.defects.items()}
-    return _some(GivenPairs(data.origin, tuple(pairs), tuple(numbers), built, defects, tuple(beside)))
+    defects: dict[str, tuple[int, ...]] = {kind: tuple(rows) for kind, rows in data.defects.items()}
+    return _some(
+        GivenPairs(data.origin, tuple(pairs), tuple(numbers), built, defects, tuple(beside))
+    )
 
 
 def _further(folder: Path) -> tuple[Mapping[str, Any], ...]:

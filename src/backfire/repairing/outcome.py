@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from backfire.pairs import Pair
@@ -31,6 +31,8 @@ class Outcome:
     pairs: tuple[RepairedPair, ...]
     left_out: Mapping[str, tuple[int, ...]]
     """Places of given pairs by reason."""
+    others: Mapping[int, int] = field(default_factory=dict)
+    """Of pairs that were left out for another pair's sake, the place of that one."""
 
     @property
     def counts(self) -> dict[str, int]:

@@ -18,6 +18,7 @@ class Repaired:
     """What was written, and what it was before and after."""
 
     folder: Path
+    """The folder of pairs, or the file of rows that stayed as they were."""
     pairs: int
     changed: Mapping[str, int]
     """Pairs by what happened to them: kept, response rewritten, response cut, re-paired, added, left out."""
@@ -29,3 +30,5 @@ class Repaired:
     after: AuditReport | None
     without_pair: Mapping[str, int]
     """Rows of the given data set that gave no pair, by what is wrong with them."""
+    left_out: Mapping[str, tuple[int, ...]]
+    """Row numbers of the given pairs that are not in the new set, by reason."""

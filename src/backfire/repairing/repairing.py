@@ -9,20 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backfire.errors import InputError
+from backfire.preferences import Reading, open_preferences
 from backfire.repairing.automatic import Inputs, Trial, automatic, mean_influence, needed
 from backfire.repairing.balancing import balance_pairs
 from backfire.repairing.choosing import Choice
+from backfire.repairing.cleaning import clean_pairs
 from backfire.repairing.filtering import filter_pairs, matched_at_random
 from backfire.repairing.given import read_given
+from backfire.repairing.length import balance_length
 from backfire.repairing.mixing import mix_pairs
 from backfire.repairing.outcome import Outcome
 from backfire.repairing.pool import open_ledger, opened_reward_model, pool_of
 from backfire.repairing.repaired import Repaired
 from backfire.repairing.restyling import TEMPLATE, restyle_pairs
+from backfire.repairing.same_rows import check_rows, is_file_name, write_same_rows
 from backfire.repairing.settings import (
     PHRASES,
     Auto,
     Balance,
+    Clean,
     Filter,
     Mix,
     Repair,
@@ -40,8 +45,9 @@ from backfire.repairing.values import (
     probes_for,
     values_of,
 )
-from backfire.repairing.writing import with_ends, written
+from backfire.repairing.writing import NOTES, notes_of, with_ends, written
 from backfire.settings import nested
+from backfire.store import write_json
 
 if TYPE_CHECKING:
     from backfire.influence import ProbeSet
@@ -82,8 +88,10 @@ def repair(
 
     Args:
         dataset: a folder of pairs, or any preference data that `backfire.audit` reads.
-        how: the method with its options: `Filter`, `Balance`, `Restyle`, `Mix` or `Auto`.
-        out: the folder that is written.
+        how: the method with its options: `Filter`, `Balance`, `Restyle`, `Mix`, `Auto` or `Clean`.
+        out: the folder that is written. Where pairs are only left out (`Clean`, `Filter`, `Balance` by length) it may be a
+            .jsonl, .json or .parquet file instead: the rows that stay are written as they stand in the given file, with
+            no further column, and `repair.json` is called FILE.repair.json.
         settings: what the methods share, such as the policy, the probe prompts, and how the data set is read.
         keywords: fields of either, such as `method="filter"`, `keep=0.5`, `policy=model` or `columns=...`.
 
@@ -94,8 +102,13 @@ def repair(
     call = _call(how, settings, keywords)
     how, settings = call.how, call.settings
     reading = settings.reading
+    as_rows = is_file_name(out)
+    if as_rows:
+        _check_file(how, settings, Path(out))
     judge = _judge(settings)
     given = read_given(dataset, **reading.options())
+    if as_rows:
+        check_rows(open_preferences(dataset, **reading.options()), given.rows, Path(out))
     added_from = how.self_pairs if isinstance(how, (Mix, Auto)) else None
     added = () if added_from is None else read_given(added_from).pairs
     uses_model = bool(settings.probe_prompts) or isinstance(how, Restyle)
@@ -129,15 +142,43 @@ def repair(
         raise InputError(f"{how.method} leaves no pair of {len(given.pairs)}: {outcome.counts}")
     means = mean_influence(inputs, outcome)
     asked = recorded(how, settings, judge.name)
-    folder = written(Path(out), given, outcome, how.method, asked, choice, means, reading.plain)
+    after_reading = Reading(plain=reading.plain)
+    if as_rows:
+        rows = {given.rows[m.place] for m in outcome.pairs if m.place is not None}
+        folder = write_same_rows(dataset, reading, rows, Path(out))
+        write_json(Path(f"{out}.{NOTES}"), notes_of(given, outcome, how.method, asked, choice, means))
+        place = {"config": None, "split": None, "revision": None, "encoding": None}
+        after_reading = reading.model_copy(update=place)
+    else:
+        folder = written(Path(out), given, outcome, how.method, asked, choice, means, reading.plain)
     before = after = None
     if settings.audit:
         from backfire.auditing import audit
 
         decider = None if settings.judge == PHRASES else judge
         before = audit(dataset, judge=decider, seed=settings.seed, reading=reading)
-        after = audit(folder, judge=decider, seed=settings.seed, plain=reading.plain)
-    return Repaired(folder, len(outcome.pairs), outcome.counts, means, choice, before, after, given.defects)
+        after = audit(folder, judge=decider, seed=settings.seed, reading=after_reading)
+    return Repaired(
+        folder,
+        len(outcome.pairs),
+        outcome.counts,
+        means,
+        choice,
+        before,
+        after,
+        {kind: len(rows) for kind, rows in given.defects.items()},
+        {why: tuple(given.rows[p] for p in places) for why, places in outcome.left_out.items()},
+    )
+
+
+def _check_file(how: Repair, settings: RepairSettings, out: Path) -> None:
+    """InputError where the method makes new pairs, which do not fit into the rows of the given file."""
+    leaves_out = isinstance(how, (Clean, Filter)) or (isinstance(how, Balance) and how.by == "length")
+    if not leaves_out or settings.ends == "cut":
+        what = "match ends cut" if leaves_out else how.method
+        raise InputError(
+            f"{out} is the name of a file, which gets the rows that stay as they are, and {what} changes rows: name a folder"
+        )
 
 
 def _call(how: Repair | None, settings: RepairSettings | None, keywords: dict[str, Any]) -> RepairCall:
@@ -152,6 +193,11 @@ def _outcome(how: Repair, work: Repairing) -> tuple[Outcome, Choice | None]:
     """What the method does to the pairs, and for `auto` the step of the ladder that it took."""
     if isinstance(how, Filter):
         return _filtered(how, work), None
+    if isinstance(how, Clean):
+        data = open_preferences(work.dataset, **work.settings.reading.options())
+        return clean_pairs(work.inputs.given, data, how.faults), None
+    if isinstance(how, Balance) and how.by == "length":
+        return balance_length(work.inputs.given.pairs, seed=work.settings.seed), None
     if isinstance(how, Balance):
         stored, scores = pool_of(work.inputs.given, how.pool, how.reward_model)
         return balance_pairs(work.inputs.given.pairs, stored, scores), None
@@ -245,6 +291,8 @@ def recorded(how: Repair, settings: RepairSettings, judge: str) -> dict[str, Any
         "grow": False,
         "target": 0.0,
     }
+    if isinstance(how, Clean):
+        usual["faults"] = list(how.faults)
     return {
         **{name: options.get(name, value) for name, value in usual.items()},
         "pilot": pilot,

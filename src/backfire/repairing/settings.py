@@ -11,6 +11,7 @@ from backfire.models.settings import MAX_LENGTH, MaxLength, Opening
 from backfire.preferences.settings import Reading
 from backfire.records.settings import DecodingSettings
 from backfire.settings import (
+    Commas,
     DatasetReference,
     Group,
     JudgeReference,
@@ -25,8 +26,8 @@ from backfire.settings import (
 )
 
 INFLUENCE = Group("Influence of each pair")
-FILTERING, RESTYLING = Group("filter and auto"), Group("balance and restyle")
-MIXING, BY_PILOT = Group("mix and auto"), Group("auto by pilot")
+FILTERING, RESTYLING = Group("filter, balance and auto"), Group("balance and restyle")
+MIXING, BY_PILOT, CLEANING = Group("mix and auto"), Group("auto by pilot"), Group("clean")
 PHRASES = "phrases"
 
 Values = Annotated[Any, Metavar("FILE")]
@@ -37,10 +38,13 @@ class Filter(Settings):
     """Leave out the pairs that push away from refusing, or those that are told apart most easily."""
 
     method: Annotated[Literal["filter"], Metavar("NAME")] = "filter"
-    """What is done: filter, balance, restyle, mix or auto. The guide to repairing says what each of them does."""
-    by: Annotated[Literal["influence", "ease"], FILTERING, Metavar("influence|ease|pilot")] = "influence"
-    """filter: leave out what pushes away from refusing (influence), or what is told apart most easily (ease). auto: predict
-    by mean influence, or by a pilot of a few steps on what is left, which costs more and predicts better."""
+    """What is done: filter, balance, restyle, mix, auto or clean. The guide to repairing says what each of them does."""
+    by: Annotated[Literal["influence", "ease"], FILTERING, Metavar("influence|ease|pilot|sources|length")] = (
+        "influence"
+    )
+    """filter: leave out what pushes away from refusing (influence), or what is told apart most easily (ease). balance: even
+    out the sources, which is the default, or the length. auto: predict by mean influence, or by a pilot of a few steps on
+    what is left, which costs more and predicts better."""
     keep: Annotated[float | None, FILTERING, Metavar("SHARE")] = Field(default=None, gt=0, le=1)
     """Keep this share of the pairs, those of highest value."""
     above: Annotated[float | None, FILTERING, Metavar("VALUE")] = None
@@ -55,10 +59,13 @@ class Filter(Settings):
 
 
 class Balance(Settings):
-    """Pair stored responses anew, so that each source stands on both sides alike."""
+    """Even out who wrote the two sides, or which of them is longer."""
 
     method: Literal["balance"] = "balance"
     """What is done."""
+    by: Annotated[Literal["sources", "length"], FILTERING] = "sources"
+    """Pair stored responses anew, so that each source stands on both sides alike (sources); or leave out pairs until the
+    longer response is as often the rejected one as the chosen one (length)."""
     pool: Annotated[LedgerReference | None, RESTYLING, Metavar("LEDGER")] = None
     """A ledger with more responses to the same prompts, and scores."""
     reward_model: Annotated[RewardModelReference | None, RESTYLING, Metavar("MODEL")] = None
@@ -141,7 +148,45 @@ class Auto(Settings):
         return self
 
 
-Repair = Annotated[Filter | Balance | Restyle | Mix | Auto, Field(discriminator="method")]
+Fault = Literal[
+    "duplicates", "near-duplicates", "contradictions", "debris", "truncation", "echo", "prompt-debris"
+]
+"""What can be taken out, by the names of the audit's findings."""
+USUAL: tuple[Fault, ...] = (
+    "debris",
+    "truncation",
+    "echo",
+    "contradictions",
+    "duplicates",
+    "near-duplicates",
+)
+"""What is taken out where nothing else is said. A prompt may speak of a template's marks for good reasons."""
+
+
+class Clean(Settings):
+    """Take out the pairs that have a fault of their own, and change nothing else."""
+
+    method: Literal["clean"] = "clean"
+    """What is done."""
+    only: Annotated[tuple[Fault, ...] | None, CLEANING, Commas(), Metavar("NAME,...")] = None
+    """Take out these faults alone: duplicates, near-duplicates (the first pair of each kind stays), contradictions (both
+    pairs go), debris, truncation, echo, prompt-debris. Where it is not given, all of them but prompt-debris."""
+    skip: Annotated[tuple[Fault, ...], CLEANING, Commas(), Metavar("NAME,...")] = ()
+    """Leave these faults in."""
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What is taken out."""
+        return tuple(name for name in self.only or USUAL if name not in self.skip)
+
+    @model_validator(mode="after")
+    def _something_is_taken_out(self) -> Clean:
+        if not self.faults:
+            raise ValueError("{only} and {skip} leave no fault to take out: name fewer in {skip}")
+        return self
+
+
+Repair = Annotated[Filter | Balance | Restyle | Mix | Auto | Clean, Field(discriminator="method")]
 """One method with its options."""
 
 
@@ -216,12 +261,13 @@ class RepairCall(Settings):
         return self
 
 
-METHODS: dict[str, type[Filter | Balance | Restyle | Mix | Auto]] = {
+METHODS: dict[str, type[Filter | Balance | Restyle | Mix | Auto | Clean]] = {
     "filter": Filter,
     "balance": Balance,
     "restyle": Restyle,
     "mix": Mix,
     "auto": Auto,
+    "clean": Clean,
 }
 
 

@@ -60,21 +60,7 @@ def written(
         f"repair: {r}": tuple(given.pairs[p].prompt.id for p in some) for r, some in outcome.left_out.items()
     }
     built = replace(given.built, pairs=pairs, left_out={**given.built.left_out, **left})
-    notes = {
-        "repair": method,
-        "dataset": given.origin,
-        "given": len(given.pairs),
-        "pairs": len(pairs),
-        "changed": outcome.counts,
-        "left_out": {
-            reason: [{"row": given.rows[p], "pair": given.pairs[p].id} for p in places]
-            for reason, places in outcome.left_out.items()
-        },
-        "rows_without_a_pair": dict(given.defects),
-        "settings": dict(asked),
-        "auto": None if choice is None else choice.as_dict(),
-        "mean_influence": None if means is None else [_plain(m) for m in means],
-    }
+    notes = notes_of(given, outcome, method, asked, choice, means)
     places = [m.place for m in outcome.pairs]
     further = dict.fromkeys(name for row in given.beside for name in row)
     columns: dict[str, list[Any]] = {
@@ -91,6 +77,36 @@ def written(
     return write_pairs(
         out, built, configuration, extra_columns=columns, extra_files={NOTES: notes}, plain=plain
     )
+
+
+def notes_of(
+    given: GivenPairs,
+    outcome: Outcome,
+    method: str,
+    asked: Mapping[str, Any],
+    choice: Choice | None = None,
+    means: tuple[Prediction, Prediction] | None = None,
+) -> dict[str, Any]:
+    """What NOTES says: how it was made, and every row that is not in the new set, with the reason."""
+
+    def line(place: int) -> dict[str, Any]:
+        other = outcome.others.get(place)
+        more = {} if other is None else {"other_row": given.rows[other]}
+        return {"row": given.rows[place], "pair": given.pairs[place].id, **more}
+
+    return {
+        "repair": method,
+        "dataset": given.origin,
+        "given": len(given.pairs),
+        "pairs": len(outcome.pairs),
+        "changed": outcome.counts,
+        "left_out": {reason: list(map(line, places)) for reason, places in outcome.left_out.items()},
+        "rows_without_a_pair": {kind: len(rows) for kind, rows in given.defects.items()},
+        "row_numbers_without_a_pair": {kind: list(rows) for kind, rows in given.defects.items()},
+        "settings": dict(asked),
+        "auto": None if choice is None else choice.as_dict(),
+        "mean_influence": None if means is None else [_plain(m) for m in means],
+    }
 
 
 def _plain(prediction: Prediction) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from backfire.records.settings import DecodingSettings
-from backfire.repairing.settings import Auto, Balance, Filter, Mix, Restyle
+from backfire.repairing.settings import Auto, Balance, Clean, Filter, Mix, Restyle
 from backfire.settings import FileReference
 from backfire.study.sections import JudgeName, Section
 
@@ -58,7 +58,7 @@ class FilterSection(RepairSection, Filter):
 
 
 class BalanceSection(RepairSection, Balance):
-    """Pair the study's stored responses anew, so that each source stands on both sides alike."""
+    """Even out who wrote the two sides, with the study's stored responses, or which of them is longer."""
 
     known: ClassVar = {"pool": DATA}
 
@@ -101,8 +101,14 @@ class AutoSection(RepairSection, Auto):
     pilot: Derived = Field(default=None, exclude=True)
 
 
+class CleanSection(RepairSection, Clean):
+    """Take out the pairs that have a fault of their own, and change nothing else."""
+
+    known: ClassVar[dict[str, str]] = {}
+
+
 RepairOfStudy = Annotated[
-    FilterSection | BalanceSection | RestyleSection | MixSection | AutoSection,
+    FilterSection | BalanceSection | RestyleSection | MixSection | AutoSection | CleanSection,
     Field(discriminator="method"),
 ]
 """A repaired data set beside each of some recipes."""

@@ -1,0 +1,117 @@
+"""`clean`: pairs with a fault of their own are taken out, by the audit's own findings; nothing else is changed."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from backfire.auditing.audited_pairs import AuditedPairs, Ints
+from backfire.auditing.findings.generation_traces import affected_by_traces
+from backfire.auditing.findings.repeated import NONE, repeated
+from backfire.auditing.text_pass import NEAR_PAIRS, collect
+from backfire.preferences import Preferences
+from backfire.repairing.given import GivenPairs
+from backfire.repairing.outcome import Outcome, RepairedPair, outcome_of
+from backfire.repairing.settings import Fault
+
+REPEATS = {
+    "contradictions": "another pair prefers the other response",
+    "duplicates": "an earlier pair is the same",
+    "near-duplicates": "an earlier pair is nearly the same",
+}
+"""Why a pair that repeats others goes."""
+KEPT = "none of the faults was found that were looked for"
+
+Reason = tuple[str, int | None]
+"""Why a pair goes, and the index of the other pair, if there is one."""
+
+
+def clean_pairs(given: GivenPairs, data: Preferences, faults: Collection[Fault]) -> Outcome:
+    """Take out the pairs with one of these faults. Of pairs that repeat each other, the first without another fault stays.
+
+    data: the same data set as `given`, as the audit reads it. It is read again until nothing more is found: what nearly
+    repeats each other is found by links, which may change when pairs between are gone, and it is looked for in sets of
+    up to NEAR_PAIRS pairs alone.
+    """
+    gone: dict[int, Reason] = {}
+    alive: Ints | None = None
+    places: list[int] = []
+    while True:
+        audited = collect(_blocks(data, alive))
+        if alive is None:
+            alive, places = np.arange(audited.pairs), _places(audited.rows.tolist(), given.rows)
+        found = _faulty(audited, faults)
+        gone |= {int(alive[i]): (why, None if o is None else int(alive[o])) for i, (why, o) in found.items()}
+        alive = np.delete(alive, list(found))
+        near = any(why.startswith("near-duplicates") for why, _ in found.values())
+        now_near = audited.near_sides is None and len(alive) <= NEAR_PAIRS
+        if "near-duplicates" not in faults or not (near or now_near) or not len(alive):
+            break
+    left_out = [(why, places[index]) for index, (why, _) in gone.items()]
+    kinds = {row: kind for kind, rows in data.defects.items() for row in rows}
+    left_out += [
+        (f"gives no pair: {kinds.get(given.rows[place], 'not read')}", place)
+        for place in sorted(set(range(len(given.pairs))) - set(places))
+    ]
+    outcome = outcome_of(
+        (RepairedPair(given.pairs[places[i]], "kept", KEPT, places[i]) for i in alive.tolist()), left_out
+    )
+    others = {places[i]: places[o] for i, (_, o) in gone.items() if o is not None}
+    return replace(outcome, others=others)
+
+
+def _blocks(data: Preferences, alive: Ints | None) -> Iterator[pa.RecordBatch]:
+    """The pairs at these places, ascending; all of them where none are given."""
+    start = 0
+    for block in data.blocks():
+        if alive is None:
+            yield block
+            continue
+        low, high = np.searchsorted(alive, [start, start + len(block)])
+        if high > low:
+            yield block.take(pa.array(alive[low:high] - start))
+        start += len(block)
+
+
+def _places(rows: Sequence[int], given: Sequence[int]) -> list[int]:
+    """Where each pair that the audit reads stands among the given ones; several of one row in their order."""
+    waiting: defaultdict[int, deque[int]] = defaultdict(deque)
+    for place, row in enumerate(given):
+        waiting[row].append(place)
+    return [waiting[row].popleft() for row in rows]
+
+
+def _faulty(audited: AuditedPairs, faults: Collection[Fault]) -> dict[int, Reason]:
+    """Why each pair with one of the faults goes, by its index."""
+    numbered = replace(audited, rows=np.arange(1, audited.pairs + 1))
+    gone: dict[int, Reason] = {}
+    for one in affected_by_traces(numbered):
+        if one.finding in faults:
+            details = one.details or ("",) * len(one.rows)
+            for row, detail in zip(one.rows.tolist(), details, strict=True):
+                gone.setdefault(row - 1, (f"{one.finding}: {detail}" if detail else one.finding, None))
+    # Equal pairs have equal faults; of nearly equal ones, the first without a fault has to be told among those that stay.
+    for finding in REPEATS:
+        if finding in faults:
+            rest = np.delete(np.arange(audited.pairs), list(gone))
+            for place, other in _repeating(audited, rest, finding):
+                gone[place] = (f"{finding}: {REPEATS[finding]}", other)
+    return gone
+
+
+def _repeating(audited: AuditedPairs, rest: Ints, finding: str) -> Iterator[tuple[int, int]]:
+    """Which of the pairs `rest` go since they repeat or contradict another of them, and the other."""
+    # The sample of texts has no part in it.
+    found = repeated(replace(audited, sample=rest[:0]).subset(rest))
+    others = {
+        "contradictions": found.contradictions,
+        "duplicates": found.duplicates,
+        "near-duplicates": found.near_duplicates,
+    }[finding]
+    for place, other in enumerate([] if others is None else others.tolist()):
+        if other != NONE and (finding == "contradictions" or other < place):
+            yield int(rest[place]), int(rest[other])
