@@ -122,7 +122,10 @@ class Preferences:
         Raises:
             InputError: the data set can no longer be read.
         """
-        blocks = in_blocks(self._batches())
+        return self._digested(in_blocks(self._batches()))
+
+    def _digested(self, blocks: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The blocks, of which the first whole pass makes the digest."""
         if self.digest is not None:
             yield from blocks
             return
@@ -131,6 +134,11 @@ class Preferences:
             content.add(block)
             yield block
         self.digest = content.hexdigest()
+
+    @property
+    def one_row_a_pair(self) -> bool:
+        """Whether a pair comes from one row; completions with labels or scores are paired over two."""
+        return self.format not in PAIRED
 
     @property
     def labelled(self) -> bool:
@@ -142,7 +150,7 @@ class Preferences:
         made of two."""
         if self.format in PAIRED:
             both: deque[TwoRows] = deque()
-            for block in in_blocks(self._batches(both)):
+            for block in self._digested(in_blocks(self._batches(both))):
                 yield block, [both.popleft() for _ in range(len(block))]
         else:
             beside = RowsBeside(self._source.chunks(None, None))

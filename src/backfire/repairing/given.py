@@ -83,9 +83,7 @@ def read_given(
     )
     built = Built(recipe, (), {}, {}, ())
     defects: dict[str, tuple[int, ...]] = {kind: tuple(rows) for kind, rows in data.defects.items()}
-    return _some(
-        GivenPairs(data.origin, tuple(pairs), tuple(numbers), built, defects, tuple(beside))
-    )
+    return _some(GivenPairs(data.origin, tuple(pairs), tuple(numbers), built, defects, tuple(beside)))
 
 
 def _further(folder: Path) -> tuple[Mapping[str, Any], ...]:
