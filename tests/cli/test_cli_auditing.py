@@ -209,3 +209,20 @@ def test_the_help_has_every_condition() -> None:
     section = " ".join(page.split("## backfire audit\n")[1].split("\n## ")[0].split()).replace("- ", "-")
     assert [name for name in CONDITIONS if name not in section] == []
     assert "| 3 |" in page
+
+
+def test_every_row_of_a_finding_stands_in_a_file(tmp_path: Path) -> None:
+    data, file = tmp_path / "a.jsonl", tmp_path / "rows.jsonl"
+    rows = [{"prompt": f"question {n % 9}", "chosen": f"yes {n % 9}", "rejected": "no"} for n in range(12)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = run(data, "--rows", file)
+    assert f"in {file}: every row that a finding is about" in result.stdout
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [(line["row"], line["other_row"]) for line in lines if line["finding"] == "duplicates"] == [
+        (10, 1),
+        (11, 2),
+        (12, 3),
+    ]
+    assert "has to end in" in run(data, "--rows", tmp_path / "rows.txt", code=2).stderr
+    same = run(data, "--rows", file, "--per-pair", file, code=2).stderr
+    assert "each needs a file of its own" in same

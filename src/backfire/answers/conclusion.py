@@ -11,10 +11,11 @@ Level = Literal["unknown", "none found", "some", "strong"]
 
 
 class Input(Part):
-    """What was read: an answer holds of these bytes alone."""
+    """What was read: an answer holds of these pairs alone."""
 
     digest: str
-    """SHA-256 of the file, or of the rows where the data are no single file."""
+    """SHA-256 of all usable pairs with what is known of them, in their order: the same whatever form and packing they came
+    in."""
     rows: Count
 
 

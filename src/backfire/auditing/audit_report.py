@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backfire.answers.audit import AuditReport, Defect, FailedPart
-from backfire.answers.conclusion import Conclusion
+from backfire.answers.conclusion import Conclusion, Input
 from backfire.answers.influence import SafetyInfluence
 from backfire.auditing.conclusion.reference_points import reference_points
 from backfire.auditing.finding import Findings
@@ -41,6 +41,7 @@ def report_of(
     return AuditReport(
         backfire=version("backfire"),
         dataset=data.origin,
+        input=None if data.digest is None else Input(digest=data.digest, rows=data.rows),
         format=data.format,
         columns=data.columns,
         reading=data.notes(),

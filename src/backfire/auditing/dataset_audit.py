@@ -14,6 +14,7 @@ from backfire.auditing.findings.per_pair import check_file, pair_column
 from backfire.auditing.inputs import open_inputs
 from backfire.auditing.measuring import measure
 from backfire.auditing.reading import read
+from backfire.auditing.rows_file import check_rows_file, write_affected
 from backfire.auditing.settings import AuditSettings
 from backfire.auditing.steps import Progress, Steps
 from backfire.preferences import left_out_first
@@ -24,6 +25,7 @@ def audit(
     settings: AuditSettings | None = None,
     *,
     per_pair: str | Path | None = None,
+    rows: str | Path | None = None,
     progress: Progress | None = None,
     **everyday: Any,
 ) -> AuditReport:
@@ -35,6 +37,8 @@ def audit(
         settings: everything else that the audit can be told.
         per_pair: a .parquet, .jsonl or .csv file to write each pair's V-information to, and its influence on refusing
             where probe prompts are given (every pair whose text is kept, up to 20,000, is then read).
+        rows: a .parquet, .jsonl or .csv file to write every row to that a finding is about: its finding (such as
+            `duplicates`), row, side, other_row and detail.
         progress: called with (done, total).
         everyday: fields of `AuditSettings` by name, in the place of `settings` or over them, such as `max_pairs=200`,
             `policy=model`, `columns={"prompt": "question"}` or `pilot=8`.
@@ -46,6 +50,7 @@ def audit(
     """
     settings = AuditSettings.of(settings, **everyday)
     file = None if per_pair is None else check_file(Path(per_pair))
+    of_findings = None if rows is None else check_rows_file(Path(rows))
     inputs = open_inputs(dataset, settings)
     steps = Steps(progress, total=inputs.weight)
     pairs = read(inputs, settings, steps)
@@ -67,6 +72,8 @@ def audit(
             trained=measured.trained,
             left_out=left_out_first(pairs.data.rows, pairs.left_out),
         )
+        if of_findings is not None:
+            write_affected(of_findings, findings.affected)
     steps.finish()
     stated = settings_of(settings, inputs, pairs)
     return report_of(pairs, measured, findings, column, conclusion, stated, steps.seconds)

@@ -39,6 +39,9 @@ class Audit(Command):
     per_pair: Annotated[OutputFile | None, WRITING] = None
     """Write a line a pair to FILE (.parquet, .jsonl or .csv): its row, how easily it is told apart (v_information, in
     bits), and with --probe-prompts its influence on refusing."""
+    rows: Annotated[OutputFile | None, WRITING] = None
+    """Write every row that a finding is about to FILE (.parquet, .jsonl or .csv), a line a row and finding: finding, row,
+    side, other_row and detail."""
     fail_on: Annotated[str | None, GATE, Metavar("CONDITIONS")] = None
     """Exit with 3 when one of these conditions holds. They stand with commas between: strong, some, no-judgement,
     fixed-sources, truncation, contamination, overlap, duplicates, contradictions, debris, defects, matched>X, total>X,
@@ -50,7 +53,7 @@ class Audit(Command):
     """What becomes of a condition that could not be looked at, such as influence<X where there are no probes: it counts as
     failed, or the output only names it."""
 
-    @field_validator("per_pair")
+    @field_validator("per_pair", "rows")
     @classmethod
     def _ending(cls, path: Path | None) -> Path | None:
         if path is not None and path.suffix.lower() not in PER_PAIR_SUFFIXES:
@@ -60,7 +63,7 @@ class Audit(Command):
     @model_validator(mode="after")
     def _a_file_each(self) -> Audit:
         seen: dict[Path, str] = {}
-        for name in ("json_file", "html", "per_pair"):
+        for name in ("json_file", "html", "per_pair", "rows"):
             path: Path | None = getattr(self, name)
             if path is not None and seen.setdefault(path.resolve(), name) != name:
                 raise ValueError(
@@ -75,12 +78,16 @@ class Audit(Command):
         conditions = parse_conditions(self.fail_on) if self.fail_on is not None else ()
         kept = "nothing was kept; run the same command again, with --max-pairs for fewer pairs"
         with keeping(kept), progress(f"auditing {self.dataset}") as advance:
-            report = audit(self.dataset, self.settings, per_pair=self.per_pair, progress=advance)
+            report = audit(
+                self.dataset, self.settings, per_pair=self.per_pair, rows=self.rows, progress=advance
+            )
         show(audit_table(report))
         if self.per_pair is not None:
             influence = report.safety_influence
             more = ", and where it moves refusals" if influence is not None and influence.file else ""
             say(f"in {self.per_pair}: how easily each pair is told apart{more}")
+        if self.rows is not None:
+            say(f"in {self.rows}: every row that a finding is about")
         whole = _write(report, self.json_file, self.html)
         if _fails(report, conditions, self.unchecked == "fail"):
             return FAILED

@@ -12,6 +12,8 @@ from backfire.preferences.schema import SCHEMA
 
 COLUMNS = tuple(name for name in SCHEMA.names if name != "row")
 """What a pair is; where it stands in its file is no part of it."""
+WIDTH = 8
+"""Bytes of a number, such as a score."""
 
 
 class ContentDigest:
@@ -19,7 +21,7 @@ class ContentDigest:
 
     def __init__(self) -> None:
         self.pairs = 0
-        self._texts = {name: hashlib.sha256() for name in COLUMNS}
+        self._values = {name: hashlib.sha256() for name in COLUMNS}
         self._lengths = {name: hashlib.sha256() for name in COLUMNS}
         self._nulls = dict.fromkeys(COLUMNS, 0)
         """Null values at the end of each column that were not hashed yet: most columns are null throughout."""
@@ -35,21 +37,24 @@ class ContentDigest:
                 self._add(name, column)
 
     def _add(self, name: str, column: pa.Array) -> None:
-        lengths = pc.fill_null(pc.binary_length(column), -1).to_numpy(zero_copy_only=False).astype("<i4")
+        text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+        given = pc.binary_length(column) if text else pc.if_else(column.is_valid(), WIDTH, None)
+        lengths = pc.fill_null(given, -1).to_numpy(zero_copy_only=False).astype("<i4")
         before, self._nulls[name] = self._nulls[name], 0
         if before:
             self._lengths[name].update(np.full(before, -1, "<i4").tobytes())
         self._lengths[name].update(lengths.tobytes())
-        self._texts[name].update(_text_of(column))
+        self._values[name].update(_text_of(column) if text else column.drop_null().to_numpy().tobytes())
 
     def hexdigest(self) -> str:
-        """64 hex digits."""
+        """64 hex digits. A column without any value does not count, so that a new one changes no digest."""
         whole = hashlib.sha256(f"pairs 1 {self.pairs}".encode())
         for name in COLUMNS:
+            if self._nulls[name] == self.pairs:
+                continue
             lengths = self._lengths[name].copy()
-            if self._nulls[name]:
-                lengths.update(np.full(self._nulls[name], -1, "<i4").tobytes())
-            whole.update(self._texts[name].digest() + lengths.digest())
+            lengths.update(np.full(self._nulls[name], -1, "<i4").tobytes())
+            whole.update(name.encode() + self._values[name].digest() + lengths.digest())
         return whole.hexdigest()
 
 

@@ -83,7 +83,7 @@ def write_column(
     """Write one line a pair: its row, V-information in bits, prompt group, and what either side decides.
 
     influence: [pairs], each pair's on refusing, NaN where it was not read: a column with nulls for those.
-    Whole or not at all. A file that cannot be written is warned about, for the answer is not to be lost with it.
+    A file that cannot be written is warned about, for the answer is not to be lost with it.
     """
     table = pa.table(
         {
@@ -104,6 +104,11 @@ def write_column(
             ),
         }
     )
+    return write_table(path, table)
+
+
+def write_table(path: Path, table: pa.Table) -> bool:
+    """Write a table as its file's name ends, whole or not at all. A file that cannot be written is warned about."""
     aside = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
