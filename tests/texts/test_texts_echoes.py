@@ -22,6 +22,8 @@ ECHOED = [
     f"# {PROMPT}\nHeat the pan.",
     "How do I cook a salmon fillet\non a stove. Heat the pan.",
     f"I am happy to help. {PROMPT} Heat the pan.",
+    "How do I cook a salmon fillet on a stove ? Heat the pan.",
+    "How do I cook a salmon fillet on a stove ...\n\nHeat the pan.",
 ]
 NATURAL = [
     "",
@@ -55,7 +57,9 @@ def by_hand(prompt: str, text: str) -> bool:
     if len(wanted.split()) < 6 or len(prompt.encode()) < 24:
         return False
     inside = (
-        r"(?:\A|[\n.?!:>#*])[ \t]{0,3}" + r"\s".join(map(re.escape, wanted.split(" "))) + r"(?:\Z|[\n.?!:*])"
+        r"(?:\A|[\n.?!:>#*])[ \t]{0,3}"
+        + r"\s".join(map(re.escape, wanted.split(" ")))
+        + r"(?:\Z|[\n.?!:*\r]|[ \t\r]{1,3}(?:\Z|[\n.?!:]))"
     )
     return re.search(inside, text, re.IGNORECASE) is not None
 

@@ -27,6 +27,8 @@ _CLASS[[*b"\n.?!:>#*"]] = _BEFORE
 """What a repeated prompt follows: the end of a line or sentence, a role's colon, or a mark of a heading or a quotation."""
 _AFTER = np.zeros(256, dtype=bool)
 _AFTER[[*b"\n\r.?!:*\0"]] = True
+_MARK = np.zeros(256, dtype=bool)
+_MARK[[*b"\n.?!:"]] = True
 _SMALL = np.uint64(0x2020202020202020)
 """Set in every byte, it makes letters of either case equal (and some other bytes, which are told apart later)."""
 
@@ -93,12 +95,24 @@ def _repeat(wanted: pa.Array, texts: pa.Array) -> NDArray[np.bool_]:
     lengths = np.diff(needles)
     ends = places + lengths[owners]
     fits = (ends <= offsets[owners + 1]) & (words[owners] >= FEWEST_WORDS)
-    fits &= (ends == offsets[owners + 1]) | _AFTER[data[np.minimum(ends, len(data) - 1)]]
+    fits &= _done(data, ends, offsets[owners + 1])
     places, owners = places[fits], owners[fits]
     needle, data = plain_spaces(folded(needle)), plain_spaces(folded(data))
     same = hash_spans(data, places, lengths[owners]) == hash_spans(needle, needles[:-1], lengths)[owners]
     found[owners[same]] = True
     return found
+
+
+def _done(data: NDArray[np.uint8], ends: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether a sentence or a line ends at each place; its mark may stand after spaces, as in `what is this ?`.
+
+    stops: where the texts end.
+    """
+    after = np.minimum(ends, stops)
+    done: NDArray[np.bool_] = _AFTER[data[after]]
+    for _ in range(MOST_SPACES):
+        after = np.minimum(after + (_CLASS[data[after]] == _SPACE), stops)
+    return done | _MARK[data[after]] | (after == stops)
 
 
 def _sizes(texts: pa.Array) -> NDArray[np.int64]:
