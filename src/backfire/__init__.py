@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from backfire.answers import AuditReport, read_audit, read_results, write_audit
     from backfire.auditing import AuditSettings, ShowSettings, audit, show
-    from backfire.comparing import CompareSettings, compare
+    from backfire.comparing import CompareSettings, compare, compare_audits
     from backfire.errors import BackfireError
     from backfire.evaluation.attacking import attack, attack_suite
     from backfire.evaluation.attacks import Answers, Asking, Attack, Rewording, open_suite
@@ -69,7 +69,7 @@ _PACKAGES = {
         "audit",
         "show",
     ),
-    "comparing": ("CompareSettings", "compare"),
+    "comparing": ("CompareSettings", "compare", "compare_audits"),
     "errors": ("BackfireError",),
     "evaluation": (
         "Answers",
@@ -187,6 +187,7 @@ __all__ = [
     "build_pairs",
     "check_template",
     "compare",
+    "compare_audits",
     "convert",
     "correct_rate",
     "digest",

@@ -19,6 +19,7 @@ from backfire.influence import PilotSettings
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "report"))
 from example_audit import example_audit, smallest_audit
 from running import Result, invoke
+from synthetic_pairs import rows
 
 
 def run(*arguments: object, code: int = 0) -> Result:
@@ -226,3 +227,32 @@ def test_every_row_of_a_finding_stands_in_a_file(tmp_path: Path) -> None:
     assert "has to end in" in run(data, "--rows", tmp_path / "rows.txt", code=2).stderr
     same = run(data, "--rows", file, "--per-pair", file, code=2).stderr
     assert "each needs a file of its own" in same
+
+
+def written(path: Path, rows: list[dict[str, str]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_what_is_worse_than_an_earlier_audit_fails_alone_and_noise_does_not(tmp_path: Path) -> None:
+    first = written(tmp_path / "a.jsonl", rows(120, 1))
+    other = written(tmp_path / "b.jsonl", rows(120, 2))
+    broken = rows(120, 3)
+    for row in broken[:30]:
+        row["chosen"] += " <|im_end|>"
+    worse = written(tmp_path / "c.jsonl", broken)
+    old, short = tmp_path / "old.json", tmp_path / "short.md"
+    run(first, "--json", old)
+    same = run(first, "--compare", old).stdout
+    assert "nothing has changed: both audits read the same pairs" in same
+    assert "nothing is worse and nothing better" in " ".join(run(other, "--compare", old).stdout.split())
+    result = run(worse, "--compare", old, "--json", old, "--markdown", short, code=3)
+    assert "failed: worse: debris: ChatML marks, chosen (new): 0.0% to 25.0%" in result.stderr
+    assert "worse: debris: ChatML marks, chosen" in short.read_text()
+    comparison = parse_audit(json.loads(old.read_text())).comparison
+    assert comparison is not None
+    assert comparison.dataset == str(first)
+    back = run(first, "--compare", old).stdout
+    assert "better: debris: ChatML marks, chosen: 25.0% to 0.0%" in back
+    missing = run(first, "--compare", tmp_path / "nothing.json", code=2).stderr
+    assert "cannot read" in missing

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, ValidationError
 
 from backfire.answers.as_trained import AsTrained
+from backfire.answers.audit_comparison import AuditComparison
 from backfire.answers.conclusion import Conclusion, Input, ReferencePoint, SideLengths
 from backfire.answers.confounds import Confounds
 from backfire.answers.estimates import Accuracy, Auroc, Count, Part, ProbeResult, PromptKind, Share, Unit
@@ -253,6 +254,8 @@ class AuditReport(Part):
     map: Map | None = None
     reference_points: tuple[ReferencePoint, ...]
     conclusion: Conclusion
+    comparison: AuditComparison | None = None
+    """What has changed since an earlier audit, where one is given."""
     interval: str
     """How intervals and controls were made, and what they are intervals of."""
     settings: dict[str, Any]

@@ -13,7 +13,7 @@ from backfire.cli.command import Command, JsonFile, OutputFile
 from backfire.cli.exits import FAILED, PARTLY, keeping
 from backfire.cli.progress import progress
 from backfire.cli.terminal import complain, say, show, warn
-from backfire.settings import Argument, DatasetReference, Group, Metavar, Names
+from backfire.settings import Argument, DatasetReference, FileReference, Group, Metavar, Names
 
 if TYPE_CHECKING:
     from backfire.answers import AuditReport
@@ -36,12 +36,17 @@ class Audit(Command):
     """Write the whole answer to FILE, with numbers unrounded. The reference has its fields."""
     html: Annotated[OutputFile | None, WRITING] = None
     """Write the whole answer to FILE as one page with pictures, which loads nothing."""
+    markdown: Annotated[OutputFile | None, WRITING] = None
+    """Write a short answer to FILE, for a pull request: the verdict, the largest effects, and what has changed."""
     per_pair: Annotated[OutputFile | None, WRITING] = None
     """Write a line a pair to FILE (.parquet, .jsonl or .csv): its row, how easily it is told apart (v_information, in
     bits), and with --probe-prompts its influence on refusing."""
     rows: Annotated[OutputFile | None, WRITING] = None
     """Write every row that a finding is about to FILE (.parquet, .jsonl or .csv), a line a row and finding: finding, row,
     side, other_row and detail."""
+    compare: Annotated[FileReference | None, GATE, Metavar("OLD.json")] = None
+    """Say what has become worse since an earlier audit, which --json wrote: by rates and not by counts, and no more than
+    chance brings. Exit with 3 where anything has."""
     fail_on: Annotated[str | None, GATE, Metavar("CONDITIONS")] = None
     """Exit with 3 when one of these conditions holds. They stand with commas between: strong, some, no-judgement,
     fixed-sources, truncation, contamination, overlap, duplicates, contradictions, debris, defects, matched>X, total>X,
@@ -63,7 +68,7 @@ class Audit(Command):
     @model_validator(mode="after")
     def _a_file_each(self) -> Audit:
         seen: dict[Path, str] = {}
-        for name in ("json_file", "html", "per_pair", "rows"):
+        for name in ("json_file", "html", "markdown", "per_pair", "rows"):
             path: Path | None = getattr(self, name)
             if path is not None and seen.setdefault(path.resolve(), name) != name:
                 raise ValueError(
@@ -72,33 +77,63 @@ class Audit(Command):
         return self
 
     def run(self) -> int | None:
+        from backfire.answers import read_audit
         from backfire.auditing import audit
         from backfire.report import audit_table, parse_conditions
 
         conditions = parse_conditions(self.fail_on) if self.fail_on is not None else ()
+        earlier = None if self.compare is None else read_audit(self.compare)
         kept = "nothing was kept; run the same command again, with --max-pairs for fewer pairs"
         with keeping(kept), progress(f"auditing {self.dataset}") as advance:
             report = audit(
                 self.dataset, self.settings, per_pair=self.per_pair, rows=self.rows, progress=advance
             )
+        if earlier is not None:
+            report = _compared(report, earlier)
         show(audit_table(report))
+        _show_changes(report)
         if self.per_pair is not None:
             influence = report.safety_influence
             more = ", and where it moves refusals" if influence is not None and influence.file else ""
             say(f"in {self.per_pair}: how easily each pair is told apart{more}")
         if self.rows is not None:
             say(f"in {self.rows}: every row that a finding is about")
-        whole = _write(report, self.json_file, self.html)
-        if _fails(report, conditions, self.unchecked == "fail"):
+        whole = _write(report, self.json_file, self.html, self.markdown)
+        worse = report.comparison is not None and bool(report.comparison.of("worse"))
+        if _fails(report, conditions, self.unchecked == "fail") or worse:
             return FAILED
         return PARTLY if report.failed or not whole else None
 
 
-def _write(report: AuditReport, json: Path | None, html: Path | None) -> bool:
+def _compared(report: AuditReport, earlier: AuditReport) -> AuditReport:
+    """The same answer with what has changed since an earlier one."""
+    from backfire.comparing import compare_audits
+
+    return report.model_copy(update={"comparison": compare_audits(earlier, report)})
+
+
+def _show_changes(report: AuditReport) -> None:
+    """What has changed since the earlier audit; what is worse is a failed check."""
+    from backfire.report import change_lines, headline
+
+    if report.comparison is None:
+        return
+    say(headline(report.comparison))
+    for line in change_lines(report.comparison):
+        if line.startswith("worse: "):
+            complain("failed", line)
+        else:
+            say(f"  {line}")
+
+
+def _write(report: AuditReport, json: Path | None, html: Path | None, markdown: Path | None) -> bool:
     """The files that were asked for, one after the other; what fails is said, and the next is tried."""
     from backfire.answers import write_audit
     from backfire.errors import BackfireError
-    from backfire.report import write_audit_page
+    from backfire.report import write_audit_markdown, write_audit_page
+
+    def short(path: Path, found: AuditReport) -> Path:
+        return write_audit_markdown(found, path)
 
     def page(path: Path, found: AuditReport) -> Path:
         return write_audit_page(found, path)
@@ -106,6 +141,7 @@ def _write(report: AuditReport, json: Path | None, html: Path | None) -> bool:
     files: list[tuple[Path | None, Callable[[Path, AuditReport], Path], str]] = [
         (json, write_audit, "the same, unrounded"),
         (html, page, "the same as a page with pictures"),
+        (markdown, short, "a short answer for a pull request"),
     ]
     whole = True
     for path, write, what in files:

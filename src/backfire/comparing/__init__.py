@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from backfire.loading import lazily
 
 if TYPE_CHECKING:
+    from backfire.comparing.audits import compare_audits
     from backfire.comparing.differences import adjust, compare_checkpoints, compare_recipes, compare_wrappers
     from backfire.comparing.runs import compare
     from backfire.comparing.settings import CompareSettings
@@ -12,6 +13,7 @@ else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
+            "audits": ("compare_audits",),
             "differences": (
                 "adjust",
                 "compare_checkpoints",
@@ -27,6 +29,7 @@ __all__ = [
     "CompareSettings",
     "adjust",
     "compare",
+    "compare_audits",
     "compare_checkpoints",
     "compare_recipes",
     "compare_wrappers",

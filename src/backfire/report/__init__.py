@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 from backfire.loading import lazily
 
 if TYPE_CHECKING:
+    from backfire.report.audit.changes import change_lines, headline
     from backfire.report.audit.conditions import failed_conditions, parse_conditions, unchecked_conditions
+    from backfire.report.audit.markdown import render_audit_markdown, write_audit_markdown
     from backfire.report.audit.page import render_audit_page, write_audit_page
     from backfire.report.audit.table import audit_table
     from backfire.report.pairs.page import render_shown_page, write_shown_page
@@ -19,6 +21,8 @@ else:
         __name__,
         {
             "audit.conditions": ("failed_conditions", "parse_conditions", "unchecked_conditions"),
+            "audit.changes": ("change_lines", "headline"),
+            "audit.markdown": ("render_audit_markdown", "write_audit_markdown"),
             "audit.page": ("render_audit_page", "write_audit_page"),
             "audit.table": ("audit_table",),
             "pairs.page": ("render_shown_page", "write_shown_page"),
@@ -32,8 +36,11 @@ else:
 
 __all__ = [
     "audit_table",
+    "change_lines",
     "failed_conditions",
+    "headline",
     "parse_conditions",
+    "render_audit_markdown",
     "render_audit_page",
     "render_page",
     "render_shown_page",
@@ -41,6 +48,7 @@ __all__ = [
     "shown_table",
     "unchecked_conditions",
     "worlds_table",
+    "write_audit_markdown",
     "write_audit_page",
     "write_page",
     "write_picture",
