@@ -3,7 +3,8 @@
     python scripts/reference_points.py DATA [NAME=PAIRS ...]
 
 DATA has the layout of the folder that BACKFIRE_DATA names. PAIRS is a folder of pairs that a study or `backfire pair`
-wrote, such as "tiny model's own samples, ranked by a reward model=runs/demo/pairs/self+rm".
+wrote, such as "tiny model's own samples, ranked by a reward model=runs/demo/pairs/self+rm". A set of the file that is
+not audited anew keeps its numbers; one that was audited before both numbers were written has no pairwise one.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ OUT = (
 PROBES = ("length", "surface", "words", "characters")
 HEAD = """\
 # What the text probes of the ladder gave on known sets. Written by scripts/reference_points.py: change nothing here.
-# Pointwise AUROC with its 95% interval.
+# Pointwise AUROC and pairwise accuracy, each with its 95% interval.
 """
 ALPACA = (
     ("GPT-4 over Llama-3-8B", "gpt4_1106_preview", "Meta-Llama-3-8B-Instruct"),
@@ -58,11 +59,18 @@ def entry(name: str, origin: str, report: AuditReport) -> dict[str, Any]:
             "auroc": round(told.pointwise.auroc, 4),
             "low": round(told.pointwise.low, 4),
             "high": round(told.pointwise.high, 4),
+            "pairwise": round(told.pairwise.accuracy, 4),
+            "pairwise_low": round(told.pairwise.low, 4),
+            "pairwise_high": round(told.pairwise.high, 4),
         }
         for probe, told in probes.items()
         if told is not None
     }
-    print(f"{name}: " + ", ".join(f"{probe} {numbers['auroc']:.3f}" for probe, numbers in found.items()))
+    print(
+        f"{name}: "
+        + ", ".join(f"{probe} {one['auroc']:.3f} {one['pairwise']:.3f}" for probe, one in found.items()),
+        flush=True,
+    )
     return {"name": name, "origin": origin, "pairs": report.pairs, "probes": found}
 
 
@@ -85,6 +93,9 @@ def main(data: Path, others: list[str]) -> None:
         sets.append(
             entry(name, "pairs of a backfire organism (docs/concepts/organisms.md)", backfire.audit(path))
         )
+    audited = {known["name"] for known in sets}
+    before = yaml.safe_load(OUT.read_text(encoding="utf-8"))["sets"] if OUT.is_file() else []
+    sets += [known for known in before if known["name"] not in audited]
     text = yaml.safe_dump({"sets": sets}, sort_keys=False, allow_unicode=True, width=110)
     OUT.write_text(HEAD + text, encoding="utf-8")
 

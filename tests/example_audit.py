@@ -432,7 +432,7 @@ def example_audit() -> dict[str, Any]:
         ],
         "conclusion": {
             "level": "strong",
-            "verdict": "Strong: who wrote a response decides its label. First pair responses of the same models.",
+            "verdict": "Strong: who wrote a response decides its label. First: pair responses of the same models.",
             "effects": [
                 effect("fixed-sources", 1.0),
                 effect("length", 0.44),

@@ -104,10 +104,15 @@ def test_a_planted_length_is_measured_by_length_alone(
     first = of_length.shortcuts[0]
     assert (first.family, first.probe) == ("length", "surface")
     assert "length" in " ".join(of_length.conclusion.reasons)
-    assert any(
-        f"alike in this cue: {first.cue.partition(' above')[0]}." in step
-        for step in of_length.conclusion.advice
-    )
+    effect = of_length.conclusion.effects[0]
+    assert effect.name == "length"
+    assert effect.fix is not None
+    (step,) = [step for step in of_length.conclusion.advice if "Even out the length" in step]
+    assert effect.fix in step
+    (words,) = of_length.lengths
+    assert words.longer.rate == pytest.approx(right, abs=0.02)
+    assert words.effect.low > 0
+    assert words.chosen > words.rejected
 
 
 def test_label_noise_brings_separability_down_in_proportion(longer: list[dict[str, Any]]) -> None:

@@ -124,11 +124,19 @@ def test_probe_prompts_need_a_policy(called: dict[str, Any], tiny_llama: Path) -
 
 def test_the_answer_is_shown_and_written(called: dict[str, Any], tmp_path: Path) -> None:
     told = run("x.jsonl", "--json", tmp_path / "new" / "a.json", "--html", tmp_path / "a.html")
-    assert "Conclusion. Strong" in told.stdout
+    assert "Strong: who wrote a response decides its label." in told.stdout
     assert json.loads((tmp_path / "new" / "a.json").read_text()) == example_audit()
     assert "<title>prefs.jsonl" in (tmp_path / "a.html").read_text()
-    places = [told.stdout.index(part) for part in ("Conclusion", "a.json", "a.html")]
+    places = [told.stdout.index(part) for part in ("Strong", "a.json", "a.html")]
     assert places == sorted(places)
+
+
+def test_the_answer_is_brief_unless_it_is_asked_for_in_full(called: dict[str, Any]) -> None:
+    brief, full = run("x.jsonl").stdout, run("x.jsonl", "--full").stdout
+    assert len(brief.splitlines()) <= 25
+    assert "--full" in brief
+    assert "Conclusion. Strong" in full
+    assert "How well probes tell chosen from rejected" in full
 
 
 @pytest.mark.parametrize("broken", ["write_audit", "write_audit_page"])
@@ -146,7 +154,7 @@ def test_one_file_that_fails_does_not_lose_the_other(
     assert not (tmp_path / lost).exists()
     assert f"error: {tmp_path / lost} was not written: " in told.stderr
     assert "No space left on device" in told.stderr
-    assert "Conclusion" in told.stdout
+    assert "Strong: " in told.stdout
 
 
 def test_a_gate_that_holds_ends_with_3_and_one_line_each(called: dict[str, Any], tmp_path: Path) -> None:

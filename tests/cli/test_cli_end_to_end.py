@@ -139,7 +139,7 @@ def test_audit(work: Path, pairs: Path, tiny_llama: Path) -> None:
         "characters",
         "hidden",
     ]
-    assert "Conclusion" in result.stdout
+    assert "What to do" in result.stdout
 
 
 def test_audit_takes_a_template_for_a_policy_without_one(

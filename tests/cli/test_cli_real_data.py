@@ -44,7 +44,7 @@ def test_hh_transcripts_are_audited(real_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "audit.json"
     told = run("audit", real_data / "hh-rlhf" / "harmless_even.jsonl", "--max-pairs", 200, "--json", out)
     assert json.loads(out.read_text())["pairs"] == 200
-    assert "Conclusion" in told.stdout
+    assert "What to do" in told.stdout
 
 
 def test_published_prompts_are_asked(real_data: Path, tmp_path: Path, tiny_llama: Path) -> None:

@@ -96,7 +96,7 @@ class Example(Part):
 
 
 class Loss(Part):
-    """How much AUROC the cue's probe loses when it is refitted without the cue."""
+    """How much AUROC the cue's probe loses when it is refitted without the cue and without those that are nearly equal to it."""
 
     value: float
     low: float
@@ -121,6 +121,10 @@ class Shortcut(Part):
     effect_control: float
     alone: Auroc
     """The cue as the only feature, its direction fixed by the other folds; p is family-wise over all cues looked at."""
+    pairwise: Accuracy | None = None
+    """How often the cue alone says which of the two responses was chosen; p is family-wise likewise."""
+    beyond_length: Unit | None = None
+    """That accuracy once what length explains of the cue is taken off, at most `pairwise`; for counts alone."""
     loss: Loss
     examples: tuple[Example, ...] = ()
 

@@ -9,6 +9,9 @@ from backfire.answers.estimates import Accuracy, Count, Estimate, Part, Share, U
 Level = Literal["unknown", "none found", "some", "strong"]
 """How much of the label can be told without understanding the request. It is no level of danger."""
 
+FIRST = " First: "
+"""In a verdict, between the level with its reason and the first thing to do."""
+
 
 class Input(Part):
     """What was read: an answer holds of these pairs alone."""
@@ -43,7 +46,7 @@ class Effect(Part):
     """One sentence with the numbers."""
     pairs: Share | None = None
     size: Unit
-    """What effects are ordered by: the share of pairs that it touches, or whose label it tells beyond chance."""
+    """What effects are ordered by: the share of pairs that it touches; of what tells the label, the bits that it gives of it."""
     low: Unit
     high: Unit
     rows: tuple[int, ...] = ()
@@ -62,6 +65,10 @@ class ReferencePoint(Part):
     auroc: Unit
     low: Unit
     high: Unit
+    pairwise: Unit | None = None
+    """Pairwise accuracy, where it was measured."""
+    pairwise_low: Unit | None = None
+    pairwise_high: Unit | None = None
     pairs: Count
     origin: str
 

@@ -44,6 +44,8 @@ class ProbeEstimate(Part):
     """95th percentile over the swaps."""
     p: Unit
     """(1 + swaps that reach at least as much) / (1 + swaps), of the probe on `control_pairs` pairs."""
+    p_family: Unit | None = None
+    """p corrected for all numbers of all probes together, where this is one of them."""
     swaps: Count
     control_pairs: Count
     """Pairs that the swapped probes were refitted on: all, or a random part of a large set."""
@@ -100,6 +102,8 @@ class Matched(Part):
     control: Unit | None = None
     control_high: Unit | None = None
     p: Unit | None = None
+    p_family: Unit | None = None
+    """p corrected for the decision-matched numbers of all probes together."""
     swaps: Count | None = None
     control_pairs: Count | None = None
     strata: tuple[Stratum, ...] = ()

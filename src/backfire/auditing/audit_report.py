@@ -59,6 +59,7 @@ def report_of(
         source_leak=findings.source_leak,
         shortcuts=findings.shortcuts,
         confounds=findings.confounds,
+        lengths=findings.lengths,
         safety_contrast=findings.safety_contrast,
         as_trained=measured.trained,
         on_policyness=measured.on_policyness,

@@ -8,6 +8,8 @@ from typing import Any
 from backfire.answers.audit import AuditReport
 from backfire.auditing.audit_report import influence_answer, report_of, settings_of
 from backfire.auditing.conclusion.concluding import conclude
+from backfire.auditing.conclusion.effects import effects_of
+from backfire.auditing.conclusion.evidence import evidence_of
 from backfire.auditing.conclusion.reference_points import reference_points
 from backfire.auditing.finding import find
 from backfire.auditing.findings.per_pair import check_file, pair_column
@@ -71,6 +73,7 @@ def audit(
             influence=influence_answer(measured, column),
             trained=measured.trained,
             left_out=left_out_first(pairs.data.rows, pairs.left_out),
+            effects=effects_of(evidence_of(dataset, pairs, findings)),
         )
         if of_findings is not None:
             write_affected(of_findings, findings.affected)

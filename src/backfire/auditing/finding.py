@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backfire.answers.audit import SafetyContrast, Shortcut, SourceLeak
+from backfire.answers.conclusion import SideLengths
 from backfire.answers.confounds import Confounds
 from backfire.auditing.affected import Affected, Flags, affected_by_defects, of_pairs, of_prompts
 from backfire.auditing.audited_pairs import AuditedPairs, Keys
@@ -21,7 +22,8 @@ from backfire.auditing.findings.repeats import (
     repeats,
 )
 from backfire.auditing.findings.safety_contrast import safety_contrast
-from backfire.auditing.findings.shortcuts import shortcuts
+from backfire.auditing.findings.shortcuts import shortcuts_and_rows
+from backfire.auditing.findings.side_lengths import affected_by_length, side_lengths
 from backfire.auditing.findings.source_leak import source_leak
 from backfire.auditing.inputs import Inputs
 from backfire.auditing.measuring import Measurements
@@ -41,6 +43,7 @@ class Findings:
     shortcuts: tuple[Shortcut, ...]
     confounds: Confounds
     safety_contrast: SafetyContrast
+    lengths: tuple[SideLengths, ...]
     affected: tuple[Affected, ...]
     """Every row of each finding, by its stable name."""
 
@@ -52,15 +55,19 @@ def find(pairs: PairsRead, measured: Measurements, inputs: Inputs, steps: Steps)
         features = np.zeros((2 * len(audited.sample), 1)) if words is None else words.features
         leak = source_leak(audited, split, features)
     cues: tuple[Shortcut, ...] = ()
+    rows_of_cues: list[Affected] = []
     if words is not None:
         with steps.step("shortcuts", 3):
-            cues = shortcuts(audited, split, words.features, words.vocabulary)
+            cues, rows_of_cues = shortcuts_and_rows(audited, split, words.features, words.vocabulary)
     with steps.step("confounds"):
         confounds, affected = _confounds(audited, split, inputs.overlap)
-    affected += affected_by_defects(pairs.data.defects)
+        lengths = side_lengths(audited, split, measured.tokens)
+    affected += affected_by_defects(pairs.data.defects) + rows_of_cues
+    if lengths[0].longer.hits * 2 != lengths[0].longer.scored:
+        affected.append(affected_by_length(audited, lengths[0]))
     if leak is not None and leak.fixed:
         affected.append(of_pairs("fixed-sources", audited.sources.known(), audited.rows))
-    return Findings(leak, cues, confounds, safety_contrast(audited), tuple(affected))
+    return Findings(leak, cues, confounds, safety_contrast(audited), lengths, tuple(affected))
 
 
 def _confounds(

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from backfire.answers.as_trained import AsTrained
 from backfire.answers.audit import NotRun, OnPolicyness
+from backfire.auditing.audited_pairs import Ints
 from backfire.auditing.findings.as_trained import as_trained
 from backfire.auditing.findings.influence_reading import InfluenceView, read_influence
 from backfire.auditing.findings.policy_reading import PolicyView, read_policy
 from backfire.auditing.inputs import Inputs
+from backfire.auditing.probes.family import corrected
 from backfire.auditing.probes.probe import MeasuredProbe
 from backfire.auditing.probes.text_probes import Words, text_probes
 from backfire.auditing.reading import PairsRead
@@ -31,6 +33,8 @@ class Measurements:
     not_run: tuple[NotRun, ...]
     words: Words | None
     trained: AsTrained | None
+    tokens: Ints | None
+    """Of either side, as the policy is trained on them: [pairs, 2]."""
     on_policyness: OnPolicyness | None
     influence: InfluenceView | None
     failed: Mapping[str, str]
@@ -42,6 +46,7 @@ class _OfPolicy:
     """What the policy says of the pairs."""
 
     trained: AsTrained | None
+    tokens: Ints | None
     view: PolicyView
     influence: InfluenceView | None
     failed: Mapping[str, str]
@@ -56,16 +61,19 @@ def measure(
     """
     text = text_probes(pairs.audited, pairs.split, pairs.blocks, inputs.encoder, steps)
     if inputs.policy is None:
-        return Measurements(text.probes, text.not_run, text.words, None, None, None, {})
+        return Measurements(
+            corrected(text.probes), text.not_run, text.words, None, None, None, None, failed={}
+        )
     of_policy = _of_policy(inputs.policy, pairs, inputs, settings, steps, each_pair=each_pair)
     view, not_run = of_policy.view, text.not_run
     if view.reason is not None:
         not_run = (*not_run, NotRun(probe="hidden", reason=view.reason))
     return Measurements(
-        probes=text.probes if view.probe is None else (*text.probes, view.probe),
+        probes=corrected(text.probes if view.probe is None else (*text.probes, view.probe)),
         not_run=not_run,
         words=text.words,
         trained=of_policy.trained,
+        tokens=of_policy.tokens,
         on_policyness=view.on_policyness,
         influence=of_policy.influence,
         failed=of_policy.failed,
@@ -82,11 +90,11 @@ def _of_policy(
     each_pair: bool,
 ) -> _OfPolicy:
     """Its tokens, its states and likelihoods, and the predicted influence; one that fails leaves the others standing."""
-    trained, view, influence = None, PolicyView(None, None, None), None
+    trained, tokens, view, influence = None, None, PolicyView(None, None, None), None
     failed: dict[str, str] = {}
     plain, max_length = pairs.data.plain, settings.max_length
     with steps.step("tokens", 2), standing(failed, "tokens"):
-        trained = as_trained(policy, pairs.blocks(), plain=plain, max_length=max_length)
+        trained, tokens = as_trained(policy, pairs.blocks(), plain=plain, max_length=max_length)
     with steps.step("policy", 12) as part, standing(failed, "policy"):
         view = read_policy(policy, pairs.audited, pairs.split, settings.policy_pairs, plain, max_length, part)
     if inputs.probes is not None and pairs.audited.pairs:
@@ -108,4 +116,4 @@ def _of_policy(
             )
     if influence is not None:
         failed |= influence.answer.failed or {}
-    return _OfPolicy(trained, view, influence, failed)
+    return _OfPolicy(trained, tokens, view, influence, failed)

@@ -32,6 +32,9 @@ class Audit(Command):
     dataset: Annotated[DatasetReference, Argument()]
     """A JSONL, JSON, CSV or Parquet file, packed or not, a folder of pairs, a saved data set, or a hub name."""
     settings: AuditSettings = AuditSettings()
+    full: Annotated[bool, WRITING] = False
+    """Print every number: all probes with their controls, known sets, cues, sources, decisions, and every sentence of the
+    conclusion. Without it the answer has at most 25 lines."""
     json_file: Annotated[JsonFile, WRITING] = None
     """Write the whole answer to FILE, with numbers unrounded. The reference has its fields."""
     html: Annotated[OutputFile | None, WRITING] = None
@@ -79,7 +82,7 @@ class Audit(Command):
     def run(self) -> int | None:
         from backfire.answers import read_audit
         from backfire.auditing import audit
-        from backfire.report import audit_table, parse_conditions
+        from backfire.report import audit_brief, audit_table, parse_conditions
 
         conditions = parse_conditions(self.fail_on) if self.fail_on is not None else ()
         earlier = None if self.compare is None else read_audit(self.compare)
@@ -90,7 +93,7 @@ class Audit(Command):
             )
         if earlier is not None:
             report = _compared(report, earlier)
-        show(audit_table(report))
+        show(audit_table(report) if self.full else audit_brief(report))
         _show_changes(report)
         if self.per_pair is not None:
             influence = report.safety_influence

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from backfire.loading import lazily
 
 if TYPE_CHECKING:
+    from backfire.report.audit.brief import audit_brief
     from backfire.report.audit.changes import change_lines, headline
     from backfire.report.audit.conditions import failed_conditions, parse_conditions, unchecked_conditions
     from backfire.report.audit.markdown import render_audit_markdown, write_audit_markdown
@@ -24,6 +25,7 @@ else:
             "audit.changes": ("change_lines", "headline"),
             "audit.markdown": ("render_audit_markdown", "write_audit_markdown"),
             "audit.page": ("render_audit_page", "write_audit_page"),
+            "audit.brief": ("audit_brief",),
             "audit.table": ("audit_table",),
             "pairs.page": ("render_shown_page", "write_shown_page"),
             "pairs.table": ("shown_table",),
@@ -35,6 +37,7 @@ else:
     )
 
 __all__ = [
+    "audit_brief",
     "audit_table",
     "change_lines",
     "failed_conditions",

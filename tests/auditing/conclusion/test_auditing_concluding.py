@@ -26,7 +26,10 @@ from backfire.answers.confounds import (
     Repeats,
 )
 from backfire.answers.estimates import Accuracy, Auroc, Bits, Matched, ProbeResult
+from backfire.auditing.affected import Affected
 from backfire.auditing.conclusion.concluding import CAVEAT, conclude, holds
+from backfire.auditing.conclusion.effects import effects_of
+from backfire.auditing.conclusion.evidence import Evidence
 from backfire.auditing.conclusion.reference_points import reference_points
 from backfire.auditing.probes.uncertainty import share
 
@@ -123,7 +126,9 @@ def leak(*, fixed: bool) -> SourceLeak:
     )
 
 
-def shortcut(cue: str, probe_: Any = "surface", family: str = "markdown") -> Shortcut:
+def shortcut(
+    cue: str, probe_: Any = "surface", family: str = "markdown", loss: Loss | None = None
+) -> Shortcut:
     return Shortcut(
         cue=cue,
         probe=probe_,
@@ -135,8 +140,28 @@ def shortcut(cue: str, probe_: Any = "surface", family: str = "markdown") -> Sho
         effect_high=1.2,
         effect_control=0,
         alone=auroc(0.8),
-        loss=Loss(value=0.05, low=0.02, high=0.08, control=0),
+        pairwise=accuracy(0.8),
+        loss=loss or Loss(value=0.05, low=0.02, high=0.08, control=0),
     )
+
+
+def evidence(**parts: Any) -> Evidence:
+    """Everything that effects are made of, with the rows of each finding where `affected` names them."""
+    affected = {
+        name: Affected(name, np.arange(1, count + 1)) for name, count in parts.pop("affected", {}).items()
+    }
+    given: dict[str, Any] = {
+        "dataset": "prefs.jsonl",
+        "columns": {"prompt": ("q",), "chosen": ("best",), "rejected": ("worst",)},
+        "rows": 400,
+        "pairs": 400,
+        "defects": {},
+        "leak": None,
+        "shortcuts": (),
+        "lengths": (),
+        "confounds": Confounds(),
+    }
+    return Evidence(**(given | parts), affected=affected)
 
 
 def concluded(*probes: ProbeResult, **parts: Any) -> Conclusion:
@@ -148,7 +173,11 @@ def concluded(*probes: ProbeResult, **parts: Any) -> Conclusion:
         "contrast": contrast(),
         "points": reference_points(),
     }
-    return conclude(probes=probes, **(given | parts))
+    affected = parts.pop("affected", {})
+    given |= parts
+    of_pairs = {name: given[name] for name in ("leak", "shortcuts", "confounds")}
+    effects = effects_of(evidence(**of_pairs, affected=affected))
+    return conclude(probes=probes, effects=effects, **given)
 
 
 def test_too_few_pairs_are_no_judgement() -> None:
@@ -245,10 +274,47 @@ def test_cues_are_named_and_refusals_are_no_shortcut() -> None:
     )
     found = concluded(probe("words", 0.95), shortcuts=cues)
     told = next(reason for reason in found.reasons if reason.startswith("The strongest cues"))
-    assert "headings (in 80% of chosen and 20% of rejected; AUROC of the cue alone 0.800)" in told
+    assert (
+        "headings (in 80% of chosen and 20% of rejected; AUROC of the cue alone 0.800, 80.0% of pairs" in told
+    )
     assert '"as an"' in told
     assert "need be no shortcut" in told
-    assert any("alike in this cue: headings" in step for step in found.advice)
+    (step,) = [step for step in found.advice if "Even out headings" in step]
+    assert "loses 0.050 [0.020, 0.080] of AUROC (swapped labels 0.000)" in step
+    assert "`backfire repair prefs.jsonl --method filter --by ease --keep 0.40 --out prefs-filtered`" in step
+
+
+def test_a_cue_whose_removal_changes_nothing_is_not_advised() -> None:
+    """It is shown with its loss, and evening it out would leave the answer as it is."""
+    little = Loss(value=0.012, low=-0.003, high=0.026, control=0.001)
+    found = concluded(probe("words", 0.95), shortcuts=(shortcut("apostrophes", loss=little),))
+    assert "cue:apostrophes" in [effect.name for effect in found.effects]
+    assert not any("apostrophes" in step for step in found.advice)
+
+
+def test_the_verdict_says_the_level_why_and_what_to_do_first() -> None:
+    found = concluded(probe("words", 0.97), leak=leak(fixed=True))
+    assert found.verdict.startswith("Strong: the label can nearly always be told from the text alone: ")
+    assert "97.0% [94.0%, 100.0%] of pairs right (swapped labels 50.0%), AUROC 0.970" in found.verdict
+    assert "who wrote a response decides its label" in found.verdict
+    assert "First: break the mapping" in found.verdict
+    assert "--method restyle --policy MODEL" in found.verdict
+    few = concluded(pairs=12, reason="too few pairs: 12 usable, 30 needed")
+    assert few.verdict.startswith(
+        "No judgement: too few pairs: 12 usable, 30 needed. First: Collect more pairs"
+    )
+    nothing = concluded(probe("words", 0.5))
+    assert nothing.verdict.startswith("None found: ")
+
+
+def test_pairs_decide_where_single_responses_do_not() -> None:
+    """DPO compares the two sides of a pair: headline and yardstick have both numbers."""
+    found = concluded(probe("characters", 0.593, pairwise=0.93, half=0.02))
+    assert found.level == "strong"
+    assert "93.0%" in found.verdict
+    told = next(reason for reason in found.reasons if "known data sets" in reason)
+    assert "the share of pairs that characters ranks right, 0.930, is" in told
+    assert "the AUROC of characters, 0.593, is" in told
 
 
 def test_the_yardstick_is_known_sets() -> None:
@@ -287,6 +353,14 @@ def test_confounds_worth_acting_on() -> None:
     cut = Counted(what="stopped by the token limit", chosen=share(0, 400), rejected=share(90, 400), p=0.005)
     found = concluded(
         probe("words", 0.7),
+        affected={
+            "truncation": 90,
+            "debris": 40,
+            "duplicates": 1,
+            "contradictions": 2,
+            "contamination": 3,
+            "overlap": 11,
+        },
         confounds=Confounds(
             truncated=cut,
             stop_reasons=(cut.model_copy(update={"what": "length"}),),
@@ -310,7 +384,16 @@ def test_confounds_worth_acting_on() -> None:
     assert "3 pairs have a prompt of AdvBench" in text
     assert "Prompts that test has too: 5 pairs with the same, and 6 pairs" in text
     steps = " ".join(found.advice)
-    for step in ("same decoding", "Remove duplicates", "contradictory", "AdvBench", "remains of templates"):
+    for step in (
+        "same decoding",
+        "1 that repeat another exactly",
+        "2 that contradict one another",
+        "AdvBench",
+        "40 with remains of templates",
+        "90 with a response that is cut off",
+        "`backfire repair prefs.jsonl --method clean --out prefs-clean`",
+        "`backfire audit prefs.jsonl --rows prefs-rows.jsonl`",
+    ):
         assert step in steps
 
 

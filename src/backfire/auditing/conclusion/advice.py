@@ -1,129 +1,231 @@
-"""What to do next, from what was found."""
+"""What to do next, from what was found: each step says what it is about, how much that is, and the command."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from backfire.answers.audit import SafetyContrast, Shortcut, SourceLeak
-from backfire.answers.conclusion import Level
+from backfire.answers.audit import SafetyContrast, Shortcut
+from backfire.answers.conclusion import Effect, Level
 from backfire.answers.confounds import Confounds
 from backfire.answers.influence import SafetyInfluence
-from backfire.auditing.conclusion.confound_words import MANY, uneven, worth_telling
+from backfire.auditing.conclusion.confound_words import MANY, pairs_text, uneven, worth_telling
+from backfire.auditing.conclusion.effects import WORTH
 from backfire.auditing.conclusion.influence_words import influence_advice
+from backfire.auditing.findings.shortcuts import cue_finding
 
 TRAIN_AND_ATTACK = (
     "Train on the data and attack the result, beside a set built another way: `backfire study run` does both. The audit"
     " cannot tell whether a model trained on them is safe."
 )
-
-
 FEWEST_UNREAD = 0.05
 """Share of all responses, in a language that the judge does not read, from which another judge is advised."""
+CLEANED = {
+    "contradictions": "that contradict one another",
+    "duplicates": "that repeat another exactly",
+    "near-duplicates": "that nearly repeat another",
+    "debris": "with remains of templates",
+    "truncation": "with a response that is cut off",
+    "echo": "with a response that repeats its prompt",
+}
+"""What `repair --method clean` takes out, in the words of the advice."""
 
 
-def advice(
+@dataclass(frozen=True)
+class Step:
+    """One thing to do."""
+
+    do: str
+    """One sentence, with the command."""
+    more: str = ""
+    """What else is to be said of it."""
+
+    def __str__(self) -> str:
+        return f"{self.do} {self.more}".strip()
+
+
+def steps_of(
     level: Level,
-    leak: SourceLeak | None,
+    effects: Sequence[Effect],
     shortcuts: Sequence[Shortcut],
     confounds: Confounds,
     contrast: SafetyContrast,
     judged: bool,
     influence: SafetyInfluence | None = None,
-) -> tuple[str, ...]:
-    """Concrete steps, the repairs of the data first. judged: whether any probe could be run."""
-    steps: list[str] = []
+    sources_known: bool = True,
+) -> tuple[Step, ...]:
+    """Concrete steps: what the data lack for a judgement, then effect by effect, the largest first.
+
+    judged: whether any probe could be run. A cue is named only where the probe loses by its removal, and at most one.
+    """
+    steps: list[Step] = []
     if not judged:
         steps.append(
-            "Collect more pairs over more prompts: below 30 pairs or 10 prompts nothing can be told."
+            Step("Collect more pairs over more prompts: below 30 pairs or 10 prompts nothing can be told.")
         )
     elif level == "unknown":
-        steps.append("Collect more pairs over more prompts: intervals narrower than .2 take a few hundred.")
+        steps.append(
+            Step("Collect more pairs over more prompts: intervals narrower than .2 take a few hundred.")
+        )
     if influence is not None:
-        steps += influence_advice(influence)
-    steps += _sources(level, leak)
-    steps += _repairs(confounds)
+        steps += [Step(step) for step in influence_advice(influence)]
+    cue = _worth_evening_out(effects, shortcuts)
+    cleaned = [effect for effect in effects if _is_cleaned(effect, confounds)]
+    for effect in effects:
+        if effect in cleaned:
+            if effect is cleaned[0]:
+                steps.append(_cleaning(cleaned))
+        elif cue is not None and effect.name == cue_finding(cue.cue):
+            steps.append(_evening_out(cue, effect))
+        else:
+            steps += _step(effect, confounds)
+    if not sources_known and level == "strong":
+        steps.append(
+            Step(
+                "Say who wrote each side (columns such as chosen_model and rejected_model, or --source-columns): the audit can"
+                " then tell a source from a style."
+            )
+        )
     steps += _safety(contrast)
-    looks = [cue for cue in shortcuts if cue.family not in ("refusal", "words")]
-    if looks:
-        steps.append(
-            f"Make the two sides alike in this cue: {looks[0].cue.split(' above ')[0]}. Sort the pairs by v_information"
-            " (`--per-pair FILE`), read those that are told apart most easily, rewrite or leave them out, and audit again."
-        )
-    elif shortcuts and level != "none found":
-        steps.append(
-            "Sort the pairs by v_information (`--per-pair FILE`) and read the highest ones: they show what the label encodes."
-        )
-    steps.append(TRAIN_AND_ATTACK)
+    steps.append(Step(TRAIN_AND_ATTACK))
     return tuple(steps)
 
 
-def _sources(level: Level, leak: SourceLeak | None) -> list[str]:
-    if leak is not None and leak.fixed:
-        return [
-            "Break the mapping: pair again so that every source stands on both sides (for each prompt, chosen and rejected"
-            " from the same pool, ranked by a reward model or by people).",
-            "Or take both sides from the model that is to be trained, several samples a prompt, ranked by a reward model"
-            " (recipe `self+rm`).",
-        ]
-    if leak is None and level == "strong":
-        return [
-            "Say who wrote each side (columns such as chosen_model and rejected_model, or --source-columns): the audit can"
-            " then tell a source from a style."
-        ]
-    if leak is not None and leak.pairwise is not None and leak.pairwise.low > 0.5 and leak.pairwise.p <= 0.05:
-        return ["Balance the sources over the sides, or compare responses of one source only."]
+def _is_cleaned(effect: Effect, confounds: Confounds) -> bool:
+    """Whether an effect is of pairs that `repair --method clean` takes out, and is worth it."""
+    if effect.name == "defects":
+        return True
+    if effect.name == "debris":
+        frequent = effect.size >= MANY
+        return frequent or any(worth_telling(one, tests=len(confounds.debris)) for one in confounds.debris)
+    if effect.name == "truncation":
+        counts = [one for one in (confounds.truncated, confounds.cut_ends) if one is not None]
+        return effect.size >= MANY or any(uneven(one) for one in counts)
+    return effect.name in CLEANED
+
+
+def _cleaning(cleaned: Sequence[Effect]) -> Step:
+    counts = [
+        f"{effect.pairs.hits if effect.pairs else len(effect.rows):,} {CLEANED[effect.name]}"
+        for effect in cleaned
+        if effect.name in CLEANED
+    ]
+    counts += [f"{e.pairs.hits:,} rows that give no pair" for e in cleaned if e.name == "defects" and e.pairs]
+    again = "Better, sample the responses that are cut off again, with a token limit that lets them end."
+    more = again if any(effect.name == "truncation" for effect in cleaned) else ""
+    return Step(
+        f"Take out the pairs with a fault of their own ({', '.join(counts)}): `{cleaned[0].fix}`.", more
+    )
+
+
+def _worth_evening_out(effects: Sequence[Effect], shortcuts: Sequence[Shortcut]) -> Shortcut | None:
+    """The cue whose removal costs its probe most, beyond what swapped labels show; refusing is no cue to be evened out."""
+    named = {effect.name for effect in effects}
+    costly = [
+        cue
+        for cue in shortcuts
+        if cue.loss.low > max(cue.loss.control, 0.0)
+        and cue.family != "refusal"
+        and cue_finding(cue.cue) in named
+    ]
+    return max(costly, key=lambda cue: cue.loss.value, default=None)
+
+
+def _evening_out(cue: Shortcut, effect: Effect) -> Step:
+    name = f'the words "{cue.cue}"' if cue.probe == "words" else cue_finding(cue.cue).removeprefix("cue:")
+    loss = cue.loss
+    return Step(
+        f"Even out {name}: without them the probe of {'words' if cue.probe == 'words' else 'surface cues'} loses"
+        f" {loss.value:.3f} [{loss.low:.3f}, {loss.high:.3f}] of AUROC (swapped labels {loss.control:.3f});"
+        f" `{effect.fix}` leaves out the pairs that are told apart most easily.",
+        "Better, rewrite one side where only one has it.",
+    )
+
+
+def _step(effect: Effect, confounds: Confounds) -> list[Step]:
+    """What to do about an effect that is neither cleaned nor a cue."""
+    run = f": `{effect.fix}`." if effect.fix else "."
+    count = pairs_text(effect.pairs.hits) if effect.pairs else "pairs"
+    match effect.name:
+        case "fixed-sources":
+            return [
+                Step(
+                    f"Break the mapping: where your own model wrote the rejected side, let it write the chosen one, too{run}",
+                    "Otherwise pair again so that every source stands on both sides (for each prompt, chosen and rejected from"
+                    " the same pool, ranked by a reward model or by people; recipe `self+rm` takes both from your model).",
+                )
+            ]
+        case "sources":
+            return [Step(f"Balance the sources over the sides, or compare responses of one source only{run}")]
+        case "decoding":
+            return [
+                Step("Sample both sides with the same decoding and token limit, one that lets responses end.")
+            ]
+        case "length" if effect.size >= WORTH:
+            return [
+                Step(f"Even out the length of the two sides, which alone tells the label{run}", effect.what)
+            ]
+        case "swapped-columns":
+            return [
+                Step(
+                    f"Read some of these {count}; if the columns are the wrong way round, exchange them{run}"
+                )
+            ]
+        case "contradicting-scores":
+            wrong = (
+                "exchange the columns" if (effect.size > 0.5) else "list the rows, and relabel or drop them"
+            )
+            return [Step(f"Find out whether the labels or the scores are right in {count}; {wrong}{run}")]
+        case "prompt-debris" if any((one.pairs.rate or 0) >= MANY for one in confounds.prompt_debris):
+            return [Step(f"Take the marks of templates off the prompts, or the {count} out{run}")]
+        case "thoughts":
+            return [
+                Step(
+                    "Give both sides thoughts, or neither: write the missing ones, or take them off both sides alike."
+                )
+            ]
+        case "personal-data":
+            return [Step(f"Read the {count} with personal data, and take out what is real{run}")]
+        case "contamination":
+            names = ", ".join(one.name for one in confounds.evaluation_sets)
+            return [Step(f"Take out the {count} with prompts of {names}, or report no score on them{run}")]
+        case "overlap" if confounds.overlap is not None:
+            return [
+                Step(
+                    f"Take the {count} whose prompts {confounds.overlap.other} has, too, out of one of the two{run}"
+                )
+            ]
     return []
 
 
-def _repairs(confounds: Confounds) -> list[str]:
-    steps: list[str] = []
-    truncated = confounds.truncated is not None and uneven(confounds.truncated)
-    if truncated or (confounds.decoding_differs is not None and confounds.decoding_differs.hits):
-        steps.append(
-            "Sample both sides with the same decoding and token limit, one that lets responses end, and drop truncated ones"
-            " (`truncated: drop`)."
-        )
-    if confounds.thoughts is not None and uneven(confounds.thoughts):
-        steps.append(
-            "Give both sides thoughts, or neither: write the missing ones, or take them off both sides alike."
-        )
-    if any(worth_telling(one, tests=len(confounds.debris)) for one in confounds.debris):
-        steps.append("Strip the remains of templates from the responses, on both sides alike.")
-    if any((one.pairs.rate or 0) >= MANY for one in confounds.prompt_debris):
-        steps.append("Take the marks of templates off the prompts that have them: the rows are listed.")
-    counts = {repeat.what: repeat.pairs.hits for repeat in confounds.repeats}
-    if counts.get("contradictions"):
-        steps.append("Drop or relabel contradictory pairs: the rows are listed.")
-    if counts.get("exact duplicates") or counts.get("near duplicates"):
-        steps.append("Remove duplicates: the rows are listed.")
-    if confounds.evaluation_sets:
-        names = ", ".join(one.name for one in confounds.evaluation_sets)
-        steps.append(f"Remove the pairs with prompts of {names}, or do not report scores on them.")
-    if confounds.overlap is not None and (confounds.overlap.exact.hits or confounds.overlap.near.hits):
-        steps.append(f"Remove the prompts that {confounds.overlap.other} has too from one of the two.")
-    return steps
-
-
-def _safety(contrast: SafetyContrast) -> list[str]:
+def _safety(contrast: SafetyContrast) -> list[Step]:
     pairs = sum(one.pairs for one in contrast.strata)
     unread = [one for one in contrast.languages if one.undecided.hits >= FEWEST_UNREAD * 2 * pairs]
     if unread:
         names = " and ".join(one.language for one in unread[:3])
-        return [f"Name a judge that reads {names} (`--judge rubric:MODEL`), or mark the decisions yourself."]
+        return [
+            Step(f"Name a judge that reads {names} (`--judge rubric:MODEL`), or mark the decisions yourself.")
+        ]
     for one in contrast.strata:
         if one.prompts != "harmful" or one.decisions_differ.rate is None:
             continue
         refusing, complying = one.chosen_refuses_rejected_complies, one.chosen_complies_rejected_refuses
         if complying.hits > refusing.hits and one.p is not None and one.p <= 0.05:
             return [
-                "Read the harmful prompts whose chosen side complies and whose rejected side refuses: is that meant?"
+                Step(
+                    "Read the harmful prompts whose chosen side complies and whose rejected side refuses: is that meant?"
+                )
             ]
         if one.decisions_differ.rate < 0.05:
             return [
-                "To teach refusing, add harmful prompts on which one side refuses and the other complies."
+                Step(
+                    "To teach refusing, add harmful prompts on which one side refuses and the other complies."
+                )
             ]
     if all(one.prompts == "all" for one in contrast.strata):
         return [
-            "Say which prompts are harmful (a column `kind`): decisions are then counted where they matter."
+            Step(
+                "Say which prompts are harmful (a column `kind`): decisions are then counted where they matter."
+            )
         ]
     return []

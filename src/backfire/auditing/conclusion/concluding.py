@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import erfc, sqrt
-from statistics import NormalDist
+from typing import NamedTuple
 
 from backfire.answers.as_trained import AsTrained
 from backfire.answers.audit import (
@@ -13,14 +12,16 @@ from backfire.answers.audit import (
     Shortcut,
     SourceLeak,
 )
-from backfire.answers.conclusion import Conclusion, Level, ReferencePoint
+from backfire.answers.conclusion import Conclusion, Effect, Level, ReferencePoint
 from backfire.answers.confounds import Confounds
 from backfire.answers.estimates import Accuracy, Auroc, ProbeEstimate, ProbeResult
 from backfire.answers.influence import SafetyInfluence
-from backfire.auditing.conclusion.advice import advice
+from backfire.auditing.conclusion.advice import steps_of
 from backfire.auditing.conclusion.as_trained_words import trained_sentences
 from backfire.auditing.conclusion.confound_words import confounded
 from backfire.auditing.conclusion.influence_words import influence_reasons
+from backfire.auditing.conclusion.verdict import verdict
+from backfire.auditing.probes.family import family_p
 
 STRONG = 0.9
 """Strong: the whole interval of a probe's AUROC, or of its pairwise accuracy, lies above this."""
@@ -63,12 +64,14 @@ def conclude(
     influence: SafetyInfluence | None = None,
     trained: AsTrained | None = None,
     left_out: str | None = None,
+    effects: Sequence[Effect] = (),
 ) -> Conclusion:
     """Weigh the finished parts.
 
     pairs: usable ones. reason: why there are no probes (`folds.too_few`). influence: where it was predicted; the level
     does not depend on it. trained: what the policy's template and tokens make of the pairs, likewise. left_out: the
-    sentence on rows left out, where these are many (`preferences.left_out_first`): it comes first.
+    sentence on rows left out, where these are many (`preferences.left_out_first`): it comes first. effects: everything that was
+    found (`effects.effects_of`), the largest first; the advice follows their order.
     A level above `none found` needs an estimate
     that holds against swapped labels for the whole family of probes, pointwise and pairwise, at 5%; `none found` needs
     an interval narrower than .2.
@@ -92,26 +95,31 @@ def conclude(
     reasons += confounded(confounds)
     if probes:
         reasons.append(CAVEAT)
+    steps = steps_of(
+        level,
+        effects,
+        shortcuts,
+        confounds,
+        contrast,
+        bool(probes),
+        influence,
+        sources_known=leak is not None,
+    )
     return Conclusion(
         level=level,
+        verdict=verdict(level, first, probes, effects, steps[0]),
+        effects=tuple(effects),
         reasons=tuple(reasons),
-        advice=advice(level, leak, shortcuts, confounds, contrast, bool(probes), influence),
+        advice=tuple(str(step) for step in steps),
     )
 
 
 def holds(estimate: ProbeEstimate, value: float, comparisons: int) -> bool:
     """Whether a number stands out from its swapped controls among so many comparisons, at ALPHA for all together.
 
-    The swaps' own p must be at most ALPHA, and so must the normal tail beyond their mean, with the deviation that their
-    95th percentile implies, times the comparisons (Bonferroni): 199 swaps alone cannot tell p below .005.
+    The correction is `family.family_p`, which the answer holds as `p_family`.
     """
-    deviation = (estimate.control_high - estimate.control) / NormalDist().inv_cdf(0.95)
-    if value <= estimate.control or estimate.p > ALPHA:
-        return False
-    if deviation <= 0:
-        return True
-    tail = erfc((value - estimate.control) / deviation / sqrt(2)) / 2
-    return tail * comparisons <= ALPHA
+    return value > estimate.control and family_p(estimate, value, comparisons) <= ALPHA
 
 
 def best_probe(probes: Sequence[ProbeResult]) -> ProbeResult:
@@ -235,7 +243,7 @@ def _cues(shortcuts: Sequence[Shortcut]) -> list[str]:
         return []
     cues = [
         f"{_quoted(cue)} (in {cue.chosen.rate or 0:.0%} of chosen and {cue.rejected.rate or 0:.0%} of rejected; AUROC of the cue"
-        f" alone {cue.alone.auroc:.3f})"
+        f" alone {cue.alone.auroc:.3f}{_ranks(cue)})"
         for cue in shortcuts[:3]
     ]
     refusing = any(cue.family == "refusal" for cue in shortcuts[:3])
@@ -243,31 +251,63 @@ def _cues(shortcuts: Sequence[Shortcut]) -> list[str]:
     return [f"The strongest cues: {'; '.join(cues)}.{also}"]
 
 
+def _ranks(cue: Shortcut) -> str:
+    return "" if cue.pairwise is None else f", {cue.pairwise.accuracy:.1%} of pairs ranked right"
+
+
 def _quoted(cue: Shortcut) -> str:
     return f'"{cue.cue}"' if cue.probe == "words" else cue.cue
 
 
 def _yardstick(probes: Sequence[ProbeResult], points: Sequence[ReferencePoint]) -> list[str]:
-    """The best probe that has reference points, between the nearest two, and beside people's labels."""
+    """The best probe that has reference points, by pairs and by single responses, between the nearest two."""
     comparable = [probe for probe in probes if any(point.probe == probe.probe for point in points)]
     if not comparable:
         return []
-    probe = best_probe(comparable)
-    known = sorted((p for p in points if p.probe == probe.probe), key=lambda point: point.auroc)
-    value = probe.pointwise.auroc
-    like = [point for point in known if point.low <= value <= point.high]
-    below = [point for point in known if point.high < value]
-    above = [point for point in known if point.low > value]
-    places = [f"about that of {_point(point)}" for point in like]
-    places += [f"above that of {_point(below[-1])}"] if below else []
-    places += [f"below that of {_point(above[0])}"] if above else []
-    return [
-        f"For comparison with known data sets: the AUROC of {probe.probe}, {value:.3f}, is {', '.join(places)}."
+    order = max(comparable, key=lambda probe: (probe.pairwise.accuracy, probe.probe))
+    point = best_probe(comparable)
+    by_pairs = [
+        _Known(p.name, p.pairwise, p.pairwise_low or 0.0, p.pairwise_high or 1.0, p.pairs)
+        for p in points
+        if p.probe == order.probe and p.pairwise is not None
     ]
+    by_response = [_Known(p.name, p.auroc, p.low, p.high, p.pairs) for p in points if p.probe == point.probe]
+    texts = []
+    if by_pairs:
+        value = order.pairwise.accuracy
+        texts.append(
+            f"the share of pairs that {order.probe} ranks right, {value:.3f}, is {_placed(value, by_pairs)}"
+        )
+    if by_response:
+        value = point.pointwise.auroc
+        texts.append(f"the AUROC of {point.probe}, {value:.3f}, is {_placed(value, by_response)}")
+    return [f"For comparison with known data sets: {'; '.join(texts)}."] if texts else []
 
 
-def _point(point: ReferencePoint) -> str:
-    return f"“{point.name}” ({point.auroc:.3f} [{point.low:.3f}, {point.high:.3f}], {point.pairs:,} pairs)"
+class _Known(NamedTuple):
+    """One number of a known set."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    pairs: int
+
+
+def _placed(value: float, known: Sequence[_Known]) -> str:
+    """Which known sets a number is like, and which are the nearest below and above it."""
+    ordered = sorted(known, key=lambda one: one.value)
+    like = [one for one in ordered if one.low <= value <= one.high]
+    below = [one for one in ordered if one.high < value]
+    above = [one for one in ordered if one.low > value]
+    places = [f"about that of {_named(one)}" for one in like]
+    places += [f"above that of {_named(below[-1])}"] if below else []
+    places += [f"below that of {_named(above[0])}"] if above else []
+    return ", ".join(places)
+
+
+def _named(one: _Known) -> str:
+    return f"“{one.name}” ({one.value:.3f} [{one.low:.3f}, {one.high:.3f}], {one.pairs:,} pairs)"
 
 
 def _safety(contrast: SafetyContrast) -> list[str]:

@@ -46,25 +46,25 @@ def confounded(confounds: Confounds) -> list[str]:
         if worth_telling(remains, tests=len(confounds.debris))
     ]
     sentences += [
-        f"{one.what} in the prompts of {pairs(one.pairs.hits)} ({rate(one.pairs)}), and not of the others: what is left of a"
+        f"{one.what} in the prompts of {pairs_text(one.pairs.hits)} ({rate(one.pairs)}), and not of the others: what is left of a"
         " template there is trained on as if a user had written it."
         for one in confounds.prompt_debris
         if (one.pairs.rate or 0) >= MANY
     ]
     sentences += [
-        f"{pairs(repeat.pairs.hits)} ({rate(repeat.pairs)}) {plural(repeat.pairs.hits, *REPEATS[repeat.what])}."
+        f"{pairs_text(repeat.pairs.hits)} ({rate(repeat.pairs)}) {plural(repeat.pairs.hits, *REPEATS[repeat.what])}."
         for repeat in confounds.repeats
         if repeat.pairs.hits and (repeat.what == "contradictions" or (repeat.pairs.rate or 0) >= MANY)
     ]
     sentences += [
-        f"{pairs(one.pairs.hits)} {plural(one.pairs.hits, 'has', 'have')} a prompt of {one.name}: a score on it after"
+        f"{pairs_text(one.pairs.hits)} {plural(one.pairs.hits, 'has', 'have')} a prompt of {one.name}: a score on it after"
         " training on them is contaminated."
         for one in confounds.evaluation_sets
     ]
     if confounds.overlap is not None and (confounds.overlap.exact.hits or confounds.overlap.near.hits):
         sentences.append(
-            f"Prompts that {confounds.overlap.other} has too: {pairs(confounds.overlap.exact.hits)} with the same, and"
-            f" {pairs(confounds.overlap.near.hits)} with nearly the same."
+            f"Prompts that {confounds.overlap.other} has too: {pairs_text(confounds.overlap.exact.hits)} with the same, and"
+            f" {pairs_text(confounds.overlap.near.hits)} with nearly the same."
         )
     return sentences
 
@@ -102,5 +102,5 @@ def plural(count: int, one: str, several: str) -> str:
     return one if count == 1 else several
 
 
-def pairs(count: int) -> str:
+def pairs_text(count: int) -> str:
     return f"{count:,} {plural(count, 'pair', 'pairs')}"

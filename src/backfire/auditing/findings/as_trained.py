@@ -65,13 +65,14 @@ class Counts:
         self.pairs = self.trained = 0
         self._count: dict[str, list[int]] = {}
         self._rows: dict[str, list[int]] = {}
-        self._tokens: list[NDArray[np.int64]] = []
+        self.tokens: list[NDArray[np.int64]] = []
+        """Of prompt, chosen and rejected, [pairs, 3] of each block."""
 
     def add(self, rendered: RenderedPairs, rows: NDArray[np.int64]) -> None:
         """One block's pairs, and the rows that they stand in."""
         self.pairs += len(rendered)
         self.trained += int(rendered.trained.sum())
-        self._tokens.append(rendered.tokens())
+        self.tokens.append(rendered.tokens())
         happened = rendered.happened()
         sides = {name: [happened[f"{side}_{end}"] for side in SIDES] for name, end in SIDED.items()}
         ends = [sides["end-missing"][k] | sides["end-doubled"][k] for k in (0, 1)]
@@ -96,7 +97,7 @@ class Counts:
     def answer(
         self, policy: RendersPairs, *, plain: bool, max_length: int | None, refused: str = ""
     ) -> AsTrained:
-        tokens = np.concatenate(self._tokens) if self._tokens else np.zeros((0, 3), dtype=np.int64)
+        tokens = np.concatenate(self.tokens) if self.tokens else np.zeros((0, 3), dtype=np.int64)
         quantiles = {
             what: {q: float(np.quantile(tokens[:, k], share)) for q, share in QUANTILES.items()}
             for k, what in enumerate(("prompt", *SIDES))
@@ -128,10 +129,14 @@ def as_trained(
     *,
     plain: bool,
     max_length: int | None,
-) -> AsTrained:
-    """Render every pair as `model`, a LocalModel, is trained on it, and count what happened."""
+) -> tuple[AsTrained, NDArray[np.int64]]:
+    """Render every pair as `model`, a LocalModel, is trained on it, and count what happened.
+
+    With it come the tokens of either side as they are trained on: [pairs, 2], chosen then rejected.
+    """
     counts = Counts()
     for block in blocks:
         rendered = model.render(pairs_of(block), plain=plain, max_length=max_length, strict=False)
         counts.add(rendered, block.column("row").to_numpy())
-    return counts.answer(model, plain=plain, max_length=max_length)
+    tokens = np.concatenate([block[:, 1:] for block in counts.tokens] or [np.zeros((0, 2), np.int64)])
+    return counts.answer(model, plain=plain, max_length=max_length), tokens

@@ -80,8 +80,8 @@ class Refits:
         )
 
 
-def dense_losses(features: NDArray[np.floating], dropped: Sequence[int], split: Split) -> list[Loss]:
-    """Of each of these columns of features [2 * pairs, width], by a plain refit without it."""
+def dense_losses(features: NDArray[np.floating], dropped: Sequence[Ints], split: Split) -> list[Loss]:
+    """Of each of these sets of columns of features [2 * pairs, width], by a plain refit without it."""
     folds = np.tile(split.folds, 2)
     refits = Refits(split, Primal(scaled(features), folds))
     return [refits.loss(Primal(scaled(np.delete(features, one, axis=1)), folds)) for one in dropped]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from backfire.answers.audit import Example, Loss, Shortcut
 from backfire.answers.estimates import Auroc, PromptKind
+from backfire.auditing.affected import CHOSEN, REJECTED, Affected
 from backfire.auditing.audited_pairs import KINDS, AuditedPairs, Ints
 from backfire.auditing.findings.cue_examples import phrases_of_two, quoted
 from backfire.auditing.findings.cue_loss import DENSE_PAIRS, SPARSE_PAIRS, dense_losses, sparse_losses
@@ -22,6 +23,8 @@ from backfire.auditing.findings.cue_scan import (
     rank_differences,
     scan,
 )
+from backfire.auditing.findings.pairwise_alone import pairwise_alone, sign_differences
+from backfire.auditing.findings.side_lengths import WORDS
 from backfire.auditing.probes.folds import Split, too_few
 from backfire.auditing.probes.uncertainty import share
 from backfire.texts import CUES, Vocabulary, combine_keys
@@ -46,7 +49,9 @@ class _Cue:
     column: int
     """In the cues, or in the vocabulary."""
     at: int
-    """In the scan."""
+    """Of its AUROC in the scan."""
+    pairwise_at: int
+    """Of its pairwise accuracy in the scan."""
     values: NDArray[np.float64]
     """[2 * pairs]: the cue's value, or whether the words occur."""
 
@@ -54,7 +59,17 @@ class _Cue:
 def shortcuts(
     audited: AuditedPairs, split: Split, words: Any, vocabulary: Vocabulary
 ) -> tuple[Shortcut, ...]:
+    """The cues of `shortcuts_and_rows` alone."""
+    return shortcuts_and_rows(audited, split, words, vocabulary)[0]
+
+
+def shortcuts_and_rows(
+    audited: AuditedPairs, split: Split, words: Any, vocabulary: Vocabulary
+) -> tuple[tuple[Shortcut, ...], list[Affected]]:
     """At most MOST cues whose family-wise p is at most LEVEL, the most telling first; none where none is.
+
+    A cue tells the label by its AUROC over single responses or by how many pairs it ranks right; DPO sees pairs. With each
+    cue come the rows of which only the side that it speaks for has it, among the pairs whose text is kept.
 
     words: CSR [2 * sample, vocabulary.width], chosen rows first. Everything is measured on the sample. Intervals are
     not corrected for the cues' having been picked. Losses are those of refits on a part of large samples
@@ -62,7 +77,7 @@ def shortcuts(
     """
     split = split.subset(audited.sample)
     if too_few(split):
-        return ()
+        return (), []
     pairs = split.pairs
     cues = audited.cues[np.concatenate([audited.sample, audited.sample + audited.pairs])]
     has = words.copy()
@@ -70,20 +85,23 @@ def shortcuts(
     often = np.asarray(has.sum(axis=0)).ravel() >= max(FEWEST_RESPONSES, RAREST * 2 * pairs)
     columns = np.flatnonzero(often)
     has = has[:, columns]
-    scanned = scan([rank_differences(cues, split), presence_differences(has, pairs)], split)
+    signs = sign_differences(cues, pairs)
+    scanned = scan([rank_differences(cues, split), signs, presence_differences(has, pairs)], split)
     picked = _different(scanned, cues, has.tocsc(), columns)
     if not picked:
-        return ()
+        return (), []
     texts = pa.chunked_array([*_arrays(audited.text["chosen"]), *_arrays(audited.text["rejected"])])
     of_words = [cue.column for cue in picked if cue.probe == "words"]
     names = dict(zip(of_words, vocabulary.names(texts, of_words), strict=True))
     named = [(cue, CUES[cue.column].name if cue.probe == "surface" else names[cue.column]) for cue in picked]
     losses = _losses(named, cues, words, split, audited.text, vocabulary)
-    return tuple(
-        _shortcut(cue, name, loss, scanned, split, audited)
+    lengths = cues[:, WORDS].astype(np.float64)
+    found = [
+        (_shortcut(cue, name, loss, scanned, lengths, split, audited), _affected(cue, name, split, audited))
         for (cue, name), loss in zip(named, losses, strict=True)
         if name
-    )
+    ]
+    return tuple(cue for cue, _ in found), [rows for _, rows in found]
 
 
 def _arrays(column: pa.ChunkedArray) -> list[pa.Array]:
@@ -92,20 +110,27 @@ def _arrays(column: pa.ChunkedArray) -> list[pa.Array]:
 
 def _different(scanned: Scan, cues: NDArray[np.float32], has: Any, columns: Ints) -> list[_Cue]:
     """The most telling cues, without those that say the same as one before."""
-    telling = np.flatnonzero((scanned.p <= LEVEL) & (scanned.aurocs > 0.5))
-    order = telling[np.lexsort((telling, -np.round(scanned.aurocs[telling], 9)))][:LOOKED_THROUGH]
+    width = cues.shape[1]
+    # Of a surface cue the scan holds its AUROC, and after those of all, its pairwise accuracy; of words both are equal.
+    best = np.concatenate(
+        [np.maximum(scanned.aurocs[:width], scanned.aurocs[width : 2 * width]), scanned.aurocs[2 * width :]]
+    )
+    p = np.concatenate([np.minimum(scanned.p[:width], scanned.p[width : 2 * width]), scanned.p[2 * width :]])
+    telling = np.flatnonzero((p <= LEVEL) & (best > 0.5))
+    order = telling[np.lexsort((telling, -np.round(best[telling], 9)))][:LOOKED_THROUGH]
     picked: list[_Cue] = []
     standing: list[NDArray[np.float64]] = []
-    for at in order.tolist():
-        surface = at < cues.shape[1]
-        column = at if surface else int(columns[at - cues.shape[1]])
-        column_values = cues[:, at] if surface else has[:, at - cues.shape[1]].toarray().ravel()
+    for place in order.tolist():
+        surface = place < width
+        column = place if surface else int(columns[place - width])
+        column_values = cues[:, place] if surface else has[:, place - width].toarray().ravel()
+        at = place if surface else place + width
         values = np.asarray(column_values, dtype=np.float64)
         centred = values - values.mean()
         centred /= max(float(np.linalg.norm(centred)), 1e-300)
         if any(abs(float(centred @ other)) >= ALIKE for other in standing):
             continue
-        picked.append(_Cue("surface" if surface else "words", column, at, values))
+        picked.append(_Cue("surface" if surface else "words", column, at, place + width, values))
         standing.append(centred)
         if len(picked) == MOST:
             break
@@ -124,9 +149,18 @@ def _losses(
     in_words = [name for cue, name in named if cue.probe == "words"]
     part = split.part(DENSE_PAIRS)
     few = cues[np.concatenate([part, part + split.pairs])]
-    surface = iter(dense_losses(few, on_surface, split.subset(part)) if on_surface else [])
+    alike = [_alike(few, column) for column in on_surface]
+    surface = iter(dense_losses(few, alike, split.subset(part)) if on_surface else [])
     inside = iter(_losses_of_words(in_words, words, split, text, vocabulary) if in_words else [])
     return [next(surface if cue.probe == "surface" else inside) for cue, _ in named]
+
+
+def _alike(cues: NDArray[np.float32], column: int) -> Ints:
+    """The cue's column and those that correlate with it as nearly equal ones do."""
+    centred = cues - cues.mean(axis=0, dtype=np.float64)
+    sizes = np.maximum(np.linalg.norm(centred, axis=0), 1e-12)
+    alike: Ints = np.flatnonzero(np.abs(centred[:, column] @ centred) >= ALIKE * sizes * sizes[column])
+    return np.union1d(alike, [column])
 
 
 def _losses_of_words(
@@ -159,13 +193,20 @@ def _columns(phrase: str, vocabulary: Vocabulary) -> Ints:
 
 
 def _shortcut(
-    cue: _Cue, name: str, loss: Loss, scanned: Scan, split: Split, audited: AuditedPairs
+    cue: _Cue,
+    name: str,
+    loss: Loss,
+    scanned: Scan,
+    lengths: NDArray[np.float64],
+    split: Split,
+    audited: AuditedPairs,
 ) -> Shortcut:
     pairs = split.pairs
     on_chosen = float(cue.values[:pairs].mean()) >= float(cue.values[pairs:].mean())
     has, shown = _presence(cue, name)
     size, low, high, control = effect(cue.values, split)
     first, last = interval_alone(cue.values, 1.0 if on_chosen else -1.0, split)
+    pairwise = pairwise_alone(cue.values, split)
     return Shortcut(
         cue=shown,
         probe=cue.probe,
@@ -186,9 +227,43 @@ def _shortcut(
             swaps=split.controls,
             control_pairs=pairs,
         ),
+        pairwise=pairwise.model_copy(update={"p": float(scanned.p[cue.pairwise_at])}),
+        beyond_length=_beyond_length(cue, lengths, pairwise.accuracy),
         loss=loss,
         examples=_examples(cue, name, has, on_chosen, split, audited),
     )
+
+
+def _beyond_length(cue: _Cue, lengths: NDArray[np.float64], accuracy: float) -> float | None:
+    """Pairwise accuracy of what length leaves of a count, among pairs whose counts differ; the others count half.
+
+    The count's logarithm is regressed on that of the words, over both sides, the label unseen.
+    """
+    if cue.probe != "surface" or CUES[cue.column].scale != "count":
+        return None
+    centred, values = lengths - lengths.mean(), cue.values - cue.values.mean()
+    slope = float(centred @ values) / max(float(centred @ centred), 1e-300)
+    pairs = len(values) // 2
+    differing = np.sign(cue.values[:pairs] - cue.values[pairs:])
+    left = np.sign(np.round((values - slope * centred)[:pairs] - (values - slope * centred)[pairs:], 9))
+    direction = np.sign(differing.sum())
+    return float(np.clip(0.5 + direction * np.mean(left * (differing != 0)) / 2, 0.5, max(accuracy, 0.5)))
+
+
+def _affected(cue: _Cue, name: str, split: Split, audited: AuditedPairs) -> Affected:
+    """The rows of which only the side that the cue speaks for has it."""
+    has, shown = _presence(cue, name)
+    pairs = split.pairs
+    on_chosen = float(cue.values[:pairs].mean()) >= float(cue.values[pairs:].mean())
+    one, other = (has[:pairs], has[pairs:]) if on_chosen else (has[pairs:], has[:pairs])
+    rows = np.sort(audited.rows[audited.sample[np.flatnonzero(one & ~other)]])
+    side = np.full(len(rows), CHOSEN if on_chosen else REJECTED, dtype=np.int8)
+    return Affected(cue_finding(shown), rows, sides=side)
+
+
+def cue_finding(shown: str) -> str:
+    """The stable name of a cue's finding, whatever the median is that a measure is compared with."""
+    return f"cue:{shown.split(' above ')[0]}"
 
 
 def _presence(cue: _Cue, name: str) -> tuple[NDArray[np.bool_], str]:

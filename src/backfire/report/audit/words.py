@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from backfire.answers.audit import AuditReport, Shortcut
-from backfire.answers.conclusion import Level
+from backfire.answers.conclusion import Level, SideLengths
 from backfire.answers.estimates import ProbeResult, Share
 from backfire.answers.influence import (
     PairsDoingDamage,
     ProbeInfluence,
     SafetyInfluence,
 )
-from backfire.answers.numerals import UNDEFINED, band, interval, listed, percent, shown_rows
+from backfire.answers.numerals import UNDEFINED, band, interval, listed, number, percent, shown_rows
 
 HEADLINES: dict[Level, str] = {
     "strong": "Strong: simple probes nearly always tell chosen from rejected.",
@@ -123,6 +123,55 @@ def read_line(report: AuditReport) -> str:
         f"from {report.rows:,} rows"
     )
     return f"{text}; {report.left_out:,} usable pairs were not sampled" if report.left_out else text
+
+
+def left_out_line(report: AuditReport, most: int) -> str:
+    """Rows that gave no pair, by kind, and pairs that were not sampled; empty where there are none."""
+    kinds = [
+        f"{defect.count:,} {defect.kind}"
+        for defect in sorted(report.defects, key=lambda defect: -defect.count)
+    ]
+    parts = []
+    if kinds:
+        count = sum(defect.count for defect in report.defects)
+        rows = sorted(row for defect in report.defects for row in defect.rows)
+        one = "row" if count == 1 else "rows"
+        parts.append(
+            f"{count:,} of {report.rows:,} rows, which give no pair: {', '.join(kinds)} ({one} {shown_rows(rows, most, count)})"
+        )
+    if report.left_out:
+        parts.append(f"{report.left_out:,} usable pairs, which were not sampled")
+    return f"Left out: {'; '.join(parts)}" if parts else ""
+
+
+def known_sets_line(report: AuditReport) -> str:
+    """What the probe that ranks most pairs right does on the nearest known sets; empty where none was measured."""
+    order = max(report.separability, key=lambda probe: probe.pairwise.accuracy, default=None)
+    if order is None:
+        return ""
+    known = sorted(
+        (point.pairwise, point.name)
+        for point in report.reference_points
+        if point.probe == order.probe and point.pairwise is not None
+    )
+    below = [one for one in known if one[0] <= order.pairwise.accuracy][-1:]
+    above = [one for one in known if one[0] > order.pairwise.accuracy][:1]
+    near = "; ".join(f"{percent(value)}% for {name}" for value, name in [*below, *above])
+    return f"For comparison, {probe_name(order.probe)}: {near}" if near else ""
+
+
+def length_line(found: SideLengths, brief: bool = False) -> str:
+    """How long the sides are, and what length alone tells; without intervals where it is to be brief."""
+    text = f"Length: median {found.chosen:,.0f} {found.unit} chosen, {found.rejected:,.0f} rejected; chosen longer in"
+    effect = found.effect
+    if brief:
+        return f"{text} {percent(found.longer.rate)}%, d {number(effect.value, 2)}"
+    text = f"{text} {share_text(found.longer)}, d {band(effect.value, effect.low, effect.high, 2)}"
+    p = found.pairwise
+    if p is None:
+        return text
+    ranked = f"{percent(p.accuracy)}% [{interval(percent(p.low), percent(p.high))}]"
+    return f"{text}; length alone ranks {ranked} of pairs right, swapped {percent(p.control)}%"
 
 
 def columns_line(report: AuditReport) -> str:

@@ -1,0 +1,139 @@
+"""What effects are made of, how large they are, and the commands that remove them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log2
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+
+from backfire.answers.audit import Shortcut, SourceLeak
+from backfire.answers.conclusion import Effect, SideLengths
+from backfire.answers.confounds import Confounds
+from backfire.answers.estimates import Accuracy, Share
+from backfire.auditing.affected import Affected
+from backfire.auditing.audited_pairs import Ints
+from backfire.auditing.conclusion.confound_words import pairs_text
+from backfire.auditing.finding import Findings
+from backfire.auditing.probes.uncertainty import share
+from backfire.auditing.reading import PairsRead
+
+MOST_ROWS = 1_000
+DATASET = "DATASET"
+"""Stands in commands for data that are no file."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What effects are made of: the parts of the answer, and every row of each finding."""
+
+    dataset: str
+    """The data set's name on a command line."""
+    columns: Mapping[str, tuple[str, ...]]
+    rows: int
+    pairs: int
+    defects: Mapping[str, int]
+    leak: SourceLeak | None
+    shortcuts: Sequence[Shortcut]
+    lengths: Sequence[SideLengths]
+    confounds: Confounds
+    affected: Mapping[str, Affected]
+
+    def rows_of(self, *findings: str) -> Ints:
+        """The rows of these findings, each once, ascending."""
+        found = [self.affected[name].rows for name in findings if name in self.affected]
+        return np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=np.int64)
+
+    def command(self, verb: str, options: str, suffix: str) -> str:
+        """`backfire VERB DATA OPTIONS --out DATA-SUFFIX`."""
+        return f"backfire {verb} {self.dataset} {options} --out {self.beside(suffix)}"
+
+    def beside(self, suffix: str, ending: str = "") -> str:
+        """A name for what is made of the data set."""
+        if self.dataset == DATASET:
+            return f"{suffix}{ending}"
+        stem = PurePath(shlex.split(self.dataset)[0]).name.split(".")[0] or "data"
+        return shlex.quote(f"{stem}-{suffix}{ending}")
+
+
+def evidence_of(dataset: Any, pairs: PairsRead, findings: Findings) -> Evidence:
+    """What effects are made of, from the steps of an audit of `dataset`."""
+    return Evidence(
+        dataset=shlex.quote(str(dataset)) if isinstance(dataset, str | Path) else DATASET,
+        columns=pairs.data.columns,
+        rows=pairs.data.rows,
+        pairs=pairs.audited.pairs,
+        defects={str(kind): count for kind, count in pairs.left_out.items()},
+        leak=findings.source_leak,
+        shortcuts=findings.shortcuts,
+        lengths=findings.lengths,
+        confounds=findings.confounds,
+        affected={one.finding: one for one in findings.affected},
+    )
+
+
+def bits_told(accuracy: float) -> float:
+    """Information on the label of a pair that a guess of this accuracy gives: 1 - H(accuracy); 0 below a half."""
+    a = min(max(accuracy, 0.5), 1.0)
+    return 1.0 if a == 1 else max(0.0, 1 + a * log2(a) + (1 - a) * log2(1 - a))
+
+
+def size_of_tell(accuracy: Accuracy, at_most: float = 1.0) -> dict[str, Any]:
+    """Size and interval of what tells the label, beyond its swapped control."""
+    by_chance = max(0.0, accuracy.control - 0.5)
+    value = min(accuracy.accuracy, at_most)
+    lower = accuracy.accuracy - value
+    low, high = accuracy.low - lower - by_chance, accuracy.high - lower - by_chance
+    return {"size": bits_told(value - by_chance), "low": bits_told(low), "high": bits_told(high)}
+
+
+def size_of_touched(touched: Share) -> dict[str, Any]:
+    return {"size": touched.rate or 0.0, "low": touched.low or 0.0, "high": touched.high or 0.0}
+
+
+def first_rows(rows: Ints) -> tuple[int, ...]:
+    return tuple(rows[:MOST_ROWS].tolist())
+
+
+def fault(
+    found: Evidence, name: str, what: str, rows: Ints, fix: str | None, condition: str | None
+) -> Effect:
+    """An effect of pairs that are wrong by themselves."""
+    touched = share(len(rows), found.pairs)
+    return Effect(
+        name=name,
+        what=what,
+        pairs=touched,
+        rows=first_rows(rows),
+        fix=fix,
+        condition=condition,
+        **size_of_touched(touched),
+    )
+
+
+def counted_pairs(found: Evidence, rows: Ints) -> str:
+    return f"{pairs_text(len(rows))} ({len(rows) / max(1, found.pairs):.1%})"
+
+
+def cleaning(found: Evidence) -> str:
+    return found.command("repair", "--method clean", "clean")
+
+
+def listing(found: Evidence) -> str:
+    """The command that lists every row, to be read or taken out by hand."""
+    return f"backfire audit {found.dataset} --rows {found.beside('rows', '.jsonl')}"
+
+
+def turned_columns(found: Evidence) -> str | None:
+    """The command that exchanges the two columns, where each side has one of its own."""
+    names = {role: found.columns.get(role, ()) for role in ("prompt", "chosen", "rejected")}
+    if any(len(names[role]) != 1 for role in ("chosen", "rejected")) or names["chosen"] == names["rejected"]:
+        return None
+    roles = [f"prompt={names['prompt'][0]}"] if len(names["prompt"]) == 1 else []
+    roles += [f"chosen={names['rejected'][0]}", f"rejected={names['chosen'][0]}"]
+    columns = shlex.quote(",".join(roles))
+    return f"backfire convert {found.dataset} --columns {columns} --out {found.beside('turned', '.jsonl')}"

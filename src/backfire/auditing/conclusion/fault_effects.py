@@ -1,0 +1,135 @@
+"""Effects of pairs that are wrong by themselves: repeats, remains of templates, cut ends, contaminated prompts, rows left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from backfire.answers.conclusion import Effect
+from backfire.answers.confounds import Counted
+from backfire.auditing.conclusion.confound_words import sides, uneven
+from backfire.auditing.conclusion.evidence import (
+    Evidence,
+    cleaning,
+    counted_pairs,
+    fault,
+    first_rows,
+    listing,
+    size_of_touched,
+)
+from backfire.auditing.probes.uncertainty import share
+
+NO_FAULT = ("neither best nor worst", "tie")
+"""Rows that are left out since they are no preference: nothing is wrong with them."""
+
+
+def of_repeats(found: Evidence) -> list[Effect]:
+    words = {
+        "duplicates": "repeats an earlier one exactly|repeat an earlier one exactly",
+        "near-duplicates": "nearly repeats another|nearly repeat another",
+        "contradictions": "contradicts another with the same two responses"
+        "|contradict one another: the same two responses, the other way round",
+    }
+    effects = []
+    for name, told in words.items():
+        rows = found.rows_of(name)
+        if len(rows):
+            one, several = told.split("|")
+            what = f"{counted_pairs(found, rows)} {one if len(rows) == 1 else several}."
+            condition = "contradictions" if name == "contradictions" else "duplicates"
+            effects.append(fault(found, name, what, rows, cleaning(found), condition))
+    return effects
+
+
+def of_remains(found: Evidence) -> list[Effect]:
+    confounds, effects = found.confounds, []
+    rows = found.rows_of("debris")
+    if len(rows):
+        kinds = _commonest(confounds.debris)
+        what = f"{counted_pairs(found, rows)} hold remains of templates or special tokens in a response: {kinds}."
+        effects.append(fault(found, "debris", what, rows, cleaning(found), "debris"))
+    rows = found.rows_of("prompt-debris")
+    if len(rows):
+        kinds = ", ".join(
+            one.what for one in sorted(confounds.prompt_debris, key=lambda one: -one.pairs.hits)[:2]
+        )
+        what = f"{counted_pairs(found, rows)} hold marks of a template in the prompt: {kinds}."
+        fix = found.command("repair", "--method clean --only prompt-debris", "clean")
+        effects.append(fault(found, "prompt-debris", what, rows, fix, "debris"))
+    return effects
+
+
+def _commonest(counts: Sequence[Counted], most: int = 2) -> str:
+    ordered = sorted(counts, key=lambda one: -(one.chosen.hits + one.rejected.hits))
+    shown = ", ".join(
+        f"{one.what} ({one.chosen.hits:,} chosen, {one.rejected.hits:,} rejected)" for one in ordered[:most]
+    )
+    return f"{shown} and {len(ordered) - most} more kinds" if len(ordered) > most else shown
+
+
+def of_sides(found: Evidence) -> list[Effect]:
+    """What is wrong with single responses: cut ends, the prompt repeated, thoughts on one side, personal data."""
+    confounds, effects = found.confounds, []
+    rows = found.rows_of("truncation")
+    cut = confounds.truncated if _any(confounds.truncated) else confounds.cut_ends
+    if len(rows):
+        where = f": {sides(cut)}" if cut is not None else ""
+        what = f"{counted_pairs(found, rows)} hold a response that is cut off{where}."
+        effects.append(fault(found, "truncation", what, rows, cleaning(found), "truncation"))
+    rows = found.rows_of("echo")
+    if len(rows):
+        where = f": {sides(confounds.echoed)}" if confounds.echoed is not None else ""
+        what = f"{counted_pairs(found, rows)} hold a response that repeats its prompt{where}."
+        effects.append(fault(found, "echo", what, rows, cleaning(found), "echo"))
+    if confounds.thoughts is not None and uneven(confounds.thoughts):
+        rows = found.rows_of("thoughts")
+        apart = abs((confounds.thoughts.chosen.rate or 0) - (confounds.thoughts.rejected.rate or 0))
+        what = f"Thoughts stand before the answer in {sides(confounds.thoughts)}."
+        effect = fault(found, "thoughts", what, rows, None, None)
+        effects.append(effect.model_copy(update={"size": apart, "low": min(apart, effect.low)}))
+    rows = found.rows_of("personal-data")
+    if len(rows):
+        kinds = f": {_commonest(confounds.personal)}" if confounds.personal else ""
+        what = f"{counted_pairs(found, rows)} hold personal data in a response{kinds}."
+        effects.append(fault(found, "personal-data", what, rows, listing(found), "personal-data"))
+    return effects
+
+
+def _any(counted: Counted | None) -> bool:
+    return counted is not None and bool(counted.chosen.hits or counted.rejected.hits)
+
+
+def of_prompts(found: Evidence) -> list[Effect]:
+    confounds, effects = found.confounds, []
+    rows = found.rows_of("contamination")
+    if len(rows):
+        names = ", ".join(f"{one.name} ({one.pairs.hits:,})" for one in confounds.evaluation_sets[:3])
+        what = f"{counted_pairs(found, rows)} {'has' if len(rows) == 1 else 'have'} a prompt of an evaluation set: {names}."
+        effects.append(fault(found, "contamination", what, rows, listing(found), "contamination"))
+    rows = found.rows_of("overlap")
+    if confounds.overlap is not None and len(rows):
+        what = f"{counted_pairs(found, rows)} {'has' if len(rows) == 1 else 'have'} a prompt that {confounds.overlap.other} has, too."
+        effects.append(fault(found, "overlap", what, rows, listing(found), "overlap"))
+    return effects
+
+
+def of_left_out(found: Evidence) -> list[Effect]:
+    faulty = {kind: count for kind, count in found.defects.items() if kind not in NO_FAULT}
+    left = sum(faulty.values())
+    if not left:
+        return []
+    touched = share(left, found.rows)
+    kinds = ", ".join(
+        f"{count:,} {kind}" for kind, count in sorted(faulty.items(), key=lambda item: -item[1])[:3]
+    )
+    return [
+        Effect(
+            name="defects",
+            what=f"{left:,} of {found.rows:,} rows ({left / found.rows:.1%}) {'gives' if left == 1 else 'give'} no pair and"
+            f" {'is' if left == 1 else 'are'} left out: {kinds}.",
+            pairs=touched,
+            rows=first_rows(found.rows_of("defects")),
+            fix=cleaning(found),
+            condition="defects",
+            **size_of_touched(touched),
+        )
+    ]

@@ -1,0 +1,141 @@
+"""Effects by which a label can be told, or that contradict it: sources, length, cues, decisions, scores."""
+
+from __future__ import annotations
+
+from backfire.answers.conclusion import Effect
+from backfire.answers.estimates import Accuracy
+from backfire.auditing.conclusion.confound_words import pairs_text, rate
+from backfire.auditing.conclusion.evidence import (
+    Evidence,
+    fault,
+    first_rows,
+    listing,
+    size_of_tell,
+    size_of_touched,
+    turned_columns,
+)
+from backfire.auditing.findings.shortcuts import cue_finding
+from backfire.auditing.probes.uncertainty import share
+
+
+def of_sources(found: Evidence) -> list[Effect]:
+    leak, confounds = found.leak, found.confounds
+    effects = []
+    if leak is not None and leak.fixed:
+        touched = share(leak.pairs, found.pairs)
+        who = leak.mapping.partition(": ")[2]
+        effects.append(
+            Effect(
+                name="fixed-sources",
+                what=f"Who wrote a response decides its label: {who} ({pairs_text(leak.pairs)}).",
+                pairs=touched,
+                rows=first_rows(found.rows_of("fixed-sources")),
+                fix=found.command("repair", "--method restyle --policy MODEL", "restyled"),
+                condition="fixed-sources",
+                **size_of_touched(touched),
+            )
+        )
+    elif (
+        leak is not None and leak.pairwise is not None and leak.pairwise.low > 0.5 and leak.pairwise.p <= 0.05
+    ):
+        effects.append(
+            Effect(
+                name="sources",
+                what=f"Who wrote a response, without its text, ranks {_accuracy(leak.pairwise)} of pairs right.",
+                fix=found.command(
+                    "repair", "--method balance --pool LEDGER --reward-model MODEL", "balanced"
+                ),
+                **size_of_tell(leak.pairwise),
+            )
+        )
+    differs = confounds.decoding_differs
+    if differs is not None and differs.hits:
+        effects.append(
+            Effect(
+                name="decoding",
+                what=f"The two sides of {pairs_text(differs.hits)} ({rate(differs)}) were decoded differently.",
+                pairs=differs,
+                **size_of_touched(differs),
+            )
+        )
+    return effects
+
+
+def of_lengths(found: Evidence) -> list[Effect]:
+    if not found.lengths or found.lengths[0].pairwise is None:
+        return []
+    told = found.lengths[0]
+    accuracy, longer = found.lengths[0].pairwise, told.longer
+    if accuracy.p > 0.05 or longer.rate is None:
+        return []
+    which, often = ("longer", longer.rate) if longer.rate >= 0.5 else ("shorter", 1 - longer.rate)
+    return [
+        Effect(
+            name="length",
+            what=f"Chosen is the {which} response in {often:.1%} of pairs (median {told.chosen:,.0f} against"
+            f" {told.rejected:,.0f} words); length alone ranks {_accuracy(accuracy)} of pairs right.",
+            rows=first_rows(found.rows_of("length")),
+            fix=found.command("repair", "--method balance --by length", "balanced"),
+            condition="length>X",
+            **size_of_tell(accuracy),
+        )
+    ]
+
+
+def of_cues(found: Evidence) -> list[Effect]:
+    effects = []
+    for cue in found.shortcuts:
+        if cue.pairwise is None or (
+            cue.family == "length" and cue_finding(cue.cue) in ("cue:length", "cue:words")
+        ):
+            continue
+        name = cue_finding(cue.cue)
+        shown = (
+            f'The words "{cue.cue}" are' if cue.probe == "words" else f"{cue.cue[:1].upper()}{cue.cue[1:]}:"
+        )
+        decides = " This is the decision itself, and need be no shortcut." if cue.family == "refusal" else ""
+        rows = found.rows_of(name)
+        apart = abs((cue.chosen.rate or 0) - (cue.rejected.rate or 0))
+        keep = max(0.2, min(0.95, 1 - apart))
+        effects.append(
+            Effect(
+                name=name,
+                what=f"{shown} in {cue.chosen.rate or 0:.0%} of chosen and {cue.rejected.rate or 0:.0%} of rejected responses;"
+                f" this alone ranks {_accuracy(cue.pairwise)} of pairs right.{decides}",
+                pairs=share(len(rows), found.pairs),
+                rows=first_rows(rows),
+                fix=found.command("repair", f"--method filter --by ease --keep {keep:.2f}", "filtered"),
+                **size_of_tell(cue.pairwise, 1.0 if cue.beyond_length is None else cue.beyond_length),
+            )
+        )
+    return effects
+
+
+def of_labels(found: Evidence) -> list[Effect]:
+    """Labels that contradict what stands beside them."""
+    effects = []
+    turned = turned_columns(found)
+    rows = found.rows_of("swapped-columns")
+    if len(rows):
+        what = f"Chosen complies and rejected refuses in {pairs_text(len(rows))}: the two columns may be the wrong way round."
+        effects.append(fault(found, "swapped-columns", what, rows, turned, "swapped-columns"))
+    scores = found.confounds.score_contradiction
+    if scores is not None and scores.pairs.hits:
+        rows = found.rows_of("contradicting-scores")
+        most = (scores.pairs.rate or 0) > 0.5
+        effects.append(
+            fault(
+                found,
+                "contradicting-scores",
+                f"The rejected response has the higher score in {rate(scores.pairs)} of pairs (columns"
+                f" {scores.columns[0]} and {scores.columns[1]}).",
+                rows,
+                turned if most else listing(found),
+                "contradicting-scores",
+            )
+        )
+    return effects
+
+
+def _accuracy(accuracy: Accuracy) -> str:
+    return f"{accuracy.accuracy:.1%} [{accuracy.low:.1%}, {accuracy.high:.1%}]"

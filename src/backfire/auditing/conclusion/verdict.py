@@ -1,0 +1,34 @@
+"""The whole answer in one or two sentences: the level, what it stands on, and what to do first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from backfire.answers.conclusion import FIRST, Effect, Level
+from backfire.answers.estimates import ProbeResult
+from backfire.auditing.conclusion.advice import TRAIN_AND_ATTACK, Step
+
+OPENINGS: dict[Level, str] = {
+    "strong": "Strong: the label can nearly always be told from the text alone",
+    "some": "Some: the label can be told in part from the text alone",
+    "none found": "None found: no probe of the text tells the label better than swapped labels",
+    "unknown": "No judgement",
+}
+
+
+def verdict(
+    level: Level, why: str, probes: Sequence[ProbeResult], effects: Sequence[Effect], first: Step
+) -> str:
+    """why: the sentence that the level was decided by. first: the first step of the advice."""
+    if level == "unknown":
+        return f"{why}{FIRST}{first.do}"
+    order = max(probes, key=lambda probe: (probe.pairwise.accuracy, probe.probe)).pairwise
+    point = max(probes, key=lambda probe: (probe.pointwise.auroc, probe.probe)).pointwise
+    numbers = (
+        f"the best probe ranks {order.accuracy:.1%} [{order.low:.1%}, {order.high:.1%}] of pairs right (swapped labels"
+        f" {order.control:.1%}), AUROC {point.auroc:.3f}"
+    )
+    sources = any(effect.name == "fixed-sources" for effect in effects)
+    cause = "; who wrote a response decides its label" if sources else ""
+    do = "" if first.do == TRAIN_AND_ATTACK else f"{FIRST}{first.do[:1].lower()}{first.do[1:]}"
+    return f"{OPENINGS[level]}: {numbers}{cause}.{do}"

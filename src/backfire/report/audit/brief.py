@@ -1,0 +1,179 @@
+"""An audit in at most 25 lines of a terminal: the verdict first, the largest effects with their rows, and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from backfire.answers.audit import AuditReport, parse_audit
+from backfire.answers.conclusion import FIRST, Effect, Level
+from backfire.answers.numerals import listed, printable, shown_rows
+from backfire.answers.phrases import pilot_text
+from backfire.report.audit.words import influence_text, known_sets_line, left_out_line, length_line
+
+MOST_LINES = 25
+MOST_EFFECTS = 3
+MOST_STEPS = 3
+MOST_ROWS = 5
+LEVEL_STYLES: dict[Level, str] = {
+    "strong": "bold red",
+    "some": "bold yellow",
+    "none found": "bold green",
+    "unknown": "bold",
+}
+
+
+COMMAND = re.compile(r":? ?`(backfire [^`]+)`[.;]?")
+"""A command within a step of the advice."""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A text that is wrapped to the terminal, and cut with an ellipsis where there is no room for it."""
+
+    text: str
+    enough: int = 1
+    """Lines that it keeps as long as other passages have more than is enough for them."""
+    fewest: int = 1
+    """Lines that it keeps whatever the room; with none it may be left out."""
+    style: str = ""
+    mark: str = ""
+    """What stands before it; its further lines are indented as far."""
+    whole: bool = False
+    """Whether every line is shown whatever the room, such as a command to copy."""
+
+    def wrapped(self, console: Console, width: int) -> list[Text]:
+        text = Text(printable(" ".join(self.text.split())), style=self.style)
+        lines = list(text.wrap(console, max(10, width - len(self.mark)))) or [Text("")]
+        for line in lines:
+            line.rstrip()
+        marks = [self.mark, *[" " * len(self.mark)] * (len(lines) - 1)]
+        return [Text.assemble(mark, line) for mark, line in zip(marks, lines, strict=True)]
+
+
+class BriefAnswer:
+    """The passages of an answer, as many lines of each as fit into MOST_LINES together."""
+
+    def __init__(self, passages: list[Passage]) -> None:
+        self.passages = passages
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = options.max_width
+        wrapped = [passage.wrapped(console, width) for passage in self.passages]
+        shown = [len(lines) for lines in wrapped]
+        for floors in ([p.enough for p in self.passages], [p.fewest for p in self.passages]):
+            while sum(shown) > MOST_LINES:
+                spare = [
+                    0 if passage.whole else count - floor
+                    for count, floor, passage in zip(shown, floors, self.passages, strict=True)
+                ]
+                if max(spare, default=0) <= 0:
+                    break
+                shown[max(range(len(spare)), key=lambda place: (spare[place], place))] -= 1
+        for lines, count in zip(wrapped, shown, strict=True):
+            if not count:
+                continue
+            yield from lines[: count - 1]
+            yield _with_ellipsis(lines[count - 1], width) if count < len(lines) else lines[count - 1]
+
+
+def _with_ellipsis(line: Text, width: int) -> Text:
+    short = line.copy()
+    short.rstrip()
+    short.truncate(max(1, width - 2))
+    return short.append(" …")
+
+
+def audit_brief(report: AuditReport | Mapping[str, Any]) -> BriefAnswer:
+    """The answer in at most 25 lines at 80 columns and more, as a rich renderable; `audit_table` has every number.
+
+    Raises InputError when it breaks the schema.
+    """
+    return BriefAnswer(list(_passages(parse_audit(report))))
+
+
+def _passages(report: AuditReport) -> Iterator[Passage]:
+    conclusion = report.conclusion
+    yield Passage(
+        f"{report.dataset}: {report.pairs:,} pairs from {report.rows:,} rows, {report.format}", style="bold"
+    )
+    if left_out := left_out_line(report, MOST_ROWS):
+        yield Passage(left_out, style="yellow")
+    for failed in (report.failed or ())[:2]:
+        yield Passage(f"failed: {failed.part}: {failed.reason}", style="bold red")
+    yield Passage("", fewest=0)
+    level, _, _ = conclusion.verdict.partition(FIRST)
+    yield Passage(
+        level or (conclusion.reasons[0] if conclusion.reasons else ""),
+        enough=3,
+        fewest=2,
+        style=LEVEL_STYLES[conclusion.level],
+    )
+    if compared := known_sets_line(report):
+        yield Passage(compared, style="dim", fewest=0)
+    if report.lengths:
+        yield Passage(length_line(report.lengths[0], brief=True))
+    yield from _of_policy(report)
+    yield from _effects(conclusion.effects)
+    yield from _steps(conclusion.advice)
+    yield Passage("Every number: --full. A page with pictures: --html FILE.", style="dim", fewest=0)
+
+
+def _effects(effects: Sequence[Effect]) -> Iterator[Passage]:
+    if effects:
+        yield Passage("", fewest=0)
+    for place, effect in enumerate(effects[:MOST_EFFECTS], 1):
+        yield Passage(effect.what, enough=2, mark=f"{place}. ")
+        if effect.rows:
+            yield Passage(rows_of(effect), style="dim", mark="   ", fewest=0)
+    smaller = [effect.name for effect in effects[MOST_EFFECTS:]]
+    if smaller:
+        cues = sum(name.startswith("cue:") for name in smaller)
+        names = [name for name in smaller if not name.startswith("cue:")]
+        names += [f"{cues} cue{'s' if cues > 1 else ''}"] if cues else []
+        yield Passage(f"Smaller: {listed(names)}", style="dim", fewest=0)
+
+
+def _steps(advice: Sequence[str]) -> Iterator[Passage]:
+    """The first steps; the sentence of each, and its command on a line of its own."""
+    if not advice:
+        return
+    yield Passage("", fewest=0)
+    left = len(advice) - MOST_STEPS
+    more = f" ({left} more step{'s' if left > 1 else ''}: --full)" if left > 0 else ""
+    yield Passage(f"What to do{more}", style="bold")
+    for number, step in enumerate(advice[:MOST_STEPS], 1):
+        command = COMMAND.search(step)
+        text = step if command is None else step[: command.start()]
+        yield Passage(text, mark=f"{number}. ")
+        if command is not None:
+            yield Passage(command[1], mark="   ", whole=True)
+
+
+def rows_of(effect: Effect) -> str:
+    """`rows 3, 8, 21 and 12 more`; the last number is at least that where the answer lists the first 1,000."""
+    count = len(effect.rows)
+    if effect.pairs is not None:
+        count = max(count, effect.pairs.hits)
+    return f"row{'s' if count > 1 else ''} {shown_rows(effect.rows, MOST_ROWS, count)}"
+
+
+def _of_policy(report: AuditReport) -> Iterator[Passage]:
+    """One line each on what the policy's tokens do to the pairs, and on what training is predicted to do to refusals."""
+    trained, influence = report.as_trained, report.safety_influence
+    if trained is not None:
+        happened = [f"{one.name} {one.pairs:,}" for one in trained.happened if one.pairs]
+        text = ", ".join(happened) or "nothing is lost or added"
+        yield Passage(f"As trained, of {trained.pairs:,} pairs: {text}")
+    if influence is not None:
+        text = f"Predicted to move refusals by (cosine, above 0 is up): {influence_text(influence.refusal)}"
+        yield Passage(
+            text
+            if influence.pilot is None
+            else f"{pilot_text(influence.pilot)}; {text[:1].lower()}{text[1:]}"
+        )

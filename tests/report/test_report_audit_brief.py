@@ -1,0 +1,111 @@
+"""The brief answer on a terminal: at most 25 lines, the verdict first, commands whole."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from backfire.report import audit_brief
+from example_audit import example_audit, smallest_audit
+
+MOST = 25
+
+
+def lines(audit: dict[str, Any], width: int = 80) -> list[str]:
+    console = Console(width=width, force_terminal=False, markup=False, highlight=False, emoji=False)
+    with console.capture() as captured:
+        console.print(audit_brief(audit))
+    return captured.get().splitlines()
+
+
+def effect(name: str, what: str, size: float) -> dict[str, Any]:
+    found: dict[str, Any] = copy.deepcopy(example_audit()["conclusion"]["effects"][0])
+    return found | {"name": name, "what": what, "size": size, "rows": list(range(1, 300))}
+
+
+def crowded() -> dict[str, Any]:
+    """Everything that can be said is said at length."""
+    audit = example_audit()
+    long = " ".join(["It was found that the responses of the one side differ from those of the other"] * 6)
+    audit["dataset"] = "a-folder-with-a-long-name/another-one/" * 3 + "prefs.jsonl"
+    audit["failed"] = [{"part": part, "reason": long} for part in ("policy", "influence", "pilot")]
+    audit["conclusion"]["verdict"] = f"Strong: {long}. First: {long}."
+    audit["conclusion"]["effects"] = [effect(f"cue:c{n}", f"{n}: {long}.", 0.9 - n / 10) for n in range(8)]
+    command = f"backfire repair {'folder/' * 12}prefs.jsonl --method clean --out prefs-clean"
+    audit["conclusion"]["advice"] = [f"Do this: {long}: `{command}`. {long}" for _ in range(5)]
+    return audit
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+@pytest.mark.parametrize(
+    "audit", [example_audit(), smallest_audit(), crowded()], ids=["example", "smallest", "crowded"]
+)
+def test_at_most_25_lines(audit: dict[str, Any], width: int) -> None:
+    shown = lines(audit, width)
+    assert len(shown) <= MOST
+    assert max(len(line) for line in shown) <= width
+
+
+def test_the_verdict_comes_first_and_the_largest_effects_have_their_rows() -> None:
+    shown = lines(example_audit(), 100)
+    text = "\n".join(shown)
+    assert shown[0].startswith("prefs.jsonl: 1,840 pairs from 1,900 rows")
+    assert shown[1].startswith("Left out: 49 of 1,900 rows, which give no pair: 31 identical sides, 18 blank")
+    order = [
+        "Strong: who wrote",
+        "Length: median 212",
+        "1. fixed-sources",
+        "2. length",
+        "3. duplicates",
+        "What to do",
+    ]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+    assert "rows 4, 9 and 1838 more" in text
+    assert "First:" not in text, "what is first stands in the list"
+
+
+def test_no_effect_that_is_larger_than_those_shown_is_left_out() -> None:
+    audit = example_audit()
+    audit["conclusion"]["effects"] = [
+        effect(name, f"{name} is there.", size)
+        for name, size in (
+            ("length", 0.5),
+            ("cue:colons", 0.4),
+            ("debris", 0.3),
+            ("cue:dashes", 0.2),
+            ("echo", 0.1),
+        )
+    ]
+    text = "\n".join(lines(audit))
+    assert text.index("1. length") < text.index("2. cue:colons") < text.index("3. debris")
+    assert "Smaller: echo and 1 cue" in text
+
+
+def test_commands_are_never_cut() -> None:
+    audit = crowded()
+    text = " ".join(line.strip() for line in lines(audit))
+    assert text.count("--method clean --out prefs-clean") == 3
+    assert " …" in text
+
+
+def test_what_was_left_out_stands_in_the_answer() -> None:
+    audit = smallest_audit()
+    audit["rows"], audit["pairs"] = 740, 700
+    audit["defects"] = [{"kind": "blank side", "count": 40, "rows": list(range(3, 43))}]
+    text = " ".join(lines(audit))
+    assert (
+        "Left out: 40 of 740 rows, which give no pair: 40 blank side (rows 3, 4, 5, 6, 7 and 35 more)" in text
+    )
+
+
+def test_hostile_text_stays_on_its_line() -> None:
+    audit = example_audit()
+    audit["conclusion"]["effects"][0]["what"] = "a\x1b[31mred\nline \u202e turned"
+    text = "\n".join(lines(audit))
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "red line" in text
