@@ -185,3 +185,54 @@ def test_settings_load_in_no_time(path: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]", f"import {name} loads {done.stdout.strip()}"
+
+
+OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
+COMMAND = re.compile(r"`(backfire|hf|pip) [^`]*`|^backfire .*|torchrun [^`]*")
+ADVICE = {
+    "auditing/conclusion/advice.py",
+    "auditing/conclusion/as_trained_words.py",
+    "auditing/conclusion/influence_words.py",
+    "preferences/explaining.py",
+    "preferences/forms.py",
+    "preferences/hinting.py",
+    "preferences/many_responses.py",
+    "preferences/prompt_columns.py",
+    "preferences/two_sides.py",
+}
+"""Files whose texts are parts of a command to be typed. The list gets shorter, never longer."""
+
+
+def texts_of(tree: ast.AST) -> list[str]:
+    """The texts of a module that somebody may read at run time: no docstrings, no options' own names."""
+    silent = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    silent |= {
+        id(part)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Names"
+        for part in ast.walk(node)
+    }
+    texts = []
+    for node in ast.walk(tree):
+        if id(node) in silent:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            silent |= {id(part) for part in node.values}
+            parts = (part.value if isinstance(part, ast.Constant) else "X" for part in node.values)
+            texts.append("".join(map(str, parts)))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            texts.append(node.value)
+    return texts
+
+
+def test_messages_name_settings_as_each_surface_spells_them() -> None:
+    """`setting("label_column")` in the message of an error becomes `--label-column` on the command line alone."""
+    spelled: dict[str, list[str]] = {}
+    for path in FILES:
+        name = str(path.relative_to(PACKAGE))
+        if package_of(path) in ("cli", "report", "settings") or name in ADVICE:
+            continue
+        for text in texts_of(ast.parse(path.read_text(encoding="utf-8"))):
+            if OPTION.search(COMMAND.sub("", text)):
+                spelled.setdefault(name, []).append(text)
+    assert spelled == {}

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         read_pairs,
         write_pairs,
     )
-    from backfire.preferences import Reading, convert
+    from backfire.preferences import ConvertSettings, Reading, convert
     from backfire.prompts.named import open_prompts
     from backfire.records import Decoding, Prompt, Response, Verdict, digest
     from backfire.repairing import Auto, Balance, Clean, Filter, Mix, RepairSettings, Restyle, repair
@@ -103,7 +103,7 @@ _PACKAGES = {
     ),
     "models": ("Opening", "check_template", "open_model", "open_reward_model"),
     "pairs": ("PairSettings", "build_pairs", "load_recipes", "read_pairs", "write_pairs"),
-    "preferences": ("Reading", "convert"),
+    "preferences": ("ConvertSettings", "Reading", "convert"),
     "prompts": ("open_prompts",),
     "records": ("Decoding", "Prompt", "Response", "Verdict", "digest"),
     "repairing": (
@@ -152,6 +152,7 @@ __all__ = [
     "Clean",
     "CompareSettings",
     "ConversationReading",
+    "ConvertSettings",
     "CorrectSettings",
     "DPOSettings",
     "Decoding",

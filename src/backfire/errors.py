@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """Environment variables whose values a hub may give back in an error; no message shows them."""
@@ -18,11 +19,31 @@ def without_tokens(text: str) -> str:
     return re.sub("|".join(secrets), "***", text) if secrets else text
 
 
+_MARKED = re.compile("\x00(\\w+)\x00")
+
+
+def setting(name: str) -> str:
+    """The name of a setting inside a message: `label_column` in Python, `--label-column` on the command line."""
+    return f"\x00{name}\x00"
+
+
 class BackfireError(Exception):
     """Root of the tree; the command line prints it without a traceback and exits with 2. No message holds a hub's token."""
 
-    def __init__(self, *said: object) -> None:
-        super().__init__(*(without_tokens(one) if isinstance(one, str) else one for one in said))
+    def __init__(self, *parts: object) -> None:
+        self._marked = tuple(without_tokens(part) if isinstance(part, str) else part for part in parts)
+        super().__init__(
+            *(_MARKED.sub(r"\1", part) if isinstance(part, str) else part for part in self._marked)
+        )
+
+    @property
+    def marked(self) -> str:
+        """The message with its marks of settings, for the message of another error."""
+        return " ".join(map(str, self._marked))
+
+    def spelled(self, spelling: Callable[[str], str]) -> str:
+        """The message with each setting that it names spelled as the surface has it."""
+        return _MARKED.sub(lambda match: spelling(match[1]), self.marked)
 
 
 class InputError(BackfireError):

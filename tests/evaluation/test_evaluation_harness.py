@@ -173,5 +173,5 @@ def test_a_resume_file_that_was_spoilt_is_refused_by_place(
     kept = json.loads(resume.read_text())
     change(kept, next(iter(kept["tasks"])))
     resume.write_text(json.dumps(kept))
-    with pytest.raises(InputError, match=rf"--resume .*kept\.json.*{said}"):
+    with pytest.raises(InputError, match=rf"resume .*kept\.json.*{said}"):
         general(model, file, resume=resume)

@@ -140,3 +140,18 @@ def test_from_a_file_of_pairs_and_a_file_of_given_probes(tmp_path: Path) -> None
     )
     assert drawn.refusal.asked == 3, "a prompt of the training data is no probe"
     assert drawn.cosine is None
+
+
+def test_a_rate_that_nobody_gave_is_higher_where_auto_trains_an_adapter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def rate(chosen: str, parameters: str = "auto", lr: float | None = None) -> float:
+        monkeypatch.setattr("backfire.influence.parameters.chosen_parameters", lambda *_: chosen)
+        return run_pilot(
+            policy(), pairs(8), probe_set(3), steps=1, lr=lr, batch_size=4, parameters=parameters
+        ).lr
+
+    assert rate("all") == 1e-6
+    assert rate("lora") == 1e-5
+    assert rate("lora", lr=3e-6) == 3e-6
+    assert rate("all", parameters="lora") == 1e-6

@@ -316,7 +316,7 @@ def test_a_template_without_tools_says_what_it_leaves_out(prompt, completion, ki
     rendered = render_pairs(template, [(prompt, completion, "No.")], strict=False)
     assert rendered.faults[0].kind == kind
     assert "weather" in rendered.faults[0].message
-    with pytest.raises(TemplateError, match="--chat-template FILE"):
+    with pytest.raises(TemplateError, match="chat template"):
         render_pairs(template, [(prompt, completion, "No.")])
 
 

@@ -59,7 +59,7 @@ def test_a_conversation_ends_at_eos_and_starts_after_the_prompt(family, text):
 
 
 def test_no_template_names_the_option():
-    with pytest.raises(TemplateError, match="--chat-template FILE"):
+    with pytest.raises(TemplateError, match="chat_template"):
         check_template(with_template("llama", None))
 
 

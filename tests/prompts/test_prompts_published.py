@@ -172,9 +172,7 @@ def test_a_folder_is_looked_into_first(
     assert find_file(shapes, named) == cache / "shapes.csv", "the folder that is named beats the variable"
     (named / "forms.csv").write_text("goal\nHum.\n", encoding="utf-8")
     assert len(open_prompt_set("shapes")) == 3
-    with pytest.raises(
-        InputError, match=r"forms\.csv holds 1 prompts .* give the file itself .*--column goal"
-    ):
+    with pytest.raises(InputError, match=r"forms\.csv holds 1 prompts .* give the file itself .*column goal"):
         open_prompt_set("shapes", folder=named)
     (named / "shapes.csv").write_text(CSV, encoding="utf-8")
     assert len(open_prompt_set("shapes", folder=named)) == 3
@@ -182,7 +180,7 @@ def test_a_folder_is_looked_into_first(
 
 
 def test_a_folder_that_is_none(shapes: PromptSet, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"--prompts-dir .*nowhere is no folder"):
+    with pytest.raises(InputError, match=r"prompts_dir .*nowhere is no folder"):
         open_prompt_set("shapes", folder=tmp_path / "nowhere")
 
 

@@ -107,7 +107,7 @@ def test_columns_may_be_named(ledger):
         (
             [{"q": "How?", "output": "So."}],
             {},
-            "no column for the prompt.*--prompt-column.*columns are q, output",
+            "no column for the prompt.*prompt_column.*columns are q, output",
         ),
         ([{"prompt": "How?", "output": "So."}], {}, "no column for the source.*by --source"),
         (

@@ -162,14 +162,14 @@ def test_a_changed_prompt_file_is_seen_by_its_contents(ran: Ran) -> None:
 
 
 def test_a_folder_of_another_study_is_refused_by_name(ran: Ran) -> None:
-    with pytest.raises(StudyError, match=r"holds the study 'tiny', not 'other'.*--out"):
+    with pytest.raises(StudyError, match=r"holds the study 'tiny', not 'other'.*another out"):
         run_study(parse_study({**ran.settings, "name": "other"}), ran.finished.folder, say=lambda _: None)
 
 
 def test_a_study_file_of_ones_own_in_the_run_folder_is_not_overwritten(ran: Ran, tmp_path: Path) -> None:
     own = tmp_path / "study.yaml"
     own.write_text("name: tiny\n")
-    with pytest.raises(StudyError, match=r"study\.yaml was not written by a run.*--out"):
+    with pytest.raises(StudyError, match=r"study\.yaml was not written by a run.*another out"):
         run_study(parse_study(ran.settings), tmp_path, say=lambda _: None)
     assert own.read_text() == "name: tiny\n"
 
@@ -189,7 +189,7 @@ def test_a_folder_in_which_another_run_works_is_refused_until_it_ends(ran: Ran) 
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(StudyError, match=r"another run works in .*--out"):
+        with pytest.raises(StudyError, match=r"another run works in .*another out"):
             again(ran)
         other.kill()
     again(ran)

@@ -43,11 +43,11 @@ def test_rarer_names_count_only_where_no_usual_one_is_there(name: str) -> None:
 
 
 def test_errors_name_columns_and_the_option() -> None:
-    with pytest.raises(InputError, match=r"a\.csv has no column for the prompt: .*--prompt-column.* ' text'"):
+    with pytest.raises(InputError, match=r"a\.csv has no column for the prompt: .*prompt_column.* ' text'"):
         prompt_column([" text"], None, "a.csv")
-    with pytest.raises(InputError, match=r"several columns.*\(prompt, Goal\).*--prompt-column"):
+    with pytest.raises(InputError, match=r"several columns.*\(prompt, Goal\).*prompt_column"):
         prompt_column(["Goal", "prompt"], None, "a.csv")
-    with pytest.raises(InputError, match=r"no column 'q' \(--prompt-column\); its columns are Goal"):
+    with pytest.raises(InputError, match=r"no column 'q' \(prompt_column\); its columns are Goal"):
         prompt_column(["Goal"], "q", "a.csv")
 
 

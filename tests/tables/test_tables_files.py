@@ -116,7 +116,7 @@ def test_other_encodings_are_named_and_read_where_they_are_said(
         "txt": "\n".join(row["prompt"] for row in rows),
     }[ending]
     path = written(tmp_path, f"a.{ending}", content.encode(encoding))
-    with pytest.raises(InputError, match=rf"a\.{ending} is not UTF-8: line \d.* --encoding \w+") as error:
+    with pytest.raises(InputError, match=rf"a\.{ending} is not UTF-8: line \d.* encoding \w+") as error:
         read_rows(path)
     assert encoding in str(error.value)
     line = {"jsonl": 2, "json": 6, "csv": 3, "txt": 2}[ending]

@@ -68,7 +68,7 @@ def read_checkpoint(path: Path, name: str | None = None) -> Checkpoint:
         ) from error
     if not isinstance(found, dict) or not isinstance(found.get("outcomes"), dict) or "asr" not in found:
         raise InputError(
-            f"{path} holds no outcomes of single prompts: attack again with this version and --json, or name a run folder"
+            f"{path} holds no outcomes of single prompts: attack again by this version's `backfire attack --json FILE`, or name a run folder"
         )
     _check(path, found["outcomes"])
     try:
@@ -82,7 +82,7 @@ def read_checkpoint(path: Path, name: str | None = None) -> Checkpoint:
         judges = {str(judge): str(known) for judge, known in (found.get("judges") or {}).items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            f"{path} is no whole file of `backfire attack --json` ({error!r}): attack again with --json"
+            f"{path} is no whole file of `backfire attack --json` ({error!r}): write it anew by `backfire attack --json FILE`"
         ) from error
     return Checkpoint(
         name=name
@@ -105,12 +105,12 @@ def _check(path: Path, sets: Mapping[str, Any]) -> None:
     for name, judges in sets.items():
         if not isinstance(judges, dict):
             raise InputError(
-                f"{path}: the outcomes of {name!r} are no object of judges: attack again with --json"
+                f"{path}: the outcomes of {name!r} are no object of judges: write it anew by `backfire attack --json FILE`"
             )
         for judge, outcomes in judges.items():
             if not isinstance(outcomes, dict) or not outcomes:
                 raise InputError(
-                    f"{path}: the outcomes of {name!r} by {judge!r} hold no prompt: attack again with --json"
+                    f"{path}: the outcomes of {name!r} by {judge!r} hold no prompt: write it anew by `backfire attack --json FILE`"
                 )
             if wrong := [p for p, outcome in outcomes.items() if not isinstance(outcome, bool | None)]:
                 raise InputError(

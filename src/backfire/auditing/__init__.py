@@ -6,16 +6,14 @@ from backfire.loading import lazily
 
 if TYPE_CHECKING:
     from backfire.auditing.dataset_audit import audit
-    from backfire.auditing.settings import AuditSettings
-    from backfire.auditing.show_settings import ShowSettings
+    from backfire.auditing.settings import AuditSettings, ShowSettings
     from backfire.auditing.showing import show
 else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
             "dataset_audit": ("audit",),
-            "settings": ("AuditSettings",),
-            "show_settings": ("ShowSettings",),
+            "settings": ("AuditSettings", "ShowSettings"),
             "showing": ("show",),
         },
     )

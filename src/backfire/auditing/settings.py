@@ -1,16 +1,17 @@
-"""What an audit is told: frozen, checked, and documented by the docstring under each field."""
+"""The settings of `audit` and of `show`: frozen, checked, and documented by the docstring under each field."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from backfire.influence.settings import PilotSettings
-from backfire.models.settings import MAX_LENGTH, MaxLength, Opening
+from backfire.influence.settings import PilotSettings, no_steps, pilot_of
+from backfire.models.settings import MAX_LENGTH, MaxLength, Opening, TokensOpening
 from backfire.preferences.settings import Reading
 from backfire.settings import (
+    Commas,
     DatasetReference,
     EmbedderReference,
     Group,
@@ -20,6 +21,7 @@ from backfire.settings import (
     Names,
     PromptsReference,
     Settings,
+    one_or_several,
 )
 
 FEWEST_PAIRS = 30
@@ -28,6 +30,8 @@ FEWEST_CONTROLS = 199
 """With fewer swaps no p below 0.01 can be seen."""
 MEASURING = Group("Measuring")
 PHRASES = "phrases"
+MOST_SHOWN = 50
+"""Pairs that are shown at once."""
 
 
 class AuditSettings(Settings):
@@ -72,12 +76,7 @@ class AuditSettings(Settings):
     opening: Opening = Opening()
     """How the policy is opened."""
 
-    @field_validator("probe_prompts", mode="before")
-    @classmethod
-    def _several(cls, value: Any) -> Any:
-        if value is None:
-            return ()
-        return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+    _several = field_validator("probe_prompts", mode="before")(one_or_several)
 
     @field_validator("judge", mode="before")
     @classmethod
@@ -86,18 +85,13 @@ class AuditSettings(Settings):
             raise ValueError(f"choose {PHRASES}, the only judge that needs no world; in Python give a judge")
         return PHRASES if value is None else value
 
-    @field_validator("pilot", mode="before")
-    @classmethod
-    def _so_many_steps(cls, value: Any) -> Any:
-        if isinstance(value, int) and not isinstance(value, bool):
-            return {"steps": value} if value else None
-        return None if isinstance(value, Mapping) and _none(value) and len(value) == 1 else value
+    _so_many_steps = field_validator("pilot", mode="before")(pilot_of)
 
     @model_validator(mode="before")
     @classmethod
     def _steps_are_said(cls, values: Any) -> Any:
         pilot = values.get("pilot") if isinstance(values, Mapping) else None
-        if isinstance(pilot, Mapping) and _none(pilot):
+        if isinstance(pilot, Mapping) and no_steps(pilot):
             others = [name for name in pilot if name != "steps" and name in PilotSettings.model_fields]
             if others:
                 raise ValueError(
@@ -122,6 +116,22 @@ class AuditSettings(Settings):
         return self
 
 
-def _none(pilot: Mapping[str, Any]) -> bool:
-    """Whether the pilot is given no steps; on the command line the number is a text."""
-    return pilot.get("steps") in (None, 0, "0")
+class ShowSettings(Settings):
+    """Which pairs are shown, as which training would see them."""
+
+    rows: Annotated[tuple[Annotated[int, Field(ge=1)], ...] | None, Commas(), Metavar("N,N,...")] = None
+    """Show the pairs of these rows, counted from 1. Where it is not given, the first pair is shown."""
+    max_length: MaxLength = MAX_LENGTH
+    """The most tokens that prompt and response have together in the training that is meant. 0 sets no bound but the model's
+    context."""
+    reading: Reading = Reading()
+    """How the data set is read."""
+    opening: TokensOpening = TokensOpening()
+    """How the policy's tokenizer is opened."""
+
+    @field_validator("rows")
+    @classmethod
+    def _each_once(cls, value: Any) -> Any:
+        if value is not None and len(value) > MOST_SHOWN:
+            raise ValueError(f"these are {len(value)} rows: name at most {MOST_SHOWN}")
+        return None if value is None else tuple(dict.fromkeys(value))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from backfire.answers.shown import TEMPLATE, Piece, Shown, ShownPair, Stretch
 from backfire.auditing.findings.as_trained import ALONE, Counts
-from backfire.auditing.show_settings import ShowSettings
+from backfire.auditing.settings import ShowSettings
 from backfire.errors import InputError
 from backfire.preferences import no_pairs, open_preferences, pairs_of
 from backfire.records import completion_turns

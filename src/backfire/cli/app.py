@@ -50,8 +50,15 @@ def _run(words: list[str]) -> int:
         say(page_of(entry).text(_width()).rstrip("\n"))
         return 0
     from backfire.cli.parsing import parse
+    from backfire.errors import BackfireError
+    from backfire.settings import COMMAND_LINE
 
-    return parse(entry.load(), rest, name).run() or 0
+    command = entry.load()
+    try:
+        return parse(command, rest, name).run() or 0
+    except BackfireError as error:
+        error.args = (error.spelled(lambda field: COMMAND_LINE.flat_name(command, field)),)
+        raise
 
 
 def find_command(words: Sequence[str]) -> tuple[Entry | None, list[str]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from backfire.cli.command import Command, OutputFile
 from backfire.cli.exits import keeping
 from backfire.cli.terminal import row_numbers, say
-from backfire.preferences.settings import Reading
+from backfire.preferences.settings import ConvertSettings
 from backfire.settings import Argument, DatasetReference
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ class Convert(Command):
     """A JSONL, JSON, CSV or Parquet file, packed or not, a folder of pairs, a saved data set, or a hub name."""
     out: OutputFile
     """The file to write: a .jsonl or .json file, also with .gz, or a .parquet file."""
-    reading: Reading = Reading()
+    settings: ConvertSettings = ConvertSettings()
 
     def run(self) -> None:
         from backfire.preferences import convert
 
         with keeping("nothing was written; run the same command again"):
-            done = convert(self.dataset, self.out, self.reading)
+            done = convert(self.dataset, self.out, self.settings)
         say_converted(done)
 
 

@@ -130,14 +130,14 @@ class Pair(Command):
 
     def _candidates(self, store: Ledger, prompts: Iterable[Prompt] | None) -> dict[str, list[Response]]:
         """The responses of each role's sources."""
-        from backfire.pairs import one_draw
+        from backfire.pairs import one_sampling
 
         ids = None if prompts is None else [prompt.id for prompt in prompts]
         candidates: defaultdict[str, list[Response]] = defaultdict(list)
         if self.role:
             chosen_sources(store, [source for _, source in self.role])
         for name, source in self.role:
-            responses = one_draw(source, store.responses_of(source, ids), self.choice)
+            responses = one_sampling(source, store.responses_of(source, ids), self.choice)
             if not responses:
                 warn(f"{source!r} answered none of the prompts")
             candidates[name] += responses

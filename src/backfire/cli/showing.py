@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from backfire.auditing.show_settings import ShowSettings
+from backfire.auditing.settings import ShowSettings
 from backfire.cli.command import Command, JsonFile, OutputFile
 from backfire.cli.progress import progress
 from backfire.cli.terminal import say, show, write_answer

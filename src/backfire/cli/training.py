@@ -12,9 +12,8 @@ from backfire.cli.command import Command, OutputFolder
 from backfire.cli.exits import keeping
 from backfire.cli.progress import progress
 from backfire.cli.terminal import counted, say, warn
-from backfire.preferences.settings import Reading
 from backfire.settings import Argument, DatasetReference, Group, ModelReference
-from backfire.training.settings import ConversationReading, DPOSettings, SFTSettings
+from backfire.training.settings import DPOSettings, SFTSettings
 
 if TYPE_CHECKING:
     from backfire.training import TrainingLog
@@ -42,7 +41,6 @@ class TrainDPO(Train):
     """Train all weights, also where these with AdamW's moments take more than three times the weights and 2 GB, where a
     LoRA adapter is trained otherwise. The same as --parameters all."""
     settings: DPOSettings = DPOSettings()
-    reading: Reading = Reading()
 
     @model_validator(mode="after")
     def _one_choice(self) -> TrainDPO:
@@ -71,7 +69,6 @@ class TrainSFT(Train):
     """Train all weights, also where these with AdamW's moments take more than three times the weights and 2 GB, where a
     LoRA adapter is trained otherwise. The same as --parameters all."""
     settings: SFTSettings = SFTSettings()
-    reading: ConversationReading = ConversationReading()
 
     @model_validator(mode="after")
     def _one_choice(self) -> TrainSFT:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from backfire.answers.outcomes import AttackedCell, Checkpoint, Outcomes
 from backfire.answers.results import BASELINE
-from backfire.errors import InputError
+from backfire.errors import InputError, setting
 
 Tags = Mapping[str, Mapping[str, str]]
 """By prompt id, what is known of a prompt, such as its `noun` and `wrapper`."""
@@ -89,8 +89,8 @@ def units_of(
 def no_tag(missing: int, n: int, cluster: str) -> str:
     """What is wrong with prompts that lack the tag that they should be clustered by."""
     return (
-        f"{missing} of {n} prompts have no {cluster!r} to be clustered by: name their files by --prompts, or "
-        "another --cluster, or --cluster prompt for prompts that share nothing"
+        f"{missing} of {n} prompts have no {cluster!r} to be clustered by: name their files by {setting('prompts')}, or "
+        f"another {setting('cluster')}, or {setting('cluster')} prompt for prompts that share nothing"
     )
 
 

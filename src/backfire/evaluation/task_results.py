@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from backfire.errors import InputError
+from backfire.errors import InputError, setting
 from backfire.records import digest
 from backfire.store.artifacts import read_json, write_json
 
@@ -72,18 +72,22 @@ class ResumeFile:
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        found = read_json(path)
+        content = read_json(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"--resume {path} cannot be read ({error}): name a new file, or fix this") from error
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise InputError(f"--resume {path} is no file of `backfire general --resume`: name another")
-    tasks = found.get("tasks")
+        raise InputError(
+            f"{setting('resume')} {path} cannot be read ({error}): name a new file, or fix this"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(
+            f"{setting('resume')} {path} is no file of `backfire general --resume`: name another"
+        )
+    tasks = content.get("tasks")
     if not isinstance(tasks, dict):
-        raise InputError(f"--resume {path} has no table `tasks`: name a new file, or fix this")
+        raise InputError(f"{setting('resume')} {path} has no table `tasks`: name a new file, or fix this")
     for name, stored in tasks.items():
         if not isinstance(stored, dict) or not isinstance(stored.get("key"), dict) or _record(stored) is None:
             raise InputError(
-                f"--resume {path}: tasks.{name} is no key with a record of metrics, n, cut and seconds: take it out, "
+                f"{setting('resume')} {path}: tasks.{name} is no key with a record of metrics, n, cut and seconds: take it out, "
                 "and its task is asked again"
             )
     return tasks

@@ -28,6 +28,8 @@ class Trained:
     named: tuple[tuple[str, Any], ...]
     how: str
     """In words, for the answer."""
+    adapter: bool = False
+    """Whether they are those of a LoRA adapter."""
 
     @property
     def count(self) -> int:
@@ -152,7 +154,7 @@ def _adapted(model: LocalModel, seed: int, draws: int) -> Iterator[Trained]:
         how = f"LoRA of rank {RANK} on every linear layer, B's gradient " + (
             f"averaged over {draws} draws of A" if draws > 1 else "for one draw of A"
         )
-        yield Trained(tuple(named), how)
+        yield Trained(tuple(named), how, adapter=True)
     finally:
         model.model = adapted.unload()
         assert model.model is plain

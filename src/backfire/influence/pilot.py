@@ -20,7 +20,7 @@ from backfire.influence.margins import (
     recomputed,
 )
 from backfire.influence.parameters import trained
-from backfire.models.settings import MAX_LENGTH
+from backfire.models.settings import DPO_RATE, MAX_LENGTH, rate_of
 from backfire.records import Decoding, PairBody, Prompt, Request
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class Pilot:
     refused: tuple[tuple[bool | None, bool | None], ...] = ()
     """Whether each probe prompt is refused before and after, answered greedily: [prompts]; None is unscored. Empty without
     a judge."""
+    lr: float = DPO_RATE
+    """The learning rate that the steps were taken at."""
 
     @property
     def margin_change(self) -> float:
@@ -63,7 +65,7 @@ def run_pilot(
     probes: ProbeSet,
     *,
     steps: int = 8,
-    lr: float = 1e-6,
+    lr: float | None = None,
     beta: float = 0.1,
     batch_size: int = 32,
     every: int = 1,
@@ -76,13 +78,16 @@ def run_pilot(
 ) -> Pilot:
     """Take `steps` steps of DPO (Rafailov et al. 2023, eq. 7) by Adam at a constant `lr` and measure the probe margin.
 
-    conversations: (prompt, chosen, rejected), drawn without replacement in an order fixed by `seed`, so that the pilot
+    lr: None is DPO's default of 1e-6, and ten times that where `parameters` is auto and an adapter is trained for want of
+    memory: the rule of `train_dpo`.
+
+    conversations: (prompt, chosen, rejected), sampled without replacement in an order fixed by `seed`, so that the pilot
     costs steps * batch_size pairs however many there are. No warm-up: a pilot's steps count in full. The margin is measured
     after `every` so many steps and the last. With a judge, the probe prompts are answered greedily before and after.
     """
     import torch
 
-    if steps < 1 or lr <= 0 or beta <= 0 or batch_size < 1 or every < 1:
+    if steps < 1 or (lr is not None and lr <= 0) or beta <= 0 or batch_size < 1 or every < 1:
         raise InputError(
             f"steps {steps}, lr {lr}, beta {beta}, batch_size {batch_size}, every {every}: all must be positive"
         )
@@ -98,11 +103,13 @@ def run_pilot(
     place = {int(i): k for k, i in enumerate(np.unique(order))}
     prompts = list({probe.prompt.id: probe.prompt for probe in probes.probes}.values())
     with trained(model, parameters, seed=seed, shards=PASSED) as chosen:
-        kept = [p.detach().to("cpu", copy=True) for _, p in chosen.named]
+        adapted_by_auto = parameters == "auto" and chosen.adapter
+        rate = rate_of(DPO_RATE if lr is None else lr, given=lr is not None, adapter_by_auto=adapted_by_auto)
+        first_values = [p.detach().to("cpu", copy=True) for _, p in chosen.named]
         before = [] if judge is None else _refused(model, prompts, judge, max_new_tokens)
         first = last = margins(model, probed)
         path = [float(np.nanmean(first))]
-        optimizer = torch.optim.AdamW([p for _, p in chosen.named], lr=lr, weight_decay=0.0)
+        optimizer = torch.optim.AdamW([p for _, p in chosen.named], lr=rate, weight_decay=0.0)
         try:
             for step, batch in enumerate(np.split(order, steps), start=1):
                 pairs = data.subset(batch)
@@ -117,9 +124,9 @@ def run_pilot(
             after = [] if judge is None else _refused(model, prompts, judge, max_new_tokens)
         finally:
             with torch.no_grad():
-                for (_, p), value in zip(chosen.named, kept, strict=True):
+                for (_, p), value in zip(chosen.named, first_values, strict=True):
                     p.copy_(value)
-    return Pilot(tuple(path), tuple((last - first).tolist()), tuple(zip(before, after, strict=True)))
+    return Pilot(tuple(path), tuple((last - first).tolist()), tuple(zip(before, after, strict=True)), rate)
 
 
 def _gradients_of_loss(model: LocalModel, pairs: Encoded, reference: np.ndarray, beta: float) -> None:
@@ -133,10 +140,10 @@ def _gradients_of_loss(model: LocalModel, pairs: Encoded, reference: np.ndarray,
             logps = logps_of(model, rows)
             places = torch.tensor(np.searchsorted(batch, pairs.items[inside]), device=logps.device)
             weighted = logps * logps.new_tensor(pairs.weights[inside])
-            found = torch.zeros(len(batch), dtype=logps.dtype, device=logps.device).index_add(
+            now = torch.zeros(len(batch), dtype=logps.dtype, device=logps.device).index_add(
                 0, places, weighted
             )
-            moved = beta * (found - found.new_tensor(reference[batch]))
+            moved = beta * (now - now.new_tensor(reference[batch]))
             torch.autograd.backward(-torch.nn.functional.logsigmoid(moved).sum() / pairs.count)
 
 
@@ -148,23 +155,23 @@ def _refused(
 
     decoding = Decoding(max_new_tokens=max_new_tokens, temperature=0.0)
     judge = for_policy(judge, model)
-    found: list[bool | None] = []
+    refused: list[bool | None] = []
     longest = max(model.prompt_lengths(prompts), default=1)
     size = min(BATCH, model.rows_at_once(longest, longest + max_new_tokens))
     for start in range(0, len(prompts), size):
         requests = [
             Request(p, model.id, model.template_digest, decoding, 0, 0) for p in prompts[start : start + size]
         ]
-        for request, said in zip(requests, model.generate(requests), strict=True):
+        for request, reply in zip(requests, model.generate(requests), strict=True):
             response = Response(
                 request.id,
                 request.prompt.id,
                 model.id,
                 model.name,
-                said.text,
-                said.stop_reason,
-                said.tokens,
+                reply.text,
+                reply.stop_reason,
+                reply.tokens,
                 decoding,
             )
-            found.append(decide(judge, request.prompt, response).refuses)
-    return found
+            refused.append(decide(judge, request.prompt, response).refuses)
+    return refused

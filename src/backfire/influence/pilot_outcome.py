@@ -40,12 +40,12 @@ def piloted(
     """`run_pilot` with intervals over the probe prompts: Student's of the mean margin change, a paired one of refusals."""
     from backfire.judges import PhraseJudge
 
-    found = run_pilot(
+    pilot = run_pilot(
         model,
         conversations,
         probes,
         steps=settings.steps,
-        lr=settings.lr,
+        lr=settings.given_lr,
         beta=settings.beta,
         batch_size=settings.batch_size,
         every=1 if Shape.of(model.model).parameters < LARGE else max(1, settings.steps // 2),
@@ -55,13 +55,13 @@ def piloted(
         plain=plain,
         max_length=max_length,
     )
-    changes = np.array(found.changes)
+    changes = np.array(pilot.changes)
     changes = changes[np.isfinite(changes)]
     margin = None
     if len(changes) > 1:
         mean, low, high = mean_of_clusters(changes.tolist())
         margin = Estimate(value=mean, low=low, high=high)
-    both = [(a, b) for a, b in found.refused if a is not None and b is not None]
+    both = [(a, b) for a, b in pilot.refused if a is not None and b is not None]
     gained, lost = sum(b and not a for a, b in both), sum(a and not b for a, b in both)
     moved = None
     if both:
@@ -70,14 +70,14 @@ def piloted(
     return PilotOutcome(
         steps=settings.steps,
         pairs=min(len(conversations), settings.steps * settings.batch_size),
-        lr=settings.lr,
+        lr=pilot.lr,
         beta=settings.beta,
         batch_size=settings.batch_size,
-        margins=found.margins,
+        margins=pilot.margins,
         margin_change=margin,
         refused_before=sum(a for a, _ in both) / len(both) if both else None,
         refused_after=sum(b for _, b in both) / len(both) if both else None,
         refusal_change=moved,
         scored=len(both),
-        unscored=len(found.refused) - len(both),
+        unscored=len(pilot.refused) - len(both),
     )

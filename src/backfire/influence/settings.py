@@ -1,11 +1,13 @@
-"""What a pilot is told."""
+"""The settings of a pilot, and what the audit and studies have in common that ask for one."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from backfire.models.settings import DPO_RATE
 from backfire.settings import Default, Metavar, Names, Settings
 
 
@@ -17,10 +19,34 @@ class PilotSettings(Settings):
     steps: Annotated[int, Names("--pilot"), Metavar("STEPS"), Default("no pilot")] = Field(default=8, ge=1)
     """Also take this many steps of DPO on the data, in memory, and see how often the probe prompts are refused
     afterwards. This predicts better than the direction of the first step does. 8 is a good start."""
-    lr: float = Field(default=1e-6, gt=0)
+    lr: Annotated[float, Default("1e-06; 1e-05 for an adapter that was not asked for")] = Field(
+        default=DPO_RATE, gt=0
+    )
     """The pilot's learning rate: that of the training you mean. AdamW keeps it constant, without a warm-up, so that a
-    pilot's few steps count in full."""
+    pilot's few steps count in full. What is given is taken as it is. Where none is given and an adapter is chosen because
+    the whole model does not fit, it is ten times the default, as in `train dpo`."""
     beta: float = Field(default=0.1, gt=0)
     """The pilot's strength of DPO's pull towards the reference model."""
     batch_size: int = Field(default=32, ge=1)
     """Pairs in each of the pilot's steps."""
+
+    @property
+    def given_lr(self) -> float | None:
+        """The learning rate, where one was given."""
+        return self.lr if "lr" in self.model_fields_set else None
+
+    def options(self) -> dict[str, Any]:
+        """The same as keywords of `run_pilot`."""
+        return {**self.model_dump(), "lr": self.given_lr}
+
+
+def pilot_of(value: Any) -> Any:
+    """A number of steps as a pilot's settings, and no steps as None; anything else as it is."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"steps": value} if value else None
+    return None if isinstance(value, Mapping) and no_steps(value) and len(value) == 1 else value
+
+
+def no_steps(pilot: Mapping[str, Any]) -> bool:
+    """Whether the pilot is given no steps; on the command line the number is a text."""
+    return pilot.get("steps") in (None, 0, "0")

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from backfire.errors import InputError, ModelError
+from backfire.errors import InputError, ModelError, setting
 from backfire.judges.fencing import FENCING, filled, plain
 from backfire.judges.judge import readable
 from backfire.judges.parsing import Answer, Findings, parse_safe_unsafe, parse_wildguard, parse_yes_no
@@ -140,7 +140,7 @@ class GuardJudge:
                 if how.threshold is None
                 else "gives chances, between 0 and 1"
             )
-            raise InputError(f"--threshold {threshold}: {kind} {why}")
+            raise InputError(f"{setting('threshold')} {threshold}: {kind} {why}")
         self.how = how
         self.kind = kind
         self.model = model

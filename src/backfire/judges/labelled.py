@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backfire.errors import InputError
+from backfire.errors import InputError, setting
 from backfire.judges.settings import LabelColumns
 from backfire.records import Kind, Prompt, Response, given_response
 from backfire.tables import Table, read_table
@@ -65,13 +65,13 @@ def read_labelled(
     """
     table = _table(path, split, encoding)
     asked = _columns(path, table, prompt, response)
-    column = one_column(table.columns, "label", LABEL_COLUMNS, label, str(path), "--label-column")
+    column = one_column(table.columns, "label", LABEL_COLUMNS, label, str(path), "label_column")
     labels = [_label(path, number, column, row.get(column), positive) for number, row in table.numbered()]
     if len(set(labels)) < 2:
         seen = sorted({str(row[column]) for row in table.rows})[:8]
         raise InputError(
             f"{path}: all {len(labels)} labels of column {column!r} count as {int(labels[0])} (its values are "
-            f"{', '.join(map(repr, seen))}): both classes are needed; --positive VALUE says which values count as 1"
+            f"{', '.join(map(repr, seen))}): both classes are needed; {setting('positive')} says which values count as 1"
         )
     kinds = _kinds(path, table, (*asked, column))
     return [
@@ -132,7 +132,7 @@ def _columns(path: str | Path, table: Table, prompt: str | None, response: str |
     there = table.columns
     return (
         prompt_column(there, prompt, str(path)),
-        one_column(there, "response", RESPONSE_COLUMNS, response, str(path), "--response-column"),
+        one_column(there, "response", RESPONSE_COLUMNS, response, str(path), "response_column"),
     )
 
 
@@ -167,7 +167,7 @@ def _label(path: str | Path, number: int, column: str, said: object, positive: S
         return False
     raise InputError(
         f"{path}, row {number}: the label {value!r} in column {column!r} is neither 0 nor 1: "
-        f"--positive {value!r} would make it a 1"
+        f"{setting('positive')} {value!r} would make it a 1"
     )
 
 

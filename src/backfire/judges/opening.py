@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from backfire.errors import InputError
+from backfire.errors import InputError, setting
 from backfire.judges.judge import Judge
 from backfire.judges.own import find_judge, is_own, open_own
 
@@ -147,7 +147,9 @@ def _exact(world: str | None) -> Judge:
     from backfire.organisms.catalog import open_world
 
     if world is None:
-        raise InputError("judge exact reads only the prompts of one world: name it by --world, such as w0")
+        raise InputError(
+            "judge exact reads only the prompts of one world: name it by " + setting("world") + ", such as w0"
+        )
     return ExactJudge(open_world(world))
 
 
@@ -169,7 +171,7 @@ def _graded(references: Sequence[str], threshold: float | None) -> set[str]:
     graded = {reference for reference in references if _grades(reference)}
     if threshold is not None and not graded:
         raise InputError(
-            f"--threshold {threshold}: {', '.join(references) or 'judges that are open'} give no grade that a threshold could cut: leave it out"
+            f"{setting('threshold')} {threshold}: {', '.join(references) or 'judges that are open'} give no grade that a threshold could cut: leave it out"
         )
     return graded
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import yaml
 
-from backfire.errors import InputError
+from backfire.errors import InputError, setting
 from backfire.judges.fencing import FENCING, fence_key, fence_note, fenced, filled, plain
 from backfire.judges.judge import readable
 from backfire.judges.parsing import Findings, parse_grade, parse_strongreject
@@ -79,7 +79,9 @@ class RubricJudge:
     ) -> None:
         low, high = rubric.scores
         if threshold is not None and not low < threshold <= high:
-            raise InputError(f"--threshold {threshold}: {rubric.name} gives scores from {low:g} to {high:g}")
+            raise InputError(
+                f"{setting('threshold')} {threshold}: {rubric.name} gives scores from {low:g} to {high:g}"
+            )
         self.rubric = rubric
         self.model = model
         self.threshold = rubric.threshold if threshold is None else threshold

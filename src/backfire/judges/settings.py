@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from backfire.models.settings import Dtype
-from backfire.settings import FileReference, Group, JudgeReference, Metavar, Names, Settings
+from backfire.settings import FileReference, Group, JudgeReference, Metavar, Names, Settings, one_or_several
 
 What = Literal["harmful", "refusal"]
 """What a label says: whether the response does harm, or whether it declines."""
@@ -88,10 +88,7 @@ class Asking(Settings):
     harmful only where the request is."""
     opening: JudgeOpening = JudgeOpening()
 
-    @field_validator("judges", mode="before")
-    @classmethod
-    def _several(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    _several = field_validator("judges", mode="before")(one_or_several)
 
 
 class JudgeFileSettings(Asking):

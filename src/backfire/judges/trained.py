@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backfire.answers.judge_agreement import Agreement
-from backfire.errors import InputError
+from backfire.errors import InputError, setting
 from backfire.judges.agreeing import agreement
 from backfire.judges.declining import CUES_ID, EXPECTED, NAMES, SIGNS, declining_cues
 from backfire.judges.judge import harm_of, readable
@@ -341,9 +341,9 @@ def read_judge(path: str | Path, *, threshold: float | None = None) -> TrainedJu
     if threshold is None:
         return judge
     if judge.what != "harmful":
-        raise InputError(f"--threshold {threshold}: {path} finds refusals: leave it out")
+        raise InputError(f"{setting('threshold')} {threshold}: {path} finds refusals: leave it out")
     if not 0 < threshold < 1:
-        raise InputError(f"--threshold {threshold}: {path} takes a probability between 0 and 1")
+        raise InputError(f"{setting('threshold')} {threshold}: {path} takes a probability between 0 and 1")
     return TrainedJudge(
         judge.name, judge.what, judge.features, judge.weights, judge.card, threshold=threshold
     )

@@ -30,10 +30,10 @@ def failure_of(error: BaseException) -> str | None:
     """The reason in words; None for a defect of the program."""
     if isinstance(error, BackfireError):
         return str(error)
-    said = " ".join(without_tokens(str(error)).split())
-    if isinstance(error, MemoryError) or any(words.lower() in said.lower() for words in MEMORY):
+    text = " ".join(without_tokens(str(error)).split())
+    if isinstance(error, MemoryError) or any(words.lower() in text.lower() for words in MEMORY):
         return (
-            f"memory ran out ({said[:200] or type(error).__name__}): read fewer pairs (--policy-pairs), train fewer "
-            "parameters (--parameters lora), or take a machine with more"
+            f"memory ran out ({text[:200] or type(error).__name__}): read fewer pairs (policy_pairs), train fewer "
+            "parameters (parameters lora), or take a machine with more"
         )
     return None

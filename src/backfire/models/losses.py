@@ -28,7 +28,7 @@ SURVIVED: tuple[FaultKind, ...] = ("reasoning lost", "response changed", "inside
 LEFT_OUT: tuple[FaultKind, ...] = ("tools lost", "tool calls lost")
 """Losses for which training leaves the pair out and counts it; at the others that do not survive it ends with an error."""
 
-GIVE = "give another with --chat-template FILE"
+GIVE = "give another chat template, as a Jinja file"
 THOUGHTS = re.compile(r"\s*<think>\s*(.*?)\s*</think>\s*", re.DOTALL)
 SEEN = 40
 """Characters of the thoughts that are looked for."""

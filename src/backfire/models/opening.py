@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backfire.errors import InputError, ModelError, TemplateError
+from backfire.errors import InputError, ModelError, TemplateError, setting
 from backfire.models.endpoint import EndpointModel
 from backfire.models.identity import folder_digest, no_weights
 from backfire.models.local import LocalModel
@@ -51,7 +51,7 @@ def open_model(
         if chat_template is not None or adapter is not None:
             raise InputError(
                 f"{reference} is an endpoint, which has its own template and weights: "
-                "leave out --chat-template and --adapter, or name a checkpoint folder"
+                f"leave out {setting('chat_template')} and {setting('adapter')}, or name a checkpoint folder"
             )
         return EndpointModel.of(reference)
     check_device(device)
@@ -86,7 +86,7 @@ def local_model(model: Any, tokenizer: Any, *, name: str, id: str) -> LocalModel
     try:
         template = check_template(tokenizer, eos_ids=_eos_ids(model))
     except TemplateError as error:
-        raise TemplateError(f"{name}: {error}") from error
+        raise TemplateError(f"{name}: {error.marked}") from error
     return LocalModel(model, tokenizer, template, name=name, id=id)
 
 
@@ -252,7 +252,9 @@ def policy_tokenizer(folder: Path, adapter: Path | None, chat_template: Path | N
         try:
             tokenizer.chat_template = Path(chat_template).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise TemplateError(f"--chat-template {chat_template}: {error}; name a Jinja file") from error
+            raise TemplateError(
+                f"{setting('chat_template')} {chat_template}: {error}; name a Jinja file"
+            ) from error
     return tokenizer
 
 
@@ -303,14 +305,14 @@ def _base_of(adapter: Path) -> Path:
     base = settings.get("base_model_name_or_path")
     if not base:
         raise ModelError(
-            f"adapter {adapter} does not say what it adapts: open its base model with --adapter {adapter}"
+            f"adapter {adapter} does not say what it adapts: open its base model with {setting('adapter')} {adapter}"
         )
     try:
         return resolve(base)
     except ModelError as error:
         raise ModelError(
             f"adapter {adapter} adapts {base}, which does not open ({error}); "
-            f"open the base model from where it lies with --adapter {adapter}"
+            f"open the base model from where it lies with {setting('adapter')} {adapter}"
         ) from error
 
 

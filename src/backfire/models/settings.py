@@ -10,6 +10,16 @@ from backfire.settings import FileReference, FolderReference, Metavar, Settings
 
 MAX_LENGTH = 1024
 """Tokens of prompt and response together: TRL's default, and that of `train dpo`."""
+DPO_RATE = 1e-6
+"""The learning rate of DPO where none is given: TRL's default."""
+LORA_RATE = 10
+"""A learning rate that nobody gave is so many times higher where `auto` trains an adapter (Schulman et al. 2025, LoRA Without
+Regret)."""
+
+
+def rate_of(lr: float, *, given: bool, adapter_by_auto: bool) -> float:
+    """The learning rate that is taken, by the one rule of training and of the pilot: what was given counts as it is."""
+    return lr if given or not adapter_by_auto else float(f"{LORA_RATE * lr:.6g}")
 
 
 def _no_bound(value: Any) -> Any:

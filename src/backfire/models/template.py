@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from backfire.errors import TemplateError
+from backfire.errors import TemplateError, setting
 from backfire.models.losses import (
     GIVE,
     Fault,
@@ -180,14 +180,16 @@ def check_template(tokenizer: Any, *, eos_ids: Collection[int] = ()) -> CheckedT
     """
     if not tokenizer.chat_template:
         raise TemplateError(
-            "this tokenizer has no chat template: give one with --chat-template FILE (a Jinja file), "
+            "this tokenizer has no chat template: give one with "
+            + setting("chat_template")
+            + " (a Jinja file), "
             "the same one that the model was tuned with; training and studies read it from the checkpoint's folder, "
             "as chat_template.jinja"
         )
     if isinstance(tokenizer.chat_template, dict):
         raise TemplateError(
             f"this tokenizer has several chat templates ({', '.join(tokenizer.chat_template)}): "
-            "give the one to use with --chat-template FILE"
+            f"give the one to use with {setting('chat_template')}, a Jinja file"
         )
     ends = frozenset(i for i in (tokenizer.eos_token_id, *eos_ids) if i is not None)
     if not ends:

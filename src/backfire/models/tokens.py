@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backfire.errors import InputError, ModelError, TemplateError
+from backfire.errors import InputError, ModelError, TemplateError, setting
 from backfire.models.opening import model_parts, open_configuration, policy_tokenizer
 from backfire.models.rendered import RenderedPairs
 from backfire.models.rendering import RawText, Renders, render_pairs
@@ -74,7 +74,7 @@ def open_tokens(
     except TemplateError as error:
         if not isinstance(tokenizer.chat_template, str):
             raise TemplateError(
-                f"policy {reference}: {error}; or take texts as they are with --plain"
+                f"policy {reference}: {error.marked}; or take texts as they are ({setting('plain')})"
             ) from error
         checked = CheckedTemplate(tokenizer, frozenset({tokenizer.eos_token_id, *ends}), "kept", "")
         refused = str(error)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from backfire.pairs.pair import Pair
     from backfire.pairs.recipe import Recipe, Side, built_in_recipes, find_recipe, load_recipes
     from backfire.pairs.settings import PairSettings, StoredChoice, Truncated
-    from backfire.pairs.stored import one_draw, stored_scores
+    from backfire.pairs.stored import one_sampling, stored_scores
 else:
     __getattr__, __dir__ = lazily(
         __name__,
@@ -20,7 +20,7 @@ else:
             "pair": ("Pair",),
             "recipe": ("Recipe", "Side", "built_in_recipes", "find_recipe", "load_recipes"),
             "settings": ("PairSettings", "StoredChoice", "Truncated"),
-            "stored": ("one_draw", "stored_scores"),
+            "stored": ("one_sampling", "stored_scores"),
         },
     )
 
@@ -37,7 +37,7 @@ __all__ = [
     "built_in_recipes",
     "find_recipe",
     "load_recipes",
-    "one_draw",
+    "one_sampling",
     "own_columns",
     "pair_rows",
     "read_pairs",

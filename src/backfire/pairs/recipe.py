@@ -10,7 +10,7 @@ from typing import Annotated, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from backfire.errors import InputError
+from backfire.errors import InputError, setting
 
 Pick = Literal["first", "best", "worst"]
 Labels = Literal["as-picked", "reversed", "random"]
@@ -122,7 +122,7 @@ def find_recipe(name: str, recipes: dict[str, Recipe] | None = None) -> Recipe:
     known = built_in_recipes() if recipes is None else recipes
     if name not in known:
         raise InputError(
-            f"there is no recipe {name!r}: choose among {', '.join(known)}, or add it by --recipes FILE"
+            f"there is no recipe {name!r}: choose among {', '.join(known)}, or add it by a file of your own ({setting('recipes')})"
         )
     return known[name]
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from backfire.errors import InputError
+from backfire.errors import InputError, setting
 
 if TYPE_CHECKING:
     from backfire.pairs.recipe import Recipe
@@ -14,28 +14,29 @@ if TYPE_CHECKING:
     from backfire.records import Decoding, Response
     from backfire.store import Ledger
 
-Draw = tuple[str, "Decoding | None", int | None]
+CHOSEN_BY = ("seed", "temperature", "max_new_tokens")
+Sampling = tuple[str, "Decoding | None", int | None]
 """Model id, decoding and seed: responses that share them belong together."""
 
 
-def one_draw(source: str, responses: Sequence[Response], choice: StoredChoice) -> list[Response]:
-    """The responses of one draw (model, decoding, seed).
+def one_sampling(source: str, responses: Sequence[Response], choice: StoredChoice) -> list[Response]:
+    """The responses of one sampling (model, decoding, seed).
 
     Raises:
         InputError: several are meant, with what each has; or none.
     """
-    if len(_draws(responses)) > 1:
+    if len(_samplings(responses)) > 1:
         responses = [one for one in responses if choice.meets(one)]
         if not responses:
             raise InputError(
                 f"no response of {source!r} has the seed, decoding and model that the options ask for"
             )
-    draws = _draws(responses)
-    if len(draws) > 1:
+    samplings = _samplings(responses)
+    if len(samplings) > 1:
         raise InputError(
-            f"{source!r} has responses of {len(draws)} draws, which do not belong into one pool: "
-            f"{_in_words(draws)}. Choose by --seed, --temperature, --max-new-tokens or --model-id, or name the "
-            "--prompts"
+            f"{source!r} has responses of {len(samplings)} samplings, which do not belong into one pool: "
+            f"{_in_words(samplings)}. Choose by {', '.join(map(setting, CHOSEN_BY))} or "
+            f"{setting('model_id')}, or name the {setting('prompts')}"
         )
     return list(responses)
 
@@ -56,30 +57,30 @@ def stored_scores(
         matching = [name for name in there if name.startswith(scorer)]
         if len(matching) != 1:
             raise InputError(
-                f"--scorer {scorer} is {'none' if not matching else 'not a single one'} of those in {ledger.path}: "
+                f"{setting('scorer')} {scorer} is {'none' if not matching else 'not a single one'} of those in {ledger.path}: "
                 f"{', '.join(there) or 'nobody has scored'}"
             )
         return ledger.scores(matching[0], response_ids)
     if len(there) > 1 and recipe.needs_scores:
         raise InputError(
             f"several reward models have scored in {ledger.path} ({', '.join(there)}): "
-            "name one by --reward-model, or --scorer"
+            f"name one by {setting('reward_model')}, or {setting('scorer')}"
         )
     return ledger.scores(there[0], response_ids) if len(there) == 1 else {}
 
 
-def _draws(responses: Iterable[Response]) -> Counter[Draw]:
+def _samplings(responses: Iterable[Response]) -> Counter[Sampling]:
     return Counter((one.model_id, one.decoding, one.seed) for one in responses)
 
 
-def _in_words(draws: Mapping[Draw, int]) -> str:
+def _in_words(samplings: Mapping[Sampling, int]) -> str:
     """How many responses each draw has, and in what it differs from the others."""
-    described = [_described(*draw) for draw in draws]
+    described = [_described(*draw) for draw in samplings]
     names = dict.fromkeys(name for one in described for name in one)
     differing = [name for name in names if len({one.get(name) for one in described}) > 1]
     return "; ".join(
         f"{count} with " + ", ".join(f"{name} {one[name]}" for name in differing if name in one)
-        for count, one in zip(draws.values(), described, strict=True)
+        for count, one in zip(samplings.values(), described, strict=True)
     )
 
 

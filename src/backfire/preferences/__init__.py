@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         pairs_of,
         prompt_of,
     )
-    from backfire.preferences.settings import Reading
+    from backfire.preferences.settings import ConvertSettings, Reading
     from backfire.preferences.wrappers import unwrapped
 else:
     __getattr__, __dir__ = lazily(
@@ -30,7 +30,7 @@ else:
             "preferences": ("Preferences", "open_preferences"),
             "read_options": ("ReadOptions",),
             "schema": ("DefectKind", "Format", "SCHEMA", "completion_of_side", "pairs_of", "prompt_of"),
-            "settings": ("Reading",),
+            "settings": ("ConvertSettings", "Reading"),
             "wrappers": ("unwrapped",),
         },
     )
@@ -38,6 +38,7 @@ else:
 __all__ = [
     "ROWS_OF_SIDES",
     "SCHEMA",
+    "ConvertSettings",
     "Converted",
     "DefectKind",
     "Format",

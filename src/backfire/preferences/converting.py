@@ -21,7 +21,7 @@ from backfire.preferences.explaining import no_pairs
 from backfire.preferences.preferences import Preferences, open_preferences
 from backfire.preferences.read_options import ReadOptions
 from backfire.preferences.schema import SIDES, DefectKind, Format
-from backfire.preferences.settings import Reading
+from backfire.preferences.settings import ConvertSettings
 from backfire.store import Row, ending_of, write_rows
 
 TURNS = ("prompt", *SIDES)
@@ -60,7 +60,7 @@ class Converted:
 def convert(
     dataset: Any,
     out: str | Path,
-    settings: Reading | None = None,
+    settings: ConvertSettings | None = None,
     **keywords: Unpack[ReadOptions],
 ) -> Converted:
     """Write preference data of any form that the audit reads as conversational `prompt`, `chosen` and `rejected`.
@@ -73,8 +73,9 @@ def convert(
 
     Args:
         out: A .jsonl, .json (both also with .gz) or .parquet file; it is there whole or not at all.
-        dataset, reading: As `open_preferences` takes them: config, split, revision, columns, source_columns, plain
-            and so on.
+        dataset: Preference data as `open_preferences` takes them.
+        settings, keywords: A `ConvertSettings`, or fields of its reading: config, split, revision, columns,
+            source_columns, plain and so on.
 
     Raises:
         InputError: the data set cannot be read, no row of it gives a pair, or `out` cannot be written.
@@ -88,7 +89,7 @@ def convert(
         and path.samefile(dataset)
     ):
         raise InputError(f"{path} is the data set itself: name another file to write")
-    data = open_preferences(dataset, **Reading.of(settings, **keywords).options())
+    data = open_preferences(dataset, **ConvertSettings.of(settings, **keywords).reading.options())
     beside = columns_beside(data, OF_TRAINERS)
     if not beside.pairs:
         raise InputError(no_pairs(data))

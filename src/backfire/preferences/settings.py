@@ -77,3 +77,10 @@ class Reading(Settings):
             "ranked": self.ranked,
             "plain": self.plain,
         }
+
+
+class ConvertSettings(Settings):
+    """How preference data are written in the one form that trainers take."""
+
+    reading: Reading = Reading()
+    """How the data set is read."""

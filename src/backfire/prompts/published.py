@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 
 import yaml
 
-from backfire.errors import InputError
+from backfire.errors import InputError, setting
 from backfire.records import Kind, Prompt, digest
 from backfire.tables import read_rows
 
@@ -66,7 +66,7 @@ class PromptSet:
         if content_digest(texts) != self.digest:
             raise InputError(
                 f"{path} holds {len(texts)} prompts that are not the {self.rows} of {self.name} as they are pinned: fetch "
-                f"{self.url}, or give the file itself as PROMPTS (with --column {self.column}) to use it as it is"
+                f"{self.url}, or give the file itself as PROMPTS (with {setting('column')} {self.column}) to use it as it is"
             )
         tags = {"set": self.name, "source": self.source}
         return [
@@ -141,7 +141,7 @@ def _file_of(chosen: PromptSet, folder: str | Path | None) -> Path:
     if found is not None:
         return found
     if folder is not None and not Path(folder).is_dir():
-        raise InputError(f"--prompts-dir {folder} is no folder")
+        raise InputError(f"{setting('prompts_dir')} {folder} is no folder")
     return fetch(chosen, _cache() / chosen.files[0])
 
 
@@ -158,7 +158,7 @@ def fetch(chosen: PromptSet, path: Path) -> Path:
     except (URLError, HTTPException, OSError, ValueError) as error:
         raise InputError(
             f"{chosen.name} cannot be fetched from {chosen.url} ({error}): on a machine without a network, put the file as "
-            f"{chosen.files[0]} into a folder and name that by --prompts-dir or {FOLDER}"
+            f"{chosen.files[0]} into a folder and name that by {setting('prompts_dir')} or {FOLDER}"
         ) from error
     if len(content) > LARGEST:
         raise InputError(f"{chosen.url} sent more than {LARGEST} bytes: that is not {chosen.name}")

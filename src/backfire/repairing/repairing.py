@@ -215,7 +215,7 @@ def _outcome(how: Repair, work: Repairing) -> tuple[Outcome, Choice | None]:
         ), None
     trial = None
     if work.probes is not None and how.by == "pilot":
-        pilot = (how.pilot or RepairPilot()).model_dump()
+        pilot = (how.pilot or RepairPilot()).options()
         plain, max_length = work.settings.reading.plain, work.settings.max_length
         trial = Trial(work.model, work.probes, pilot, inputs.seed, plain, max_length)
     return automatic(inputs, how.target, how.stratify, how.grow, trial)
@@ -276,7 +276,7 @@ def recorded(how: Repair, settings: RepairSettings, judge: str) -> dict[str, Any
     options = how.model_dump(exclude={"pilot", "self_pairs", "self_influence"})
     pilot = None
     if isinstance(how, Auto) and how.by == "pilot":
-        pilot = (how.pilot or RepairPilot()).model_dump()
+        pilot = (how.pilot or RepairPilot()).options()
     usual: dict[str, Any] = {
         "method": how.method,
         "by": "influence",

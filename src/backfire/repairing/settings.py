@@ -23,6 +23,7 @@ from backfire.settings import (
     RewardModelReference,
     Settings,
     flat,
+    one_or_several,
 )
 
 INFLUENCE = Group("Influence of each pair")
@@ -219,12 +220,7 @@ class RepairSettings(Settings):
     opening: Opening = Opening()
     """How the policy is opened."""
 
-    @field_validator("probe_prompts", mode="before")
-    @classmethod
-    def _several(cls, value: Any) -> Any:
-        if value is None:
-            return ()
-        return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    _several = field_validator("probe_prompts", mode="before")(one_or_several)
 
     @field_validator("judge", mode="before")
     @classmethod

@@ -105,26 +105,26 @@ def store_given(
 
 
 def _columns(
-    found: Sequence[str],
+    there: Sequence[str],
     origin: str,
-    asked: GivenSettings,
+    settings: GivenSettings,
 ) -> dict[str, str]:
     columns = {
-        "prompt": prompt_column_of(found, asked.prompt_column, origin),
+        "prompt": prompt_column_of(there, settings.prompt_column, origin),
         "response": one_column(
-            found, "response", RESPONSE_COLUMNS, asked.response_column, origin, "--response-column"
+            there, "response", RESPONSE_COLUMNS, settings.response_column, origin, "response_column"
         ),
     }
-    if asked.source is None:
+    if settings.source is None:
         columns["source"] = one_column(
-            found,
+            there,
             "source",
             SOURCE_COLUMNS,
-            asked.source_column,
+            settings.source_column,
             origin,
-            "--source-column (or its name by --source)",
+            "source_column",
         )
-    if find([columns["prompt"]], ("instruction",)) and (beside := find(found, ("input",))):
+    if find([columns["prompt"]], ("instruction",)) and (beside := find(there, ("input",))):
         columns["input"] = beside[0]
     return columns
 

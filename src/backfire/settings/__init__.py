@@ -1,8 +1,18 @@
 """What every command's settings are made of: one frozen class a command, whose docstrings document its options."""
 
 from backfire.settings.fields import Input, Part, Setting, flat, inputs_of, parts
-from backfire.settings.frozen import Settings, nested, taken
-from backfire.settings.marks import Argument, Commas, Default, Group, Metavar, Names, Prefix, Repeated
+from backfire.settings.frozen import Settings, nested
+from backfire.settings.marks import (
+    Argument,
+    Commas,
+    Default,
+    Group,
+    Metavar,
+    Names,
+    Prefix,
+    Repeated,
+    one_or_several,
+)
 from backfire.settings.places import COMMAND_LINE, PYTHON, STUDY, CommandLine, Place, StudyFile, options_of
 from backfire.settings.references import (
     DatasetReference,
@@ -53,7 +63,7 @@ __all__ = [
     "flat",
     "inputs_of",
     "nested",
+    "one_or_several",
     "options_of",
     "parts",
-    "taken",
 ]

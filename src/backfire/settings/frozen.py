@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
@@ -98,13 +98,3 @@ def _open(part: Any) -> dict[str, Any]:
         names = [*part.model_fields_set, *(name for name, _ in tags_of(type(part)))]
         return {name: getattr(part, name) for name in names}
     return dict(part) if isinstance(part, Mapping) else {}
-
-
-AnySettings = TypeVar("AnySettings", bound=Settings)
-
-
-def taken(cls: type[AnySettings], keywords: Mapping[str, Any]) -> tuple[AnySettings, dict[str, Any]]:
-    """The settings that keywords give of one class, and the other keywords, which are another's."""
-    known = {*flat(cls), *cls.model_fields, *(part.path[-1] for part in parts(cls))}
-    mine = {name: value for name, value in keywords.items() if name in known}
-    return cls.of(**mine), {name: value for name, value in keywords.items() if name not in known}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args
 
@@ -66,6 +66,14 @@ class Default:
     """What the help says of the default, where the value itself would not tell."""
 
     text: str
+
+
+def one_or_several(value: Any) -> Any:
+    """What may be given alone, or as several: a tuple; None is none of them. Used as a validator of a field."""
+    if value is None:
+        return ()
+    several = isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+    return tuple(value) if several else (value,)
 
 
 Mark = TypeVar("Mark")

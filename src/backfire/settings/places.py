@@ -27,6 +27,11 @@ class Place:
                 return self.part(part)
         return ".".join(map(str, path))
 
+    def flat_name(self, cls: type[Settings], name: str) -> str:
+        """What the field of a flat name is called here; the name itself where the class has no such field."""
+        setting = flat(cls).get(name)
+        return name if setting is None else self.setting(setting)
+
     def setting(self, setting: Setting) -> str:
         return setting.name
 

@@ -58,7 +58,7 @@ def read_prompts(
     table = read_table(path, split=split, encoding=encoding)
     if not table.rows:
         raise InputError(f"{path} holds no rows: give it at least one prompt")
-    found = prompt_column(table.columns, column, str(path), "--column")
+    found = prompt_column(table.columns, column, str(path), "column")
     kinds = kind_column(table.columns, table.numbered(), str(path))
     beside = _beside(table.columns, found)
     used = {found, beside, kinds.column.name if kinds.column else None}

@@ -12,7 +12,7 @@ from backfire.models.settings import Opening
 from backfire.organisms.catalog import SHIPPED
 from backfire.records import Decoding, digest
 from backfire.study.plan import StudyFile
-from backfire.study.sections import OpeningSection, ResponderSettings, TargetSettings
+from backfire.study.sections import GivenSection, OpeningSection, ResponderSettings, TargetSettings
 from backfire.study.worlds import in_world
 
 SFT = "sft"
@@ -36,6 +36,8 @@ class ResponseSet:
     seed: int
     given: bool
     """Whether the responder is a file."""
+    reading: GivenSection | None = None
+    """How that file is read, where the study says so."""
     opening: Opening = AS_IT_IS
     """How the model is opened."""
 
@@ -49,6 +51,8 @@ class ResponseSet:
             "decoding": None if self.given else self.decoding.as_dict(),
             "seed": self.seed,
         }
+        if self.reading is not None:
+            spec["reading"] = self.reading.model_dump(mode="json", exclude_unset=True)
         return spec | _opened(self.opening)
 
     @cached_property
@@ -178,13 +182,22 @@ class Cell:
             other.n
             for target in self.study.targets
             for other in target.responders
-            if (other.model, other.file) == (responder.model, responder.file)
+            if (other.model, other.file, other.reading)
+            == (responder.model, responder.file, responder.reading)
             and self._decoding(other) == self._decoding(responder)
             and self._opening_of(target, other) == self._opening_of(self.target, responder)
         )
         decoding, opening = self._decoding(responder), self._opening_of(self.target, responder)
         if responder.file is not None:
-            return ResponseSet(responder.file, self.prompts, most, decoding, self.seed, given=True)
+            return ResponseSet(
+                responder.file,
+                self.prompts,
+                most,
+                decoding,
+                self.seed,
+                given=True,
+                reading=responder.reading,
+            )
         model = in_world(str(responder.model), self.world)
         return ResponseSet(model, self.prompts, most, decoding, self.seed, given=False, opening=opening)
 

@@ -22,7 +22,6 @@ from backfire.study.artifacts import (
 from backfire.study.cells import SFT, Cell, RunFolder
 from backfire.study.inputs import FileInput, Input, JudgeInput, ModelInput, PromptsInput, inputs_named
 from backfire.study.references import without_references
-from backfire.study.sections import PilotSettings
 from backfire.study.stage import Job, Report, Stage
 
 HUMAN_SET = "human set"
@@ -170,15 +169,14 @@ def _repair(job: Job[Repairing]) -> Report:
 
 def _pilot(cell: Cell) -> dict[str, Any]:
     """A pilot in the settings of the study's training; those of its `trainings` share the repaired data."""
-    settings = cell.study.training
-    influence = cell.study.influence
-    assert influence is not None
+    steps, settings = cell.study.pilot()
+    given = {"lr": settings.lr} if "lr" in settings.model_fields_set else {}
     return {
-        "steps": PilotSettings().steps if influence.pilot is None else influence.pilot.steps,
-        "lr": settings.lr,
+        "steps": steps,
         "beta": settings.beta,
         "batch_size": settings.batch_size * settings.gradient_accumulation,
         "parameters": settings.trains,
+        **given,
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from backfire.influence.settings import PilotSettings
 from backfire.organisms.catalog import PREFIX
 from backfire.pairs import Recipe, find_recipe, load_recipes
 from backfire.records.settings import DecodingSettings
@@ -15,6 +16,7 @@ from backfire.study.repair_sections import RepairOfStudy
 from backfire.study.sections import (
     AttackSection,
     AuditSection,
+    CellTraining,
     GeneralSection,
     HumanSettings,
     InfluenceSettings,
@@ -24,7 +26,6 @@ from backfire.study.sections import (
     TrainingSection,
 )
 from backfire.study.worlds import worlds_named
-from backfire.training.settings import DPOSettings
 
 
 class StudyFile(Settings):
@@ -54,8 +55,9 @@ class StudyFile(Settings):
     seeds: tuple[int, ...] = (0,)
     """Each seed drives sampling and training of a grid of its own."""
     opening: OpeningSection = OpeningSection()
-    """How models are opened: their dtype and device. The chat template is put on the targets. Targets and responders may
-    say otherwise."""
+    """How models are opened, in every stage: the dtype that they compute in, and the device. Training computes in this
+    dtype, too, where `training` names none, and on a GPU or on the CPU as the device says. The chat template is put on the
+    targets. Targets and responders may say otherwise."""
     decoding: DecodingSettings = DecodingSettings()
     """How every responder without its own decoding is sampled."""
     truncated: Literal["keep", "drop"] = "keep"
@@ -119,9 +121,17 @@ class StudyFile(Settings):
             if repair.by_influence and self.influence is None:
                 raise ValueError(f"repair {name} goes by influence: give {{influence}} its probe prompts")
 
-    def dpo(self, name: str | None = None, *, seed: int = 0) -> DPOSettings:
+    def dpo(self, name: str | None = None, *, seed: int = 0) -> CellTraining:
         """The settings of one of the trainings; None is `training` alone."""
-        return DPOSettings.of(**{**self.training_of(name), "seed": seed})
+        return CellTraining.of(**{**self.training_of(name), "seed": seed})
+
+    def pilot(self, name: str | None = None, *, seed: int = 0) -> tuple[int, CellTraining]:
+        """How many steps the pilot takes, and at which settings: those of the training, where it says nothing else."""
+        pilot = (None if self.influence is None else self.influence.pilot) or PilotSettings()
+        own = {name: getattr(pilot, name) for name in pilot.model_fields_set - {"steps"}}
+        if "batch_size" in own:
+            own["gradient_accumulation"] = 1
+        return pilot.steps, CellTraining.of(self.dpo(name, seed=seed), **own)
 
     def training_of(self, name: str | None) -> dict[str, Any]:
         """What the study file says of one of the trainings; None is `training` alone."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from backfire.answers import Results, read_results, write_results
-from backfire.errors import InputError, StudyError
+from backfire.errors import InputError, StudyError, setting
 from backfire.records import digest
 from backfire.report import write_page
 from backfire.store import read_json, write_text
@@ -109,10 +109,10 @@ def open_run(study: StudyFile, folder: Path, say: Callable[[str], None]) -> RunF
             before = None
         known = before.get("study") if isinstance(before, dict) and "digest" in before else None
         if not isinstance(known, dict) or "name" not in known:
-            raise StudyError(f"{stamp} was not written by a run: choose another --out")
+            raise StudyError(f"{stamp} was not written by a run: choose another {setting('out')}")
         if known["name"] != study.name:
             raise StudyError(
-                f"{folder} holds the study '{known['name']}', not '{study.name}': choose another --out"
+                f"{folder} holds the study '{known['name']}', not '{study.name}': choose another {setting('out')}"
             )
         now = study.model_dump(mode="json")
         changed = sorted(k for k in now if now[k] != known.get(k))

@@ -30,7 +30,8 @@ def sample_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
         folder, prompts = run.samples(responses), PromptsInput("prompts", responses.prompts)
         if responses.given:
             inputs = [FileInput("responses", responses.responder), prompts]
-            yield Stage(run, "sample", folder, {}, inputs, _take_given, only_if_used=True)
+            reading = responses.spec.get("reading", {})
+            yield Stage(run, "sample", folder, reading, inputs, _take_given, only_if_used=True)
         else:
             settings = Sampling(responses.n, responses.decoding, responses.seed)
             model = ModelInput("model", responses.responder, responses.opening)
@@ -71,7 +72,7 @@ def _take_given(job: Job[Any]) -> Report:
     file = job.input("responses", FileInput).reference
     prompt_ids = {prompt.id for prompt in job.input("prompts", PromptsInput).open()}
     with Ledger(job.run.ledger_path) as ledger:
-        given = store_given(ledger, file, Path(file).stem)
+        given = store_given(ledger, file, **{"source": Path(file).stem, **job.settings})
     responses = [r for r in given.responses if r.prompt_id in prompt_ids]
     left_out = dict(given.left_out)
     if others := len(given.responses) - len(responses):

@@ -18,9 +18,11 @@ from pydantic.json_schema import SkipJsonSchema
 from backfire.auditing.settings import AuditSettings
 from backfire.errors import InputError
 from backfire.evaluation.settings import AttackSettings, GeneralSettings
+from backfire.influence.settings import PilotSettings, pilot_of
 from backfire.models.settings import Opening
 from backfire.preferences.settings import Reading
 from backfire.records.settings import DecodingSettings
+from backfire.responses.settings import GivenSettings
 from backfire.settings import (
     DatasetReference,
     FolderReference,
@@ -29,7 +31,7 @@ from backfire.settings import (
     PromptsReference,
     Settings,
 )
-from backfire.training.settings import DPOSettings
+from backfire.training.settings import DPOSettings, TrainingOpening
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9+_.-]*$")]
 """A name that may become part of a folder's name."""
@@ -86,6 +88,15 @@ class OpeningSection(Opening):
         return value
 
 
+class GivenSection(Section, GivenSettings):
+    """How a file of responses is read: the settings of `backfire import`."""
+
+    known: ClassVar = {"source_column": "a responder is one writer; name him by `source` if at all"}
+
+    source_column: SkipJsonSchema[None] = Field(default=None, exclude=True)
+    """A responder is one writer."""
+
+
 class ResponderSettings(Settings):
     """Who writes responses, and the role in which a recipe chooses them."""
 
@@ -95,6 +106,8 @@ class ResponderSettings(Settings):
     """A checkpoint folder, a hub name, `organism:NAME` or `openai:MODEL[@URL]`."""
     file: str | None = None
     """Instead of a model: a file with a column of prompts and one of responses that somebody has written."""
+    reading: GivenSection | None = None
+    """How that file is read, where it is not seen by itself: `{prompt_column: question, encoding: cp1252}`."""
     n: int = Field(default=1, ge=1)
     """How many responses each prompt gets."""
     decoding: DecodingSettings | None = None
@@ -107,6 +120,14 @@ class ResponderSettings(Settings):
     def _one_source(self) -> ResponderSettings:
         if (self.model is None) == (self.file is None):
             raise ValueError(f"responder {self.role}: give either model or file")
+        if self.file is None and self.reading is not None:
+            raise ValueError(f"responder {self.role}: {{reading}} is of a {{file}}; a model has none")
+        if self.file is not None:
+            of_models = [name for name in ("decoding", "opening") if getattr(self, name) is not None]
+            if of_models:
+                raise ValueError(
+                    f"responder {self.role}: {{{of_models[0]}}} is of a {{model}}; a file has none"
+                )
         return self
 
 
@@ -212,13 +233,6 @@ class AuditSection(Section, AuditSettings):
         return {**values, "policy": None} if alone else values
 
 
-class PilotSettings(Settings):
-    """A few steps of training, with the margin of the refusal probes before and after."""
-
-    steps: int = Field(default=8, ge=1)
-    """How many steps of DPO are taken, at the cell's own learning rate, without warm-up."""
-
-
 class InfluenceSettings(Settings):
     """First-order safety influence of every cell's pairs, and the refusal margin before and after training."""
 
@@ -232,7 +246,10 @@ class InfluenceSettings(Settings):
     pairs: int = Field(default=1000, ge=30)
     """The direction is estimated on a random sample of so many pairs. Every pair gets a value of its own in any case."""
     pilot: PilotSettings | None = None
-    """A pilot beside it. Left out, there is none."""
+    """A pilot beside it: `{steps: 8}`, or the number alone. What it does not say of learning rate, beta and batch size is that
+    of the cell's own training. Left out, there is none."""
+
+    _so_many_steps = field_validator("pilot", mode="before")(pilot_of)
 
 
 class HumanSettings(Reading):
@@ -246,17 +263,26 @@ class HumanSettings(Reading):
         return self.model_dump(exclude={"data"}, exclude_unset=True, exclude_none=True)
 
 
-class TrainingSection(DPOSettings):
-    """How policies are trained: the settings of `backfire train dpo`, but for the seed."""
+class CellTraining(DPOSettings):
+    """How the policy of one cell is trained: the settings of `backfire train dpo`, but for what the study gives."""
+
+    reading: SkipJsonSchema[Reading] = Field(default=Reading(), exclude=True)
+    """The pairs are read as the study wrote them."""
+    opening: SkipJsonSchema[TrainingOpening] = Field(default=TrainingOpening(), exclude=True)
+    """The policy is opened as the target's `opening` says."""
+
+
+class TrainingSection(Section, CellTraining):
+    """How policies are trained: the settings of `backfire train dpo`, but for those that the study knows."""
+
+    known: ClassVar = {
+        "seed": "leave it out and list `seeds`",
+        "reading": "leave it out",
+        "opening": "give `opening` to the study or to a target",
+    }
 
     seed: SkipJsonSchema[int] = 0
     """It comes from the study's `seeds`."""
-
-    @model_validator(mode="after")
-    def _no_seed(self) -> TrainingSection:
-        if "seed" in self.model_fields_set:
-            raise ValueError("{seed}: leave it out and list `seeds`")
-        return self
 
     @model_serializer(mode="wrap")
     def _as_given(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from backfire.errors import StudyError
+from backfire.errors import StudyError, setting
 
 SCRATCH = ".schedule"
 PATIENCE = 5.0
@@ -63,7 +63,7 @@ def alone(folder: Path) -> Iterator[tuple[int, ...]]:
             except BlockingIOError as error:
                 if time.monotonic() > until:
                     raise StudyError(
-                        f"another run works in {folder}: wait for it, end it, or choose another --out"
+                        f"another run works in {folder}: wait for it, end it, or choose another {setting('out')}"
                     ) from error
                 time.sleep(0.1)
             except OSError:

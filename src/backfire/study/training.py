@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from backfire.errors import StudyError
+from backfire.models.settings import Opening
 from backfire.store import write_json
 from backfire.study.artifacts import PairsArtifact, ProbesArtifact
 from backfire.study.cells import SFT, Cell, RunFolder
@@ -27,7 +29,7 @@ def pilot_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
     """A few steps of the cell's own training, with the refusal margin measured after each."""
     if cell.recipe == SFT or cell.study.influence is None or cell.study.influence.pilot is None:
         return
-    settings = Pilot(cell.study.influence.pilot.steps, cell.study.dpo(cell.training_name, seed=cell.seed))
+    settings = Pilot(*cell.study.pilot(cell.training_name, seed=cell.seed))
     inputs = [
         PairsArtifact("pairs", run.pairs(cell)),
         ProbesArtifact("probes", run.probes(cell)),
@@ -51,7 +53,7 @@ def _pilot(job: Job[Pilot]) -> Report:
         [pair.body for pair in pairs.read()],
         refusal,
         steps=job.settings.steps,
-        lr=training.lr,
+        lr=training.lr if "lr" in training.model_fields_set else None,
         beta=training.beta,
         batch_size=training.batch_size * training.gradient_accumulation,
         parameters=training.trains,
@@ -79,6 +81,18 @@ def _train(job: Job[DPOSettings]) -> Report:
     from backfire.training import train_dpo
 
     policy = job.input("policy", ModelInput)
-    template = policy.opening.chat_template
-    log = train_dpo(resolve(policy.reference), pairs.folder, job.folder, job.settings, chat_template=template)
+    settings = opened_as(job.settings, policy.opening)
+    log = train_dpo(resolve(policy.reference), pairs.folder, job.folder, settings)
     return {"started_from": policy.reference, "steps": log.steps, "final_loss": log.final_loss}
+
+
+def opened_as(training: DPOSettings, opening: Opening) -> DPOSettings:
+    """The training of a policy that the study opens in this way: its template, its device, its dtype if training has none."""
+    device = (opening.device or "").partition(":")[0]
+    dtype = {} if "dtype" in training.model_fields_set else {"dtype": opening.dtype}
+    if dtype.get("dtype") == "float16":
+        raise StudyError(
+            "opening.dtype float16 cannot be trained in: give training.dtype, float32 or bfloat16, or another opening.dtype"
+        )
+    on = device if device in ("cpu", "cuda") else None
+    return DPOSettings.of(training, **dtype, chat_template=opening.chat_template, device=on)

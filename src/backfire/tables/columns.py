@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backfire.errors import InputError
+from backfire.errors import InputError, setting
 from backfire.records import Kind
 
 PROMPT_COLUMNS = ("prompt", "question", "instruction", "query", "goal", "prompts_final")
@@ -89,47 +89,47 @@ def named(columns: Sequence[str], name: str, origin: str, option: str = "") -> s
         return name
     found = find(columns, (name,))
     if not found:
-        asked = f" ({option})" if option else ""
-        raise InputError(f"{origin} has no column {name!r}{asked}; its columns are {listed(columns)}")
+        by = f" ({setting(option)})" if option else ""
+        raise InputError(f"{origin} has no column {name!r}{by}; its columns are {listed(columns)}")
     return found[0]
 
 
 def prompt_column(
-    columns: Sequence[str], asked: str | None, origin: str, option: str = "--prompt-column"
+    columns: Sequence[str], given: str | None, origin: str, option: str = "prompt_column"
 ) -> str:
-    """The column of the request: the one that was asked for, else the one with a usual name.
+    """The column of the request: the one that is named, else the one with a usual name.
 
     Raises:
         InputError: it is not there, or several or none have a usual name.
     """
-    return one_column(columns, "prompt", PROMPT_COLUMNS, asked, origin, option, RARER_PROMPT_COLUMNS)
+    return one_column(columns, "prompt", PROMPT_COLUMNS, given, origin, option, RARER_PROMPT_COLUMNS)
 
 
 def one_column(
     columns: Sequence[str],
     role: str,
     usual: Sequence[str],
-    asked: str | None,
+    given: str | None,
     origin: str,
     option: str,
     rarer: Sequence[str] = (),
 ) -> str:
-    """The one column for a role: the one that was asked for, else the one of a usual name, else of a rarer one.
+    """The one column for a role: the one that is named, else the one of a usual name, else of a rarer one.
 
     Raises:
         InputError: it is not there, or several or none have such a name; it names the option that says which.
     """
-    if asked is not None:
-        return named(columns, asked, origin, option)
+    if given is not None:
+        return named(columns, given, origin, option)
     matches = find(columns, usual) or find(columns, rarer)[:1]
     if len(matches) == 1:
         return matches[0]
     if matches:
         raise InputError(
-            f"several columns of {origin} could be the {role} ({listed(matches)}): name the one that is meant by {option}"
+            f"several columns of {origin} could be the {role} ({listed(matches)}): name the one that is meant by {setting(option)}"
         )
     raise InputError(
-        f"{origin} has no column for the {role}: name it by {option}, or rename it to {usual[0]!r}; "
+        f"{origin} has no column for the {role}: name it by {setting(option)}, or rename it to {usual[0]!r}; "
         f"its columns are {listed(columns)}"
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from backfire.errors import InputError
+from backfire.errors import InputError, setting
 
 UTF8 = "utf-8"
 SAMPLE = 1 << 16
@@ -131,12 +131,12 @@ def not_utf8(origin: str, line: int, bad: bytes, sample: bytes) -> InputError:
     if not names:
         return InputError(
             f"{where}, and the file looks like no text in a common encoding: is it a text file? If it is, name its "
-            "encoding by --encoding NAME, or save it as UTF-8"
+            f"encoding by {setting('encoding')}, or save it as UTF-8"
         )
     first = names[0]
     others = f" (or {', '.join(names[1:4])})" if names[1:] else ""
     return InputError(
-        f"{where}. It is likely in {first} ({_NAMES[first]}){others}: read it with --encoding {first}, or save it as UTF-8"
+        f"{where}. It is likely in {first} ({_NAMES[first]}){others}: read it with {setting('encoding')} {first}, or save it as UTF-8"
     )
 
 

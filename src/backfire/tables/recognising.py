@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from backfire.errors import InputError
+from backfire.errors import InputError, setting
 from backfire.tables.delimited import MARKS, Layout, sniffed
 from backfire.tables.encoding import UTF8
 from backfire.tables.json_containers import is_container
@@ -141,7 +141,7 @@ def _by_text(path: Path, text: str, whole: bool, ending: str, named: Container |
     if zeros >= 8 and zeros * 100 > len(text[:FIRST]):
         raise InputError(
             f"{path} holds zero bytes and is no text in UTF-8: if it is text, name its encoding, such as "
-            "--encoding utf-16; if not, give one of " + ", ".join(ENDINGS)
+            f"{setting('encoding')} utf-16; if not, give one of " + ", ".join(ENDINGS)
         )
     layout = sniffed(text, "\t" if ending == ".tsv" else ",")
     if named == "CSV":

@@ -15,7 +15,7 @@ from typing import IO, Any, cast
 
 import pyarrow as pa
 
-from backfire.errors import InputError
+from backfire.errors import InputError, setting
 from backfire.tables.encoding import SAMPLE, UTF8, bad_lines, by_mark, is_utf8, not_utf8, without_mark
 
 PACKED = (".gz", ".zst", ".bz2", ".xz")
@@ -244,7 +244,7 @@ class _Recoded(_Rest):
             raise InputError(
                 f"{self._origin} is not {self._encoding}: line {line} has the bytes "
                 f"{error.object[error.start : error.end][:4].hex(' ').upper()} ({error.reason}): name its encoding by "
-                "--encoding, or save it as UTF-8"
+                f"{setting('encoding')}, or save it as UTF-8"
             ) from error
         self._line += text.count("\n")
         return text.encode(UTF8, "surrogatepass")

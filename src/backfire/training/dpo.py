@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backfire.preferences import Reading, open_preferences
-from backfire.settings import taken
+from backfire.preferences import open_preferences
 from backfire.training.examples import Prepared, prepare_pairs
 from backfire.training.log import TrainingLog
 from backfire.training.policy import Policy, Tokens
@@ -24,31 +23,27 @@ def train_dpo(
     out: str | Path,
     settings: DPOSettings | None = None,
     *,
-    reading: Reading | None = None,
-    chat_template: Path | None = None,
     progress: Progress | None = None,
     **keywords: Any,
 ) -> TrainingLog:
     """Train a policy on preference pairs; the checkpoint it starts from is the reference model.
 
-    `pairs` are preference data in any form and place that `backfire.audit` reads, with the same options (`reading`).
-    Keywords are fields of `DPOSettings`, and of `Reading` where `reading` is not given. The rows that an audit counts as defects are left out here, and counted in the log. Every pair
-    goes through the policy's chat template; `plain=True` trains on plain text as it is, without one. TRL is handed the
-    token rows that `LocalModel.render` gives. `chat_template` is a Jinja file in the place of the policy's own template; it
-    is saved with the trained policy.
+    `pairs` are preference data in any form and place that `backfire.audit` reads. Keywords are fields of `DPOSettings` and
+    of its parts, such as `lr=5e-7`, `columns={"prompt": "question"}` or `device="cpu"`; a whole part may be given, such as
+    `reading=Reading(split="train")`. The rows that an audit counts as defects are left out here, and counted in the log.
+    Every pair goes through the policy's chat template; `plain=True` trains on plain text as it is, without one. TRL is
+    handed the token rows that `LocalModel.render` gives.
 
     The reference model's log-probabilities are computed once, before the first step. `out` becomes a checkpoint folder in
     the policy's own dtype (or an adapter folder) with `training.json`, whole or not at all.
 
     Raises InputError for the data or the settings, ModelError and TemplateError for the policy.
     """
-    if reading is None:
-        reading, keywords = taken(Reading, keywords)
     settings = DPOSettings.of(settings, **keywords)
     given = (
         pairs if isinstance(pairs, (str, Path, Mapping)) or hasattr(pairs, "column_names") else list(pairs)
     )
-    data = open_preferences(given, **reading.options())
+    data = open_preferences(given, **settings.reading.options())
 
     def prepare(tokens: Tokens) -> Prepared:
         return prepare_pairs(data, tokens)
@@ -84,5 +79,4 @@ def train_dpo(
         build,
         progress,
         plain=data.plain,
-        chat_template=chat_template,
     )

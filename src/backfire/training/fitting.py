@@ -10,15 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backfire.models.memory import GIGABYTE, LEAST, PROGRAM, Shape, available, ceiling
+from backfire.models.settings import rate_of
 from backfire.training.settings import DPOSettings, LoRASettings, TrainingSettings
 
 if TYPE_CHECKING:
     from backfire.training.policy import Policy
 
 ALL_BYTES, KEPT_BYTES, LORA_BYTES = 16, 2, 4
-LORA_RATE = 10
-"""A learning rate that nobody chose is so much higher where `auto` trains an adapter (Schulman et al. 2025, LoRA Without
-Regret)."""
 WHOLE_BATCHES = ("aot", "aot_unpaired", "bco_pair")
 """Losses that compare the pairs of a batch, which therefore cannot be cut into portions."""
 
@@ -47,18 +45,17 @@ def fitted(settings: TrainingSettings, model: Any) -> tuple[TrainingSettings, st
         return settings, ""
     shape = Shape.of(model)
     needed = (ALL_BYTES + KEPT_BYTES) * shape.parameters
-    room = _room()
-    most = ceiling(shape.parameters) - PROGRAM - LEAST if room is None else room
+    free = _free(settings)
+    most = ceiling(shape.parameters) - PROGRAM - LEAST if free is None else free
     if needed <= most:
         return settings.model_copy(update={"parameters": "all"}), ""
     chosen: dict[str, Any] = {"adapter": LoRASettings(), "parameters": "lora"}
-    rate = settings.lr
-    if "lr" not in settings.model_fields_set:
-        rate = chosen["lr"] = float(f"{LORA_RATE * settings.lr:.6g}")
+    rate = rate_of(settings.lr, given="lr" in settings.model_fields_set, adapter_by_auto=True)
+    chosen["lr"] = rate
     why = (
         f"a LoRA adapter is trained, at lr {rate:g}: all {shape.parameters / 1e6:,.0f} million weights with gradients and "
         f"AdamW's moments take {needed / GIGABYTE:.1f} GB, and {max(0, most) / GIGABYTE:.1f} GB are meant for them here; "
-        "parameters: all (--full) trains them all the same"
+        "parameters all trains them all the same"
     )
     return settings.model_copy(update=chosen), why
 
@@ -71,12 +68,13 @@ def portions(settings: TrainingSettings, policy: Policy, longest: int) -> Portio
     batch, steps = settings.batch_size, settings.gradient_accumulation
     shape = Shape.of(policy.model)
     lora = settings.adapter is not None
-    taken = shape.bytes if lora else (ALL_BYTES + KEPT_BYTES) * shape.parameters
-    room = _room()
-    left = max(2 * LEAST, (ceiling(shape.parameters) - PROGRAM if room is None else room) - taken)
+    weights = shape.bytes if lora else (ALL_BYTES + KEPT_BYTES) * shape.parameters
+    free = _free(settings)
+    left = max(2 * LEAST, (ceiling(shape.parameters) - PROGRAM if free is None else free) - weights)
     tokens = longest * (2 if isinstance(settings, DPOSettings) else 1)
-    asked = settings.gradient_checkpointing
-    recompute = tokens * shape.with_gradients > left if asked is None else asked
+    recompute = settings.gradient_checkpointing
+    if recompute is None:
+        recompute = tokens * shape.with_gradients > left
     each = WIDER * tokens * (shape.checkpointed if recompute else shape.with_gradients)
     at_once = max(n for n in range(1, batch + 1) if batch % n == 0 and (n == 1 or n * each <= left))
     if isinstance(settings, DPOSettings) and settings.loss_type in WHOLE_BATCHES:
@@ -84,11 +82,9 @@ def portions(settings: TrainingSettings, policy: Policy, longest: int) -> Portio
     return Portions(at_once, steps * (batch // at_once), recompute)
 
 
-def _room() -> int | None:
+def _free(settings: TrainingSettings) -> int | None:
     """Four fifths of what a GPU has free; None on a CPU, where the ceiling counts."""
-    import torch
-
-    if not torch.cuda.is_available():
+    if settings.opening.on() == "cpu":
         return None
     free = available("cuda")
     return None if free is None else free * 4 // 5

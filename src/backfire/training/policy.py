@@ -59,11 +59,9 @@ def open_tokens(
     settings: TrainingSettings,
     *,
     plain: bool = False,
-    chat_template: Path | None = None,
 ) -> Tokens:
     """The tokenizer and checked template of a checkpoint folder, `organism:` reference or hub name.
 
-    `chat_template` is a Jinja file in the place of the checkpoint's own template; it is saved with the trained policy.
     `plain` takes the data as raw text: no template is needed then. Raises ModelError or TemplateError.
     """
     from backfire.models import open_tokens as opened_by
@@ -75,11 +73,11 @@ def open_tokens(
             f"policy {reference} is an adapter: training starts from a whole model. Merge it into its base first "
             "(PEFT: merge_and_unload, then save_pretrained)"
         )
-    found = opened_by(reference, plain=plain, chat_template=chat_template)
-    if found.refused:
-        raise TemplateError(f"policy {reference}: {found.refused}")
-    limit = found.limit(settings.max_length)
-    return Tokens(found.name, folder, found.tokenizer, found.how, found.template_digest, limit)
+    opened = opened_by(reference, plain=plain, chat_template=settings.opening.chat_template)
+    if opened.refused:
+        raise TemplateError(f"policy {reference}: {opened.refused}")
+    limit = opened.limit(settings.max_length)
+    return Tokens(opened.name, folder, opened.tokenizer, opened.how, opened.template_digest, limit)
 
 
 def open_weights(tokens: Tokens, settings: TrainingSettings) -> Policy:
@@ -87,15 +85,16 @@ def open_weights(tokens: Tokens, settings: TrainingSettings) -> Policy:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from backfire.models.opening import open_folder
+    from backfire.models.opening import check_device, open_folder
 
+    device = settings.opening.on()
+    check_device(device)
     # An absolute path, because an adapter stores it as its base.
     model = open_folder(AutoModelForCausalLM, tokens.folder.resolve(), "auto")
     settings, why = fitted(settings, model)
-    cuda = torch.cuda.is_available()
     dtype = settings.dtype
     if dtype == "auto":
-        dtype = "bfloat16" if cuda and torch.cuda.is_bf16_supported() else "float32"
+        dtype = "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32"
     sources = {name: p.dtype for name, p in model.named_parameters()}
     rounded = settings.adapter is None and settings.save_dtype == "source"
     initial = {
@@ -111,7 +110,7 @@ def open_weights(tokens: Tokens, settings: TrainingSettings) -> Policy:
         model=model,
         tokenizer=tokens.tokenizer,
         dtype=dtype,
-        device="cuda" if cuda else "cpu",
+        device=device,
         source_dtypes=sources,
         initial=initial,
         special_ids=(model.config.get_text_config().pad_token_id, model.generation_config.pad_token_id),
@@ -155,9 +154,9 @@ def _round(model: Any, policy: Policy) -> float | None:
     for name, p in model.named_parameters():
         if name in policy.initial:
             trained = p.detach().float()
-            kept = trained.to(policy.source_dtypes[name])
+            rounded = trained.to(policy.source_dtypes[name])
             first = policy.initial[name].to(trained.device).float()
-            lost += float((trained - kept.float()).square().sum())
+            lost += float((trained - rounded.float()).square().sum())
             changed += float((trained - first).square().sum())
         p.data = p.data.to(policy.source_dtypes[name])
     return (lost / changed) ** 0.5 if changed else None

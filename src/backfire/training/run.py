@@ -39,18 +39,17 @@ def run(
     progress: Progress | None,
     *,
     plain: bool = False,
-    chat_template: Path | None = None,
 ) -> TrainingLog:
     """Train and write the folder `out`. Raises InputError, ModelError or TemplateError before training."""
     folder = usable_folder(out)
-    _one_device_per_process()
+    _one_device_per_process(settings)
     from transformers import PrinterCallback
 
     from backfire.training.trainers import Recorder, quiet
 
     with quiet(), TemporaryDirectory(prefix="backfire-") as scratch:
         started = time.perf_counter()
-        tokens = open_tokens(reference, settings, plain=plain, chat_template=chat_template)
+        tokens = open_tokens(reference, settings, plain=plain)
         data = prepare(tokens)
         policy = open_weights(tokens, settings)
         settings = policy.settings
@@ -156,9 +155,11 @@ def lora_config(settings: TrainingSettings) -> Any:
     )
 
 
-def _one_device_per_process() -> None:
+def _one_device_per_process(settings: TrainingSettings) -> None:
     import torch
 
+    if settings.opening.on() == "cpu":
+        return
     if torch.cuda.device_count() > 1 and "LOCAL_RANK" not in os.environ:
         raise InputError(
             f"{torch.cuda.device_count()} GPUs are visible to one process: set CUDA_VISIBLE_DEVICES=0, or launch "

@@ -1,4 +1,4 @@
-"""What a training run is told: frozen, validated, and written beside the weights."""
+"""The settings of a training run: frozen, checked, and written beside the weights."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from backfire.preferences.settings import roles_of
-from backfire.settings import Commas, Default, Metavar, Names, Prefix, Settings
+from backfire.models.settings import DPO_RATE
+from backfire.preferences.settings import Reading, roles_of
+from backfire.settings import Commas, Default, FileReference, Metavar, Names, Prefix, Settings
 
 LossType = Literal[
     "sigmoid",
@@ -30,6 +31,28 @@ Scheduler = Literal["cosine", "linear", "constant", "constant_with_warmup"]
 Dtype = Literal["auto", "float32", "bfloat16"]
 
 
+class ConversationReading(Settings):
+    """How a data set of conversations is read. What is not given is found by itself."""
+
+    group = "Reading the data"
+
+    columns: Annotated[dict[str, str] | None, Commas(), Metavar("ROLE=NAME,...")] = None
+    """Which column holds what, where that is not seen by itself, such as messages=turns, or prompt=question,response=answer;
+    input and system are roles, too."""
+    config: Annotated[str | None, Metavar("NAME")] = None
+    """The configuration of a hub data set."""
+    split: Annotated[str | None, Metavar("NAME")] = None
+    """The split to read of a hub data set, of a folder or of a JSON file that has several."""
+    revision: Annotated[str | None, Metavar("COMMIT")] = None
+    """The revision of a hub data set."""
+    encoding: Annotated[str | None, Metavar("NAME")] = None
+    """The encoding of a text file that is not UTF-8, such as cp1252. UTF-16 is seen by itself."""
+    plain: bool = False
+    """Train on plain prompts and completions as they are, without the policy's chat template."""
+
+    _roles = field_validator("columns", mode="before")(roles_of)
+
+
 class LoRASettings(Settings):
     """A low-rank adapter (Hu et al. 2021), made by PEFT; the base weights stay as they are."""
 
@@ -45,6 +68,23 @@ class LoRASettings(Settings):
         str | tuple[str, ...], Names("--lora-modules"), Commas(), Metavar("NAME,...")
     ] = "all-linear"
     """The names of the linear layers that get an adapter. `all-linear` is every one but the output layer."""
+
+
+class TrainingOpening(Settings):
+    """How the policy that is trained is opened."""
+
+    group = "Opening the model"
+
+    chat_template: Annotated[FileReference | None, Metavar("FILE")] = None
+    """A Jinja file that takes the place of the policy's chat template, and is saved with the trained policy."""
+    device: Annotated[Literal["cpu", "cuda"] | None, Metavar("cpu|cuda")] = None
+    """Where training computes. Where it is not given, a GPU is taken if there is one."""
+
+    def on(self) -> Literal["cpu", "cuda"]:
+        """The device that is meant on this machine."""
+        import torch
+
+        return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class TrainingSettings(Settings):
@@ -92,6 +132,8 @@ class TrainingSettings(Settings):
     given, it is done where the activations do not fit."""
     logging_steps: int = Field(default=1, ge=1)
     """The log gets a line every so many optimizer steps, which is a mean over them."""
+    opening: TrainingOpening = TrainingOpening()
+    """How the policy is opened."""
 
     @model_validator(mode="after")
     def _one_choice(self) -> TrainingSettings:
@@ -114,7 +156,7 @@ class DPOSettings(TrainingSettings):
     """
 
     lr: Annotated[float, Default("1e-06; 1e-05 for an adapter that was not asked for")] = Field(
-        default=1e-6, gt=0
+        default=DPO_RATE, gt=0
     )
     """The peak learning rate of AdamW. A model of a million parameters needs about a hundred times as much."""
     beta: float = Field(default=0.1, gt=0)
@@ -124,6 +166,8 @@ class DPOSettings(TrainingSettings):
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=0.5)
     """The share of labels that is assumed to be flipped, for the losses `robust`, `aot` and `aot_unpaired`. Another loss
     takes none."""
+    reading: Reading = Reading()
+    """How the pairs are read."""
 
     @model_validator(mode="after")
     def _smoothing_is_used(self) -> DPOSettings:
@@ -142,25 +186,5 @@ class SFTSettings(TrainingSettings):
         default=2e-5, gt=0
     )
     """The peak learning rate of AdamW. A model of a million parameters needs about a hundred times as much."""
-
-
-class ConversationReading(Settings):
-    """How a data set of conversations is read. What is not given is found by itself."""
-
-    group = "Reading the data"
-
-    columns: Annotated[dict[str, str] | None, Commas(), Metavar("ROLE=NAME,...")] = None
-    """Which column holds what, where that is not seen by itself, such as messages=turns, or prompt=asked,response=said;
-    input and system are roles, too."""
-    config: Annotated[str | None, Metavar("NAME")] = None
-    """The configuration of a hub data set."""
-    split: Annotated[str | None, Metavar("NAME")] = None
-    """The split to read of a hub data set, of a folder or of a JSON file that has several."""
-    revision: Annotated[str | None, Metavar("COMMIT")] = None
-    """The revision of a hub data set."""
-    encoding: Annotated[str | None, Metavar("NAME")] = None
-    """The encoding of a text file that is not UTF-8, such as cp1252. UTF-16 is seen by itself."""
-    plain: bool = False
-    """Train on plain prompts and completions as they are, without the policy's chat template."""
-
-    _roles = field_validator("columns", mode="before")(roles_of)
+    reading: ConversationReading = ConversationReading()
+    """How the conversations are read."""

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backfire.settings import taken
 from backfire.training.conversation_files import read_conversations
 from backfire.training.examples import Prepared, prepare_conversations
 from backfire.training.log import TrainingLog
 from backfire.training.policy import Policy, Tokens
 from backfire.training.run import Progress, lora_config, run
-from backfire.training.settings import ConversationReading, SFTSettings
+from backfire.training.settings import SFTSettings
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -24,7 +23,6 @@ def train_sft(
     out: str | Path,
     settings: SFTSettings | None = None,
     *,
-    reading: ConversationReading | None = None,
     progress: Progress | None = None,
     **keywords: Any,
 ) -> TrainingLog:
@@ -33,16 +31,14 @@ def train_sft(
     `conversations` is a file, folder, hub name, `datasets.Dataset` or rows, as for `train_dpo`: conversations in a column
     `messages` or `conversations` (ShareGPT), a prompt and a `completion`, or `instruction`, `input` and `output`; with a
     column `system` and `tools` if there are such. `columns` says where they are if under other names, such as
-    {"messages": "turns"} or {"prompt": "asked", "response": "said"}. A conversation of several assistant turns gives one example for each.
+    {"messages": "turns"} or {"prompt": "question", "response": "answer"}. A conversation of several assistant turns gives one example for each.
     Rows without anything to learn are left out and counted. Everything goes through the policy's chat template; `plain`
     trains on plain prompts and completions as they are. `out` is written as `train_dpo` writes it, and the same errors
-    are raised. Keywords are fields of `SFTSettings`, and of `ConversationReading` where `reading` is not given.
+    are raised. Keywords are fields of `SFTSettings` and of its parts; a whole part may be given, as `reading=ConversationReading(...)`.
     """
-    if reading is None:
-        reading, keywords = taken(ConversationReading, keywords)
     settings = SFTSettings.of(settings, **keywords)
-    plain = reading.plain
-    data = read_conversations(conversations, **reading.model_dump(exclude={"plain"}))
+    plain = settings.reading.plain
+    data = read_conversations(conversations, **settings.reading.model_dump(exclude={"plain"}))
 
     def prepare(tokens: Tokens) -> Prepared:
         return prepare_conversations(data, tokens)

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from backfire.errors import InputError
+from backfire.errors import InputError, setting
 from backfire.evaluation.attacks import encodings, framings, wrappers
 from backfire.evaluation.attacks.asking import Attack, Model, Rewording
 from backfire.evaluation.attacks.attacker import Attacker
@@ -61,12 +61,12 @@ class Means:
 
 
 OPTIONS = {
-    "examples": "--shots",
-    "translations": "--translations",
-    "translator": "--translator",
-    "attacker": "--attacker",
+    "examples": "shots",
+    "translations": "translations",
+    "translator": "translator",
+    "attacker": "attacker",
 }
-"""What the command line calls the means; attacks' own parameters have the names of these."""
+"""The settings that give the means; attacks' own parameters have the names of these."""
 FILES = ("examples", "translations")
 
 
@@ -85,7 +85,7 @@ def _shots(
     if path is None:
         raise InputError(
             f"{name} needs examples, and none come with backfire: give a file with the columns prompt and response "
-            "by --shots"
+            f"by {setting('shots')}"
         )
     _whole(name, "n", n)
     shots = read_shots(path)
@@ -121,8 +121,8 @@ def _translation(
     if model is not None:
         return ModelTranslation(means.open(model), language, name)
     raise InputError(
-        f"{name} needs translations: give a file with the columns prompt and translation by --translations, or a "
-        "model that translates by --translator"
+        f"{name} needs translations: give a file with the columns prompt and translation by {setting('translations')}, or a "
+        f"model that translates by {setting('translator')}"
     )
 
 
@@ -139,7 +139,7 @@ def _attacker(
 ) -> Attack:
     model = attacker or means.attacker
     if model is None:
-        raise InputError(f"{name} needs a model that writes the messages: name it by --attacker")
+        raise InputError(f"{name} needs a model that writes the messages: name it by {setting('attacker')}")
     _whole(name, "streams", streams)
     _whole(name, "turns", turns)
     return Attacker(means.open(model), streams, turns, name=name)
@@ -264,7 +264,9 @@ def check_means(reference: str, means: Means) -> None:
     for name, option in OPTIONS.items():
         if getattr(means, name) is not None and name not in taken:
             takers = " or ".join(kind for kind in BUILDERS if name in _takes(kind))
-            raise InputError(f"{option} is for {takers}: add that to --suite, or leave {option} out")
+            raise InputError(
+                f"{setting(option)} is for {takers}: add that to {setting('suite')}, or leave {setting(option)} out"
+            )
 
 
 def _takes(kind: str) -> set[str]:

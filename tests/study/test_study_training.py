@@ -1,0 +1,96 @@
+"""What a study's training takes from the rest of its file: how models are opened, and what its pilot does not say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backfire.errors import StudyError
+from backfire.models import Opening
+from backfire.study.cells import RunFolder, grid
+from backfire.study.plan import StudyFile
+from backfire.study.sampling import sample_stages
+from backfire.study.study_file import parse_study
+from backfire.study.training import opened_as
+
+SETTINGS: dict[str, Any] = {
+    "name": "tiny",
+    "prompts": "advbench",
+    "targets": [
+        {"family": "a", "policy": "some/model", "responders": [{"role": "self", "model": "some/model"}]}
+    ],
+    "recipes": ["gpt4o+self"],
+    "attacks": {"harmful": {"direct": "advbench:10"}},
+}
+
+
+def study(**changes: Any) -> StudyFile:
+    return parse_study({**SETTINGS, **changes})
+
+
+def test_training_computes_where_and_in_what_the_study_opens_its_models() -> None:
+    training = study(training={"lr": 1e-5}).dpo()
+    settings = opened_as(training, Opening(device="cpu", dtype="bfloat16", chat_template=Path("chat.jinja")))
+    assert (settings.opening.device, settings.dtype) == ("cpu", "bfloat16")
+    assert settings.opening.chat_template == Path("chat.jinja")
+    assert settings.lr == 1e-5
+    assert opened_as(training, Opening(device="cuda:1")).opening.device == "cuda"
+    assert opened_as(training, Opening(device="auto")).opening.device is None
+
+
+def test_what_training_says_itself_counts() -> None:
+    training = study(training={"dtype": "float32"}).dpo()
+    assert opened_as(training, Opening(dtype="bfloat16")).dtype == "float32"
+    with pytest.raises(StudyError, match=r"opening\.dtype float16 cannot be trained in"):
+        opened_as(study().dpo(), Opening(dtype="float16"))
+
+
+def test_a_rate_that_the_study_does_not_give_stays_one_that_nobody_gave() -> None:
+    assert "lr" not in opened_as(study().dpo(), Opening(dtype="float32")).model_fields_set
+
+
+@pytest.mark.parametrize("name", ["seed", "reading", "opening"])
+def test_what_the_study_knows_is_no_setting_of_its_training(name: str) -> None:
+    with pytest.raises(StudyError, match=rf"training\.{name} comes from the study"):
+        study(training={name: 1 if name == "seed" else {}})
+
+
+def test_the_pilot_is_in_the_settings_of_the_training_but_for_what_it_says() -> None:
+    training = {"lr": 2e-6, "beta": 0.2, "batch_size": 4, "gradient_accumulation": 8}
+    steps, plain = study(training=training, influence={"harmful": "advbench", "pilot": 5}).pilot()
+    assert (steps, plain.lr, plain.beta, plain.batch_size * plain.gradient_accumulation) == (5, 2e-6, 0.2, 32)
+    own = {"steps": 5, "lr": 1e-5, "batch_size": 16}
+    _, other = study(training=training, influence={"harmful": "advbench", "pilot": own}).pilot()
+    assert (other.lr, other.beta, other.batch_size * other.gradient_accumulation) == (1e-5, 0.2, 16)
+
+
+def given(**responder: Any) -> list[dict[str, Any]]:
+    return [{"family": "a", "policy": "some/model", "responders": [{"role": "self", **responder}]}]
+
+
+def test_a_file_of_responses_is_read_as_the_study_says(tmp_path: Path) -> None:
+    reading = {"prompt_column": "question", "encoding": "cp1252"}
+    run = RunFolder(tmp_path, tmp_path / "ledger.db")
+    plain, other = (
+        next(sample_stages(run, next(c for c in grid(study(targets=targets)) if c.recipe != "sft")))
+        for targets in (given(file="people.csv"), given(file="people.csv", reading=reading))
+    )
+    assert (plain.settings, other.settings) == ({}, reading)
+    assert plain.folder != other.folder
+
+
+@pytest.mark.parametrize(
+    ("responder", "wrong"),
+    [
+        ({"model": "some/model", "reading": {}}, "reading"),
+        ({"file": "people.csv", "decoding": {"temperature": 0.5}}, "decoding"),
+        ({"file": "people.csv", "reading": {"source_column": "who"}}, "source_column"),
+    ],
+)
+def test_what_belongs_to_the_other_kind_of_responder_is_refused(
+    responder: dict[str, Any], wrong: str
+) -> None:
+    with pytest.raises(StudyError, match=wrong):
+        study(targets=given(**responder))
