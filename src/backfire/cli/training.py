@@ -52,9 +52,7 @@ class TrainDPO(Train):
 
         settings = self.settings if not self.full else DPOSettings.of(self.settings, parameters="all")
         with keeping(UNWRITTEN), progress("training by DPO") as advance:
-            log = train_dpo(
-                self.policy, self.pairs, self.out, settings, reading=self.reading, progress=advance
-            )
+            log = train_dpo(self.policy, self.pairs, self.out, settings, progress=advance)
         say_log(log, self.out)
 
 
@@ -80,9 +78,7 @@ class TrainSFT(Train):
 
         settings = self.settings if not self.full else SFTSettings.of(self.settings, parameters="all")
         with keeping(UNWRITTEN), progress("training by SFT") as advance:
-            log = train_sft(
-                self.policy, self.conversations, self.out, settings, reading=self.reading, progress=advance
-            )
+            log = train_sft(self.policy, self.conversations, self.out, settings, progress=advance)
         say_log(log, self.out)
 
 
