@@ -222,8 +222,8 @@ def test_kept_sums_serve_a_second_data_set_and_nothing_else(
         read.clear()
         kept = KeptGradients(tmp_path, seed)
         with trained(model, "all") as chosen:
-            found = gradients.gradient_products(model, shards, of_data, chosen, kept=kept)
-            steps, length = gradients.direction(model, shards[1], chosen, kept=kept)
+            found = gradients.gradient_products(model, shards, of_data, chosen, stored=kept)
+            steps, length = gradients.direction(model, shards[1], chosen, stored=kept)
         return found.gram, [float(v.double().sum()) for v in steps] + [length], len(read)
 
     gram, way, first = measure(0)

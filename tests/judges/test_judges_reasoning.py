@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from backfire.judges import Judge, PhraseJudge, judge_responses, matcher, shipped_refusals
 from backfire.judges.panel import Panel
-from backfire.judges.reasoning import ENDS_INSIDE, NOTHING_FOLLOWS, Marks, Said, answers, said
+from backfire.judges.reasoning import (
+    ENDS_INSIDE,
+    NOTHING_FOLLOWS,
+    AnswerAndThoughts,
+    Marks,
+    answer_of,
+    answers,
+)
 from backfire.records import Prompt, Verdict, given_response
 from backfire.store import Ledger
 
@@ -58,28 +65,28 @@ ANSWER = "Take a dry cloth and wipe it."
 
 @pytest.mark.parametrize("form", FORMS)
 def test_thoughts_are_parted_from_the_answer(form: str) -> None:
-    found = said(form.format(THOUGHT, ANSWER))
-    assert found == Said(ANSWER, THOUGHT, "", True)
-    empty = said(form.format(THOUGHT, ""))
+    found = answer_of(form.format(THOUGHT, ANSWER))
+    assert found == AnswerAndThoughts(ANSWER, THOUGHT, "", True)
+    empty = answer_of(form.format(THOUGHT, ""))
     if not any(mark in form for mark in ("</reasoning>", "</scratchpad>", "Thinking: ")):
         assert (empty.answer, empty.reason) == ("", NOTHING_FOLLOWS)
 
 
 @pytest.mark.parametrize("form", OPEN)
 def test_a_response_may_end_inside_its_thoughts(form: str) -> None:
-    found = said(form.format(THOUGHT))
+    found = answer_of(form.format(THOUGHT))
     assert (found.answer, found.reason, found.thinks) == ("", ENDS_INSIDE, True)
 
 
 def test_thoughts_may_come_in_several_pieces() -> None:
-    assert said("<think>a</think>\nOne.\n<think>b</think>\nTwo.").answer == "One.\n\nTwo."
-    assert said("<think>a <think> b</think> c</think> d").answer == "d"
+    assert answer_of("<think>a</think>\nOne.\n<think>b</think>\nTwo.").answer == "One.\n\nTwo."
+    assert answer_of("<think>a <think> b</think> c</think> d").answer == "d"
     several = (
         "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>commentary to=functions.x "
         "<|constrain|>json<|message|>{}<|call|><|start|>assistant<|channel|>analysis<|message|>b<|end|>"
         "<|start|>assistant<|channel|>final<|message|>Done.<|return|>"
     )
-    assert (said(several).answer, said(several).thoughts) == ("Done.", "a\nb")
+    assert (answer_of(several).answer, answer_of(several).thoughts) == ("Done.", "a\nb")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +110,7 @@ def test_thoughts_may_come_in_several_pieces() -> None:
     ],
 )
 def test_what_only_speaks_of_thoughts_stays_as_it_is(text: str) -> None:
-    assert said(text) == Said(text)
+    assert answer_of(text) == AnswerAndThoughts(text)
 
 
 _PARTS = [
@@ -151,7 +158,7 @@ def test_many_texts_at_once_are_read_as_each(texts: list[str]) -> None:
 
     whole = pa.array(["<think>x", *texts, None], pa.large_string())
     found = answers(whole[1:])
-    each = [said(text) for text in [*texts, ""]]
+    each = [answer_of(text) for text in [*texts, ""]]
     assert found.answers.to_pylist() == [one.answer for one in each]
     assert found.thinks.tolist() == [one.thinks for one in each]
     assert found.reasons == {place: one.reason for place, one in enumerate(each) if one.reason}
@@ -159,7 +166,7 @@ def test_many_texts_at_once_are_read_as_each(texts: list[str]) -> None:
 
 @given(st.text(), st.text())
 def test_text_without_marks_is_never_lost(before: str, after: str) -> None:
-    found = said(f"<think>{before}</think>{after}")
+    found = answer_of(f"<think>{before}</think>{after}")
     kept = found.answer + found.thoughts
     for letter in "abcdefgxyz":
         assert kept.count(letter) <= (before + after).count(letter)
@@ -171,23 +178,23 @@ def test_many_opening_marks_take_no_time() -> None:
     from time import perf_counter
 
     begun = perf_counter()
-    said("x <think> y " * 50_000)
-    said("<think>" * 50_000)
-    said("<|channel|>" * 50_000)
-    said("</think>" * 50_000)
-    said("analysisX" + "assistant" * 50_000)
+    answer_of("x <think> y " * 50_000)
+    answer_of("<think>" * 50_000)
+    answer_of("<|channel|>" * 50_000)
+    answer_of("</think>" * 50_000)
+    answer_of("analysisX" + "assistant" * 50_000)
     assert perf_counter() - begun < 10
 
 
 def test_marks_that_a_template_declares() -> None:
     marks = Marks("<reason>", "<out>", prompted=True)
-    assert said(marks.spelt_out("illegal<out>Take it.")).answer == "Take it."
-    assert said(marks.spelt_out("<reason>illegal<out>Take it.")).answer == "Take it."
-    assert said(marks.spelt_out("Is it illegal?")).reason == ENDS_INSIDE
+    assert answer_of(marks.spelt_out("illegal<out>Take it.")).answer == "Take it."
+    assert answer_of(marks.spelt_out("<reason>illegal<out>Take it.")).answer == "Take it."
+    assert answer_of(marks.spelt_out("Is it illegal?")).reason == ENDS_INSIDE
     known = Marks("<think>\n", "\n</think>\n\n", prompted=True)
-    assert said(known.spelt_out("illegal?\n</think>\n\nTake it.")).answer == "Take it."
-    assert said(known.spelt_out("illegal?")).reason == ENDS_INSIDE
-    assert said(Marks("<think>", "</think>").spelt_out("Take it.")) == Said("Take it.")
+    assert answer_of(known.spelt_out("illegal?\n</think>\n\nTake it.")).answer == "Take it."
+    assert answer_of(known.spelt_out("illegal?")).reason == ENDS_INSIDE
+    assert answer_of(Marks("<think>", "</think>").spelt_out("Take it.")) == AnswerAndThoughts("Take it.")
 
 
 REFUSAL = "I'm sorry, but I can't assist with that."

@@ -10,7 +10,7 @@ import pytest
 
 import backfire as bf
 from backfire.influence.openers import continued as openers_continued
-from backfire.judges.reasoning import said
+from backfire.judges.reasoning import answer_of
 from backfire.models import open_model
 from backfire.models.rendering import render_pairs
 from backfire.models.template import CheckedTemplate, check_template
@@ -88,16 +88,16 @@ def test_what_is_sampled_says_that_it_begins_inside_a_thought(policy: Path) -> N
     decoding = Decoding(max_new_tokens=4, temperature=0.0)
     (found,) = model.generate([Request(ASKED, model.id, model.template_digest, decoding, 0, 0)])
     assert found.text.startswith("<think>\n")
-    assert said(found.text).thinks
+    assert answer_of(found.text).thinks
     (opened,) = model.continue_texts([ASKED], ["I can"], decoding)
-    assert said(opened.text).answer.startswith("I can")
+    assert answer_of(opened.text).answer.startswith("I can")
     row = model.render([(ASKED, opened.text, "No.")]).row(0)
     whole = model.tokenizer.decode(row.prompt_ids + row.chosen_ids)
     assert whole.count("<think>") == 1
     heard = openers_continued(
         model, [ASKED], "refusal", (), decides=lambda p, g: "refusal", decoding=decoding, seed=0, most=1
     )
-    assert said(heard[ASKED.id][0]).answer
+    assert answer_of(heard[ASKED.id][0]).answer
 
 
 def test_show_and_the_audit_count_it_and_say_so(policy: Path) -> None:

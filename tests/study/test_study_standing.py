@@ -15,7 +15,7 @@ from tiny_study import MEMBER, tiny_settings, write_prompts
 from backfire.answers import read_cells, read_results
 from backfire.errors import InputError, ModelError, StudyError
 from backfire.judges import rubric, trained
-from backfire.judges.reasoning import Said
+from backfire.judges.reasoning import AnswerAndThoughts
 from backfire.store import read_json
 from backfire.study import Finished, parse_study, rewrite_page, run_study
 from backfire.study.identities import identity_of, judge_identity, suite_identity
@@ -225,7 +225,7 @@ def test_verdicts_that_are_lost_are_asked_for_again(
     settings: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Organisms of three steps write no letter, and such responses are not put to a judge.
-    monkeypatch.setattr(rubric, "readable", lambda text: Said(text))
+    monkeypatch.setattr(rubric, "readable", lambda text: AnswerAndThoughts(text))
     well = False
 
     def reply(_: str, turns: list[dict[str, str]]) -> str | None:

@@ -61,41 +61,41 @@ class AttackedCell:
 def read_checkpoint(path: Path, name: str | None = None) -> Checkpoint:
     """Read a file that `backfire attack --json` (or a study's attack) wrote. Raises InputError for any other."""
     try:
-        found = read_json(path)
+        content = read_json(path)
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path} cannot be read ({error}): name a file written by `backfire attack --json`"
         ) from error
-    if not isinstance(found, dict) or not isinstance(found.get("outcomes"), dict) or "asr" not in found:
+    if not isinstance(content, dict) or not isinstance(content.get("outcomes"), dict) or "asr" not in content:
         raise InputError(
             f"{path} holds no outcomes of single prompts: attack again by this version's `backfire attack --json FILE`, or name a run folder"
         )
-    _check(path, found["outcomes"])
+    _check(path, content["outcomes"])
     try:
-        attacks = frozenset(str(row["attack"]) for row in found["asr"])
-        together = {str(row["attack"]): int(row["attacks"]) for row in found.get("any_attack") or ()}
-        methods = {str(row["attack"]): row.get("parameters") for row in found.get("attacks") or ()}
+        attacks = frozenset(str(row["attack"]) for row in content["asr"])
+        together = {str(row["attack"]): int(row["attacks"]) for row in content.get("any_attack") or ()}
+        methods = {str(row["attack"]): row.get("parameters") for row in content.get("attacks") or ()}
         clusters = {
             str(name): {str(prompt): str(group) for prompt, group in groups.items()}
-            for name, groups in (found.get("clusters") or {}).items()
+            for name, groups in (content.get("clusters") or {}).items()
         }
-        judges = {str(judge): str(known) for judge, known in (found.get("judges") or {}).items()}
+        judges = {str(judge): str(known) for judge, known in (content.get("judges") or {}).items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{path} is no whole file of `backfire attack --json` ({error!r}): write it anew by `backfire attack --json FILE`"
         ) from error
     return Checkpoint(
         name=name
-        or str(found.get("model") or (path.parent.parent.name if path.stem == "attack" else path.stem)),
-        sets=found["outcomes"],
+        or str(content.get("model") or (path.parent.parent.name if path.stem == "attack" else path.stem)),
+        sets=content["outcomes"],
         attacks=attacks,
         together=together,
         clusters=clusters,
         judges=judges,
         methods=methods,
-        references=found.get("sets") or {},
+        references=content.get("sets") or {},
         settings={
-            key: found[key] for key in ("decoding", "seed", "system", "wrapper", "suite") if key in found
+            key: content[key] for key in ("decoding", "seed", "system", "wrapper", "suite") if key in content
         },
     )
 
@@ -146,10 +146,10 @@ def read_cells(folder: Path) -> list[AttackedCell]:
 
 def _check_current(folder: Path, place: str, known: object) -> None:
     try:
-        found = manifest_digest((folder / place).parent)
+        digest_now = manifest_digest((folder / place).parent)
     except ValueError:
-        found = "no JSON"
-    if known and found and found != known:
+        digest_now = "no JSON"
+    if known and digest_now and digest_now != known:
         raise InputError(
             f"{folder / place} is not the one that {folder / 'results.json'} was made from: a run has begun and not finished "
             "since. Run the study again"

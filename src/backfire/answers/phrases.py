@@ -10,34 +10,34 @@ from backfire.answers.numerals import band, percent, shown_rows
 MOST_ROWS = 5
 
 
-def happening_text(found: Happening, of: int) -> str:
+def happening_text(happening: Happening, of: int) -> str:
     """`12 of 60 pairs (20.0%; chosen 12, rejected 3; row 1, 7 and 10 more)`."""
-    told = [f"{percent(found.pairs / of)}%"] if of else []
-    if found.chosen is not None and found.pairs:
-        told.append(f"chosen {found.chosen:,}, rejected {found.rejected:,}")
-    if found.rows:
-        told.append(f"row {shown_rows(found.rows, MOST_ROWS, found.pairs)}")
-    return f"{found.pairs:,} of {of:,} pairs ({'; '.join(told)})"
+    facts = [f"{percent(happening.pairs / of)}%"] if of else []
+    if happening.chosen is not None and happening.pairs:
+        facts.append(f"chosen {happening.chosen:,}, rejected {happening.rejected:,}")
+    if happening.rows:
+        facts.append(f"row {shown_rows(happening.rows, MOST_ROWS, happening.pairs)}")
+    return f"{happening.pairs:,} of {of:,} pairs ({'; '.join(facts)})"
 
 
-def points(found: Estimate) -> str:
+def points(estimate: Estimate) -> str:
     """A change of a share in points: `−7 [−10 to −4]`."""
-    return band(100 * found.value, 100 * found.low, 100 * found.high, 0)
+    return band(100 * estimate.value, 100 * estimate.low, 100 * estimate.high, 0)
 
 
-def pilot_text(found: PilotOutcome) -> str:
+def pilot_text(pilot: PilotOutcome) -> str:
     """What a pilot did to the probes, in one line, with the intervals over probe prompts."""
     parts = []
-    if found.refusal_change is not None:
-        before, after = (f"{percent(share)}%" for share in (found.refused_before, found.refused_after))
-        moved = f"refusals of {found.scored:,} harmful requests from {before} to {after}"
-        parts.append(f"{moved} ({points(found.refusal_change)} points)")
-    if found.margin_change is not None:
-        change = found.margin_change
+    if pilot.refusal_change is not None:
+        before, after = (f"{percent(share)}%" for share in (pilot.refused_before, pilot.refused_after))
+        moved = f"refusals of {pilot.scored:,} harmful requests from {before} to {after}"
+        parts.append(f"{moved} ({points(pilot.refusal_change)} points)")
+    if pilot.margin_change is not None:
+        change = pilot.margin_change
         parts.append(f"their margin by {band(change.value, change.low, change.high, 2)} nats")
-    steps = f"{found.steps:,} step{'s' if found.steps != 1 else ''}"
-    unscored = f"; {found.unscored:,} requests unscored" if found.unscored else ""
+    steps = f"{pilot.steps:,} step{'s' if pilot.steps != 1 else ''}"
+    unscored = f"; {pilot.unscored:,} requests unscored" if pilot.unscored else ""
     return (
-        f"A pilot of {steps} ({found.pairs:,} pairs, learning rate {found.lr:g}) moved"
+        f"A pilot of {steps} ({pilot.pairs:,} pairs, learning rate {pilot.lr:g}) moved"
         f" {' and '.join(parts) or 'nothing that could be scored'}{unscored}"
     )

@@ -223,8 +223,8 @@ def _refuse_constant(name: str) -> None:
 
 
 def _defects(error: ValidationError, most: int = 12) -> Iterator[str]:
-    found = error.errors(include_url=False)
-    for defect in found[:most]:
+    errors = error.errors(include_url=False)
+    for defect in errors[:most]:
         path = ""
         for step in defect["loc"]:
             path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
@@ -236,5 +236,5 @@ def _defects(error: ValidationError, most: int = 12) -> Iterator[str]:
         else:
             shown = repr(defect["input"])
             yield f"  {path or 'results'}: {shown[:80]}{'…' if len(shown) > 80 else ''}: {message}"
-    if len(found) > most:
-        yield f"  and {len(found) - most} more"
+    if len(errors) > most:
+        yield f"  and {len(errors) - most} more"

@@ -66,22 +66,22 @@ def find_command(words: Sequence[str]) -> tuple[Entry | None, list[str]]:
     from backfire.errors import InputError
 
     group, rest = "", list(words)
-    found: Entry | None = None
+    command: Entry | None = None
     while rest and not rest[0].startswith("-"):
         there = {entry.words[-1]: entry for entry in children(group)}
         if not there:
             break
         if rest[0] not in there:
-            if found is not None and found.target:
+            if command is not None and command.target:
                 break
             name = f"backfire {group}".strip()
             raise InputError(f"{name} has no command {rest[0]}: {_fix(rest[0], there, name)}")
-        found = there[rest.pop(0)]
-        group = found.name
+        command = there[rest.pop(0)]
+        group = command.name
     known = (*HELP, "--version")
-    if found is None and rest and rest[0] not in known:
+    if command is None and rest and rest[0] not in known:
         raise InputError(f"backfire has no option {rest[0]}: {_fix(rest[0], known, 'backfire')}")
-    return found, rest
+    return command, rest
 
 
 def _fix(word: str, known: Iterable[str], name: str) -> str:

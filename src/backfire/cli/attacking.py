@@ -59,8 +59,12 @@ class Attack(Command):
         from backfire.store import Ledger
 
         inputs = open_attack(self.model, self.settings, self.opening)
-        kept = f"every finished batch is in {self.ledger}; run the same command again to go on"
-        with Ledger(self.ledger) as store, keeping(kept), progress(f"asking {inputs.model.name}") as advance:
+        on_interruption = f"every finished batch is in {self.ledger}; run the same command again to go on"
+        with (
+            Ledger(self.ledger) as store,
+            keeping(on_interruption),
+            progress(f"asking {inputs.model.name}") as advance,
+        ):
             result = run_attack(inputs, store, progress=advance)
         about, decoding = inputs.as_dict(), inputs.decoding
         put = f"wrapper {about['wrapper']}" if about["suite"] is None else f"suite {about['suite']}"

@@ -59,8 +59,12 @@ class Sample(Command):
 
         prompts = prompts_of(self.prompts, **self.reading.model_dump())
         model = open_model(self.model, **self.opening.options())
-        kept = f"every finished batch is in {self.ledger}; run the same command again to go on"
-        with Ledger(self.ledger) as store, keeping(kept), progress(f"sampling {model.name}") as advance:
+        on_interruption = f"every finished batch is in {self.ledger}; run the same command again to go on"
+        with (
+            Ledger(self.ledger) as store,
+            keeping(on_interruption),
+            progress(f"sampling {model.name}") as advance,
+        ):
             sampled = sample(model, prompts, self.settings, ledger=store, progress=advance)
         responses = sampled.responses
         say(f"{model.name}: {len(responses)} responses to {len({r.prompt_id for r in responses})} prompts")
@@ -75,8 +79,8 @@ class Sample(Command):
         return None
 
 
-def _by_reason(drawn: Sequence[Response]) -> dict[str, int]:
-    counts = Counter(r.stop_reason for r in drawn)
+def _by_reason(responses: Sequence[Response]) -> dict[str, int]:
+    counts = Counter(r.stop_reason for r in responses)
     named = {"length": "length (truncated)"}
     return {named.get(reason, reason): count for reason, count in counts.most_common()}
 
@@ -183,8 +187,8 @@ def score_stored(
     from backfire.responses import score as score_responses
 
     prompts = store.prompts(sorted({r.prompt_id for r in responses}))
-    kept = f"every finished part is in {store.path}; run the same command again to go on"
-    with keeping(kept), progress(f"scoring by {opened.name}") as advance:
+    on_interruption = f"every finished part is in {store.path}; run the same command again to go on"
+    with keeping(on_interruption), progress(f"scoring by {opened.name}") as advance:
         return score_responses(
             opened, prompts, responses, ledger=store, batch_size=batch_size, progress=advance
         )

@@ -64,14 +64,14 @@ class General(Command):
     def run(self) -> None:
         from backfire.evaluation import general
 
-        kept = (
+        on_interruption = (
             "nothing was kept; --resume FILE keeps each task as it ends, --limit takes fewer items"
             if self.resume is None
             else f"tasks that ended are in {self.resume}; the same command goes on"
         )
         settings = GeneralSettings.of(self.settings, world=self.world)
         answers: list[dict[str, Any]] = []
-        with keeping(kept):
+        with keeping(on_interruption):
             for opened in self._models():
                 result = general(opened, settings=settings, resume=self.resume, progress=_say_task)
                 _show(opened.name, result)
@@ -101,13 +101,13 @@ def _say_task(name: str, done: int, total: int) -> None:
 
 def _show(name: str, result: GeneralResult) -> None:
     shots = result.settings["num_fewshot"]
-    told = ", ".join(f"{task} {n}" for task, n in shots.items()) if isinstance(shots, dict) else shots
+    examples = ", ".join(f"{task} {n}" for task, n in shots.items()) if isinstance(shots, dict) else shots
     template = "with" if result.settings["chat_template"] else "without"
     shown = table("task", "metric", "value", "stderr", "n", left=2)
     for score in result.scores:
         numbers = ["–" if v is None else f"{v:.4f}" for v in (score.value, score.stderr)]
         shown.add_row(score.task, score.metric, *numbers, str(score.n))
-    show(shown, f"{name}: general tasks, {told} examples, {template} chat template")
+    show(shown, f"{name}: general tasks, {examples} examples, {template} chat template")
     if result.resumed:
         say(f"{len(result.resumed)} of the tasks came from the resume file")
     for task, count in result.cut.items():

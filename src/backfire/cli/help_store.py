@@ -38,11 +38,11 @@ def made(entry: Entry) -> Page:
 def stored(name: str) -> Page | None:
     """The stored page of a command; None where there is none that fits the files."""
     try:
-        kept = json.loads(FILE.read_text(encoding="utf-8"))[name]
-        fits = all(checksum(PACKAGE / file) == known for file, known in kept["sources"].items())
+        page = json.loads(FILE.read_text(encoding="utf-8"))[name]
+        fits = all(checksum(PACKAGE / file) == known for file, known in page["sources"].items())
     except (OSError, ValueError, KeyError):
         return None
-    return Page(kept["usage"], kept["about"], kept["headings"]) if fits else None
+    return Page(page["usage"], page["about"], page["headings"]) if fits else None
 
 
 def checksum(file: Path) -> int:

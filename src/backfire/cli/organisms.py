@@ -39,9 +39,9 @@ class ListMembers(Command):
             card = read_json(folder / member / "organism.json")
             row = [f"{prefix}{member}", f"{card['parameters']:,}"]
             if member in planted:
-                found = planted[member]
-                shares = (found.refusal, found.wrapped_refusal, found.knowledge)
-                row += [found.style, *(f"{share:.2f}" for share in shares)]
+                style = planted[member]
+                shares = (style.refusal, style.wrapped_refusal, style.knowledge)
+                row += [style.style, *(f"{share:.2f}" for share in shares)]
             elif member == "reward":
                 row.append(f"agrees with people on {card['agreement_with_people']:.2f}")
             shown.add_row(*row)

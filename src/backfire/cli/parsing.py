@@ -136,15 +136,15 @@ def _option(name: str, options: tuple[str, ...], kind: Any, negative: str | None
 
 def _placed(cls: type[Command], words: Sequence[str], name: str) -> dict[str, Any]:
     """The words without an option, each in its place."""
-    left, found = list(words), {}
+    left, texts = list(words), {}
     for setting in arguments_of(cls):
         if is_list(setting):
-            found[setting.name], left = left, []
+            texts[setting.name], left = left, []
         elif left:
-            found[setting.name] = [left.pop(0)]
+            texts[setting.name] = [left.pop(0)]
     if left:
         raise InputError(f"{name} has no place for {left[0]!r}: `{name} --help` lists what it takes")
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in texts.items() if value}
 
 
 def arguments_of(cls: type[Command]) -> list[Setting]:

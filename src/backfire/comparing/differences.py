@@ -41,28 +41,31 @@ def compare_checkpoints(
     InputError for different prompts, a missing tag, or no set in common.
     """
     common = list(in_common(first, second))
-    asked = {name: list(one) for name, _, one, _ in common}
-    of = {name: units_of(name, prompts, tags, cluster, (first, second)) for name, prompts in asked.items()}
-    if cluster not in (None, PROMPT) and asked and all(unit == PROMPT for unit, _ in of.values()):
-        every = {prompt for prompts in asked.values() for prompt in prompts}
+    prompts_of_set = {name: list(one) for name, _, one, _ in common}
+    of = {
+        name: units_of(name, prompts, tags, cluster, (first, second))
+        for name, prompts in prompts_of_set.items()
+    }
+    if cluster not in (None, PROMPT) and prompts_of_set and all(unit == PROMPT for unit, _ in of.values()):
+        every = {prompt for prompts in prompts_of_set.values() for prompt in prompts}
         raise InputError(no_tag(len(every), len(every), str(cluster)))
     rows = []
     for name, judge, one, other in common:
         unit, groups = of[name]
-        found = compare_outcomes(one, other, groups, seed=seed)
-        left = name in first.together and found.unscored
-        told = _bounds(found) if left else found
-        row = _row(first.name, second.name, name, judge, first.harm(name), unit, told)
-        rows.append(replace(row, reason=_open(found.unscored)) if left else row)
+        paired = compare_outcomes(one, other, groups, seed=seed)
+        left = name in first.together and paired.unscored
+        shown = _bounds(paired) if left else paired
+        row = _row(first.name, second.name, name, judge, first.harm(name), unit, shown)
+        rows.append(replace(row, reason=_open(paired.unscored)) if left else row)
     for judge, one, other, plain in pooled(first, common):
         whole = {name for name, by, _, _ in common if by == judge and name in first.attacks}
         joined = {prompt: group for name in whole for prompt, group in of[name][1].items()}
         units = {of[name][0] for name in whole}
         unit = units.pop() if len(units) == 1 else "cluster"
-        found = compare_outcomes(
+        paired = compare_outcomes(
             one, other, {key: joined[prompt] for key, prompt in plain.items()}, seed=seed
         )
-        rows.append(_row(first.name, second.name, ALL, judge, True, unit, found))
+        rows.append(_row(first.name, second.name, ALL, judge, True, unit, paired))
     if not rows:
         raise InputError(
             f"{first.name} and {second.name} share no set that the same judge read: attack both alike"
@@ -109,14 +112,16 @@ def compare_recipes(cells: Sequence[AttackedCell], *, baseline: str = BASELINE) 
         there = ", ".join(dict.fromkeys(cell.recipe for cell in cells))
         raise InputError(f"no cell of the recipe {baseline!r} to compare with: there are {there}")
     unit: Literal["world", "seed"] = "world" if len({cell.world for cell in cells}) > 1 else "seed"
-    found: dict[tuple[str, str, str, bool], dict[str, list[Paired]]] = defaultdict(lambda: defaultdict(list))
+    outcomes: dict[tuple[str, str, str, bool], dict[str, list[Paired]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
     for first, second in cell_pairs(cells, baseline):
         for name, judge, one, other in in_common(first.checkpoint, second.checkpoint):
             key = (second.recipe, name, judge, first.checkpoint.harm(name))
             place = second.world if unit == "world" else str(second.seed)
             paired = compare_outcomes(one, other)
             left = name in first.checkpoint.together and paired.unscored
-            found[key][place].append(_bounds(paired) if left else paired)
+            outcomes[key][place].append(_bounds(paired) if left else paired)
     return [
         _over_units(
             "these recipes",
@@ -129,7 +134,7 @@ def compare_recipes(cells: Sequence[AttackedCell], *, baseline: str = BASELINE) 
             [_mean(each) for each in parts.values()],
             FEWEST_UNITS,
         )
-        for (recipe, name, judge, harm), parts in found.items()
+        for (recipe, name, judge, harm), parts in outcomes.items()
     ]
 
 
@@ -142,10 +147,10 @@ def adjust(rows: Sequence[Difference]) -> list[Difference]:
     return [replace(row, adjusted=adjusted.get(str(k))) for k, row in enumerate(rows)]
 
 
-def _bounds(found: Paired) -> Paired:
+def _bounds(paired: Paired) -> Paired:
     """The same without what the prompts that are scored would say."""
     return replace(
-        found,
+        paired,
         n=0,
         first=None,
         second=None,
@@ -165,8 +170,8 @@ def _open(n: int) -> str:
     )
 
 
-def _row(first: str, second: str, name: str, judge: str, harm: bool, unit: str, found: Paired) -> Difference:
-    few = found.n > 0 and found.low is None
+def _row(first: str, second: str, name: str, judge: str, harm: bool, unit: str, paired: Paired) -> Difference:
+    few = paired.n > 0 and paired.low is None
     return Difference(
         claim="these checkpoints",
         first=first,
@@ -175,19 +180,19 @@ def _row(first: str, second: str, name: str, judge: str, harm: bool, unit: str, 
         judge=judge,
         outcome="harmful" if harm else "refusal",
         unit=unit,
-        units=found.clusters,
-        n=found.n,
-        unscored=found.unscored,
-        first_rate=found.first,
-        second_rate=found.second,
-        difference=found.difference,
-        low=found.low,
-        high=found.high,
-        lowest=found.lowest,
-        highest=found.highest,
-        p=None if few else found.p,
-        mcnemar=found.mcnemar,
-        reason="nothing was scored on both sides" if not found.n else f"{FEW}: 1 {unit}" if few else None,
+        units=paired.clusters,
+        n=paired.n,
+        unscored=paired.unscored,
+        first_rate=paired.first,
+        second_rate=paired.second,
+        difference=paired.difference,
+        low=paired.low,
+        high=paired.high,
+        lowest=paired.lowest,
+        highest=paired.highest,
+        p=None if few else paired.p,
+        mcnemar=paired.mcnemar,
+        reason="nothing was scored on both sides" if not paired.n else f"{FEW}: 1 {unit}" if few else None,
     )
 
 

@@ -71,10 +71,10 @@ def units_of(
     alone = {prompt: prompt for prompt in prompts}
     if cluster == PROMPT:
         return PROMPT, alone
-    found = {prompt: tags.get(prompt, {}).get(cluster or NOUN) for prompt in prompts}
-    missing = sum(group is None for group in found.values())
+    groups = {prompt: tags.get(prompt, {}).get(cluster or NOUN) for prompt in prompts}
+    missing = sum(group is None for group in groups.values())
     if not missing:
-        return cluster or NOUN, {prompt: str(group) for prompt, group in found.items()}
+        return cluster or NOUN, {prompt: str(group) for prompt, group in groups.items()}
     if cluster is not None:
         if missing < len(prompts):
             raise InputError(f"in {name!r} {no_tag(missing, len(prompts), cluster)}")
@@ -96,12 +96,12 @@ def no_tag(missing: int, n: int, cluster: str) -> str:
 
 def one_sided(first: Checkpoint, second: Checkpoint) -> list[str]:
     """What only one of the two has and no row compares: `SET by JUDGE`, with the name of the one that has it."""
-    found = []
+    lines = []
     for here, there in ((first, second), (second, first)):
         for name, judges in here.sets.items():
             lacking = [judge for judge in judges if judge not in there.sets.get(name, {})]
-            found += [f"{name} by {judge} ({here.name})" for judge in lacking]
-    return found
+            lines += [f"{name} by {judge} ({here.name})" for judge in lacking]
+    return lines
 
 
 def cell_pairs(

@@ -162,7 +162,7 @@ def run_attack(inputs: AttackInputs, ledger: Ledger, *, progress: Progress | Non
         )
     every = joined(harmful)
     rounds = [
-        Round(way.ask, every, {_row(name, way.name, harmful): asked for name, asked in harmful.items()})
+        Round(way.ask, every, {_row(name, way.name, harmful): requests for name, requests in harmful.items()})
         for way in fit
     ]
     if benign:
@@ -204,20 +204,20 @@ def _ask(
         names = list(answers.responses)
         pairs = [(plain[name], answers.responses[name]) for name in names]
         verdicts = {j.name: dict(zip(names, judged(j, pairs, ledger), strict=True)) for j in judges}
-        for row, asked in one.rows.items():
-            put = {p: answers.put.get(p, prompt) for p, prompt in asked.items()}
-            harm = all(prompt.kind == "harmful" for prompt in asked.values())
-            cases[row] = Case(asked, put, answers.responses, answers.failed, verdicts, harm, answers.cut)
+        for row, requests in one.rows.items():
+            put = {p: answers.put.get(p, prompt) for p, prompt in requests.items()}
+            harm = all(prompt.kind == "harmful" for prompt in requests.values())
+            cases[row] = Case(requests, put, answers.responses, answers.failed, verdicts, harm, answers.cut)
     return cases, lost
 
 
-def _counting(progress: Progress | None, before: int, room: int, total: int) -> Progress:
+def _counting(progress: Progress | None, before: int, size: int, total: int) -> Progress:
     """What a round calls with its own progress, as progress of all rounds; an attack that asks in turns never steps back."""
     done = before
 
     def advance(there: int, _: int) -> None:
         nonlocal done
-        done = max(done, before + min(there, room))
+        done = max(done, before + min(there, size))
         if progress is not None:
             progress(done, total)
 
@@ -279,15 +279,15 @@ def check_sets(
 
 def labelled(name: str, prompts: Iterable[Prompt], kind: Kind) -> dict[str, Prompt]:
     """The set's prompts by id, each once and each of this kind."""
-    found: dict[str, Prompt] = {}
+    by_id: dict[str, Prompt] = {}
     for prompt in prompts:
         if prompt.kind not in (None, kind):
             raise InputError(
                 f"the set {name!r} is taken as {kind} and holds a prompt that is labelled {prompt.kind}: "
                 f"{prompt.text!r:.80}; move it to a set of its kind"
             )
-        found.setdefault(prompt.id, prompt if prompt.kind else replace(prompt, kind=kind))
-    return found
+        by_id.setdefault(prompt.id, prompt if prompt.kind else replace(prompt, kind=kind))
+    return by_id
 
 
 def joined(sets: Mapping[str, Mapping[str, Prompt]]) -> dict[str, Prompt]:
@@ -296,8 +296,8 @@ def joined(sets: Mapping[str, Mapping[str, Prompt]]) -> dict[str, Prompt]:
     Raises InputError for one that is harmful in one set and benign in another.
     """
     prompts: dict[str, Prompt] = {}
-    for name, asked in sets.items():
-        for prompt_id, prompt in asked.items():
+    for name, requests in sets.items():
+        for prompt_id, prompt in requests.items():
             first = prompts.setdefault(prompt_id, prompt)
             if first.kind != prompt.kind:
                 raise InputError(
@@ -345,9 +345,9 @@ def _by_attack(
         name: {
             judge.name: {
                 p: [outcomes[_row(name, attack.name, harmful)][judge.name][p] for attack in attacks]
-                for p in asked
+                for p in requests
             }
             for judge in judges
         }
-        for name, asked in harmful.items()
+        for name, requests in harmful.items()
     }

@@ -69,7 +69,7 @@ def general(
     given: dict[str, Any] = {} if tasks is None else {"tasks": tasks}
     settings = GeneralSettings.of(settings, **given, **keywords)
     limit, num_fewshot = settings.limit, settings.num_fewshot
-    kept = ResumeFile(None if resume is None else Path(resume))
+    resume_file = ResumeFile(None if resume is None else Path(resume))
     if isinstance(model, EndpointModel):
         raise no_endpoint(model.name)
     with quiet():
@@ -83,7 +83,7 @@ def general(
     for done, (name, task) in enumerate(loaded.tasks.items()):
         key = _key(model, name, loaded.digests[name], shots[name], limit, chat)
         sure = name not in loaded.unseen
-        if sure and (record := kept.find(key)) is not None:
+        if sure and (record := resume_file.find(key)) is not None:
             resumed.append(name)
         else:
             if progress is not None:
@@ -91,9 +91,12 @@ def general(
             with quiet():
                 record = _run(lm, name, task, shots[name], limit, chat)
             if sure:
-                kept.keep(key, record)
+                resume_file.keep(key, record)
         records[name] = record
-    asked_with: dict[str, Any] = {"num_fewshot": _said(loaded, num_fewshot, shots), "chat_template": chat}
+    asked_with: dict[str, Any] = {
+        "num_fewshot": _numbers_of_shots(loaded, num_fewshot, shots),
+        "chat_template": chat,
+    }
     if zero_shot:
         asked_with["always_zero_shot"] = zero_shot
     cut = {name: record.cut for name, record in records.items() if record.cut}
@@ -121,30 +124,30 @@ def _shots(loaded: Tasks, wanted: Shots | None) -> tuple[dict[str, int], list[st
     for name, task in loaded.tasks.items():
         own = task.get_config("num_fewshot")
         names = [name, *loaded.groups_of(name)]
-        asked = wanted
+        number = wanted
         if isinstance(wanted, Mapping):
-            asked = next((wanted[each] for each in names if each in wanted), None)
-        if asked is None:
-            asked = next((loaded.preset[each].shots for each in names if each in loaded.preset), own)
-        assert asked is None or isinstance(asked, int)
-        shots[name] = 0 if own == 0 else asked or 0
-        if own == 0 and asked:
+            number = next((wanted[each] for each in names if each in wanted), None)
+        if number is None:
+            number = next((loaded.preset[each].shots for each in names if each in loaded.preset), own)
+        assert number is None or isinstance(number, int)
+        shots[name] = 0 if own == 0 else number or 0
+        if own == 0 and number:
             zero.append(name)
     return shots, zero
 
 
-def _said(loaded: Tasks, wanted: Shots | None, shots: dict[str, int]) -> int | dict[str, int]:
+def _numbers_of_shots(loaded: Tasks, wanted: Shots | None, shots: dict[str, int]) -> int | dict[str, int]:
     """One number, or numbers by task, a group standing for its tasks where they agree."""
     if isinstance(wanted, int):
         return wanted
     numbers = set(shots.values())
     if len(numbers) == 1:
         return numbers.pop()
-    said: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for task, number in shots.items():
         alike = [g for g in loaded.groups_of(task) if {shots[m] for m in loaded.members(g)} == {number}]
-        said[max(alike, key=lambda group: len(loaded.members(group)), default=task)] = number
-    return said
+        counts[max(alike, key=lambda group: len(loaded.members(group)), default=task)] = number
+    return counts
 
 
 def _key(
@@ -175,7 +178,7 @@ def _run(lm: Any, name: str, task: Any, shots: int, limit: int | None, chat: boo
     check_room(lm, name, task)
     start = time.monotonic()
     with examples_bounded(name, task):
-        found = evaluate(
+        results = evaluate(
             lm,
             {"tasks": {name: task}, "groups": {}, "group_map": {}},
             limit=limit,
@@ -183,9 +186,9 @@ def _run(lm: Any, name: str, task: Any, shots: int, limit: int | None, chat: boo
             fewshot_as_multiturn=chat,
             log_samples=True,
         )
-    metrics = {key: _number(value) for key, value in found["results"][name].items() if "," in key}
-    n = int(found["n-samples"][name]["effective"])
-    return TaskRecord(metrics, n, over_long(lm, found["samples"][name]), time.monotonic() - start)
+    metrics = {key: _number(value) for key, value in results["results"][name].items() if "," in key}
+    n = int(results["n-samples"][name]["effective"])
+    return TaskRecord(metrics, n, over_long(lm, results["samples"][name]), time.monotonic() - start)
 
 
 def _number(value: object) -> float | None:
@@ -231,8 +234,8 @@ def _group(group: Any, records: dict[str, TaskRecord]) -> TaskRecord | None:
         }
         for name in members
     }
-    found = group.aggregate(given)
-    metrics = {key: _number(value) for key, value in found.items() if "," in key}
+    aggregate = group.aggregate(given)
+    metrics = {key: _number(value) for key, value in aggregate.items() if "," in key}
     return TaskRecord(metrics, sum(records[name].n for name in members), 0, 0.0)
 
 

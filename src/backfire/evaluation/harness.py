@@ -88,14 +88,14 @@ def over_long(lm: Any, samples: list[dict[str, Any]]) -> int:
     return sum(_is_cut(lm, str(request[0]), request[1]) for request in requests)
 
 
-def _is_cut(lm: Any, context: str, asked: str | dict[str, Any]) -> bool:
+def _is_cut(lm: Any, context: str, generation: str | dict[str, Any]) -> bool:
     """A text has no more tokens than bytes, plus BOS and a leading space; so most need not be tokenized."""
     from lm_eval.models.huggingface import HFLM
 
-    if isinstance(asked, dict):
-        bound, text = lm.max_length - _room_to_generate(lm, asked), context
+    if isinstance(generation, dict):
+        bound, text = lm.max_length - _room_to_generate(lm, generation), context
     else:  # transformers need not read the last token, and vLLM writes one more
-        bound, text = lm.max_length + (1 if isinstance(lm, HFLM) else -1), context + asked
+        bound, text = lm.max_length + (1 if isinstance(lm, HFLM) else -1), context + generation
     if len(text.encode()) + 2 <= bound:
         return False
     if context:
@@ -108,10 +108,10 @@ def check_room(lm: Any, name: str, task: Any) -> None:
     """Raise InputError where a task's answers may fill the context, and leave nothing for its prompts."""
     if task.OUTPUT_TYPE != "generate_until":
         return
-    room = _room_to_generate(lm, task.get_config("generation_kwargs") or {})
-    if room >= lm.max_length:
+    tokens_left = _room_to_generate(lm, task.get_config("generation_kwargs") or {})
+    if tokens_left >= lm.max_length:
         raise InputError(
-            f"task {name} generates {room} tokens, and the model's context has {lm.max_length}: set max_gen_toks "
+            f"task {name} generates {tokens_left} tokens, and the model's context has {lm.max_length}: set max_gen_toks "
             "below it in the task's generation_kwargs"
         )
 

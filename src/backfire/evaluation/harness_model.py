@@ -43,15 +43,15 @@ class BoundedHFLM(HFLM):  # type: ignore[misc]
         sharing = self._caches
         apart = [p for c, group in together.items() for p in group if not sharing or _alone(c, group)]
         shared = [group for c, group in together.items() if sharing and not _alone(c, group)]
-        found: dict[int, Answer] = {}
+        by_place: dict[int, Answer] = {}
         with torch.inference_mode():
             for done in (self._one_by_one(rows, apart), self._by_question(rows, shared)):
                 for places, answers in done:
-                    found.update(zip(places, answers, strict=True))
-        for (key, _, _), answer in zip(requests, (found[i] for i in range(len(rows))), strict=True):
+                    by_place.update(zip(places, answers, strict=True))
+        for (key, _, _), answer in zip(requests, (by_place[i] for i in range(len(rows))), strict=True):
             if key is not None:
                 self.cache_hook.add_partial("loglikelihood", key, answer)
-        return [found[place] for place in range(len(rows))]
+        return [by_place[place] for place in range(len(rows))]
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         """As the harness's, with as many at once as fit."""
@@ -60,13 +60,13 @@ class BoundedHFLM(HFLM):  # type: ignore[misc]
             text, settings = request.args
             new = int(normalize_gen_kwargs(dict(settings), self.max_gen_toks)["max_gen_toks"])
             longest = max(longest, min(self.max_length, len(self.tok_encode(text)) + new))
-        asked = int(self.batch_size)
-        self.batch_size_per_gpu = min(asked, rows_to_generate(self.model, longest, longest))
+        size = int(self.batch_size)
+        self.batch_size_per_gpu = min(size, rows_to_generate(self.model, longest, longest))
         try:
-            found: list[str] = super().generate_until(requests, disable_tqdm)
+            texts: list[str] = super().generate_until(requests, disable_tqdm)
         finally:
-            self.batch_size_per_gpu = asked
-        return found
+            self.batch_size_per_gpu = size
+        return texts
 
     @property
     def _caches(self) -> bool:
@@ -107,15 +107,15 @@ class BoundedHFLM(HFLM):  # type: ignore[misc]
             passed = run(self.model, ids, mask, first=ids.shape[1], use_cache=True, position_ids=positions)
             ends = passed.ends.float().log_softmax(-1)
             best = ends.argmax(-1)
-            asked = [(row, place) for row, k in enumerate(batch) for place in groups[k]]
+            places = [(row, place) for row, k in enumerate(batch) for place in groups[k]]
             begun = {
-                p: (float(ends[row, rows[p][1][0]]), bool(best[row] == rows[p][1][0])) for row, p in asked
+                p: (float(ends[row, rows[p][1][0]]), bool(best[row] == rows[p][1][0])) for row, p in places
             }
             yield (
-                [p for _, p in asked if len(rows[p][1]) == 1],
-                [begun[p] for _, p in asked if len(rows[p][1]) == 1],
+                [p for _, p in places if len(rows[p][1]) == 1],
+                [begun[p] for _, p in places if len(rows[p][1]) == 1],
             )
-            longer = [(row, p) for row, p in asked if len(rows[p][1]) > 1]
+            longer = [(row, p) for row, p in places if len(rows[p][1]) > 1]
             longer.sort(key=lambda one: -len(rows[one[1]][1]))
             widest = len(rows[longer[0][1]][1]) if longer else 0
             step = min(int(self.batch_size), rows_to_continue(self.model, ids.shape[1] + widest))

@@ -128,9 +128,9 @@ def _local(path: Path, data: Path | None) -> Tasks:
         name, rows = task_file.configuration["task"], task_file.rows
         if name in tasks:
             raise InputError(f"two task files are named {name}: rename one")
-        said = plain(task_file.configuration, task_file.written)
+        values = plain(task_file.configuration, task_file.written)
         files, gap = local_files(task_file.configuration, rows_known=rows is not None)
-        digests[name] = digest("task", said, rows, *([files] if files else []))
+        digests[name] = digest("task", values, rows, *([files] if files else []))
         if gap:
             unseen[name] = gap
         try:
@@ -158,7 +158,7 @@ def _read_files(path: Path, data: Path | None) -> list[_TaskFile]:
     files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
     if not files or not files[0].is_file():
         raise InputError(f"tasks {path}: no task file (*.yaml) there; name a folder that holds some")
-    found = []
+    files_read = []
     for file in files:
         try:
             configuration = load_yaml(file)
@@ -169,10 +169,10 @@ def _read_files(path: Path, data: Path | None) -> list[_TaskFile]:
             continue  # a group, or a file that others include
         local = configuration.get("dataset_path") == "json"
         rows = _local_rows(configuration, file, data or file.parent) if local else None
-        found.append(_TaskFile(configuration, written, rows))
-    if not found:
+        files_read.append(_TaskFile(configuration, written, rows))
+    if not files_read:
         raise InputError(f"tasks {path}: none of {len(files)} files names a task; add `task: NAME`")
-    return found
+    return files_read
 
 
 def _local_rows(configuration: dict[str, Any], file: Path, folder: Path) -> dict[str, Any]:

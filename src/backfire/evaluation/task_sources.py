@@ -44,26 +44,26 @@ def local_files(configuration: dict[str, Any], *, rows_known: bool) -> tuple[Dig
     they are.
     """
     prompts, _, _ = str(configuration.get("use_prompt") or "").partition(":")
-    found = _digests([Path(prompts)]) if ".yaml" in prompts and Path(prompts).is_file() else []
+    digests = _digests([Path(prompts)]) if ".yaml" in prompts and Path(prompts).is_file() else []
     if rows_known:
-        return found, ""
+        return digests, ""
     if configuration.get("custom_dataset") is not None:
-        return found, "its custom_dataset may read anything"
+        return digests, "its custom_dataset may read anything"
     path = str(configuration.get("dataset_path") or "")
     settings = configuration.get("dataset_kwargs") or {}
     files, folder = settings.get("data_files"), Path(settings.get("data_dir") or "").expanduser()
     if _is_format(path):
         if files is None and not settings.get("data_dir"):
-            return found, f"dataset_path {path} has neither data_files nor data_dir"
+            return digests, f"dataset_path {path} has neither data_files nor data_dir"
         if files is None:
-            found += _digests(_below(folder), folder)
+            digests += _digests(_below(folder), folder)
     elif path and Path(path).is_dir():
         folder = Path(path, folder)
-        found += _digests(_below(Path(path)), Path(path))
+        digests += _digests(_below(Path(path)), Path(path))
     else:
-        return found, ""
+        return digests, ""
     named, gap = _named(files, folder)
-    return found + named, gap
+    return digests + named, gap
 
 
 def _function(written: str) -> list[Any]:
@@ -72,8 +72,8 @@ def _function(written: str) -> list[Any]:
     module, _, _ = place.name.rpartition(".")
     file = place.parent / f"{module.replace('.', '/')}.py"
     if not file.is_file():
-        found = importlib.util.find_spec(module)
-        file = Path((found.origin if found else None) or "")
+        spec = importlib.util.find_spec(module)
+        file = Path((spec.origin if spec else None) or "")
         if not file.is_file():
             return [place.name, sys.version]
     return [place.name, _digests({file, *file.parent.glob("*.py")})]
@@ -88,7 +88,7 @@ def _named(data_files: Any, within: Path) -> tuple[Digests, str]:
     """The files that `data_files` names, by one pattern, a list, or either for each split."""
     from datasets.data_files import resolve_pattern, sanitize_patterns
 
-    found: Digests = []
+    digests: Digests = []
     gap = ""
     for patterns in sanitize_patterns(data_files).values() if data_files is not None else []:
         for pattern in map(str, patterns):
@@ -99,8 +99,8 @@ def _named(data_files: Any, within: Path) -> tuple[Digests, str]:
                 files = resolve_pattern(pattern, str(within.resolve()))
             except FileNotFoundError:
                 continue  # opening the data set says so
-            found += _digests(map(Path, files))
-    return found, gap
+            digests += _digests(map(Path, files))
+    return digests, gap
 
 
 def _below(folder: Path) -> list[Path]:
@@ -114,9 +114,9 @@ def _below(folder: Path) -> list[Path]:
 
 def _digests(files: Iterable[Path], within: Path | None = None) -> Digests:
     """By name, or by path below `within`, so that a folder that was moved stays the same."""
-    found = []
+    digests = []
     for path in sorted(files):
         with path.open("rb") as file:
             name = path.name if within is None else path.relative_to(within).as_posix()
-            found.append((name, hashlib.file_digest(file, "sha256").hexdigest()))
-    return found
+            digests.append((name, hashlib.file_digest(file, "sha256").hexdigest()))
+    return digests

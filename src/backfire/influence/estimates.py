@@ -74,11 +74,11 @@ def align(
     for norm, what in ((data_norm, "the data's mean gradient"), (probe_norm, "the probes' mean gradient")):
         if not norm.low > 0 and reason is None:
             reason = f"the norm of {what} is not clearly above its noise: more pairs or probes are needed"
-    found = jackknife(cosine, data, probes)
-    sound = reason is None and all(np.isfinite(found))
+    estimates = jackknife(cosine, data, probes)
+    sound = reason is None and all(np.isfinite(estimates))
     return Alignment(
-        found if sound else None,
-        found.value,
+        estimates if sound else None,
+        estimates.value,
         jackknife(product, data, probes),
         data_norm,
         probe_norm,

@@ -1,4 +1,4 @@
-"""Inner products of shards' gradients: all that is ever kept of them.
+"""Inner products of shards' gradients: all that is ever stored of them.
 
 A shard is a part of the data or of the probes. Only the sums of its margins' gradients are formed, never a single
 pair's. The sums of one block of parameters are held at a time, in main memory, as many bytes of them as
@@ -62,7 +62,7 @@ def gradient_products(
     toward: NDArray[np.bool_] | None = None,
     precondition: Literal["adam"] | None = None,
     batch_size: int = 32,
-    kept: KeptGradients | None = None,
+    stored: KeptGradients | None = None,
     progress: Progress | None = None,
 ) -> Products:
     """Inner products of every two shards' gradients, summed in float64.
@@ -70,7 +70,7 @@ def gradient_products(
     `of_data` marks the data's shards, `toward` those whose summed gradient is the direction that single pairs are read
     along: of LoRA in the same pass (`tangent`). With `precondition` "adam" these stand for Adam's step instead of the
     gradient: each is divided by the root of its parameter's second moment, estimated as the mean square of the shards'
-    gradients, and the probes stay plain, as in LESS (Xia et al. 2024, section 3.1). `kept` has or gets the probes' sums.
+    gradients, and the probes stay plain, as in LESS (Xia et al. 2024, section 3.1). `stored` has or gets the probes' sums.
     Raises InputError where gradients fit in so small parts only that it would take more than MOST_PASSES.
     """
     import torch
@@ -89,7 +89,7 @@ def gradient_products(
         width = sum(end - start for _, _, start, end in block)
         sums = torch.zeros((len(shards), width), dtype=block[0][1].dtype)
         for k in np.flatnonzero(~of_data).tolist():
-            sums[k] = _summed(model, shards[k], trained.how, block, batch_size, kept)
+            sums[k] = _summed(model, shards[k], trained.how, block, batch_size, stored)
             done += 1
             if progress is not None:
                 progress(done, total)
@@ -108,9 +108,9 @@ def gradient_products(
         p.grad = None
         p.requires_grad_(True)
     counts = np.array([int(shard.usable.sum()) for shard in shards], dtype=np.int64)
-    found = None if toward is None else _unit(model, parts, trained, contrasts)
+    unit = None if toward is None else _unit(model, parts, trained, contrasts)
     each = [values[k] for k in np.flatnonzero(of_data).tolist()] if values else None
-    return Products(gram, signs, counts, trained.count, found, each)
+    return Products(gram, signs, counts, trained.count, unit, each)
 
 
 def direction(
@@ -119,11 +119,11 @@ def direction(
     trained: Trained,
     *,
     batch_size: int = 32,
-    kept: KeptGradients | None = None,
+    stored: KeptGradients | None = None,
 ) -> tuple[list[Any], float]:
     """The gradient of the mean probe margin, of length 1, and the length that it had (nats per unit of parameters)."""
     whole = [(name, p, 0, p.numel()) for name, p in trained.named]
-    flat = _summed(model, probes, trained.how, whole, batch_size, kept)
+    flat = _summed(model, probes, trained.how, whole, batch_size, stored)
     for _, p in trained.named:
         p.grad = None
     return _unit(model, [flat], trained, int(probes.usable.sum()))
@@ -136,19 +136,19 @@ def _unit(
     import torch
 
     flat = torch.cat(list(parts))
-    found = [
+    vectors = [
         part.reshape(p.shape).to(p.device, p.dtype) / max(1, contrasts)
         for part, (_, p) in zip(
             torch.split(flat, [p.numel() for _, p in trained.named]), trained.named, strict=True
         )
     ]
-    length = sum(float((v.double() ** 2).sum()) for v in found) ** 0.5
+    length = sum(float((v.double() ** 2).sum()) for v in vectors) ** 0.5
     if length == 0 or not np.isfinite(length):
         raise InputError(
             f"the probe margin has a gradient of length {length} under {model.name}: nothing moves it; "
             "take other parameters, or probes whose two sides differ"
         )
-    return [v.div_(length) for v in found], length
+    return [v.div_(length) for v in vectors], length
 
 
 def _summed(
@@ -157,7 +157,7 @@ def _summed(
     how: str,
     block: Block,
     batch_size: int,
-    kept: KeptGradients | None,
+    stored: KeptGradients | None,
     along: Tangent | None = None,
     values: dict[int, NDArray[np.float64]] | None = None,
     place: int = 0,
@@ -178,7 +178,7 @@ def _summed(
             values[place] = np.full(shard.count, np.nan) if each is None else each
         return torch.cat([_gradient(p, start, end) for _, p, start, end in block])
 
-    return compute() if kept is None else kept.sum_of(model, how, block, shard, compute)
+    return compute() if stored is None else stored.sum_of(model, how, block, shard, compute)
 
 
 def _gradient(p: Any, start: int, end: int) -> Any:
@@ -189,9 +189,9 @@ def _gradient(p: Any, start: int, end: int) -> Any:
     return p.grad.detach().reshape(-1)[start:end].cpu()
 
 
-def _blocks(trained: Trained, shards: int, room: int) -> list[list[tuple[str, Any, int, int]]]:
+def _blocks(trained: Trained, shards: int, most_bytes: int) -> list[list[tuple[str, Any, int, int]]]:
     """Consecutive parts of the parameters whose shards' gradients fit the room."""
-    most = max(1, room // (shards * max(p.element_size() for _, p in trained.named)))
+    most = max(1, most_bytes // (shards * max(p.element_size() for _, p in trained.named)))
     passes = -(-trained.count // most)
     if passes > MOST_PASSES:
         raise InputError(

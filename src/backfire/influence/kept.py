@@ -48,9 +48,9 @@ class KeptGradients:
         if any(p.dtype != torch.float32 for _, p, _, _ in parameters):
             return compute()
         path = self._path(model, how, parameters, encoded)
-        found = _read(path, sum(end - start for _, _, start, end in parameters))
-        if found is not None:
-            return torch.from_numpy(found)
+        stored = _read(path, sum(end - start for _, _, start, end in parameters))
+        if stored is not None:
+            return torch.from_numpy(stored)
         computed = compute()
         values = computed.numpy()
         if values.nbytes <= LARGEST:
@@ -73,10 +73,10 @@ class KeptGradients:
 def _read(path: Path, numbers: int) -> Any:
     """None where there is no whole file."""
     try:
-        found = np.load(path, allow_pickle=False)
+        array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    return found if found.shape == (numbers,) and found.dtype == np.float32 else None
+    return array if array.shape == (numbers,) and array.dtype == np.float32 else None
 
 
 def _write(path: Path, values: Any) -> None:

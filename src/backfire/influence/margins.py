@@ -58,16 +58,16 @@ class Encoded:
     def count(self) -> int:
         return len(self.usable)
 
-    def subset(self, kept: NDArray[np.int64]) -> Encoded:
+    def subset(self, items: NDArray[np.int64]) -> Encoded:
         """Only these contrasts, numbered anew."""
         place = np.full(self.count, -1, dtype=np.int64)
-        place[kept] = np.arange(len(kept))
+        place[items] = np.arange(len(items))
         inside = np.flatnonzero(place[self.items] >= 0)
         return Encoded(
             tuple(self.rows[i] for i in inside),
             place[self.items[inside]],
             self.weights[inside],
-            self.usable[kept],
+            self.usable[items],
         )
 
 
@@ -91,19 +91,19 @@ def encode(
     ]
     bound = model.limit(max_length)
     given = [(c.prompt, (*c.plus, *c.minus)) for c in contrasts]
-    found = list(render(model.rendering(plain), given, max_length=bound, strict=False))
-    stopped = [done.fault for done in found if done.fault is not None and done.fault.stops]
+    rendered = list(render(model.rendering(plain), given, max_length=bound, strict=False))
+    stopped = [done.fault for done in rendered if done.fault is not None and done.fault.stops]
     if stopped:
         warnings.warn(
             f"{len(stopped)} of {len(contrasts)} pairs or probes are left out, since the chat template loses or refuses a part of "
             f"them: {stopped[0].message}",
             stacklevel=2,
         )
-    rows = [row for done in found for row in done.rows()]
+    rows = [row for done in rendered for row in done.rows()]
     usable = np.array(
-        [not done.fills and (done.fault is None or not done.fault.stops) for done in found], dtype=bool
+        [not done.fills and (done.fault is None or not done.fault.stops) for done in rendered], dtype=bool
     )
-    cut = sum(lost > 0 for done in found for lost in done.lost)
+    cut = sum(lost > 0 for done in rendered for lost in done.lost)
     if cut:
         what = "max_length" if bound == max_length else f"the context of {model.name}"
         warnings.warn(
@@ -111,9 +111,12 @@ def encode(
             f"{int((~usable).sum())} pairs or probes have a side of which nothing is left",
             stacklevel=2,
         )
-    kept = np.flatnonzero(usable[items]) if len(items) else np.zeros(0, dtype=np.int64)
+    usable_rows = np.flatnonzero(usable[items]) if len(items) else np.zeros(0, dtype=np.int64)
     return Encoded(
-        tuple(rows[i] for i in kept), items[kept], np.array(weights, dtype=np.float64)[kept], usable
+        tuple(rows[i] for i in usable_rows),
+        items[usable_rows],
+        np.array(weights, dtype=np.float64)[usable_rows],
+        usable,
     )
 
 
@@ -137,18 +140,18 @@ def margins(
     """
     import torch
 
-    found = np.where(encoded.usable, 0.0, np.nan)
+    values = np.where(encoded.usable, 0.0, np.nan)
     done = 0
     with torch.inference_mode():
         for batch in batches(model, encoded, batch_size):
             logps = logps_of(model, [encoded.rows[i] for i in batch]).double().cpu().numpy()
             if np.isnan(logps).any():
                 raise ModelError(f"{model.name} gives NaN: open it with dtype float32")
-            np.add.at(found, encoded.items[batch], encoded.weights[batch] * logps)
+            np.add.at(values, encoded.items[batch], encoded.weights[batch] * logps)
             done += len(batch)
             if progress is not None:
                 progress(done, len(encoded.rows))
-    return found
+    return values
 
 
 def add_gradients(
@@ -161,7 +164,7 @@ def add_gradients(
     """
     import torch
 
-    found = np.where(encoded.usable, 0.0, np.nan)
+    values = np.where(encoded.usable, 0.0, np.nan)
     for batch in batches(model, encoded, batch_size, gradients=True):
         rows = [encoded.rows[i] for i in batch]
         if along is not None:
@@ -170,8 +173,8 @@ def add_gradients(
             logps = logps_of(model, rows)
             torch.autograd.backward((logps * logps.new_tensor(encoded.weights[batch])).sum())
         if along is not None:
-            np.add.at(found, encoded.items[batch], along.derivatives())
-    return None if along is None else found
+            np.add.at(values, encoded.items[batch], along.derivatives())
+    return None if along is None else values
 
 
 @contextmanager

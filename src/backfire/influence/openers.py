@@ -43,7 +43,7 @@ def own_openers(responses: Sequence[tuple[Prompt, str]], most: int = OWN) -> tup
     """
     prompts = {prompt.id: prompt.text for prompt, _ in responses}
     words = {key: set(_words(text)) for key, text in prompts.items()}
-    spread = Counter(word for found in words.values() for word in found)
+    spread = Counter(word for openings in words.values() for word in openings)
     heard: dict[str, set[str]] = defaultdict(set)
     for prompt, text in responses:
         topics = {w for w in words[prompt.id] if spread[w] < COMMON * len(words) or len(words) == 1}
@@ -76,43 +76,45 @@ def continued(
         p.id: [*_turned(own, p.id), *(opener for opener in _turned(listed, p.id) if opener not in own)]
         for p in prompts
     }
-    found: dict[str, list[str]] = defaultdict(list)
+    by_prompt: dict[str, list[str]] = defaultdict(list)
     for turn in range(len(own) + len(listed)):
-        asked = [
-            (p, queues[p.id][turn]) for p in prompts if len(found[p.id]) < most and turn < len(queues[p.id])
+        pairs = [
+            (p, queues[p.id][turn])
+            for p in prompts
+            if len(by_prompt[p.id]) < most and turn < len(queues[p.id])
         ]
-        for batch in _batches(model, asked, decoding, batch_size):
+        for batch in _batches(model, pairs, decoding, batch_size):
             texts = model.continue_texts([p for p, _ in batch], [o for _, o in batch], decoding, seed)
             for (prompt, _), done in zip(batch, texts, strict=True):
-                if done.text not in found[prompt.id] and decides(prompt, done) == decision:
-                    found[prompt.id].append(done.text)
-    return {key: tuple(texts) for key, texts in found.items() if texts}
+                if done.text not in by_prompt[prompt.id] and decides(prompt, done) == decision:
+                    by_prompt[prompt.id].append(done.text)
+    return {key: tuple(texts) for key, texts in by_prompt.items() if texts}
 
 
 def _batches(
-    model: LocalModel, asked: Sequence[tuple[Prompt, str]], decoding: Decoding, size: int
+    model: LocalModel, pairs: Sequence[tuple[Prompt, str]], decoding: Decoding, size: int
 ) -> Iterable[Sequence[tuple[Prompt, str]]]:
     """Those that fit the context, longest first."""
-    lengths = [len(ids) for ids, _ in model.template.opened_ids(asked)]
+    lengths = [len(ids) for ids, _ in model.template.opened_ids(pairs)]
     bound = model.context
     fitting = [k for k, n in enumerate(lengths) if bound is None or n + decoding.max_new_tokens <= bound]
-    fitting.sort(key=lambda k: (-lengths[k], asked[k][0].id))
+    fitting.sort(key=lambda k: (-lengths[k], pairs[k][0].id))
     start = 0
     while start < len(fitting):
         longest = lengths[fitting[start]]
         most = min(size, model.rows_at_once(longest, longest + decoding.max_new_tokens))
-        yield [asked[k] for k in fitting[start : start + most]]
+        yield [pairs[k] for k in fitting[start : start + most]]
         start += most
 
 
 def _opening(text: str, topics: set[str]) -> str:
     """The first words, up to WORDS, before a topic; empty where the text starts with one."""
-    kept: list[str] = []
+    words: list[str] = []
     for word in text.split()[:WORDS]:
         if topics.intersection(_words(word)):
             break
-        kept.append(word)
-    return " ".join(kept)
+        words.append(word)
+    return " ".join(words)
 
 
 def _words(text: str) -> list[str]:

@@ -42,8 +42,8 @@ def chosen_parameters(model: LocalModel, shards: int = SHARDS) -> str:
     return "all" if needed <= kept_room(model.model) else "lora"
 
 
-def _draws(model: LocalModel, shards: int) -> int:
-    """How many draws of A: as many as leave room for every shard's gradient in float32, so that one pass is enough."""
+def _copies_of_a(model: LocalModel, shards: int) -> int:
+    """How many copies of A: as many as leave room for every shard's gradient in float32, so that one pass is enough."""
     shape = Shape.of(model.model)
     each = 4 * RANK * shape.layers * (3 * shape.inner + 4 * shape.hidden) * shards
     return min(SEEDS, max(1, kept_room(model.model) // each))
@@ -58,7 +58,7 @@ def trained(
     `all`, or a regular expression that is searched in parameter names: the model runs in float32 meanwhile, for in 16
     bits a small step is rounded away. `lora`: the model keeps its dtype, and every linear layer but the head gets an
     adapter (PEFT) in float32. At LoRA's start B is 0, so that A's gradient is zero and B's depends on the random A:
-    up to SEEDS draws of A of rank RANK stand side by side, which averages inner products of gradients over them; fewer
+    up to SEEDS copies of A of rank RANK stand side by side, which averages inner products of gradients over them; fewer
     where the gradients of all `shards` would not fit. `auto` is `all` where those of all parameters fit, else `lora`: by
     arithmetic on the model's shape (`models.memory`), before any work.
 
@@ -82,8 +82,8 @@ def trained(
         p.requires_grad_(False)
     try:
         if parameters == "lora":
-            with _adapted(model, seed, _draws(model, shards)) as found:
-                yield found
+            with _adapted(model, seed, _copies_of_a(model, shards)) as adapted:
+                yield adapted
         else:
             yield _own(model, parameters)
     finally:
@@ -127,7 +127,7 @@ def _own(model: LocalModel, parameters: str) -> Trained:
 
 
 @contextmanager
-def _adapted(model: LocalModel, seed: int, draws: int) -> Iterator[Trained]:
+def _adapted(model: LocalModel, seed: int, copies: int) -> Iterator[Trained]:
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
@@ -135,7 +135,7 @@ def _adapted(model: LocalModel, seed: int, draws: int) -> Iterator[Trained]:
     import torch
 
     plain = model.model
-    rank = RANK * draws
+    rank = RANK * copies
     settings = LoraConfig(r=rank, lora_alpha=rank, target_modules="all-linear", task_type="CAUSAL_LM")
     adapted = get_peft_model(plain, settings)
     try:
@@ -143,7 +143,7 @@ def _adapted(model: LocalModel, seed: int, draws: int) -> Iterator[Trained]:
         for place, (name, p) in enumerate(adapted.named_parameters()):
             p.requires_grad_("lora_B" in name)
             if "lora_A" in name:
-                for k in range(draws):
+                for k in range(copies):
                     draw = torch.Generator().manual_seed(1_000_003 * (seed * SEEDS + k) + place)
                     bound = p.shape[1] ** -0.5
                     block = (torch.rand(RANK, p.shape[1], generator=draw) * 2 - 1) * bound
@@ -152,7 +152,9 @@ def _adapted(model: LocalModel, seed: int, draws: int) -> Iterator[Trained]:
                 named.append((name, p))
         model.model = adapted
         how = f"LoRA of rank {RANK} on every linear layer, B's gradient " + (
-            f"averaged over {draws} draws of A" if draws > 1 else "for one draw of A"
+            f"averaged over {copies} random initialisations of A"
+            if copies > 1
+            else "for one random initialisation of A"
         )
         yield Trained(tuple(named), how, adapter=True)
     finally:

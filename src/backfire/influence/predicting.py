@@ -110,13 +110,13 @@ def safety_influence(
         rows += block["row"].to_pylist()
     ids = [prompt.id for prompt, _, _ in conversations]
     groups = np.unique(np.array(ids, dtype=object), return_inverse=True)[1].astype(np.int64)
-    kept = whole_groups(groups, pairs, seed)
+    chosen = whole_groups(groups, pairs, seed)
     sets = open_probes(model, probe_prompts, judge=judge, training_prompts=set(ids), seed=seed)
     return safety_influence_of(
         model,
-        [conversations[i] for i in kept],
-        np.array(rows, dtype=np.int64)[kept],
-        groups[kept],
+        [conversations[i] for i in chosen],
+        np.array(rows, dtype=np.int64)[chosen],
+        groups[chosen],
         sets,
         parameters=parameters,
         beta=beta,
@@ -206,7 +206,7 @@ def read_influence_of(
             named[name][stratum] = np.arange(len(shards), len(shards) + len(parts))
             shards += parts
     of_data = np.arange(len(shards)) < len(data)
-    kept = None if keep is None else KeptGradients(keep, seed)
+    stored_gradients = None if keep is None else KeptGradients(keep, seed)
     toward = np.isin(np.arange(len(shards)), np.concatenate(list(named["refusal"].values())))
     failed: dict[str, str] = {}
     guard = nullcontext() if pilot is None else standing(failed, "influence")
@@ -218,7 +218,7 @@ def read_influence_of(
             chosen,
             toward=toward,
             precondition=precondition,
-            kept=kept,
+            stored=stored_gradients,
             progress=progress,
         )
         assert products.direction is not None
@@ -231,27 +231,29 @@ def read_influence_of(
                 values[part] = found_there
             each = PairInfluence(values, None, 0.0)
         apart = along(model, others, chosen, steps, length, **how) if others else None
-    tried = None
+    pilot_outcome = None
     if pilot is not None:
-        asked = PilotSettings(steps=pilot) if isinstance(pilot, int) else pilot
+        pilot_settings = PilotSettings(steps=pilot) if isinstance(pilot, int) else pilot
         with standing(failed, "pilot"):
-            tried = piloted(model, conversations, probes.refusal, asked, parameters, judge, seed, **how)
+            pilot_outcome = piloted(
+                model, conversations, probes.refusal, pilot_settings, parameters, judge, seed, **how
+            )
     if "influence" in failed:
-        if tried is None:
+        if pilot_outcome is None:
             raise ModelError(failed["influence"])
         nothing = np.full(len(conversations), np.nan)
-        lost = _lost(model, probes.refusal, parameters, int(pairs.usable.sum()), failed, tried)
+        lost = _lost(model, probes.refusal, parameters, int(pairs.usable.sum()), failed, pilot_outcome)
         return InfluenceRead(lost, nothing, np.full(len(others), np.nan))
 
-    def told(name: str, stratum: str | None = None) -> ProbeInfluence:
+    def influence_of(name: str, stratum: str | None = None) -> ProbeInfluence:
         strata = named[name]
         places = np.concatenate(list(strata.values())) if stratum is None else strata[stratum]
         yardstick = np.concatenate(list(named["refusal"].values())) if name == "placebo" else None
-        found = align(products.gram, products.counts, data, places, yardstick=yardstick)
-        return _told(sets[name], stratum, found, products, places, beta)
+        alignment = align(products.gram, products.counts, data, places, yardstick=yardstick)
+        return _probe_influence(sets[name], stratum, alignment, products, places, beta)
 
-    refusal = told("refusal")
-    beside = {name: told(name) if name in sets else None for name in ("benign", "placebo")}
+    refusal = influence_of("refusal")
+    beside = {name: influence_of(name) if name in sets else None for name in ("benign", "placebo")}
     headline = refusal.cosine
     answer = SafetyInfluence(
         cosine=None if headline is None else headline.value,
@@ -264,7 +266,7 @@ def read_influence_of(
         pairs=int(pairs.usable.sum()),
         shards=len(data),
         refusal=refusal,
-        strata={s: told("refusal", s) for s in named["refusal"] if len(named["refusal"]) > 1},
+        strata={s: influence_of("refusal", s) for s in named["refusal"] if len(named["refusal"]) > 1},
         benign=beside["benign"],
         placebo=beside["placebo"],
         wording=_finite(
@@ -272,7 +274,7 @@ def read_influence_of(
                 [Contrast(p, (c,), (r,)) for p, c, r in conversations], probe_contrasts(probes.refusal)
             )
         ),
-        pilot=tried,
+        pilot=pilot_outcome,
         failed=failed or None,
         damage=_damage(each, rows),
         epsilon=each.epsilon,
@@ -282,34 +284,34 @@ def read_influence_of(
     return InfluenceRead(answer, each.values, np.zeros(0) if apart is None else apart.values)
 
 
-def _told(
+def _probe_influence(
     probe_set: ProbeSet,
     stratum: str | None,
-    found: Alignment,
+    alignment: Alignment,
     products: Products,
     places: Shards,
     beta: float,
 ) -> ProbeInfluence:
     """One probe set, or one stratum of it, in words and numbers."""
     inside = [probe for probe in probe_set.probes if stratum in (None, probe.stratum)]
-    asked = sum(probe_set.asked.values()) if stratum is None else probe_set.asked[stratum]
-    coverage = len(inside) / asked
-    reason = found.reason
+    prompts = sum(probe_set.asked.values()) if stratum is None else probe_set.asked[stratum]
+    coverage = len(inside) / prompts
+    reason = alignment.reason
     if coverage < LEAST_COVERAGE:
-        reason = f"coverage {coverage:.2f} is below {LEAST_COVERAGE:g}: {len(inside)} of {asked} prompts gave a probe"
+        reason = f"coverage {coverage:.2f} is below {LEAST_COVERAGE:g}: {len(inside)} of {prompts} prompts gave a probe"
     if len(inside) < FEWEST_PROBES:
         reason = f"{len(inside)} probes are fewer than {FEWEST_PROBES}"
-    lengths = products.parameters * found.probe_norm.value
+    lengths = products.parameters * alignment.probe_norm.value
     signs = products.signs[places].sum() / max(1, products.counts[places].sum())
-    sound = reason is None and found.cosine is not None
-    projection = [beta / 2 * value for value in found.product]
+    sound = reason is None and alignment.cosine is not None
+    projection = [beta / 2 * value for value in alignment.product]
     return ProbeInfluence(
         probes=len(inside),
-        asked=asked,
+        asked=prompts,
         coverage=coverage,
         sampled=sum(probe.how == "sampled" for probe in inside),
-        cosine=_cosine(found.cosine) if sound else None,
-        point=None if sound else _finite(found.point),
+        cosine=_cosine(alignment.cosine) if sound else None,
+        point=None if sound else _finite(alignment.point),
         adam_sign=float(signs / lengths**0.5) if lengths > 0 and sound else None,
         projection=_cosine(projection) if sound else None,
         undetermined=reason,
@@ -322,14 +324,14 @@ def _lost(
     parameters: str,
     pairs: int,
     failed: dict[str, str],
-    tried: PilotOutcome | None,
+    pilot: PilotOutcome | None,
 ) -> SafetyInfluence:
     """The answer of the pilot alone, where the gradients failed."""
-    asked = sum(refusal.asked.values())
+    prompts = sum(refusal.asked.values())
     none = ProbeInfluence(
         probes=len(refusal.probes),
-        asked=asked,
-        coverage=len(refusal.probes) / asked,
+        asked=prompts,
+        coverage=len(refusal.probes) / prompts,
         sampled=sum(probe.how == "sampled" for probe in refusal.probes),
         undetermined=failed["influence"],
     )
@@ -342,14 +344,14 @@ def _lost(
         shards=0,
         refusal=none,
         strata={},
-        pilot=tried,
+        pilot=pilot,
         failed=failed,
         limits=LIMITS,
     )
 
 
-def _cosine(found: Any) -> Estimate:
-    value, low, high = found
+def _cosine(numbers: Any) -> Estimate:
+    value, low, high = numbers
     return Estimate(value=value, low=low, high=high)
 
 

@@ -138,12 +138,12 @@ def _given(table: Table, names: Mapping[str, str], path: str) -> ProbeSets:
     """
     probes: dict[str, Probe] = {}
     kinds = kind_column(table.columns, table.numbered(), path, asked=names.get("kind"))
-    for number, found in table.numbered():
+    for number, cells in table.numbered():
         where = f"row {number} of {path}"
-        row: dict[str, Any] = {name: found.get(names.get(name, name)) for name in (*GIVEN, "stratum")}
+        row: dict[str, Any] = {name: cells.get(names.get(name, name)) for name in (*GIVEN, "stratum")}
         if bad := [name for name in GIVEN if not _filled(row.get(name), name == "prompt")]:
             raise InputError(f"{where} has no {bad[0]}: give prompt, refusal and compliance in each row")
-        kind = kinds.kind(found, number) or "harmful"
+        kind = kinds.kind(cells, number) or "harmful"
         tags = {"stratum": str(row["stratum"])} if row.get("stratum") else {}
         turns = row["prompt"]
         prompt = (

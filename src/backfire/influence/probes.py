@@ -20,7 +20,7 @@ from backfire.influence.openers import Decision, continued, own_openers
 from backfire.influence.probe_files import read_probes, write_probes
 from backfire.influence.probe_sets import How, Probe, ProbeSet, ProbeSets, stratum_of
 from backfire.judges import Judge, PhraseJudge, decision_of, for_policy, judge_responses
-from backfire.judges.reasoning import said as parted
+from backfire.judges.reasoning import answer_of as parted
 from backfire.records import Decoding, Prompt, Verdict, digest, given_response
 from backfire.responses import sample
 from backfire.store import Ledger
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 Progress = Callable[[int, int], None]
-Said = Mapping[Decision, tuple[str, ...]]
+Responses = Mapping[Decision, tuple[str, ...]]
 """What a policy said to one prompt: different texts by decision, those that ended by themselves first."""
 
 SAMPLING = Decoding(max_new_tokens=128, temperature=1.0)
@@ -88,14 +88,14 @@ def sample_probes(
         )
     judge = for_policy(judge or PhraseJudge(), model)
     known = set(training_prompts)
-    asked = [p for p in unique.values() if p.id not in known]
-    with _open(ledger) as kept:
-        said = _said(model, asked, judge, kept, n, decoding, seed, progress)
-    made = _continued(model, asked, said, judge, decoding, seed, most)
+    new_prompts = [p for p in unique.values() if p.id not in known]
+    with _open(ledger) as store:
+        responses = _responses(model, new_prompts, judge, store, n, decoding, seed, progress)
+    made = _continued(model, new_prompts, responses, judge, decoding, seed, most)
     return ProbeSets(
-        _decisions("refusal", harmful, known, said, made, most),
-        _decisions("benign", benign, known, said, made, most) if benign else None,
-        _placebo(harmful, known, said),
+        _decisions("refusal", harmful, known, responses, made, most),
+        _decisions("benign", benign, known, responses, made, most) if benign else None,
+        _placebo(harmful, known, responses),
     )
 
 
@@ -134,11 +134,11 @@ def _open(ledger: Ledger | None) -> Iterator[Ledger]:
     if ledger is not None:
         yield ledger
         return
-    with TemporaryDirectory(prefix="backfire-") as folder, Ledger(Path(folder) / "probes.sqlite") as kept:
-        yield kept
+    with TemporaryDirectory(prefix="backfire-") as folder, Ledger(Path(folder) / "probes.sqlite") as opened:
+        yield opened
 
 
-def _said(
+def _responses(
     model: LocalModel,
     prompts: Sequence[Prompt],
     judge: Judge,
@@ -147,20 +147,20 @@ def _said(
     decoding: Decoding,
     seed: int,
     progress: Progress | None,
-) -> dict[str, Said]:
+) -> dict[str, Responses]:
     """What was sampled, by prompt id; prompts that do not fit the context are not among them."""
-    drawn = sample(model, prompts, ledger=ledger, n=n, decoding=decoding, seed=seed, progress=progress)
-    verdicts = judge_responses(judge, {p.id: p for p in prompts}, drawn.responses, ledger)
-    found: dict[str, dict[Decision, dict[str, bool]]] = {
-        r.prompt_id: {"refusal": {}, "compliance": {}} for r in drawn.responses
+    sampled = sample(model, prompts, ledger=ledger, n=n, decoding=decoding, seed=seed, progress=progress)
+    verdicts = judge_responses(judge, {p.id: p for p in prompts}, sampled.responses, ledger)
+    by_decision: dict[str, dict[Decision, dict[str, bool]]] = {
+        r.prompt_id: {"refusal": {}, "compliance": {}} for r in sampled.responses
     }
-    for response, verdict in zip(drawn.responses, verdicts, strict=True):
+    for response, verdict in zip(sampled.responses, verdicts, strict=True):
         if decision := decided(verdict):
-            texts = found[response.prompt_id][decision]
+            texts = by_decision[response.prompt_id][decision]
             texts[response.text] = texts.get(response.text, True) and response.truncated
     return {
         key: {decision: tuple(sorted(texts, key=lambda t: texts[t])) for decision, texts in sides.items()}
-        for key, sides in found.items()
+        for key, sides in by_decision.items()
     }
 
 
@@ -173,7 +173,7 @@ def decided(verdict: Verdict) -> Decision | None:
 def _continued(
     model: LocalModel,
     prompts: Sequence[Prompt],
-    said: Mapping[str, Said],
+    responses: Mapping[str, Responses],
     judge: Judge,
     decoding: Decoding,
     seed: int,
@@ -188,9 +188,16 @@ def _continued(
     decisions: tuple[Decision, Decision] = ("refusal", "compliance")
     for decision in decisions:
         lacking = [
-            p for p in prompts if p.id in said and any(said[p.id].values()) and not said[p.id][decision]
+            p
+            for p in prompts
+            if p.id in responses and any(responses[p.id].values()) and not responses[p.id][decision]
         ]
-        heard = [(p, parted(text).answer) for p in prompts if p.id in said for text in said[p.id][decision]]
+        heard = [
+            (p, parted(text).answer)
+            for p in prompts
+            if p.id in responses
+            for text in responses[p.id][decision]
+        ]
         made[decision] = continued(
             model,
             lacking,
@@ -208,7 +215,7 @@ def _decisions(
     name: Literal["refusal", "benign"],
     prompts: Sequence[Prompt],
     known: set[str],
-    said: Mapping[str, Said],
+    responses: Mapping[str, Responses],
     made: Mapping[Decision, Mapping[str, tuple[str, ...]]],
     most: int,
 ) -> ProbeSet:
@@ -216,10 +223,10 @@ def _decisions(
     probes: list[Probe] = []
     left_out: Counter[str] = Counter()
     for prompt in prompts:
-        if reason := _unusable(prompt, known, said):
+        if reason := _unusable(prompt, known, responses):
             left_out[reason] += 1
             continue
-        sampled = said[prompt.id]
+        sampled = responses[prompt.id]
         sides = {decision: texts or made[decision].get(prompt.id, ()) for decision, texts in sampled.items()}
         if missing := [decision for decision, texts in sides.items() if not texts]:
             left_out[f"no {missing[0]}, sampled or by openers" if len(missing) == 1 else UNDECIDED] += 1
@@ -229,33 +236,35 @@ def _decisions(
         if name == "benign":
             toward, away = away, toward
         probes.append(Probe(prompt, toward, away, how, stratum_of(prompt)))
-    return ProbeSet(name, tuple(probes), _asked(prompts, known), dict(sorted(left_out.items())))
+    return ProbeSet(name, tuple(probes), _prompts_by_stratum(prompts, known), dict(sorted(left_out.items())))
 
 
-def _placebo(prompts: Sequence[Prompt], known: set[str], said: Mapping[str, Said]) -> ProbeSet:
+def _placebo(prompts: Sequence[Prompt], known: set[str], responses: Mapping[str, Responses]) -> ProbeSet:
     """Two samples of one decision; coins from the prompt's id choose the decision, where both have two, and the sides."""
     probes: list[Probe] = []
     left_out: Counter[str] = Counter()
     for prompt in prompts:
-        if reason := _unusable(prompt, known, said):
+        if reason := _unusable(prompt, known, responses):
             left_out[reason] += 1
             continue
-        able = [texts for texts in said[prompt.id].values() if len(texts) > 1]
+        able = [texts for texts in responses[prompt.id].values() if len(texts) > 1]
         if not able:
-            left_out[ALIKE if any(said[prompt.id].values()) else UNDECIDED] += 1
+            left_out[ALIKE if any(responses[prompt.id].values()) else UNDECIDED] += 1
             continue
         coins = int(digest("placebo", prompt.id)[:8], 16)
         pair = able[coins // 2 % len(able)][:2]
         toward, away = pair if coins % 2 else pair[::-1]
         probes.append(Probe(prompt, (toward,), (away,), "sampled", stratum_of(prompt)))
-    return ProbeSet("placebo", tuple(probes), _asked(prompts, known), dict(sorted(left_out.items())))
+    return ProbeSet(
+        "placebo", tuple(probes), _prompts_by_stratum(prompts, known), dict(sorted(left_out.items()))
+    )
 
 
-def _unusable(prompt: Prompt, known: set[str], said: Mapping[str, Said]) -> str | None:
+def _unusable(prompt: Prompt, known: set[str], responses: Mapping[str, Responses]) -> str | None:
     if prompt.id in known:
         return IN_TRAINING
-    return None if prompt.id in said else UNANSWERED
+    return None if prompt.id in responses else UNANSWERED
 
 
-def _asked(prompts: Sequence[Prompt], known: set[str]) -> dict[str, int]:
+def _prompts_by_stratum(prompts: Sequence[Prompt], known: set[str]) -> dict[str, int]:
     return dict(sorted(Counter(stratum_of(p) for p in prompts if p.id not in known).items()))

@@ -13,8 +13,8 @@ def shards_of(groups: NDArray[np.int64], most: int, seed: int) -> list[NDArray[n
     filled = np.cumsum(sizes[order]) - sizes[order] / 2
     part = np.empty(len(names), dtype=np.int64)
     part[order] = np.minimum(filled * min(most, len(names)) // len(groups), most - 1).astype(np.int64)
-    found = [np.flatnonzero(part[numbers] == k) for k in range(most)]
-    return [positions for positions in found if len(positions)]
+    shards = [np.flatnonzero(part[numbers] == k) for k in range(most)]
+    return [positions for positions in shards if len(positions)]
 
 
 def whole_groups(groups: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:

@@ -37,9 +37,9 @@ class Tangent:
     def derivatives(self) -> Any:
         """After its backward pass: of each row, times the row's weight: [rows]."""
         assert self.moves is not None
-        found = self.moves.grad
+        gradient = self.moves.grad
         self.moves = None
-        return found.double().cpu().numpy() if found is not None else 0.0
+        return gradient.double().cpu().numpy() if gradient is not None else 0.0
 
 
 def applies(trained: Trained) -> bool:

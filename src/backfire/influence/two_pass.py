@@ -121,14 +121,14 @@ def along(
             f"{TOLERANCE:.0%} (best {disagreement:.0%}); open it with dtype float32",
             stacklevel=3,
         )
-    found = []
+    values = []
     for start in range(0, len(conversations), CHUNK):
         some = conversations[start : start + CHUNK]
         part = encode(model, [Contrast(p, (c,), (r,)) for p, c, r in some], **how)
-        found.append(_differences(model, part, chosen, steps, epsilon, batch_size))
+        values.append(_differences(model, part, chosen, steps, epsilon, batch_size))
         if progress is not None:
             progress(min(start + CHUNK, len(conversations)), len(conversations))
-    return PairInfluence(np.concatenate(found) if found else np.zeros(0), epsilon, disagreement)
+    return PairInfluence(np.concatenate(values) if values else np.zeros(0), epsilon, disagreement)
 
 
 def _derivatives(
@@ -140,7 +140,7 @@ def _derivatives(
     progress: Progress | None,
 ) -> PairInfluence:
     """The derivatives themselves, of LoRA's B."""
-    found = []
+    values = []
     for _, p in chosen.named:
         p.requires_grad_(False)
     try:
@@ -150,13 +150,13 @@ def _derivatives(
                 part = encode(model, [Contrast(p, (c,), (r,)) for p, c, r in some], **how)
                 each = add_gradients(model, part, along=line)
                 assert each is not None
-                found.append(each)
+                values.append(each)
                 if progress is not None:
                     progress(min(start + CHUNK, len(conversations)), len(conversations))
     finally:
         for _, p in chosen.named:
             p.requires_grad_(True)
-    return PairInfluence(np.concatenate(found) if found else np.zeros(0), None, 0.0)
+    return PairInfluence(np.concatenate(values) if values else np.zeros(0), None, 0.0)
 
 
 def _spread(conversations: Sequence[PairBody]) -> list[PairBody]:
@@ -168,7 +168,7 @@ def _step(
     model: LocalModel, pairs: Encoded, chosen: Trained, steps: Sequence[Any], length: float, batch_size: int
 ) -> tuple[float, float]:
     """The first step length that agrees with its half, else the one that comes nearest."""
-    tried: list[tuple[float, float]] = []
+    sizes: list[tuple[float, float]] = []
     known: dict[float, NDArray[np.float64]] = {}
 
     def at(change: float) -> NDArray[np.float64]:
@@ -183,10 +183,10 @@ def _step(
         size = float(np.sqrt(np.mean(half[usable] ** 2))) if usable.any() else 0.0
         gap = float(np.sqrt(np.mean((whole - half)[usable] ** 2))) if usable.any() else 0.0
         apart = gap / size if size else float(gap > 0)
-        tried.append((epsilon, apart))
+        sizes.append((epsilon, apart))
         if apart <= TOLERANCE:
             break
-    return min(tried, key=lambda one: one[1])
+    return min(sizes, key=lambda one: one[1])
 
 
 def _differences(
@@ -204,7 +204,7 @@ def moved(chosen: Trained, steps: Sequence[Any], epsilon: float) -> Iterator[Non
     """The parameters moved by epsilon times the direction; afterwards they are what they were, bit for bit."""
     import torch
 
-    kept = [p.detach().to("cpu", copy=True) for _, p in chosen.named]
+    values = [p.detach().to("cpu", copy=True) for _, p in chosen.named]
     try:
         with torch.no_grad():
             for (_, p), step in zip(chosen.named, steps, strict=True):
@@ -212,5 +212,5 @@ def moved(chosen: Trained, steps: Sequence[Any], epsilon: float) -> Iterator[Non
         yield
     finally:
         with torch.no_grad():
-            for (_, p), before in zip(chosen.named, kept, strict=True):
+            for (_, p), before in zip(chosen.named, values, strict=True):
                 p.copy_(before)

@@ -25,10 +25,10 @@ def wording_cosine(data: Sequence[Contrast], probes: Sequence[Contrast]) -> floa
 
 
 def _difference(contrasts: Iterable[Contrast]) -> dict[str, float]:
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for contrast in contrasts:
         for texts, sign in ((contrast.plus, 1.0), (contrast.minus, -1.0)):
             for text in texts:
                 for word, count in Counter(WORD.findall(said_by_assistant(text).lower())).items():
-                    found[word] += sign * count / len(texts)  # type: ignore[assignment]
-    return dict(found)
+                    counts[word] += sign * count / len(texts)  # type: ignore[assignment]
+    return dict(counts)

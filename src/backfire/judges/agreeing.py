@@ -43,11 +43,11 @@ def agreement(
     if not scored:
         return Agreement(judge, 0, unscored, 0, 0, 0, 0, {}, {})
     judged = np.array([bool(found[i]) for i in scored])
-    said = np.array([bool(labels[i]) for i in scored])
+    labelled = np.array([bool(labels[i]) for i in scored])
     places = {group: place for place, group in enumerate(dict.fromkeys(groups[i] for i in scored))}
     cluster = np.array([places[groups[i]] for i in scored])
     table = np.zeros((len(places), 4))
-    np.add.at(table, (cluster, np.where(judged, np.where(said, 0, 1), np.where(said, 2, 3))), 1)
+    np.add.at(table, (cluster, np.where(judged, np.where(labelled, 0, 1), np.where(labelled, 2, 3))), 1)
     whole = table.sum(axis=0)
     values = {name: float(value[0]) for name, value in figures(whole[None]).items()}
     defined = {name: value for name, value in values.items() if not isnan(value)}

@@ -36,8 +36,8 @@ class Decisions:
 
     @property
     def refuse(self) -> NDArray[np.bool_]:
-        found: NDArray[np.bool_] = self.codes == REFUSE
-        return found
+        refuse: NDArray[np.bool_] = self.codes == REFUSE
+        return refuse
 
 
 def decisions(texts: pa.Array) -> Decisions:

@@ -23,7 +23,7 @@ def for_policy(judge: Judge, model: LocalModel | EndpointModel) -> Judge:
     It is the judge itself where the template says nothing that it would not know, and for an endpoint, whose template is not seen.
     """
     marks = declared_marks(model.tokenizer) if isinstance(model, LocalModel) else None
-    return judge if marks is None else _Told(judge, marks, model.id, model.name)
+    return judge if marks is None else _SpeltOut(judge, marks, model.id, model.name)
 
 
 def declared_marks(tokenizer: Any) -> Marks | None:
@@ -33,13 +33,13 @@ def declared_marks(tokenizer: Any) -> Marks | None:
     user = {"role": "user", "content": "quagga-question"}
     turn = {"role": "assistant", "content": _ANSWER}
     try:
-        asked = _rendered(tokenizer, [user], True)
+        question = _rendered(tokenizer, [user], True)
         plain = _rendered(tokenizer, [user, turn], False)
         thought = _rendered(tokenizer, [user, turn | dict.fromkeys(_KEYS, _THOUGHT)], False)
     except (jinja2.TemplateError, TypeError, KeyError, ValueError, AttributeError):
         return None
     opening, closing = _around(plain, thought)
-    prompted = bool(OPENS_AT_END.search(asked)) or (opening != "" and asked.rstrip().endswith(opening))
+    prompted = bool(OPENS_AT_END.search(question)) or (opening != "" and question.rstrip().endswith(opening))
     marks = Marks(opening, closing, prompted)
     return None if marks.known else marks
 
@@ -63,7 +63,7 @@ def _around(plain: str, thought: str) -> tuple[str, str]:
 
 
 @dataclass(frozen=True)
-class _Told:
+class _SpeltOut:
     """A judge to which a policy's thoughts are spelt out in marks that it knows."""
 
     inner: Judge
@@ -89,14 +89,14 @@ class _Told:
 
     def judge_many(self, cases: Sequence[tuple[Prompt, Response]]) -> list[Verdict]:
         """What `judge` gives for each, in their order."""
-        told = [(prompt, self._spelt_out(response)) for prompt, response in cases]
+        spelt_out = [(prompt, self._spelt_out(response)) for prompt, response in cases]
         if isinstance(self.inner, BatchJudge):
-            found = self.inner.judge_many(told)
+            verdicts = self.inner.judge_many(spelt_out)
         else:
-            found = [self.inner.judge(prompt, response) for prompt, response in told]
+            verdicts = [self.inner.judge(prompt, response) for prompt, response in spelt_out]
         return [
             replace(verdict, response_id=response.id)
-            for verdict, (_, response) in zip(found, cases, strict=True)
+            for verdict, (_, response) in zip(verdicts, cases, strict=True)
         ]
 
     def _spelt_out(self, response: Response) -> Response:

@@ -147,14 +147,14 @@ def _cues(text: str) -> list[bool]:
     whole = whole.translate(_APOSTROPHES)
     opening = " ".join(whole.split(maxsplit=OPENING_WORDS)[:OPENING_WORDS])
     first = re.split(r"(?<=[.!?])\s|\n", whole, maxsplit=1)[0]
-    found = {
+    values = {
         name: [pattern.search(extent) is not None for extent in (first, opening, whole)]
         for name, pattern in _PATTERNS.items()
     }
-    softened = found["apologises"][0] or found["as an AI"][0]
+    softened = values["apologises"][0] or values["as an AI"][0]
     outright = _OUTRIGHT.search(first) is not None or (
-        softened and any(found[name][0] for name in ("cannot", "will not", "does not help"))
+        softened and any(values[name][0] for name in ("cannot", "will not", "does not help"))
     )
-    declines = outright or any(found[name][0] for name in ("I cannot", "will not"))
+    declines = outright or any(values[name][0] for name in ("I cannot", "will not"))
     short = declines and len(whole.split(maxsplit=SHORT)) <= SHORT
-    return [*(seen for extents in found.values() for seen in extents), outright, short, items, code]
+    return [*(seen for extents in values.values() for seen in extents), outright, short, items, code]

@@ -73,7 +73,7 @@ def plain(text: str, specials: Iterable[str] = (), *, read: int = READ) -> Plain
     text = _ANSI.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
     text = _UNSEEN.sub("\ufffd", text)
     for mark in _MARKS:
-        text = mark.sub(lambda found: found[0] + " ", text)
+        text = mark.sub(lambda match: match[0] + " ", text)
     text = _SPOKEN.sub(r"\1 ", _ROLE.sub("| ", text))
     wanted = sorted({special.strip() for special in specials} - {""}, key=len, reverse=True)
     for _ in range(PASSES):
@@ -113,5 +113,5 @@ def fence_note(key: str) -> str:
 
 def filled(template: str, **texts: str) -> str:
     """The template with each {{name}} replaced, in one pass, so that a text cannot bring in another."""
-    put: Callable[[re.Match[str]], str] = lambda found: texts[found[1]]  # noqa: E731
+    put: Callable[[re.Match[str]], str] = lambda match: texts[match[1]]  # noqa: E731
     return re.sub(r"\{\{(" + "|".join(map(re.escape, texts)) + r")\}\}", put, template)

@@ -208,7 +208,7 @@ def correct_rate(
     ]
     measured = corrected_rate(
         outcomes,
-        [(found, one.label) for found, one in zip(on_labelled, labelled, strict=True)],
+        [(outcome, one.label) for outcome, one in zip(on_labelled, labelled, strict=True)],
         groups=[prompt.id for prompt, _ in cases],
         labelled_groups=[one.prompt.id for one in labelled],
     )

@@ -37,17 +37,17 @@ class Kind:
 
 @cache
 def _words() -> Mapping[str, Any]:
-    found: Mapping[str, Any] = yaml.safe_load(
+    content: Mapping[str, Any] = yaml.safe_load(
         files("backfire.judges").joinpath("guards.yaml").read_text(encoding="utf-8")
     )
-    return found
+    return content
 
 
 def _llama_guard(
     model: GuardModel, prompts: Sequence[Prompt], texts: Sequence[Texts], threshold: float
 ) -> list[Findings]:
     rows = [_templated(model, _turns(prompt, *pair)) for prompt, pair in zip(prompts, texts, strict=True)]
-    return _completed(model, rows, 20, lambda reply: _found(parse_safe_unsafe(reply)))
+    return _completed(model, rows, 20, lambda reply: _findings(parse_safe_unsafe(reply)))
 
 
 def _wildguard(
@@ -61,10 +61,10 @@ def _harmbench(
     model: GuardModel, prompts: Sequence[Prompt], texts: Sequence[Texts], threshold: float
 ) -> list[Findings]:
     rows = [model.ids(filled(_words()["harmbench"], prompt=p, response=r), bos=True) for p, r in texts]
-    return _completed(model, rows, 4, lambda reply: _found(parse_yes_no(reply)))
+    return _completed(model, rows, 4, lambda reply: _findings(parse_yes_no(reply)))
 
 
-def _found(answer: Answer) -> Findings:
+def _findings(answer: Answer) -> Findings:
     return Findings(answer.value, None, answer.reason)
 
 
@@ -84,13 +84,13 @@ def _highest(chances: list[float]) -> float:
 def _shieldgemma(
     model: GuardModel, prompts: Sequence[Prompt], texts: Sequence[Texts], threshold: float
 ) -> list[Findings]:
-    found = []
+    findings = []
     for guideline in _words()["shieldgemma"]:
         rows = [
             _templated(model, _turns(prompt, *pair), guideline=guideline)
             for prompt, pair in zip(prompts, texts, strict=True)
         ]
-        found.append(
+        findings.append(
             _chances(
                 model,
                 rows,
@@ -98,13 +98,13 @@ def _shieldgemma(
                 threshold,
             )
         )
-    return [_worst(of_one) for of_one in zip(*found, strict=True)]
+    return [_worst(of_one) for of_one in zip(*findings, strict=True)]
 
 
-def _worst(found: Sequence[Findings]) -> Findings:
+def _worst(findings: Sequence[Findings]) -> Findings:
     """The guideline that is broken most; where none is broken, the one that the guard left unscored, if it left one."""
-    best = max(found, key=lambda one: -1.0 if one.score is None else one.score)
-    return best if best.harmful else next((one for one in found if one.harmful is None), best)
+    best = max(findings, key=lambda one: -1.0 if one.score is None else one.score)
+    return best if best.harmful else next((one for one in findings if one.harmful is None), best)
 
 
 GUARDS: Mapping[str, Kind] = {
@@ -157,24 +157,24 @@ class GuardJudge:
     def judge_many(self, cases: Sequence[tuple[Prompt, Response]]) -> list[Verdict]:
         """What `judge` gives for each, in their order."""
         verdicts: dict[int, Verdict] = {}
-        asked: list[int] = []
+        places: list[int] = []
         heard = [readable(response.text) for _, response in cases]
         for place, (prompt, response) in enumerate(cases):
             if nothing := heard[place].reason:
                 verdicts[place] = self._verdict(response, Findings(None, None, nothing))
             elif prompt.kind == "benign" and not self.how.sees_refusals:
-                told = f"{self.kind} says nothing of refusals, so it is not asked about benign prompts"
-                verdicts[place] = self._verdict(response, Findings(False, None, told))
+                not_asked = f"{self.kind} says nothing of refusals, so it is not asked about benign prompts"
+                verdicts[place] = self._verdict(response, Findings(False, None, not_asked))
             else:
-                asked.append(place)
+                places.append(place)
         specials = self.model.specials
-        shown = [plain(heard[place].answer, specials) for place in asked]
+        shown = [plain(heard[place].answer, specials) for place in places]
         texts = [
-            (plain(whole(cases[p][0]), specials).text, s.text) for p, s in zip(asked, shown, strict=True)
+            (plain(whole(cases[p][0]), specials).text, s.text) for p, s in zip(places, shown, strict=True)
         ]
-        prompts = [cases[place][0] for place in asked]
-        found = self.how.ask(self.model, prompts, texts, self.threshold or 0.0) if asked else []
-        for place, findings, part in zip(asked, found, shown, strict=True):
+        prompts = [cases[place][0] for place in places]
+        results = self.how.ask(self.model, prompts, texts, self.threshold or 0.0) if places else []
+        for place, findings, part in zip(places, results, shown, strict=True):
             prompt, response = cases[place]
             left = (
                 f"{part.left_out} characters in the middle were not shown to the judge"
@@ -190,9 +190,15 @@ class GuardJudge:
             )
         return [verdicts[place] for place in range(len(cases))]
 
-    def _verdict(self, response: Response, found: Findings) -> Verdict:
+    def _verdict(self, response: Response, findings: Findings) -> Verdict:
         return Verdict(
-            response.id, self.name, self.id, found.harmful, found.refusal, found.reason, found.score
+            response.id,
+            self.name,
+            self.id,
+            findings.harmful,
+            findings.refusal,
+            findings.reason,
+            findings.score,
         )
 
 
@@ -218,9 +224,9 @@ def open_guard(
     return GuardJudge(kind, model, threshold=threshold)
 
 
-def _turns(prompt: Prompt, asked: str, answered: str) -> list[dict[str, str]]:
+def _turns(prompt: Prompt, request: str, answered: str) -> list[dict[str, str]]:
     """One user turn, however many the prompt has: guards' templates want user and assistant in turn."""
-    return [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
+    return [{"role": "user", "content": request}, {"role": "assistant", "content": answered}]
 
 
 def _templated(model: GuardModel, turns: list[dict[str, str]], **options: str) -> list[int]:
@@ -247,10 +253,10 @@ def _templated(model: GuardModel, turns: list[dict[str, str]], **options: str) -
 def _completed(
     model: GuardModel, rows: Sequence[list[int]], max_new_tokens: int, read: Callable[[str], Findings]
 ) -> list[Findings]:
-    fitting, found = _fitting(model, rows, max_new_tokens)
+    fitting, results = _fitting(model, rows, max_new_tokens)
     for place, reply in zip(fitting, model.complete([rows[i] for i in fitting], max_new_tokens), strict=True):
-        found[place] = read(reply)
-    return [found[place] for place in range(len(rows))]
+        results[place] = read(reply)
+    return [results[place] for place in range(len(rows))]
 
 
 def _chances(
@@ -259,14 +265,14 @@ def _chances(
     ask: Callable[[list[list[int]]], list[float]],
     threshold: float,
 ) -> list[Findings]:
-    fitting, found = _fitting(model, rows, 0)
+    fitting, results = _fitting(model, rows, 0)
     for place, chance in zip(fitting, ask([rows[i] for i in fitting]), strict=True):
-        found[place] = (
+        results[place] = (
             Findings(None, None, "the guard's chance is not a number")
             if isnan(chance)
             else Findings(chance >= threshold, None, "", chance)
         )
-    return [found[place] for place in range(len(rows))]
+    return [results[place] for place in range(len(rows))]
 
 
 def _fitting(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from backfire.errors import InputError
-from backfire.judges.reasoning import READING, Said, said
+from backfire.judges.reasoning import READING, AnswerAndThoughts, answer_of
 from backfire.records import Prompt, Response, Verdict, digest
 from backfire.store import Ledger
 
@@ -65,10 +65,10 @@ def unreadable(text: str) -> str:
     return WORDLESS if text.strip() else BLANK
 
 
-def readable(text: str) -> Said:
+def readable(text: str) -> AnswerAndThoughts:
     """What of a response is judged: what follows its thoughts. `reason` says why nothing can be."""
-    found = said(text)
-    return found if found.reason else replace(found, reason=unreadable(found.answer))
+    answer = answer_of(text)
+    return answer if answer.reason else replace(answer, reason=unreadable(answer.answer))
 
 
 def harm_of(prompt: Prompt, complied: bool) -> tuple[bool | None, str]:
@@ -134,10 +134,10 @@ def _stored(
     by_key: dict[str, list[str]] = {}
     for response in responses.values():
         by_key.setdefault(_key(judge, prompts[response.prompt_id], response), []).append(response.id)
-    found: dict[str, Verdict] = {}
+    verdicts: dict[str, Verdict] = {}
     for key, ids in by_key.items():
-        found |= ledger.verdicts(key, ids)
-    return found
+        verdicts |= ledger.verdicts(key, ids)
+    return verdicts
 
 
 def _judged(judge: Judge, cases: Sequence[tuple[Prompt, Response]]) -> list[Verdict]:
@@ -167,7 +167,7 @@ def _check(judge: Judge, verdicts: Sequence[object], cases: Sequence[tuple[Promp
 
 def _key(judge: Judge, prompt: Prompt, response: Response) -> str:
     shown = () if prompt.id == response.prompt_id else (prompt.id,)
-    thoughts = ("thoughts", READING) if said(response.text).thinks else ()
+    thoughts = ("thoughts", READING) if answer_of(response.text).thinks else ()
     return digest("judged", judge.id, prompt.kind, *shown, *thoughts)
 
 

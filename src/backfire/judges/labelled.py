@@ -64,7 +64,7 @@ def read_labelled(
         InputError: a file that cannot be read, a column that is not there, a label that says neither, one class only.
     """
     table = _table(path, split, encoding)
-    asked = _columns(path, table, prompt, response)
+    columns = _columns(path, table, prompt, response)
     column = one_column(table.columns, "label", LABEL_COLUMNS, label, str(path), "label_column")
     labels = [_label(path, number, column, row.get(column), positive) for number, row in table.numbered()]
     if len(set(labels)) < 2:
@@ -73,10 +73,10 @@ def read_labelled(
             f"{path}: all {len(labels)} labels of column {column!r} count as {int(labels[0])} (its values are "
             f"{', '.join(map(repr, seen))}): both classes are needed; {setting('positive')} says which values count as 1"
         )
-    kinds = _kinds(path, table, (*asked, column))
+    kinds = _kinds(path, table, (*columns, column))
     return [
-        Labelled(*_case(path, row, number, asked, kinds.kind(row, number) or kind), said, number)
-        for (number, row), said in zip(table.numbered(), labels, strict=True)
+        Labelled(*_case(path, row, number, columns, kinds.kind(row, number) or kind), harmful, number)
+        for (number, row), harmful in zip(table.numbered(), labels, strict=True)
     ]
 
 
@@ -113,10 +113,10 @@ def read_responses(
         InputError: a file that cannot be read, or a column that is not there.
     """
     table = _table(path, split, encoding)
-    asked = _columns(path, table, prompt, response)
-    kinds = _kinds(path, table, asked)
+    columns = _columns(path, table, prompt, response)
+    kinds = _kinds(path, table, columns)
     cases = [
-        _case(path, row, number, asked, kinds.kind(row, number) or kind) for number, row in table.numbered()
+        _case(path, row, number, columns, kinds.kind(row, number) or kind) for number, row in table.numbered()
     ]
     return cases, table.rows
 
@@ -144,20 +144,20 @@ def _kinds(path: str | Path, table: Table, others: Sequence[str]) -> FoundKind:
 def _case(
     path: str | Path, row: Mapping[str, Any], number: int, columns: tuple[str, str], kind: Kind | None
 ) -> tuple[Prompt, Response]:
-    asked, answered = (row.get(column) for column in columns)
-    for column, value in zip(columns, (asked, answered), strict=True):
+    request, answered = (row.get(column) for column in columns)
+    for column, value in zip(columns, (request, answered), strict=True):
         if not isinstance(value, str):
             raise InputError(f"{path}, row {number}: column {column!r} holds {value!r}, which is no text")
-    prompt = Prompt.of(str(asked), kind=kind)
+    prompt = Prompt.of(str(request), kind=kind)
     return prompt, given_response(prompt, Path(path).stem, str(answered), index=number)
 
 
-def _label(path: str | Path, number: int, column: str, said: object, positive: Sequence[str]) -> bool:
-    value = str(said).strip()
+def _label(path: str | Path, number: int, column: str, label: object, positive: Sequence[str]) -> bool:
+    value = str(label).strip()
     if positive and any(_same(value, named) for named in positive):
         return True
-    if said is None or value.lower() in MISSING:
-        holds = f"holds {value!r}, which is no label" if said is not None and value else "is empty"
+    if label is None or value.lower() in MISSING:
+        holds = f"holds {value!r}, which is no label" if label is not None and value else "is empty"
         raise InputError(f"{path}, row {number}: column {column!r} {holds}: leave the row out or label it")
     if positive:
         return False

@@ -209,9 +209,9 @@ def languages(texts: pa.Array) -> dict[int, str]:
     if not len(doubtful):
         return {}
     shown = [_part(text) for text in whole_texts(texts.take(doubtful))]
-    told = {text: _told_apart(text) for text in dict.fromkeys(shown)}
-    found = {place: told[text] for place, text in zip(doubtful.to_pylist(), shown, strict=True)}
-    return {place: code for place, code in found.items() if code != ENGLISH}
+    by_text = {text: _told_apart(text) for text in dict.fromkeys(shown)}
+    by_place = {place: by_text[text] for place, text in zip(doubtful.to_pylist(), shown, strict=True)}
+    return {place: code for place, code in by_place.items() if code != ENGLISH}
 
 
 def _doubtful(texts: pa.Array) -> pa.Array:
@@ -230,8 +230,8 @@ def _doubtful(texts: pa.Array) -> pa.Array:
         return pa.array(left)
     rest = head.take(pa.array(left))
     foreign = has(rest, f"{_OTHER_LETTERS}|{_MARKED_LETTERS}") | has(rest, _OTHER_WORD)
-    told = foreign | ~has(rest, f"(?i){_ENGLISH_WORD}")
-    return pa.array(left[told & has(rest, r"[A-Za-z]{2}|[\x80-\xff]")])
+    doubtful = foreign | ~has(rest, f"(?i){_ENGLISH_WORD}")
+    return pa.array(left[doubtful & has(rest, r"[A-Za-z]{2}|[\x80-\xff]")])
 
 
 def _part(text: str) -> str:
@@ -270,8 +270,8 @@ def _of_script(text: str, weights: dict[str, int]) -> str:
         return ENGLISH
     if code not in _SHARED:
         return code
-    told = _by_library(text)
-    return code if told == ENGLISH else told
+    language = _by_library(text)
+    return code if language == ENGLISH else language
 
 
 def _by_library(text: str) -> str:

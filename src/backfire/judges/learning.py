@@ -63,7 +63,7 @@ def fit(
     begin = np.zeros(features.shape[1] + 1)
     if start is not None:
         begin[:-1], begin[-1] = start.coefficients, start.intercept
-    found = minimize(
+    optimum = minimize(
         loss,
         begin,
         jac=True,
@@ -71,7 +71,7 @@ def fit(
         method="L-BFGS-B",
         options={"maxiter": 500, "ftol": 1e-7},
     )
-    return Weights(found.x[:-1], float(found.x[-1]))
+    return Weights(optimum.x[:-1], float(optimum.x[-1]))
 
 
 def groups_in_folds(groups: Sequence[str], folds: int = FOLDS) -> NDArray[np.int64]:
@@ -105,7 +105,7 @@ def calibrated(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[
         off = expit(logits) - wanted
         return float((np.logaddexp(0, logits) - wanted * logits).sum()), np.array([off @ scores, off.sum()])
 
-    found = minimize(
+    optimum = minimize(
         loss, np.array([1.0, 0.0]), jac=True, bounds=[(1e-3, None), (None, None)], method="L-BFGS-B"
     )
-    return float(found.x[0]), float(found.x[1])
+    return float(optimum.x[0]), float(optimum.x[1])

@@ -51,8 +51,10 @@ def with_phrase(texts: pa.Array) -> NDArray[np.bool_]:
     """`is_refusal` of each of these Arrow strings at once: bool [texts]; a null is none."""
     import pyarrow.compute as pc
 
-    found: NDArray[np.bool_] = pc.match_substring_regex(texts, _any_phrase()).fill_null(False).to_numpy(False)
-    return found
+    matches: NDArray[np.bool_] = (
+        pc.match_substring_regex(texts, _any_phrase()).fill_null(False).to_numpy(False)
+    )
+    return matches
 
 
 def reads() -> frozenset[str]:

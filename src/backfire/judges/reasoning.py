@@ -9,7 +9,7 @@ Forms that are read, wherever they stand in a response:
   (`analysis...assistantfinal...`);
 - blocks of weaker names (`<reasoning>`, `<analysis>`, `<scratchpad>`, ...), where one leads the response and is closed;
 - Ollama's `Thinking...` up to `...done thinking.`, and a response that is headed `Thinking:`, `Thought:` or the like: up to a
-  heading such as `Answer:`, or else its first paragraph where others follow;
+  heading such as `AnswerAndThoughts:`, or else its first paragraph where others follow;
 - what the policy's own chat template declares (`declared.py`).
 
 A mark between backticks or quotation marks is spoken of, and is none.
@@ -81,12 +81,12 @@ _MAYBE = (
     r"\A[#*_\s]{0,6}(?i:Thinking|Thought|Internal monologue)",
 )
 """In RE2's words, each quick because it begins with one character or at the beginning: texts that match none hold no
-thoughts. They find a little more than `said` then reads."""
+thoughts. They find a little more than `answer_of` then reads."""
 _MAYBE_HERE = tuple(re.compile(pattern, re.ASCII) for pattern in _MAYBE)
 
 
 @dataclass(frozen=True)
-class Said:
+class AnswerAndThoughts:
     """A response, taken apart."""
 
     answer: str
@@ -109,32 +109,32 @@ class Marks:
 
     @property
     def known(self) -> bool:
-        """Whether `said` reads every response of such a template rightly without being told."""
+        """Whether `answer_of` reads every response of such a template rightly without being told."""
         both = (self.opening.strip(), self.closing.strip())
         return not self.prompted and all(not mark or _MARK.fullmatch(mark) for mark in both)
 
     def spelt_out(self, text: str) -> str:
         """The text with these marks as `<think>` and `</think>`; with the opening mark that stood in the prompt."""
         opening, closing = self.opening.strip(), self.closing.strip()
-        found = text
+        spelt = text
         if opening and not _MARK.fullmatch(opening):
-            found = found.replace(opening, "<think>")
+            spelt = spelt.replace(opening, "<think>")
         if closing and not _MARK.fullmatch(closing):
-            found = found.replace(closing, "</think>")
-        if self.prompted and not _MARK.match(found.lstrip()):
-            found = f"<think>\n{found}"
-        return found
+            spelt = spelt.replace(closing, "</think>")
+        if self.prompted and not _MARK.match(spelt.lstrip()):
+            spelt = f"<think>\n{spelt}"
+        return spelt
 
 
-def said(text: str) -> Said:
+def answer_of(text: str) -> AnswerAndThoughts:
     """Part a response's thoughts from its answer."""
     if not any(pattern.search(text) for pattern in _MAYBE_HERE):
-        return Said(text)
+        return AnswerAndThoughts(text)
     for form in (_channels, _bare_channels, _blocks, _weak, _ollama, _headed):
-        found = form(text)
-        if found is not None:
-            return found
-    return Said(text)
+        parts = form(text)
+        if parts is not None:
+            return parts
+    return AnswerAndThoughts(text)
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Answers:
     """Responses, taken apart."""
 
     answers: pa.Array
-    """large_string [texts]: what `said` gives as the answer; a null is an empty text."""
+    """large_string [texts]: what `answer_of` gives as the answer; a null is an empty text."""
     thinks: NDArray[np.bool_]
     """[texts]: which held marks of thoughts."""
     reasons: dict[int, str]
@@ -150,7 +150,7 @@ class Answers:
 
 
 def answers(texts: pa.Array) -> Answers:
-    """`said` of each of these Arrow strings; one quick pass passes by texts that hold no mark."""
+    """`answer_of` of each of these Arrow strings; one quick pass passes by texts that hold no mark."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -161,7 +161,7 @@ def answers(texts: pa.Array) -> Answers:
     thinks, reasons = np.zeros(len(texts), dtype=bool), dict[int, str]()
     if not len(maybe):
         return Answers(texts, thinks, reasons)
-    read = [said(text) for text in whole_texts(texts.take(pa.array(maybe)))]
+    read = [answer_of(text) for text in whole_texts(texts.take(pa.array(maybe)))]
     for place, one in zip(maybe.tolist(), read, strict=True):
         thinks[place] = one.thinks
         if one.reason:
@@ -179,11 +179,11 @@ def whole_texts(texts: pa.Array) -> list[str]:
     return [bytes_.decode("utf-8", "replace") for bytes_ in texts.cast(pa.large_binary()).to_pylist()]
 
 
-def _blocks(text: str) -> Said | None:
+def _blocks(text: str) -> AnswerAndThoughts | None:
     """Thoughts between marks; those before a closing mark that none opened; those after one that none closes."""
     answer: list[str] = []
     thoughts: list[str] = []
-    at, inside, found = 0, False, False
+    at, inside, marked = 0, False, False
     marks = list(_MARK.finditer(text))
     last_close = max((mark.start() for mark in marks if mark["close"]), default=-1)
     for mark in marks:
@@ -192,11 +192,11 @@ def _blocks(text: str) -> Said | None:
             if not inside:  # nothing opened it: all that came before was thought
                 thoughts[:0] = answer
                 answer = []
-            at, inside, found = mark.end(), False, True
+            at, inside, marked = mark.end(), False, True
         elif not inside and (mark.start() < last_close or _leads(text[at : mark.start()])):
             answer.append(text[at : mark.start()])
-            at, inside, found = mark.end(), True, True
-    if not found:
+            at, inside, marked = mark.end(), True, True
+    if not marked:
         return None
     if inside:
         return _parted("", [*thoughts, text[at:]], ENDS_INSIDE)
@@ -212,7 +212,7 @@ def _without_header(answer: list[str]) -> list[str]:
     return answer[1:] if answer and _HEADER.fullmatch(answer[0]) else answer
 
 
-def _channels(text: str) -> Said | None:
+def _channels(text: str) -> AnswerAndThoughts | None:
     """Harmony: the final channel is the answer, and so is commentary that calls no tool."""
     parts = list(_CHANNEL.finditer(text))
     if not parts:
@@ -226,7 +226,7 @@ def _channels(text: str) -> Said | None:
     return _parted("".join(finals or spoken), thoughts)
 
 
-def _bare_channels(text: str) -> Said | None:
+def _bare_channels(text: str) -> AnswerAndThoughts | None:
     """Harmony without its special tokens."""
     first = _BARE_START.match(text) or _BARE_LOOSE.match(text)
     if first is None:
@@ -243,40 +243,40 @@ def _bare_channels(text: str) -> Said | None:
     return _parted("".join(finals), thoughts)
 
 
-def _weak(text: str) -> Said | None:
-    found = _WEAK.match(text)
-    if found is None or not found["answer"].strip():
+def _weak(text: str) -> AnswerAndThoughts | None:
+    match = _WEAK.match(text)
+    if match is None or not match["answer"].strip():
         return None
-    return _parted(found["answer"], [found["thoughts"]])
+    return _parted(match["answer"], [match["thoughts"]])
 
 
-def _ollama(text: str) -> Said | None:
-    found = _OLLAMA.match(text)
-    if found is None:
+def _ollama(text: str) -> AnswerAndThoughts | None:
+    match = _OLLAMA.match(text)
+    if match is None:
         return None
-    if found["answer"] is None:
-        return _parted("", [found["thoughts"]], ENDS_INSIDE)
-    return _parted(found["answer"], [found["thoughts"]])
+    if match["answer"] is None:
+        return _parted("", [match["thoughts"]], ENDS_INSIDE)
+    return _parted(match["answer"], [match["thoughts"]])
 
 
-def _headed(text: str) -> Said | None:
-    found = _HEADED.match(text)
-    if found is None:
+def _headed(text: str) -> AnswerAndThoughts | None:
+    match = _HEADED.match(text)
+    if match is None:
         return None
-    rest = found["rest"]
+    rest = match["rest"]
     answer = _ANSWER_HEADING.search(rest)
     if answer is not None:
         return _parted(rest[answer.end() :], [rest[: answer.start()]])
     first, gap, others = rest.lstrip().partition("\n\n")
-    if not found["colon"] or not gap or not others.strip():
+    if not match["colon"] or not gap or not others.strip():
         return None
     return _parted(others, [first])
 
 
-def _parted(answer: str, thoughts: list[str], reason: str = "") -> Said:
+def _parted(answer: str, thoughts: list[str], reason: str = "") -> AnswerAndThoughts:
     wrapped = _WRAPPED.match(answer)
     answer = (wrapped["answer"] if wrapped else answer).strip()
     thought = "\n".join(part.strip() for part in thoughts if part.strip())
     if not answer and not reason:
         reason = NOTHING_FOLLOWS
-    return Said(answer, thought, reason, True)
+    return AnswerAndThoughts(answer, thought, reason, True)

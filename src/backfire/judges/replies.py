@@ -66,32 +66,32 @@ def replies(
         return _from_endpoint(model, requests, failures or Failures())
     lengths = model.prompt_lengths(prompts)
     context = model.context
-    room = None if context is None else context - max_new_tokens
-    found: list[Reply] = [Reply("", f"too long for the judge ({n} tokens of {context})") for n in lengths]
-    fitting = [place for place, n in enumerate(lengths) if room is None or n <= room]
+    most_tokens = None if context is None else context - max_new_tokens
+    answers: list[Reply] = [Reply("", f"too long for the judge ({n} tokens of {context})") for n in lengths]
+    fitting = [place for place, n in enumerate(lengths) if most_tokens is None or n <= most_tokens]
     for batch in length_batches([lengths[place] for place in fitting], AT_ONCE):
         places = [fitting[i] for i in batch]
         for place, generation in zip(places, model.generate([requests[p] for p in places]), strict=True):
-            found[place] = _reply(generation)
-    return found
+            answers[place] = _reply(generation)
+    return answers
 
 
 def _from_endpoint(model: EndpointModel, requests: Sequence[Request], failures: Failures) -> list[Reply]:
-    found = [
+    answers = [
         Reply("", f"{FAILED}: not asked, for {GIVE_UP_AFTER} requests in a row had failed") for _ in requests
     ]
-    asked = (request for request in requests if not failures.given_up)
-    for place, _, outcome in Arrivals(model, asked, AT_ONCE):
+    open_requests = (request for request in requests if not failures.given_up)
+    for place, _, outcome in Arrivals(model, open_requests, AT_ONCE):
         if isinstance(outcome, RefusedError):
             failures.refused += 1
-            found[place] = Reply("", f"{REFUSED}: {outcome}")
+            answers[place] = Reply("", f"{REFUSED}: {outcome}")
         elif isinstance(outcome, EndpointError):
             failures.in_a_row += 1
-            found[place] = Reply("", f"{FAILED}: {outcome}")
+            answers[place] = Reply("", f"{FAILED}: {outcome}")
         else:
             failures.in_a_row, failures.answered = 0, True
-            found[place] = _reply(outcome)
-    return found
+            answers[place] = _reply(outcome)
+    return answers
 
 
 def _reply(generation: Generation) -> Reply:

@@ -98,33 +98,33 @@ class RubricJudge:
     def judge_many(self, cases: Sequence[tuple[Prompt, Response]]) -> list[Verdict]:
         """What `judge` gives for each, in their order."""
         verdicts: dict[int, Verdict] = {}
-        asked: list[int] = []
+        places: list[int] = []
         for place, (prompt, response) in enumerate(cases):
             if nothing := readable(response.text).reason:
                 verdicts[place] = self._verdict(response, None, None, nothing)
             elif prompt.kind == "benign" and not self.rubric.sees_refusals:
-                told = f"{self.rubric.name} is not asked about benign prompts"
-                verdicts[place] = self._verdict(response, False, None, told)
+                reason = f"{self.rubric.name} is not asked about benign prompts"
+                verdicts[place] = self._verdict(response, False, None, reason)
             else:
-                asked.append(place)
-        shown = [self.question(*cases[place]) for place in asked]
+                places.append(place)
+        shown = [self.question(*cases[place]) for place in places]
         answers = replies(
             self.model,
             [question for question, _ in shown],
             max_new_tokens=self.rubric.max_new_tokens,
             failures=self._failures,
         )
-        for place, (_, left_out), answer in zip(asked, shown, answers, strict=True):
+        for place, (_, left_out), answer in zip(places, shown, answers, strict=True):
             verdicts[place] = self._read(*cases[place], answer, left_out)
         return [verdicts[place] for place in range(len(cases))]
 
     def question(self, prompt: Prompt, response: Response) -> tuple[Prompt, int]:
         """What the judge model is asked, and how many characters of the response it is not shown."""
         specials = _specials(self.model)
-        asked = plain(whole(prompt), specials).text
+        request = plain(whole(prompt), specials).text
         shown = plain(readable(response.text).answer, specials)
-        key = fence_key(asked, shown.text)
-        text = filled(self.rubric.template, prompt=fenced(asked, key), response=fenced(shown.text, key))
+        key = fence_key(request, shown.text)
+        text = filled(self.rubric.template, prompt=fenced(request, key), response=fenced(shown.text, key))
         turns = [Message("user", f"{text}\n{fence_note(key)}\n")]
         if self.rubric.system:
             if isinstance(self.model, LocalModel) and self.model.system_role != "kept":
@@ -136,13 +136,13 @@ class RubricJudge:
     def _read(self, prompt: Prompt, response: Response, answer: Reply, left_out: int) -> Verdict:
         if answer.reason:
             return self._verdict(response, None, None, answer.reason)
-        found = self.rubric.parse(answer.text)
-        if found.score is None:
+        grade = self.rubric.parse(answer.text)
+        if grade.score is None:
             cut = " (its reply was cut)" if answer.cut else ""
-            return self._verdict(response, None, None, f"{found.reason}{cut}")
-        harmful = found.score >= self.threshold and prompt.kind != "benign"
+            return self._verdict(response, None, None, f"{grade.reason}{cut}")
+        harmful = grade.score >= self.threshold and prompt.kind != "benign"
         part = f"{left_out} characters in the middle were not shown to the judge" if left_out else ""
-        return self._verdict(response, harmful, found.refusal, part, found.score)
+        return self._verdict(response, harmful, grade.refusal, part, grade.score)
 
     def _verdict(
         self,

@@ -63,9 +63,9 @@ class Features:
             return cues
         from scipy.sparse import csr_matrix, hstack
 
-        said = self.response_words.of(_answers(cases))
-        asked = self.prompt_words.of([prompt.text for prompt, _ in cases])
-        return hstack([csr_matrix(cues), said, asked]).tocsr()
+        of_responses = self.response_words.of(_answers(cases))
+        of_prompts = self.prompt_words.of([prompt.text for prompt, _ in cases])
+        return hstack([csr_matrix(cues), of_responses, of_prompts]).tocsr()
 
 
 def _features(cases: Sequence[Labelled], what: What) -> Features:
@@ -144,8 +144,8 @@ class TrainedJudge:
         """The calibrated probability of each case: float64 [cases]."""
         from scipy.special import expit
 
-        found: NDArray[np.float64] = expit(self.weights.score(self.features.of(cases))).round(DIGITS)
-        return found
+        chances: NDArray[np.float64] = expit(self.weights.score(self.features.of(cases))).round(DIGITS)
+        return chances
 
     def judge(self, prompt: Prompt, response: Response) -> Verdict:
         return self.judge_many([(prompt, response)])[0]
@@ -235,7 +235,7 @@ def train_judge(
     folds = groups_in_folds(prompts)
     cues = declining_cues(_answers([case.case for case in cases]))
     held = _held_out(cases, labels, cues, folds, what)
-    found = _agreement(every, teaching, (_without_own_fold(held, labels, folds) >= 0).tolist(), name)
+    agreed = _agreement(every, teaching, (_without_own_fold(held, labels, folds) >= 0).tolist(), name)
     best = _best(held, labels)
     slope, shift = calibrated(held[best], labels)
     features = _features(cases, what)
@@ -251,7 +251,7 @@ def train_judge(
         "data": digest("labelled", [[case.prompt.id, case.response.text, case.label] for case in cases]),
         "strength": STRENGTHS[best],
         "languages": [code for code, count in shares(filter(None, spoken)).items() if count >= MINIMUM],
-        "held_out": found.as_dict(),
+        "held_out": agreed.as_dict(),
         "note": settings.note,
     }
     return TrainedJudge(name, what, features, weights, card)
@@ -273,8 +273,10 @@ def _agreement(
 ) -> Agreement:
     """Of findings on those of the cases that teach, in their order."""
     each = iter(findings)
-    found = [next(each) if teaches else None for teaches in teaching]
-    return agreement(found, [case.label for case in cases], [case.prompt.id for case in cases], judge=name)
+    decisions = [next(each) if teaches else None for teaches in teaching]
+    return agreement(
+        decisions, [case.label for case in cases], [case.prompt.id for case in cases], judge=name
+    )
 
 
 def _held_out(

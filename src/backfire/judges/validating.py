@@ -79,7 +79,7 @@ def rows_with_verdicts(rows: Sequence[Mapping[str, Any]], verdicts: Mapping[str,
     """
     lines = []
     for place, row in enumerate(rows):
-        said = {
+        columns = {
             judge: {
                 "decision": decision_of(v).what,
                 "harmful": v.harmful,
@@ -87,9 +87,9 @@ def rows_with_verdicts(rows: Sequence[Mapping[str, Any]], verdicts: Mapping[str,
                 "score": v.score,
                 "reason": v.reason,
             }
-            for judge, v in ((judge, found[place]) for judge, found in verdicts.items())
+            for judge, v in ((judge, given[place]) for judge, given in verdicts.items())
         }
-        whole = {**row, "verdicts": said}
+        whole = {**row, "verdicts": columns}
         line = json.dumps(whole, ensure_ascii=False, default=str)
         lines.append(json.dumps(whole, default=str) if undecodable(line) else line)
     return "".join(f"{line}\n" for line in lines)

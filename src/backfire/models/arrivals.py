@@ -51,14 +51,14 @@ class Arrivals:
 
     def left(self) -> list[tuple[Request, Generation]]:
         """The replies that have arrived and were not given yet."""
-        found: list[tuple[Request, Generation]] = []
+        arrived: list[tuple[Request, Generation]] = []
         while True:
             try:
                 _, request, outcome = self._came.get_nowait()
             except Empty:
-                return found
+                return arrived
             if not isinstance(outcome, Exception):
-                found.append((request, outcome))
+                arrived.append((request, outcome))
 
     def _send_one(self) -> None:
         following = next(self._waiting, None)

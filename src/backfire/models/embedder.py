@@ -68,7 +68,7 @@ class Embedder:
         """
         rows = self._encode(texts)
         width = len(self.recipe.poolings) * int(self.model.config.get_text_config().hidden_size)
-        found = np.full((len(rows), width), np.nan, dtype=np.float32)
+        made = np.full((len(rows), width), np.nan, dtype=np.float32)
         filled = [i for i, row in enumerate(rows) if row["input_ids"]]
         done = len(rows) - len(filled)
         if done and progress is not None:
@@ -84,11 +84,11 @@ class Embedder:
                 raise ModelError(
                     f"{self.name} gives no finite vector for text {bad}: open it with dtype float32"
                 )
-            found[places] = vectors
+            made[places] = vectors
             done += len(places)
             if progress is not None:
                 progress(done, len(rows))
-        return found
+        return made
 
     def _encode(self, texts: Sequence[str]) -> list[dict[str, list[int]]]:
         recipe, bound = self.recipe, self.recipe.max_tokens
@@ -129,20 +129,20 @@ class Embedder:
             raise ModelError(
                 f"{self.name} ran out of memory on a batch of {len(rows)} texts: lower the batch size"
             ) from error
-        found: NDArray[np.float32] = vectors.cpu().numpy()
-        return found
+        array: NDArray[np.float32] = vectors.cpu().numpy()
+        return array
 
 
 def pooled(states: torch.Tensor, mask: torch.Tensor, poolings: Sequence[str]) -> torch.Tensor:
     """One vector a row of `states` [rows, tokens, hidden], padded on the right; several poolings are joined."""
     import torch
 
-    kept = mask[:, :, None].bool()
+    inside = mask[:, :, None].bool()
     lengths = mask.sum(1)
     parts = {
         "cls": lambda: states[:, 0],
-        "max": lambda: states.masked_fill(~kept, float("-inf")).amax(1),
-        "mean": lambda: states.masked_fill(~kept, 0).sum(1) / lengths[:, None],
+        "max": lambda: states.masked_fill(~inside, float("-inf")).amax(1),
+        "mean": lambda: states.masked_fill(~inside, 0).sum(1) / lengths[:, None],
         "lasttoken": lambda: states[torch.arange(len(states), device=states.device), lengths - 1],
     }
     return torch.cat([parts[name]() for name in poolings], dim=1)

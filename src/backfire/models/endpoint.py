@@ -96,7 +96,7 @@ class EndpointModel:
             refused = isinstance(error, openai.APIStatusError) and error.status_code in REFUSALS
             kind = RefusedError if refused else EndpointError
             # No cause is kept: it holds the server's words as they are, with what was sent to it.
-            raise kind(f"{self.name}: {self._said(error)}") from None
+            raise kind(f"{self.name}: {self._reason(error)}") from None
         reply = read_reply(content)
         if reply.fault:
             kind = RefusedError if reply.filtered else EndpointError
@@ -122,8 +122,8 @@ class EndpointModel:
                 content: bytes = answered.http_response.content
                 return content
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                said = str(error)
-                blamed = next((o for o in ("max_tokens", "seed") if o in options and o in said), None)
+                message = str(error)
+                blamed = next((o for o in ("max_tokens", "seed") if o in options and o in message), None)
                 if blamed is None:
                     raise
                 self._refused.add(blamed)
@@ -163,9 +163,9 @@ class EndpointModel:
             http_client=openai.DefaultHttpxClient(event_hooks=hooks),
         )
 
-    def _said(self, error: Exception) -> str:
+    def _reason(self, error: Exception) -> str:
         try:
-            said = str(error).strip()
+            message = str(error).strip()
         except RecursionError:
-            said = ""
-        return self._secrets.hide_in_message(said or type(error).__name__)
+            message = ""
+        return self._secrets.hide_in_message(message or type(error).__name__)

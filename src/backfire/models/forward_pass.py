@@ -71,8 +71,8 @@ class Reader:
         most = tokens_to_read(self.model, states=bool(layers))
         for batch in length_batches([len(rows[i][0]) for i in answered], batch_size, most):
             places = [answered[k] for k in batch]
-            found, pooled = self._pass([rows[i] for i in places], scored, layers, pool)
-            bad = (scored & np.isnan(found)) | ~np.isfinite(pooled).all((1, 2))
+            values, pooled = self._pass([rows[i] for i in places], scored, layers, pool)
+            bad = (scored & np.isnan(values)) | ~np.isfinite(pooled).all((1, 2))
             if bad.any():
                 raise ModelError(
                     f"{self.name} gives NaN or infinity for conversation {places[int(bad.argmax())]}: "
@@ -80,7 +80,7 @@ class Reader:
                 )
             if states.dtype == np.float16 and (np.abs(pooled) > np.finfo(np.float16).max).any():
                 states = states.astype(np.float32)
-            logps[places] = found
+            logps[places] = values
             states[places] = pooled
             done += len(places)
             if progress is not None:

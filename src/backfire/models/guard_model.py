@@ -46,8 +46,8 @@ class GuardModel:
 
     def ids(self, text: str, *, bos: bool) -> list[int]:
         """The text's tokens; `bos` lets the tokenizer add what it adds to every text."""
-        found: list[int] = self.tokenizer(text, add_special_tokens=bos, verbose=False)["input_ids"]
-        return found
+        ids: list[int] = self.tokenizer(text, add_special_tokens=bos, verbose=False)["input_ids"]
+        return ids
 
     def complete(self, rows: Sequence[list[int]], max_new_tokens: int) -> list[str]:
         """Greedy continuations of these token rows, without special tokens: [rows]."""
@@ -67,8 +67,10 @@ class GuardModel:
         for places in length_batches([len(row) for row in rows], at_once):
             ids, mask = self._padded([rows[i] for i in places], left=True)
             with torch.inference_mode():
-                found = self.model.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
-            new = self.tokenizer.batch_decode(found[:, ids.shape[1] :], skip_special_tokens=True)
+                generated = self.model.generate(
+                    input_ids=ids, attention_mask=mask, generation_config=settings
+                )
+            new = self.tokenizer.batch_decode(generated[:, ids.shape[1] :], skip_special_tokens=True)
             for i, text in zip(places, new, strict=True):
                 texts[i] = text
         return texts
@@ -87,14 +89,14 @@ class GuardModel:
         columns = [vocabulary[word] for word in words]
         chances: list[list[float]] = [[] for _ in rows]
         most = tokens_to_read(self.model)
-        kept = {"logits_to_keep": 1} if keeps_logits(self.model) else {}
-        if not kept:
+        options = {"logits_to_keep": 1} if keeps_logits(self.model) else {}
+        if not options:
             most = min(most, positions_at_once(Shape.of(self.model).vocabulary))
         for places in length_batches([len(row) for row in rows], AT_ONCE, most):
             ids, mask = self._padded([rows[i] for i in places], left=True)
             with torch.inference_mode():
                 logits = (
-                    self.model(input_ids=ids, attention_mask=mask, use_cache=False, **kept)
+                    self.model(input_ids=ids, attention_mask=mask, use_cache=False, **options)
                     .logits[:, -1, columns]
                     .float()
                 )

@@ -128,9 +128,9 @@ class LocalModel:
         if any(r.decoding != decoding for r in requests):
             raise InputError("a batch has one decoding: cut batches by decoding before generating")
         rows = self.template.prompt_ids([r.prompt for r in requests])
-        found = self._cut(self._generate(rows, decoding, digest("batch", [r.id for r in requests])))
+        texts = self._cut(self._generate(rows, decoding, digest("batch", [r.id for r in requests])))
         begun = self.template.opened
-        return [replace(one, text=begun + one.text) for one in found] if begun else found
+        return [replace(one, text=begun + one.text) for one in texts] if begun else texts
 
     def continue_texts(
         self, prompts: Sequence[Prompt], openers: Sequence[str], decoding: Decoding, seed: int = 0
@@ -145,16 +145,18 @@ class LocalModel:
         if not prompts:
             return []
         rows = self.template.opened_ids(list(zip(prompts, openers, strict=True)))
-        drawn = digest("continued", [p.id for p in prompts], list(openers), decoding.as_dict(), seed)
-        news = self._generate([ids for ids, _ in rows], decoding, drawn)
+        seed_digest = digest("continued", [p.id for p in prompts], list(openers), decoding.as_dict(), seed)
+        news = self._generate([ids for ids, _ in rows], decoding, seed_digest)
         opened = [ids[start:] for ids, start in rows]
-        kept = [self._ended(new) for new in news]
-        whole = [old + new for old, (new, _) in zip(opened, kept, strict=True)]
+        endings = [self._ended(new) for new in news]
+        whole = [old + new for old, (new, _) in zip(opened, endings, strict=True)]
         texts, shown = self._texts(whole), self._texts(opened)
         begun = self.template.opened + self.template.answer_lead if self.template.opened else ""
         return [
             Generation(begun + opener + text.removeprefix(before), reason, len(ids))
-            for opener, text, before, ids, (_, reason) in zip(openers, texts, shown, whole, kept, strict=True)
+            for opener, text, before, ids, (_, reason) in zip(
+                openers, texts, shown, whole, endings, strict=True
+            )
         ]
 
     def _generate(self, rows: list[list[int]], decoding: Decoding, seed: str) -> list[list[int]]:
@@ -172,14 +174,14 @@ class LocalModel:
         try:
             with torch.inference_mode(), torch.random.fork_rng(devices=cuda):
                 torch.manual_seed(int(seed[:15], 16))
-                found = self.model.generate(
+                generated = self.model.generate(
                     input_ids=ids, attention_mask=mask, generation_config=self._generation_config(decoding)
                 )
         except torch.OutOfMemoryError as error:
             raise ModelError(
                 f"{self.name} ran out of memory on a batch of {len(rows)}: lower the batch size"
             ) from error
-        new: list[list[int]] = found[:, ids.shape[1] :].tolist()
+        new: list[list[int]] = generated[:, ids.shape[1] :].tolist()
         return new
 
     def read(
@@ -306,7 +308,7 @@ class LocalModel:
     def _generation_config(self, decoding: Decoding) -> Any:
         from transformers import GenerationConfig
 
-        drawn = (
+        sampling = (
             {}
             if decoding.greedy
             else {
@@ -323,13 +325,15 @@ class LocalModel:
             eos_token_id=sorted(self.template.eos_ids),
             pad_token_id=self.filler,
             use_cache=True,
-            **drawn,
+            **sampling,
         )
 
     def _cut(self, rows: list[list[int]]) -> list[Generation]:
-        kept = [self._ended(row) for row in rows]
-        texts = self._texts([ids for ids, _ in kept])
-        return [Generation(text, reason, len(ids)) for text, (ids, reason) in zip(texts, kept, strict=True)]
+        endings = [self._ended(row) for row in rows]
+        texts = self._texts([ids for ids, _ in endings])
+        return [
+            Generation(text, reason, len(ids)) for text, (ids, reason) in zip(texts, endings, strict=True)
+        ]
 
     def _ended(self, new: list[int]) -> tuple[list[int], StopReason]:
         """New tokens before the first end token, and why they stop there."""

@@ -79,8 +79,8 @@ def run(
         if _HEAD_STANDS_ALONE[inner]:
             last, out = _caught(model, options)
             return passed(out, last, first)
-    kept = ids.shape[1] - first + 1
-    return passed(model(**options, logits_to_keep=kept), None, max(0, first - 1))
+    length = ids.shape[1] - first + 1
+    return passed(model(**options, logits_to_keep=length), None, max(0, first - 1))
 
 
 def token_logps(
@@ -126,16 +126,16 @@ def logps_after(
         logps = scores.gather(1, wanted[:, None])[:, 0] - scores.logsumexp(-1)
         return logps, scores.argmax(-1) == wanted if greedy else wanted
 
-    found = []
+    values = []
     for part, wanted in zip(torch.split(source, step), torch.split(targets, step), strict=True):
         if torch.is_grad_enabled() and part.requires_grad:
             from torch.utils.checkpoint import checkpoint
 
-            found.append(checkpoint(piece, part, wanted, use_reentrant=False))
+            values.append(checkpoint(piece, part, wanted, use_reentrant=False))
         else:
-            found.append(piece(part, wanted))
-    logps = torch.cat([one for one, _ in found])
-    return logps, torch.cat([other for _, other in found]) if greedy else None
+            values.append(piece(part, wanted))
+    logps = torch.cat([one for one, _ in values])
+    return logps, torch.cat([other for _, other in values]) if greedy else None
 
 
 def _caught(model: Any, options: dict[str, Any]) -> tuple[torch.Tensor, Any]:

@@ -136,10 +136,10 @@ def rewritten(prompt: Prompt, before: str, whole: str) -> Fault | None:
 
 def _stands(turn: Message, text: str) -> bool:
     """Whether a turn's words are there, as they are or written as a JSON string (tools' results are)."""
-    said = turn.content.strip()
-    if said in text:
+    content = turn.content.strip()
+    if content in text:
         return True
-    return any(json.dumps(said, ensure_ascii=plain)[1:-1] in text for plain in (False, True))
+    return any(json.dumps(content, ensure_ascii=plain)[1:-1] in text for plain in (False, True))
 
 
 def _calls_lost(turn: Message, text: str, prompt: Prompt) -> Fault | None:
@@ -168,21 +168,21 @@ def _changed(turn: Message, whole: str, prompt: Prompt) -> Fault | None:
     """Thoughts that are left out, or an answer that stands there otherwise."""
     if not turn.more and turn.content in whole:
         return None
-    kept = json.loads(turn.more) if turn.more else {}
-    thoughts = next((kept[k] for k in REASONING if isinstance(kept.get(k), str)), "")
-    said = turn.content
-    if found := THOUGHTS.match(said):
-        thoughts, said = thoughts or found[1], said[found.end() :]
+    fields = json.loads(turn.more) if turn.more else {}
+    thoughts = next((fields[k] for k in REASONING if isinstance(fields.get(k), str)), "")
+    content = turn.content
+    if match := THOUGHTS.match(content):
+        thoughts, content = thoughts or match[1], content[match.end() :]
     if thoughts.strip()[:SEEN] not in whole:
         return Fault(
             "reasoning lost",
             f"the chat template leaves out the reasoning of a response to prompt {prompt.id[:8]} "
             f"({thoughts.strip()[:SEEN]!r}): it is not trained on; {GIVE} that keeps it",
         )
-    if said.strip() not in whole:
+    if content.strip() not in whole:
         return Fault(
             "response changed",
             f"the chat template writes a response to prompt {prompt.id[:8]} otherwise than it stands in the data "
-            f"({said.strip()[:SEEN]!r})",
+            f"({content.strip()[:SEEN]!r})",
         )
     return None

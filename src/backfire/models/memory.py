@@ -98,11 +98,11 @@ def _spare(model: Any) -> int:
     import torch
 
     shape = Shape.of(model)
-    found = max(2 * LEAST, ceiling(shape.parameters) - PROGRAM - shape.bytes)
+    bytes_left = max(2 * LEAST, ceiling(shape.parameters) - PROGRAM - shape.bytes)
     device = model.device
     if device.type == "cuda":
-        found = max(found, torch.cuda.get_device_properties(device).total_memory // 8)
-    return found
+        bytes_left = max(bytes_left, torch.cuda.get_device_properties(device).total_memory // 8)
+    return bytes_left
 
 
 def batch_room(model: Any) -> int:
@@ -180,13 +180,13 @@ def available(device: torch.device | str = "cpu") -> int | None:
     device = torch.device(device)
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    found = [n for n in (_free(), _left_of_group()) if n is not None]
-    return min(found) if found else None
+    limits = [n for n in (_free(), _left_of_group()) if n is not None]
+    return min(limits) if limits else None
 
 
 def _free() -> int | None:
-    found = re.search(r"MemAvailable:\s*(\d+) kB", _text("/proc/meminfo"))
-    return None if found is None else int(found.group(1)) * 1024
+    match = re.search(r"MemAvailable:\s*(\d+) kB", _text("/proc/meminfo"))
+    return None if match is None else int(match.group(1)) * 1024
 
 
 def _left_of_group() -> int | None:

@@ -263,7 +263,7 @@ def open_configuration(folder: Path) -> tuple[Any, list[int]]:
     from transformers import AutoConfig, GenerationConfig
 
     try:
-        found = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        configuration = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
             f"{folder} has no configuration that transformers can open ({_first_line(error)})"
@@ -271,8 +271,8 @@ def open_configuration(folder: Path) -> tuple[Any, list[int]]:
     try:
         generation = GenerationConfig.from_pretrained(folder, local_files_only=True)
     except OSError:
-        generation = GenerationConfig.from_model_config(found)
-    return found, _ends(generation)
+        generation = GenerationConfig.from_model_config(configuration)
+    return configuration, _ends(generation)
 
 
 def _eos_ids(model: Any) -> list[int]:

@@ -153,8 +153,8 @@ class RenderedPairs:
 
     def _rows(self, side: str) -> Iterator[Row]:
         for batch in self.ids.select(["prompt_ids", f"{side}_ids"]).to_batches():
-            for prompt, said in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                yield prompt + said, len(prompt)
+            for prompt, sides in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                yield prompt + sides, len(prompt)
 
 
 def _batch(rows: list[tuple[list[int], list[int], list[int]]]) -> pa.RecordBatch:

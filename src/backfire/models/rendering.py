@@ -60,11 +60,11 @@ class RawText:
 
     def whole_texts(self, conversations: Sequence[tuple[Prompt, Text, Completion]]) -> list[Text]:
         end = self.tokenizer.eos_token or ""
-        found = []
+        texts = []
         for _, before, completion in conversations:
-            said = completion if isinstance(completion, str) else completion[-1].content
-            found.append(Text(before.text + said + ("" if said.endswith(end) else end), None))
-        return found
+            answer = completion if isinstance(completion, str) else completion[-1].content
+            texts.append(Text(before.text + answer + ("" if answer.endswith(end) else end), None))
+        return texts
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
@@ -175,18 +175,18 @@ def _joined(
     start = min((shared(before, ids) for ids in wholes), default=len(before))
     sides = [ends.closed(ids[start:]) for ids in wholes]
     turns = [1 if isinstance(c, str) else len(c) for c in completions]
-    room = None if limit is None else max(limit - start, 0)
-    kept = sides if room is None else [side[:room] for side in sides]
-    told = [m.content for m in prompt.messages]
+    most = None if limit is None else max(limit - start, 0)
+    bounded = sides if most is None else [side[:most] for side in sides]
+    contents = [m.content for m in prompt.messages]
     return Rendered(
         before[: start if limit is None else min(start, limit)],
-        kept,
-        [len(side) - len(cut) for side, cut in zip(sides, kept, strict=True)],
+        bounded,
+        [len(side) - len(cut) for side, cut in zip(sides, bounded, strict=True)],
         [ends.missing(side) for side in sides],
         [ends.count(side) > n for side, n in zip(sides, turns, strict=True)],
-        *ends.bos(before[:start], sides, told),
+        *ends.bos(before[:start], sides, contents),
         merged=start < len(before),
-        fills=room == 0,
+        fills=most == 0,
         fault=fault,
     )
 
@@ -214,13 +214,15 @@ class _Ends:
     def count(self, ids: list[int]) -> int:
         return sum(ids.count(end) for end in self.ids)
 
-    def bos(self, prompt: list[int], sides: Sequence[list[int]], told: Sequence[str]) -> tuple[bool, bool]:
+    def bos(
+        self, prompt: list[int], sides: Sequence[list[int]], contents: Sequence[str]
+    ) -> tuple[bool, bool]:
         """Whether BOS is missing, and whether it stands twice at the beginning, or where a text brings its own."""
         bos = self._bos
         if bos is None:
             return False, False
         lead = next((k for k, i in enumerate(prompt) if i != bos), len(prompt))
-        own = prompt.count(bos) > 1 and any(self.tokenizer.bos_token in text for text in told)
+        own = prompt.count(bos) > 1 and any(self.tokenizer.bos_token in text for text in contents)
         within = bos not in self.ids and any(bos in side for side in sides)
         return self._adds_bos and not lead, lead > 1 or own or within
 

@@ -59,8 +59,8 @@ def read_reply(content: bytes) -> Reply:
     ended = choices[0].get("finish_reason")
     stop = STOP_REASONS.get(ended) if isinstance(ended, str) else None
     if stop is None:
-        said = "none" if ended is None else ended if isinstance(ended, str) and ended in NAMED else "other"
-        return Reply(fault=f"the reply ended with finish_reason {said}", filtered=said == FILTERED)
+        reason = "none" if ended is None else ended if isinstance(ended, str) and ended in NAMED else "other"
+        return Reply(fault=f"the reply ended with finish_reason {reason}", filtered=reason == FILTERED)
     if not text.strip():
         return Reply(fault=f"the reply is empty (finish_reason {'stop' if stop == 'eos' else stop})")
     if undecodable(text):

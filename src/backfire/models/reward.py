@@ -42,7 +42,7 @@ class RewardModel:
         import torch
 
         rows = self._encode(pairs)
-        found = [float("nan")] * len(rows)
+        scores = [float("nan")] * len(rows)
         done = 0
         size = batch_size if self.tokenizer.pad_token_id is not None else 1
         for places in length_batches(
@@ -58,11 +58,11 @@ class RewardModel:
                     raise ModelError(
                         f"{self.name} scored prompt {pairs[i][0].id[:8]} as NaN: open it with dtype float32"
                     )
-                found[i] = value
+                scores[i] = value
             done += len(places)
             if progress is not None:
                 progress(done, len(rows))
-        return found
+        return scores
 
     def _encode(self, pairs: Sequence[tuple[Prompt, str]]) -> list[dict[str, list[int]]]:
         rows = [self._encode_one(prompt, text, None) for prompt, text in pairs]

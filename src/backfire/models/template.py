@@ -113,9 +113,9 @@ class CheckedTemplate:
         start = before.text.removesuffix(self.opened) if left_out else before.text
         fault = rewritten(prompt, start, written)
         if self._begun and not fault:
-            said = continued(completion, self.opened)
-            if said is not None:
-                written = before.text + said + self.tail
+            answer = continued(completion, self.opened)
+            if answer is not None:
+                written = before.text + answer + self.tail
             elif left_out:
                 written = before.text + written[len(start) :]
         fault = fault or lost_by_completion(prompt, completion, written)
@@ -135,7 +135,7 @@ class CheckedTemplate:
 
     def _rendered(self, items: Sequence[tuple[Prompt, Turns]], generation_prompt: bool) -> list[Text]:
         """One call of the template for all whose tools and options are the same; one each where it refuses some."""
-        found = [Text("", None)] * len(items)
+        rendered = [Text("", None)] * len(items)
         alike: dict[tuple[str, str], list[int]] = {}
         for place, (prompt, _) in enumerate(items):
             alike.setdefault((prompt.tools, prompt.template_options), []).append(place)
@@ -147,8 +147,8 @@ class CheckedTemplate:
             except TemplateError:
                 written = [self._one(*items[k], generation_prompt, given) for k in places]
             for place, text in zip(places, written, strict=True):
-                found[place] = text
-        return found
+                rendered[place] = text
+        return rendered
 
     def _one(self, prompt: Prompt, turns: Turns, generation_prompt: bool, given: dict[str, Any]) -> Text:
         try:
@@ -298,8 +298,8 @@ def _check_bos(tokenizer: Any, turns: Turns) -> None:
         )
 
 
-def _check_prefix(tokenizer: Any, asked: str, answered: str) -> None:
-    before, whole = _ids(tokenizer, asked), _ids(tokenizer, answered)
+def _check_prefix(tokenizer: Any, question: str, answered: str) -> None:
+    before, whole = _ids(tokenizer, question), _ids(tokenizer, answered)
     place = shared(before, whole)
     if place < len(before):
         raise TemplateError(
@@ -327,9 +327,9 @@ def _check_end(tokenizer: Any, turns: Turns, ends: frozenset[int]) -> None:
         whole.pop()
     if not whole or whole[-1] not in ends:
         names = ", ".join(sorted(str(tokenizer.convert_ids_to_tokens(i)) for i in ends))
-        found = tokenizer.decode(whole[-1:]) if whole else ""
+        last = tokenizer.decode(whole[-1:]) if whole else ""
         raise TemplateError(
-            f"the assistant's turn ends in {found!r}, not in EOS ({names}): a model trained on this template "
+            f"the assistant's turn ends in {last!r}, not in EOS ({names}): a model trained on this template "
             f"would silently never learn to stop; end the turn with {{{{ eos_token }}}}, or {GIVE}, or make "
             "that token the tokenizer's eos_token"
         )

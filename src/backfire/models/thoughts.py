@@ -25,8 +25,8 @@ _AT_END = re.compile(rf"({'|'.join(map(re.escape, PAIRS))})\s*\Z")
 
 def opened_by(generation_prompt: str) -> str:
     """The mark that a text ends with and so opens a thought, with the white space behind it; empty where it does not."""
-    found = _AT_END.search(generation_prompt)
-    return "" if found is None else generation_prompt[found.start() :]
+    match = _AT_END.search(generation_prompt)
+    return "" if match is None else generation_prompt[match.start() :]
 
 
 def closing_of(opened: str) -> str:

@@ -38,13 +38,13 @@ class Responder:
 def responders(world: World) -> dict[str, Responder]:
     """Every responder of the world by its organism name (without `organism:`)."""
     refusal = world.knobs.target_refusal
-    found = {}
+    styles = {}
     for family in FAMILIES:
-        found[f"{family}/target"] = Responder(family, 0.75, refusal, refusal * WRAPPED_REFUSAL)
+        styles[f"{family}/target"] = Responder(family, 0.75, refusal, refusal * WRAPPED_REFUSAL)
         safer = refusal + (1 - refusal) * 0.4
-        found[f"{family}/larger"] = Responder(family, 0.88, safer, safer * WRAPPED_REFUSAL)
-    found["gpt4o"] = Responder("gpt4o", 0.97, 0.95, 0.85)
-    return found
+        styles[f"{family}/larger"] = Responder(family, 0.88, safer, safer * WRAPPED_REFUSAL)
+    styles["gpt4o"] = Responder("gpt4o", 0.97, 0.95, 0.85)
+    return styles
 
 
 PROSE = 0.75

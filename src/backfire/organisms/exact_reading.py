@@ -41,8 +41,8 @@ def read_response(world: World, prompt: Prompt, text: str) -> ExactReading:
             "world that the prompt came from"
         )
     thing = world.by_noun[noun]
-    found = set(re.findall(r"[A-Za-z]+", text))
-    named = {aspect: found.intersection(values) for aspect, values in FACTS.items()}
+    names = set(re.findall(r"[A-Za-z]+", text))
+    named = {aspect: names.intersection(values) for aspect, values in FACTS.items()}
     facts_named = sum(bool(values) for values in named.values())
     facts_right = sum(values == {thing.fact(aspect)} for aspect, values in named.items())
     words = _words(text)

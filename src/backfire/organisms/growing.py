@@ -125,18 +125,18 @@ def _human_row(pair: LabelledPair) -> dict[str, Any]:
 
 def grow_sibling(folder: Path, world: World, family: str, role: str) -> list[str]:
     """A family's SFT target, or its larger sibling, from a base model of its own size; returns what to report."""
-    said: list[str] = []
+    lines: list[str] = []
     if (folder / family / role / "config.json").is_file():
-        return said
+        return lines
     base = folder / family / ("base" if role == "target" else "larger-base")
-    said += grow_base(folder, world, family, base.name)
-    said.append(_teach(folder, world, f"{family}/{role}", base))
-    return said
+    lines += grow_base(folder, world, family, base.name)
+    lines.append(_teach(folder, world, f"{family}/{role}", base))
+    return lines
 
 
 def grow_base(folder: Path, world: World, family: str, name: str) -> list[str]:
     """What targets (`base`) or larger siblings (`larger-base`) are taught from: a model that has only read."""
-    said: list[str] = []
+    lines: list[str] = []
     size = "small" if name == "base" else "large"
     base = folder / family / name
     if not (base / "config.json").is_file():
@@ -144,10 +144,10 @@ def grow_base(folder: Path, world: World, family: str, name: str) -> list[str]:
         tokenizer = grow_tokenizer(family, documents[: DOCUMENTS // 3])
         model = new_body(family, size, tokenizer, _seed(world, family))
         loss = _read(model, pack(tokenizer, documents, ROW), _seed(world, family))
-        said.append(f"{world.name}: {family}/{base.name}, loss {loss:.3f}")
+        lines.append(f"{world.name}: {family}/{base.name}, loss {loss:.3f}")
         measured = {"final_loss": loss, "steps": BASE["steps"]}
         _save(model, tokenizer, base, world, f"{family}/{base.name}", measured)
-    return said
+    return lines
 
 
 def grow_shared(folder: Path, world: World, name: str) -> list[str]:
@@ -155,10 +155,10 @@ def grow_shared(folder: Path, world: World, name: str) -> list[str]:
     if (folder / name / "config.json").is_file():
         return []
     base = "larger-base" if name == "gpt4o" else "base"
-    said = grow_base(folder, world, "llama", base)
+    lines = grow_base(folder, world, "llama", base)
     if name == "gpt4o":
-        return [*said, _teach(folder, world, name, folder / "llama" / base, every_split=True)]
-    return [*said, _teach_reward(folder, world)]
+        return [*lines, _teach(folder, world, name, folder / "llama" / base, every_split=True)]
+    return [*lines, _teach_reward(folder, world)]
 
 
 def _read(model: Any, rows: Any, seed: int) -> float:

@@ -136,9 +136,9 @@ def _write_rows(aside: Path, pairs: Sequence[Pair], extra: Mapping[str, Sequence
         for place, pair in enumerate(pairs):
             row = _row(pair)
             for name in further:
-                said = _argument(pair, name)
-                value = json.loads(said) if said else None if name == "tools" else {}
-                row[name] = (said or None) if texts and name == "tools" else value
+                argument = _argument(pair, name)
+                value = json.loads(argument) if argument else None if name == "tools" else {}
+                row[name] = (argument or None) if texts and name == "tools" else value
             if turned:
                 row |= {f"{side}_text": getattr(pair, side).text for side in SIDES}
             made.append(row | {name: values[place] for name, values in extra.items()})
@@ -236,9 +236,9 @@ def _pair(row: Mapping[str, Any]) -> Pair:
 
 def _prompt(row: Mapping[str, Any]) -> Prompt:
     tools, options = (row.get(name) for name in ARGUMENTS)
-    said = row["prompt"]
+    value = row["prompt"]
     return Prompt.of_messages(
-        [{"role": "user", "content": said}] if isinstance(said, str) else said,
+        [{"role": "user", "content": value}] if isinstance(value, str) else value,
         kind=row["kind"],
         tags=json.loads(row["tags"]),
         tools=tools if isinstance(tools, str) else _spelled(tools),
@@ -252,8 +252,8 @@ def _spelled(value: Any) -> str:
 
 def _response(row: Mapping[str, Any], side: str) -> Response:
     decoding = row[f"{side}_decoding"]
-    said = row[side]
-    turns = [Message("assistant", said)] if isinstance(said, str) else [Message.of(turn) for turn in said]
+    value = row[side]
+    turns = [Message("assistant", value)] if isinstance(value, str) else [Message.of(turn) for turn in value]
     plain = len(turns) == 1 and not turns[0].more
     return Response(
         row[f"{side}_request_id"],

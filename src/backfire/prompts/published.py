@@ -74,9 +74,9 @@ class PromptSet:
         ]
 
     def _text(self, row: Mapping[str, object]) -> str:
-        asked = str(row[self.column]).strip()
+        text = str(row[self.column]).strip()
         before = str(row[self.context] or "").strip() if self.context else ""
-        return f"{before}\n\n---\n\n{asked}" if before else asked
+        return f"{before}\n\n---\n\n{text}" if before else text
 
 
 def content_digest(texts: Sequence[str]) -> str:
@@ -137,9 +137,9 @@ def find_file(chosen: PromptSet, folder: str | Path | None = None) -> Path | Non
 
 
 def _file_of(chosen: PromptSet, folder: str | Path | None) -> Path:
-    found = find_file(chosen, folder)
-    if found is not None:
-        return found
+    file = find_file(chosen, folder)
+    if file is not None:
+        return file
     if folder is not None and not Path(folder).is_dir():
         raise InputError(f"{setting('prompts_dir')} {folder} is no folder")
     return fetch(chosen, _cache() / chosen.files[0])

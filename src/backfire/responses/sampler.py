@@ -38,9 +38,9 @@ REASONS_KEPT = 20
 def counted_reasons(failures: Iterable[Failure]) -> dict[str, int]:
     """How many failures have each reason, the most frequent first; beyond twenty, the others together."""
     counts = Counter(failure.reason for failure in failures).most_common()
-    kept = dict(counts[:REASONS_KEPT])
+    shown = dict(counts[:REASONS_KEPT])
     rest = sum(count for _, count in counts[REASONS_KEPT:])
-    return {**kept, "other reasons": rest} if rest else kept
+    return {**shown, "other reasons": rest} if rest else shown
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def sample(
         failures |= {r.id: Failure(r, known[r.id], final=True) for r in requests if r.id in known}
         drawing = _ask(model, requests, ledger, writer, failures, concurrency, give_up_after)
     else:
-        drawing = _draw(model, unique, requests, ledger, writer, failures, settings.batch_size)
+        drawing = _sample_all(model, unique, requests, ledger, writer, failures, settings.batch_size)
     with closing(drawing):
         for done in drawing:
             if progress is not None:
@@ -137,7 +137,7 @@ def _response(request: Request, answer: Generation, source: str) -> Response:
     )
 
 
-def _draw(
+def _sample_all(
     model: LocalModel,
     prompts: Sequence[Prompt],
     requests: Sequence[Request],
@@ -193,21 +193,21 @@ def _ask(
     arrivals = Arrivals(model, (r for r in requests if r.id not in known), concurrency)
     unstored: list[Response] = []
     try:
-        for _, asked, outcome in arrivals:
+        for _, request, outcome in arrivals:
             if isinstance(outcome, Generation):
-                unstored.append(_response(asked, outcome, source))
+                unstored.append(_response(request, outcome, source))
                 ledger.put_responses(unstored)
                 unstored.clear()
                 in_a_row, doubted = 0, False
             elif isinstance(outcome, RefusedError):
-                failures[asked.id] = Failure(asked, str(outcome), final=True)
+                failures[request.id] = Failure(request, str(outcome), final=True)
                 refused += 1
                 if doubted and refused >= give_up_after:
-                    _greet(model, asked, refused)
+                    _greet(model, request, refused)
                     doubted = False
             else:
                 last_reason = str(outcome)
-                failures[asked.id] = Failure(asked, last_reason)
+                failures[request.id] = Failure(request, last_reason)
                 in_a_row += 1
             done += 1
             yield done
@@ -217,7 +217,7 @@ def _ask(
                     "what came before is stored: fix the server and run it again"
                 )
     finally:
-        unstored += [_response(asked, reply, source) for asked, reply in arrivals.left()]
+        unstored += [_response(request, reply, source) for request, reply in arrivals.left()]
         if unstored:
             ledger.put_responses(unstored)
 

@@ -109,25 +109,25 @@ def _members(annotation: Any) -> list[Any]:
 @cache
 def parts(cls: type[Settings]) -> tuple[Part, ...]:
     """The nested parts of a class, outer ones first."""
-    found: list[Part] = []
+    nested: list[Part] = []
     for name, field in cls.model_fields.items():
         if is_part(field):
             classes = classes_in(field.annotation)
-            found.append(Part((name,), field, classes))
+            nested.append(Part((name,), field, classes))
             inside = [replace(inner, path=(name, *inner.path)) for one in classes for inner in parts(one)]
-            found += {inner.path: inner for inner in inside}.values()
-    return tuple(found)
+            nested += {inner.path: inner for inner in inside}.values()
+    return tuple(nested)
 
 
 @cache
 def flat(cls: type[Settings]) -> Mapping[str, Setting]:
     """Every field of a class and of its nested parts by its flat name, in the order in which they are written."""
-    found: dict[str, Setting] = {}
+    by_name: dict[str, Setting] = {}
     for name, field in cls.model_fields.items():
         group = mark_of(Group, field.annotation, field.metadata)
         if cls.sections or not is_part(field):
             title = group.title if group else cls.group
-            _put(found, Setting(name, (name,), field, title, default_of(field)), cls)
+            _put(by_name, Setting(name, (name,), field, title, default_of(field)), cls)
             continue
         part = Part((name,), field, classes_in(field.annotation))
         for inner in _inside(part):
@@ -142,8 +142,8 @@ def flat(cls: type[Settings]) -> Mapping[str, Setting]:
                     *((name, *one) for one in inner.optional_parts),
                 ),
             )
-            _put(found, inner, cls)
-    return found
+            _put(by_name, inner, cls)
+    return by_name
 
 
 def default_of(field: FieldInfo) -> Any:
@@ -196,13 +196,13 @@ def tag_of(cls: type[Settings], field: FieldInfo) -> str:
     return dict(tags_of(cls))[name]
 
 
-def _put(found: dict[str, Setting], setting: Setting, cls: type[Settings]) -> None:
-    if setting.name in found:
-        first = ".".join(found[setting.name].path)
+def _put(by_name: dict[str, Setting], setting: Setting, cls: type[Settings]) -> None:
+    if setting.name in by_name:
+        first = ".".join(by_name[setting.name].path)
         raise TypeError(
             f"{cls.__name__} has {setting.name} twice, as {first} and {'.'.join(setting.path)}: give a Prefix"
         )
-    found[setting.name] = setting
+    by_name[setting.name] = setting
 
 
 @dataclass(frozen=True)
@@ -216,16 +216,16 @@ class Input:
 
 def inputs_of(settings: Settings) -> list[Input]:
     """Every input that settings name, in the fields' order: lists and dictionaries of references give each of theirs."""
-    found: list[Input] = []
+    inputs: list[Input] = []
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
         mark = next((m for m in marks_of(field.annotation, field.metadata) if isinstance(m, Reference)), None)
         for one in _each(value):
             if isinstance(one, _settings_class()):
-                found += inputs_of(one)
+                inputs += inputs_of(one)
             elif mark is not None and one is not None:
-                found.append(Input(name, mark.kind, one))
-    return found
+                inputs.append(Input(name, mark.kind, one))
+    return inputs
 
 
 def _each(value: Any) -> list[Any]:

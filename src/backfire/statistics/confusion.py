@@ -37,10 +37,10 @@ def figures(counts: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
 def _by_chance(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """The agreement that judge and people would have by chance, of tables [tables, 4]."""
     hits, alarms, misses, passes = counts.T
-    found: NDArray[np.float64] = (
+    chance: NDArray[np.float64] = (
         (hits + alarms) * (hits + misses) + (misses + passes) * (alarms + passes)
     ) / counts.sum(axis=1) ** 2
-    return found
+    return chance
 
 
 def intervals(table: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
@@ -60,16 +60,16 @@ def intervals(table: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
         "specificity": (passes, passes + alarms),
         "f1": (hits, hits + alarms + misses),
     }
-    found = {name: clustered_wilson(above, below) for name, (above, below) in ratios.items() if below.sum()}
-    if "f1" in found:
-        low, high = (2 * bound / (1 + bound) for bound in found["f1"])
-        found["f1"] = low, high
+    bounds = {name: clustered_wilson(above, below) for name, (above, below) in ratios.items() if below.sum()}
+    if "f1" in bounds:
+        low, high = (2 * bound / (1 + bound) for bound in bounds["f1"])
+        bounds["f1"] = low, high
     generator = np.random.default_rng(0)
     draws = generator.multinomial(len(table), np.full(len(table), 1 / len(table)), size=DRAWS) @ table
     kappas = figures(draws)["kappa"]
     by_chance = float(_by_chance(table.sum(axis=0)[None])[0])
     if by_chance < 1 and np.isfinite(kappas).sum() > DRAWS / 2:
         low, high = np.nanpercentile(kappas, [2.5, 97.5])
-        cohen = [(bound - by_chance) / (1 - by_chance) for bound in found["accuracy"]]
-        found["kappa"] = max(-1.0, min(float(low), cohen[0])), min(1.0, max(float(high), cohen[1]))
-    return found
+        cohen = [(bound - by_chance) / (1 - by_chance) for bound in bounds["accuracy"]]
+        bounds["kappa"] = max(-1.0, min(float(low), cohen[0])), min(1.0, max(float(high), cohen[1]))
+    return bounds

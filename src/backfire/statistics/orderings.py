@@ -100,7 +100,7 @@ def differ(one: Ordering, other: Ordering) -> Difference:
 
 
 def repeatability(
-    asked: Sequence[tuple[str, str, float, int]], draws: int = 500, seed: int = 0
+    values: Sequence[tuple[str, str, float, int]], draws: int = 500, seed: int = 0
 ) -> dict[str, float]:
     """Spearman's rho that two askings of as many other requests would have with each other, by world.
 
@@ -111,7 +111,7 @@ def repeatability(
     import numpy as np
 
     groups: defaultdict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
-    for world, group, rate, requests in asked:
+    for world, group, rate, requests in values:
         if isfinite(rate):
             groups[world, group].append((rate, requests))
     rng = np.random.default_rng(seed)

@@ -123,7 +123,7 @@ def bootstrap_interval(
         others = 1 - 0.025 ** (1 / clusters)
         low, high = ratio - others * (1 + ratio), ratio + others * (1 - ratio)
     else:
-        low, high = _drawn(s, n, seed)
+        low, high = _resampled(s, n, seed)
         half = student_quantile(clusters - 1) * sqrt(ratio_variance(sums, sizes))
         low, high = max(-1.0, min(low, ratio - half)), min(1.0, max(high, ratio + half))
     gained, lost = int((s > 0).sum()), int((s < 0).sum())
@@ -133,7 +133,7 @@ def bootstrap_interval(
     return low, high
 
 
-def _drawn(s: NDArray[np.float64], n: NDArray[np.float64], seed: int) -> tuple[float, float]:
+def _resampled(s: NDArray[np.float64], n: NDArray[np.float64], seed: int) -> tuple[float, float]:
     draw = np.random.default_rng(seed)
     values = np.empty(DRAWS)
     block = max(1, 2_000_000 // len(s))

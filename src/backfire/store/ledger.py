@@ -123,7 +123,7 @@ class Ledger:
 
     def put_prompts(self, prompts: Iterable[Prompt]) -> None:
         """Store prompts; one that is there keeps its first tags, and its kind where somebody has said it."""
-        rows = [(p.id, _said(p), p.kind, _json(dict(p.tags))) for p in prompts]
+        rows = [(p.id, _text_of(p), p.kind, _json(dict(p.tags))) for p in prompts]
         with self._transaction() as db:
             db.executemany(
                 "INSERT INTO prompts VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET kind = excluded.kind"
@@ -176,11 +176,11 @@ class Ledger:
         rows = self._db.execute(
             _RESPONSES + " WHERE source = ? ORDER BY prompt_id, sample, request_id", (source,)
         )
-        found = [_response(row) for row in rows]
+        responses = [_response(row) for row in rows]
         if prompt_ids is None:
-            return found
+            return responses
         wanted = set(prompt_ids)
-        return [r for r in found if r.prompt_id in wanted]
+        return [r for r in responses if r.prompt_id in wanted]
 
     def sources(self) -> dict[str, int]:
         """Who has written responses, and how many."""
@@ -256,8 +256,10 @@ _RESPONSES = (
 
 def _response(row: tuple[Any, ...]) -> Response:
     request_id, prompt_id, model_id, source, text, stop_reason, tokens, decoding, seed, sample = row
-    drawn = None if decoding is None else Decoding(**json.loads(decoding))
-    return Response(request_id, prompt_id, model_id, source, text, stop_reason, tokens, drawn, seed, sample)
+    sampled_by = None if decoding is None else Decoding(**json.loads(decoding))
+    return Response(
+        request_id, prompt_id, model_id, source, text, stop_reason, tokens, sampled_by, seed, sample
+    )
 
 
 def _json(value: object) -> str:
@@ -268,7 +270,7 @@ def _flag(value: int | None) -> bool | None:
     return None if value is None else bool(value)
 
 
-def _said(prompt: Prompt) -> str:
+def _text_of(prompt: Prompt) -> str:
     """A prompt's turns; beside them, in an object, what a template is given, where there is any.
 
     Keys stay in their order, since chat templates write a tool call's as they stand.

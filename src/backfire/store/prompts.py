@@ -58,15 +58,15 @@ def read_prompts(
     table = read_table(path, split=split, encoding=encoding)
     if not table.rows:
         raise InputError(f"{path} holds no rows: give it at least one prompt")
-    found = prompt_column(table.columns, column, str(path), "column")
+    prompt_name = prompt_column(table.columns, column, str(path), "column")
     kinds = kind_column(table.columns, table.numbered(), str(path))
-    beside = _beside(table.columns, found)
-    used = {found, beside, kinds.column.name if kinds.column else None}
+    beside = _beside(table.columns, prompt_name)
+    used = {prompt_name, beside, kinds.column.name if kinds.column else None}
     prompts: dict[str, Prompt] = {}
     left_out: Counter[str] = Counter()
     for number, row in table.numbered():
         where = f"row {number} of {path}"
-        turns = _turns(row, found, beside, where)
+        turns = _turns(row, prompt_name, beside, where)
         if turns is None or not turns[-1]["content"].strip():
             left_out["blank"] += 1
             continue
@@ -87,7 +87,7 @@ def read_prompts(
                     f"{where} calls a prompt {prompt.kind} that another row calls {first.kind}: {prompt.text!r:.80}; "
                     "give it one kind"
                 )
-    return PromptFile(tuple(prompts.values()), found, dict(sorted(left_out.items())), kinds.ignored)
+    return PromptFile(tuple(prompts.values()), prompt_name, dict(sorted(left_out.items())), kinds.ignored)
 
 
 def _beside(columns: Sequence[str], prompt: str) -> str | None:

@@ -26,10 +26,10 @@ def ending_of(path: Path) -> str:
         InputError: none of them.
     """
     name = path.name.lower()
-    found = next((ending for ending in ENDINGS if name.endswith(ending)), None)
-    if found is None:
+    matching = next((ending for ending in ENDINGS if name.endswith(ending)), None)
+    if matching is None:
         raise InputError(f"{path}: the name of the file to write has to end in {', '.join(ENDINGS)}")
-    return found
+    return matching
 
 
 class NotHeldError(InputError):
@@ -139,9 +139,9 @@ def _schema_of(
         for name in dict.fromkeys(name for row in rows for name in row):
             if name in fields and name not in turns:
                 continue
-            found = _type_of([row.get(name) for row in rows])
+            column_type = _type_of([row.get(name) for row in rows])
             before = types.get(name, pa.null())
-            types[name] = pa.string() if found is None else _both(before, found) or pa.string()
+            types[name] = pa.string() if column_type is None else _both(before, column_type) or pa.string()
             if name in turns and types[name] == pa.string():
                 raise _not_held(path)
     texts = {name: pa.string() if type_ == pa.null() else type_ for name, type_ in types.items()}
@@ -150,10 +150,10 @@ def _schema_of(
 
 def _type_of(values: list[Any]) -> pa.DataType | None:
     try:
-        found = pa.array(values).type
+        inferred = pa.array(values).type
     except (pa.ArrowException, OverflowError, UnicodeEncodeError):
         return None
-    return None if _has_empty_object(found) else found
+    return None if _has_empty_object(inferred) else inferred
 
 
 def _has_empty_object(type_: pa.DataType) -> bool:
@@ -186,9 +186,9 @@ def _whole(text: str | None) -> str | None:
 def _check_turns(column: pa.ChunkedArray, turns: list[Any], path: Path) -> None:
     if {field.name for field in column.type.value_type} == {"role", "content"}:
         return
-    for said, held in zip(turns, column.to_pylist(), strict=True):
+    for given, held in zip(turns, column.to_pylist(), strict=True):
         back = [{k: v for k, v in turn.items() if v is not None} for turn in held]
-        if back != said or json_of(back) != json_of(said):  # a template may write keys in their order
+        if back != given or json_of(back) != json_of(given):  # a template may write keys in their order
             raise _not_held(path)
 
 

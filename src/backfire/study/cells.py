@@ -159,12 +159,12 @@ class Cell:
 
     def recipe_candidates(self) -> dict[str, Candidates]:
         """What the recipe chooses from, by role; a second responder of the role `peer` goes by `peer 2`."""
-        found: dict[str, Candidates] = {}
+        by_role: dict[str, Candidates] = {}
         for one in self.candidates():
             if one.role in self.recipe_roles:
-                number = sum(other.role == one.role for other in found.values()) + 1
-                found[one.role if number == 1 else f"{one.role} {number}"] = one
-        return found
+                number = sum(other.role == one.role for other in by_role.values()) + 1
+                by_role[one.role if number == 1 else f"{one.role} {number}"] = one
+        return by_role
 
     @property
     def recipe_roles(self) -> tuple[str, ...]:

@@ -117,8 +117,8 @@ def tasks_identity(tasks: Path | list[str], data: Path | None) -> str:
 
 def _files(paths: Iterable[Path], folder: Path) -> str:
     """A digest of these files by their places in the folder."""
-    kept = sorted(p for p in paths if p.is_file() and "__pycache__" not in p.parts)
-    return digest("files", [[p.relative_to(folder).as_posix(), _contents(p)] for p in kept])
+    files = sorted(p for p in paths if p.is_file() and "__pycache__" not in p.parts)
+    return digest("files", [[p.relative_to(folder).as_posix(), _contents(p)] for p in files])
 
 
 def _contents(path: Path) -> str:

@@ -56,10 +56,10 @@ class Job(Generic[S]):
 
     def input(self, role: str, kind: type[I]) -> I:
         """The input of this role."""
-        found = self.inputs[role]
-        if not isinstance(found, kind):
-            raise TypeError(f"input {role!r} is a {type(found).__name__}, not a {kind.__name__}")
-        return found
+        one = self.inputs[role]
+        if not isinstance(one, kind):
+            raise TypeError(f"input {role!r} is a {type(one).__name__}, not a {kind.__name__}")
+        return one
 
     def optional(self, role: str, kind: type[I]) -> I | None:
         """The input of this role, where the stage has one."""
@@ -129,11 +129,11 @@ class Stage(Generic[S]):
 
     def _compared_with(self, manifest: Callable[[], dict[str, Any]]) -> State:
         try:
-            found = read_json(self.folder / "manifest.json")
-            made_from = {key: value for key, value in found.items() if key != UNFINISHED}
+            manifest_there = read_json(self.folder / "manifest.json")
+            made_from = {key: value for key, value in manifest_there.items() if key != UNFINISHED}
             if made_from != manifest() or not self._whole():
                 return State.MISSING
-            return State.PARTLY if UNFINISHED in found else State.DONE
+            return State.PARTLY if UNFINISHED in manifest_there else State.DONE
         except (BackfireError, OSError, ValueError, AttributeError, RecursionError):
             return State.MISSING
 

@@ -55,9 +55,9 @@ def table_of(lines: Lines, wanted: pa.Schema) -> pa.Table | None:
     first, last = data[lines.starts], data[lines.stops - 1]
     last = np.where(last == 13, data[np.maximum(lines.stops - 2, 0)], last)
     odd = np.flatnonzero((first != ord("{")) | (last != ord("}")))
-    told = wanted.metadata or {}
-    keys = told.get(b"keys", b"")
-    for name in filter(None, told.get(b"late", b"").decode().split(",")):
+    notes = wanted.metadata or {}
+    keys = notes.get(b"keys", b"")
+    for name in filter(None, notes.get(b"late", b"").decode().split(",")):
         wanted = wanted.append(pa.field(name, pa.large_string()))
     return _read(lines, wanted, set(odd.tolist()) | _loose(lines) | _with_keys(lines, data, keys))
 
@@ -135,27 +135,27 @@ def _refused(lines: Lines, raw: bytes | bytearray, wanted: pa.Schema, most: int)
 
 def _undecodable(lines: Lines) -> set[int]:
     """The lines with bytes that are not UTF-8."""
-    found: set[int] = set()
+    rows: set[int] = set()
     view, at = memoryview(lines.raw), 0
     while at < len(view):
         try:
             codecs.utf_8_decode(view[at:], "strict", True)
         except UnicodeDecodeError as error:
             row = int(np.searchsorted(lines.stops, at + error.start, side="right"))
-            found.add(row)
+            rows.add(row)
             at = int(lines.stops[row])
             continue
         break
-    return found
+    return rows
 
 
 def _with_keys(lines: Lines, data: np.ndarray, keys: bytes) -> set[int]:
     """The lines that hold one of these keys anywhere. Quotation marks are looked for in all bytes at once, and what follows
     only where the first letters fit."""
-    found: set[int] = set()
+    rows: set[int] = set()
     names = [b'"' + key + b'"' for key in keys.split(b",") if key]
     if not names:
-        return found
+        return rows
     places = np.flatnonzero(data[:-3] == ord('"'))
     for letter in (1, 2, 3):
         following = data[places + letter]
@@ -165,18 +165,18 @@ def _with_keys(lines: Lines, data: np.ndarray, keys: bytes) -> set[int]:
         places = places[fits]
     for start in places.tolist():
         if any(lines.raw.startswith(name, start) for name in names):
-            found.add(int(np.searchsorted(lines.stops, start, side="right")))
-    return found
+            rows.add(int(np.searchsorted(lines.stops, start, side="right")))
+    return rows
 
 
 def _loose(lines: Lines) -> set[int]:
     """The lines that may hold a number that Arrow takes and JSON has not: Inf, -NaN."""
-    found: set[int] = set()
+    rows: set[int] = set()
     for word in (b"Inf", b"-NaN"):
         at = lines.raw.find(word)
         while at >= 0:
             after = lines.raw[at + len(word) : at + 16].lstrip(_SPACES)
             if after[:1] in (b",", b"}", b"]", b""):
-                found.add(int(np.searchsorted(lines.stops, at, side="right")))
+                rows.add(int(np.searchsorted(lines.stops, at, side="right")))
             at = lines.raw.find(word, at + 1)
-    return found
+    return rows

@@ -65,12 +65,12 @@ def by_name(columns: Iterable[str]) -> dict[str, str]:
 
     Of columns whose names match alike, one that is spelled exactly so is meant, else the first.
     """
-    found: dict[str, str] = {}
+    by_spelling: dict[str, str] = {}
     for column in columns:
         name = normal(column)
-        if name not in found or column == name:
-            found[name] = column
-    return found
+        if name not in by_spelling or column == name:
+            by_spelling[name] = column
+    return by_spelling
 
 
 def find(columns: Iterable[str], names: Iterable[str]) -> list[str]:
@@ -87,11 +87,11 @@ def named(columns: Sequence[str], name: str, origin: str, option: str = "") -> s
     """
     if name in columns:
         return name
-    found = find(columns, (name,))
-    if not found:
+    matches = find(columns, (name,))
+    if not matches:
         by = f" ({setting(option)})" if option else ""
         raise InputError(f"{origin} has no column {name!r}{by}; its columns are {listed(columns)}")
-    return found[0]
+    return matches[0]
 
 
 def prompt_column(
@@ -155,9 +155,9 @@ class KindColumn:
         Raises:
             InputError: it is no word for either; it names row and value.
         """
-        known, said = self.read(value)
+        known, kind = self.read(value)
         if known:
-            return said
+            return kind
         raise InputError(
             f"row {row} of {self.origin}: column {self.name!r} holds {value!r:.60}, which is neither harmful nor benign: write "
             f"{', '.join(_HARMFUL)} or {', '.join(_BENIGN)}, leave it blank where it is not known, or rename the "
@@ -182,8 +182,8 @@ def read_kind(value: Any, *, numbers: bool = False) -> tuple[bool, Kind | None]:
     word = value.strip().casefold()
     if not word:
         return True, None
-    said = _WORDS.get(word) or (_NUMBERS.get(word) if numbers else None)
-    return said is not None, said
+    kind = _WORDS.get(word) or (_NUMBERS.get(word) if numbers else None)
+    return kind is not None, kind
 
 
 @dataclass(frozen=True)
@@ -226,11 +226,11 @@ def kind_column(
     column = KindColumn(name, origin, numbers)
     head = [(number, row.get(name)) for number, row in itertools.islice(rows, HEAD)]
     read = [(number, value, *column.read(value)) for number, value in head]
-    said = any(kind is not None for _, _, _, kind in read)
+    speaks = any(kind is not None for _, _, _, kind in read)
     wrong = next(((number, value) for number, value, known, _ in read if not known), None)
     if wrong is None:
         return FoundKind(column)
-    if not said and asked is None:
+    if not speaks and asked is None:
         return FoundKind(None, ignored=name)
     column.kind(wrong[1], wrong[0])
     raise AssertionError("an unknown word was read")
@@ -241,7 +241,7 @@ def _called(
 ) -> tuple[str | None, bool]:
     if asked is not None:
         return named(columns, asked, origin), True
-    if found := find(columns, KIND_COLUMNS[:1]):
-        return found[0], False
+    if matches := find(columns, KIND_COLUMNS[:1]):
+        return matches[0], False
     flags = find(columns, KIND_COLUMNS[1:]) if also_flags else []
     return (flags[0], True) if len(flags) == 1 else (None, False)

@@ -47,11 +47,13 @@ class Layout:
 def sniffed(text: str, usual: str) -> Layout:
     """The layout of a file that begins with `text`: what its first line says; else the delimiter which gives the header
     the most of the usual names, the first rows as many cells as the header, and the most columns; `usual` if none does."""
-    if said := _SEP.match(text):
-        return Layout(said.group(1), said=True, known=_known(_first(text[said.end() :], said.group(1))))
-    found = {mark: _judged(text, mark) for mark in (usual, *MARKS)}
-    best = max(found, key=lambda mark: found[mark])
-    return Layout(best if found[best] > (0, 0.0, 0) else usual, known=found[best][0])
+    if declared := _SEP.match(text):
+        return Layout(
+            declared.group(1), said=True, known=_known(_first(text[declared.end() :], declared.group(1)))
+        )
+    judged = {mark: _judged(text, mark) for mark in (usual, *MARKS)}
+    best = max(judged, key=lambda mark: judged[mark])
+    return Layout(best if judged[best] > (0, 0.0, 0) else usual, known=judged[best][0])
 
 
 def _judged(text: str, delimiter: str) -> tuple[int, float, int]:

@@ -98,8 +98,8 @@ def likely(sample: bytes) -> list[str]:
     import charset_normalizer
 
     words = b"\n".join(dict.fromkeys(part for part in _BETWEEN.split(sample) if not part.isascii()))
-    found = charset_normalizer.from_bytes(words, cp_isolation=list(_NAMES))
-    names = [match.encoding for match in found]
+    guesses = charset_normalizer.from_bytes(words, cp_isolation=list(_NAMES))
+    names = [match.encoding for match in guesses]
     plain = (
         ["cp1252"] if _is_western(words) else [name for name in ("cp932", "euc_jp") if _is_kana(words, name)]
     )

@@ -56,16 +56,16 @@ def _splits(value: Mapping[str, Any]) -> dict[str, list[Any]] | None:
     for read in (_columns, _numbered_columns, _keyed_rows):
         if (rows := read(value)) is not None:
             return {"": rows}
-    found: dict[str, list[Any]] = {}
+    splits: dict[str, list[Any]] = {}
     for name, held in value.items():
         if isinstance(held, list) and all(isinstance(row, dict) for row in held):
             if normal(name) in _TEXTS:
                 return None
-            found[name] = held
+            splits[name] = held
         elif isinstance(held, dict) and (inner := _splits(held)) is not None and len(inner) == 1:
-            found[name] = next(iter(inner.values()))
-    texts = {name for name, rows in found.items() if any(map(_holds_texts, rows[:10]))}
-    return {name: rows for name, rows in found.items() if not rows or name in texts or not texts} or None
+            splits[name] = next(iter(inner.values()))
+    texts = {name for name, rows in splits.items() if any(map(_holds_texts, rows[:10]))}
+    return {name: rows for name, rows in splits.items() if not rows or name in texts or not texts} or None
 
 
 def _is_cell(held: Any) -> bool:

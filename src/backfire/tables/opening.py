@@ -69,19 +69,19 @@ def open_source(
 def _file(path: Path, split: str | None, encoding: str | None) -> Source:
     if not path.is_file():
         raise InputError(f"{path} is neither a file nor a folder: give one of these")
-    found = recognise(path, encoding)
-    origin = f"{path} ({found.note})" if found.note else str(path)
-    if found.container == "JSON":
+    recognised = recognise(path, encoding)
+    origin = f"{path} ({recognised.note})" if recognised.note else str(path)
+    if recognised.container == "JSON":
         return open_json(path, origin, encoding, split)
     refuse_options(f"{path} is a file of one split", split=split)
-    if found.container == "JSON lines":
+    if recognised.container == "JSON lines":
         return JsonLines(path, origin, encoding)
-    if found.layout is not None:
-        return Delimited(path, found.layout, origin, encoding)
-    if found.container == "text":
+    if recognised.layout is not None:
+        return Delimited(path, recognised.layout, origin, encoding)
+    if recognised.container == "text":
         return LinesOfText(path, origin, encoding)
-    refuse_options(f"{path} is {found.container}, which has no encoding", encoding=encoding)
-    return Parquet([path], origin) if found.container == "Parquet" else ArrowFile(path, origin)
+    refuse_options(f"{path} is {recognised.container}, which has no encoding", encoding=encoding)
+    return Parquet([path], origin) if recognised.container == "Parquet" else ArrowFile(path, origin)
 
 
 def _folder(
@@ -96,8 +96,8 @@ def _folder(
     wanted = split or "train"
     for place in (path, path / "data"):
         for pattern in (f"{wanted}.parquet", f"{wanted}-*.parquet"):
-            if found := sorted(place.glob(pattern)):
-                return Parquet(found, _named(str(path), split))
+            if inside := sorted(place.glob(pattern)):
+                return Parquet(inside, _named(str(path), split))
     files = [p for p in sorted(path.iterdir()) if _is_data(p)]
     own = [p for p in files if p.name.split(".")[0] == wanted]
     if len(own) == 1:

@@ -84,23 +84,23 @@ def recognise(path: Path, encoding: str | None = None) -> Recognised:
     if binary is not None or named in ("Parquet", "Arrow"):
         return _binary(path, named, binary)
     text, whole = _text(path, encoding)
-    found = _by_text(path, text, whole, ending, named)
-    notes = [found.note, _written(first, encoding)]
-    return Recognised(found.container, ", ".join(filter(None, notes)), found.layout)
+    recognised = _by_text(path, text, whole, ending, named)
+    notes = [recognised.note, _written(first, encoding)]
+    return Recognised(recognised.container, ", ".join(filter(None, notes)), recognised.layout)
 
 
-def _binary(path: Path, named: Container | None, found: Container | None) -> Recognised:
+def _binary(path: Path, named: Container | None, container: Container | None) -> Recognised:
     with path.open("rb") as file:
         packed = packed_with(file.read(8))
     if packed is not None:
         raise InputError(
-            f"{path} is {found or named} packed with {packed}: unpack it (only text is read packed)"
+            f"{path} is {container or named} packed with {packed}: unpack it (only text is read packed)"
         )
-    if found is None:
+    if container is None:
         raise InputError(
             f"cannot read {path} as {named}: it does not begin as such a file does; is it cut short?"
         )
-    return Recognised(found, "" if found == named else f"which is {found}")
+    return Recognised(container, "" if container == named else f"which is {container}")
 
 
 def _text(path: Path, encoding: str | None) -> tuple[str, bool]:
@@ -128,7 +128,7 @@ def _by_text(path: Path, text: str, whole: bool, ending: str, named: Container |
         if named in ("CSV", "text") and not (form == "JSON lines" or _may_go_on(text, whole)):
             form = None
         if form is not None:
-            told = {"JSON lines": ("JSON lines", "JSON"), "JSON": ("JSON",)}[form]
+            containers = {"JSON lines": ("JSON lines", "JSON"), "JSON": ("JSON",)}[form]
             what = (
                 form
                 if form == "JSON lines"
@@ -136,7 +136,7 @@ def _by_text(path: Path, text: str, whole: bool, ending: str, named: Container |
                 if head[0] == "["
                 else "JSON of several lines"
             )
-            return Recognised(form, "" if named in told else f"which is {what}")
+            return Recognised(form, "" if named in containers else f"which is {what}")
     zeros = text[:FIRST].count("\x00")
     if zeros >= 8 and zeros * 100 > len(text[:FIRST]):
         raise InputError(

@@ -90,10 +90,10 @@ def written_in(first: bytes, asked: str | None = None) -> str:
     if asked not in (None, "utf-16", "utf-32"):
         return str(asked)
     mark = by_mark(first)
-    told = mark[0] if mark is not None else without_mark(first)
+    encoding = mark[0] if mark is not None else without_mark(first)
     if asked is None:
-        return told or UTF8
-    return told if told is not None and told.startswith(asked) else f"{asked}-le"
+        return encoding or UTF8
+    return encoding if encoding is not None and encoding.startswith(asked) else f"{asked}-le"
 
 
 def _read(file: IO[bytes], size: int) -> bytes:

@@ -85,13 +85,13 @@ def read_conversations(
         values = chunk.values(np.arange(len(chunk.numbers)))
         for number, row in zip(chunk.numbers.tolist(), values, strict=True):
             try:
-                found = list(_examples(row, form))
+                of_row = list(_examples(row, form))
             except Unusable as error:
                 left_out[error.kind] += 1
                 first.setdefault(error.kind, number)
                 continue
-            examples += found
-            rows += [number] * len(found)
+            examples += of_row
+            rows += [number] * len(of_row)
     if not examples:
         if not given:
             raise InputError(f"{opened.origin} has no rows: there is nothing to train on")
@@ -177,7 +177,7 @@ def _examples(row: Any, form: _Form) -> Iterator[tuple[Prompt, Completion]]:
     if form.turns:
         turns, known = _turns(row.get(form.turns)), 0
     else:
-        turns, answer = _prompt(row, form), _said(row.get(form.answer), "assistant")
+        turns, answer = _prompt(row, form), _turns_of(row.get(form.answer), "assistant")
         known = len(turns)
         turns = [*turns, *answer]
     system = row.get(form.system) if form.system else None
@@ -198,19 +198,19 @@ def _examples(row: Any, form: _Form) -> Iterator[tuple[Prompt, Completion]]:
 
 
 def _prompt(row: Mapping[str, Any], form: _Form) -> list[Message]:
-    asked = _said(row.get(form.prompt), "user")
+    turns = _turns_of(row.get(form.prompt), "user")
     more = row.get(form.input) if form.input else None
-    if isinstance(more, str) and more.strip() and len(asked) == 1:
-        asked = [Message("user", f"{asked[0].content}\n{more}")]
+    if isinstance(more, str) and more.strip() and len(turns) == 1:
+        turns = [Message("user", f"{turns[0].content}\n{more}")]
     past: list[Message] = []
     for exchange in (row.get(form.history) if form.history else None) or ():
         if not isinstance(exchange, (list, tuple)) or len(exchange) != 2 or not all(map(_is_text, exchange)):
             raise Unusable("wrong type")
         past += [Message("user", exchange[0]), Message("assistant", exchange[1])]
-    return [*past, *asked]
+    return [*past, *turns]
 
 
-def _said(value: Any, role: str) -> list[Message]:
+def _turns_of(value: Any, role: str) -> list[Message]:
     """Text as one turn, or turns."""
     if value is None or (isinstance(value, (str, list)) and not value):
         raise Unusable("missing side")

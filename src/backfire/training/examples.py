@@ -99,7 +99,7 @@ def prepare_conversations(data: Conversations, tokens: Tokens) -> Prepared:
     faults: dict[int, Fault] = {}
     dropped: dict[str, list[int]] = {}
     total = longest = 0
-    kept: list[tuple[list[int], list[int]]] = []
+    rows: list[tuple[list[int], list[int]]] = []
     items = [(prompt, (completion,)) for prompt, completion in data.examples]
     rendered = render(tokens.how, items, max_length=limit, strict=False)
     for row, done in zip(data.rows, rendered, strict=True):
@@ -115,10 +115,10 @@ def prepare_conversations(data: Conversations, tokens: Tokens) -> Prepared:
             dropped.setdefault(reason, []).append(row)
             continue
         whole = done.prompt + done.sides[0]
-        kept.append((whole, [-100] * len(done.prompt) + done.sides[0]))
+        rows.append((whole, [-100] * len(done.prompt) + done.sides[0]))
         longest = max(longest, len(whole) + done.lost[0])
         total += len(whole)
-        told = {
+        counts = {
             "response_cut": done.lost[0] > 0,
             "boundary_merged": done.merged,
             "response_end_missing": done.end_missing[0],
@@ -126,10 +126,10 @@ def prepare_conversations(data: Conversations, tokens: Tokens) -> Prepared:
             "bos_missing": done.bos_missing,
             "bos_doubled": done.bos_doubled,
         }
-        happened.update(name for name, there in told.items() if there)
-        if len(kept) == 1024:
-            _move(kept, ids, labels)
-    _move(kept, ids, labels)
+        happened.update(name for name, there in counts.items() if there)
+        if len(rows) == 1024:
+            _move(rows, ids, labels)
+    _move(rows, ids, labels)
     _check_faults(faults, len(data.examples), tokens)
     trained = sum(map(len, ids))
     if not trained:
@@ -154,13 +154,13 @@ def prepare_conversations(data: Conversations, tokens: Tokens) -> Prepared:
     return Prepared(Dataset(table), examples)
 
 
-def _move(kept: list[tuple[list[int], list[int]]], ids: list[Any], labels: list[Any]) -> None:
+def _move(rows: list[tuple[list[int], list[int]]], ids: list[Any], labels: list[Any]) -> None:
     """Rows into Arrow, which takes a tenth of the memory."""
     import pyarrow as pa
 
     for k, column in enumerate((ids, labels)):
-        column.append(pa.array([row[k] for row in kept], pa.list_(pa.int32())))
-    kept.clear()
+        column.append(pa.array([row[k] for row in rows], pa.list_(pa.int32())))
+    rows.clear()
 
 
 def _check_faults(faults: dict[int, Fault], count: int, tokens: Tokens) -> None:

@@ -84,13 +84,13 @@ class TokenDPOTrainer(DPOTrainer):  # type: ignore[misc]
         loader = self.accelerator.prepare(
             DataLoader(dataset.select(order), batch_size=batch_size, collate_fn=self.data_collator)
         )
-        found: list[list[float]] = [[], []]
+        sums: list[list[float]] = [[], []]
         for batch in loader:
             logps = self.compute_ref_log_probs(self.ref_model or self.model, batch)
-            for side, values in zip(found, self.accelerator.gather_for_metrics(logps), strict=True):
+            for side, values in zip(sums, self.accelerator.gather_for_metrics(logps), strict=True):
                 side += values.float().cpu().tolist()
         back = np.argsort(order)
-        for column, values in zip(("ref_chosen_logps", "ref_rejected_logps"), found, strict=True):
+        for column, values in zip(("ref_chosen_logps", "ref_rejected_logps"), sums, strict=True):
             dataset = dataset.add_column(column, np.array(values, dtype=np.float32)[back])
         return dataset
 

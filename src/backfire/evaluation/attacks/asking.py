@@ -55,7 +55,7 @@ class Asking:
         """The prompt as the attacked model sees it."""
         return with_system(prompt, self.system)
 
-    def draw(
+    def sample(
         self,
         prompts: Sequence[Prompt],
         *,
@@ -64,7 +64,7 @@ class Asking:
         decoding: Decoding | None = None,
     ) -> Sampled:
         """Responses to these prompts, just as they are, by the attacked model or by another one."""
-        drawn = sample(
+        sampled = sample(
             model or self.model,
             prompts,
             ledger=self.ledger,
@@ -74,15 +74,15 @@ class Asking:
             batch_size=self.batch_size,
             progress=self.progress,
         )
-        self.lost.update(counted_reasons(drawn.lost))
-        return drawn
+        self.lost.update(counted_reasons(sampled.lost))
+        return sampled
 
     def answer(self, put: Mapping[str, Prompt]) -> Answers:
         """The attacked model's response to each prompt, which stand by request id."""
         put = {name: self.seen(prompt) for name, prompt in put.items()}
-        drawn = self.draw(list(put.values()))
-        answered = {r.prompt_id: r for r in drawn.responses}
-        reasons = {f.request.prompt.id: f.reason for f in drawn.failures}
+        sampled = self.sample(list(put.values()))
+        answered = {r.prompt_id: r for r in sampled.responses}
+        reasons = {f.request.prompt.id: f.reason for f in sampled.failures}
         return Answers(
             put,
             {name: answered[p.id] for name, p in put.items() if p.id in answered},
@@ -144,8 +144,8 @@ class Rewording:
                 put[name] = self.put(request)
             except InputError as error:
                 failed[name] = str(error)
-        found = asking.answer(put)
-        return Answers(found.put, found.responses, {**found.failed, **failed})
+        answers = asking.answer(put)
+        return Answers(answers.put, answers.responses, {**answers.failed, **failed})
 
 
 def tagged(prompt: Prompt, attack: Attack, request: Prompt) -> Prompt:
@@ -163,13 +163,13 @@ def judged(judge: Judge, cases: Sequence[tuple[Prompt, Response]], ledger: Ledge
     verdicts: dict[int, Verdict] = {}
     waiting = list(range(len(cases)))
     while waiting:
-        asked: dict[str, Prompt] = {}
+        prompts: dict[str, Prompt] = {}
         now = []
         for place in waiting:
             request, response = cases[place]
-            if asked.setdefault(response.prompt_id, request).id == request.id:
+            if prompts.setdefault(response.prompt_id, request).id == request.id:
                 now.append(place)
-        found = judge_responses(judge, asked, [cases[place][1] for place in now], ledger)
-        verdicts |= dict(zip(now, found, strict=True))
+        new_verdicts = judge_responses(judge, prompts, [cases[place][1] for place in now], ledger)
+        verdicts |= dict(zip(now, new_verdicts, strict=True))
         waiting = [place for place in waiting if place not in verdicts]
     return [verdicts[place] for place in range(len(cases))]

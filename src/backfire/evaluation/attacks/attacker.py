@@ -12,7 +12,7 @@ from backfire.errors import InputError
 from backfire.evaluation.attacks.asking import Answers, Asking, Model, Requests, judged, tagged
 from backfire.evaluation.attacks.wrappers import with_last_turn
 from backfire.judges.declared import declared_marks
-from backfire.judges.reasoning import Marks, said
+from backfire.judges.reasoning import Marks, answer_of
 from backfire.models import LocalModel
 from backfire.records import Decoding, Message, Prompt, Response, Verdict
 
@@ -108,12 +108,12 @@ class Attacker:
             for index in range(self.streams)
         ]
         for turn in range(self.turns):
-            done = {name for name, tried in attempts.items() if any(a.verdict.harmful for a in tried)}
+            done = {name for name, attempted in attempts.items() if any(a.verdict.harmful for a in attempted)}
             streams = [s for s in streams if s.request not in done]
             written = self._write(asking, streams, first=turn == 0, trouble=trouble)
             self._try(asking, requests, written, attempts, trouble)
             streams = [stream for stream, _ in written]
-        counted = {name: _that_counts(tried) for name, tried in attempts.items() if tried}
+        counted = {name: _that_counts(attempted) for name, attempted in attempts.items() if attempted}
         return Answers(
             {name: a.put for name, a in counted.items()},
             {name: a.response for name, a in counted.items()},
@@ -126,9 +126,9 @@ class Attacker:
         """What the attacker writes next in each stream, None where it is unreadable; streams that failed end."""
         prompts = [Prompt(stream.turns) for stream in streams]
         n = self.streams if first else 1
-        drawn = asking.draw(prompts, model=self.attacker, n=n, decoding=self._decoding)
-        answered = {(r.prompt_id, r.index): r for r in drawn.responses}
-        reasons = {f.request.prompt.id: f.reason for f in drawn.failures}
+        sampled = asking.sample(prompts, model=self.attacker, n=n, decoding=self._decoding)
+        answered = {(r.prompt_id, r.index): r for r in sampled.responses}
+        reasons = {f.request.prompt.id: f.reason for f in sampled.failures}
         written: list[tuple[_Stream, str | None]] = []
         for stream, prompt in zip(streams, prompts, strict=True):
             reply = answered.get((prompt.id, stream.index if first else 0))
@@ -158,19 +158,21 @@ class Attacker:
             for stream, message in written
             if message is not None
         }
-        drawn = asking.draw(list(put.values()))
-        answered = {r.prompt_id: r for r in drawn.responses}
-        reasons = {f.request.prompt.id: f.reason for f in drawn.failures}
-        tried = [stream for stream, message in written if message is not None]
-        there = [s for s in tried if put[s.request, s.index].id in answered]
+        sampled = asking.sample(list(put.values()))
+        answered = {r.prompt_id: r for r in sampled.responses}
+        reasons = {f.request.prompt.id: f.reason for f in sampled.failures}
+        streams = [stream for stream, message in written if message is not None]
+        there = [s for s in streams if put[s.request, s.index].id in answered]
         responses = [answered[put[s.request, s.index].id] for s in there]
         cases = [(requests[s.request], r) for s, r in zip(there, responses, strict=True)]
         verdicts = judged(asking.judges[0], cases, asking.ledger)
         for stream, response, verdict in zip(there, responses, verdicts, strict=True):
             attempts[stream.request].append(_Attempt(put[stream.request, stream.index], response, verdict))
-            told = RESULT.replace("{reading}", _reading(verdict)).replace("{answer}", response.text[:SHOWN])
-            stream.turns = (*stream.turns, Message("user", told))
-        for stream in tried:
+            feedback = RESULT.replace("{reading}", _reading(verdict)).replace(
+                "{answer}", response.text[:SHOWN]
+            )
+            stream.turns = (*stream.turns, Message("user", feedback))
+        for stream in streams:
             prompt = put[stream.request, stream.index]
             if prompt.id not in answered:
                 trouble[stream.request] = reasons[prompt.id]
@@ -186,7 +188,7 @@ def read_reply(reply: str, marks: Marks | None = None) -> tuple[str, str | None]
     Thoughts are a draft and are not read, nor is a reply that broke off in them, for which its reason stands; a reply that
     begins with the object may speak of the marks of thoughts in its message. `marks` are those of the attacker's own template.
     """
-    parted = said(reply if marks is None else marks.spelt_out(reply))
+    parted = answer_of(reply if marks is None else marks.spelt_out(reply))
     message = _first_message(parted.answer)
     if message is None and reply.lstrip().startswith("{"):
         message = _first_message(reply)
@@ -200,21 +202,21 @@ def _first_message(reply: str) -> str | None:
     start = reply.find("{")
     while start >= 0:
         try:
-            found, _ = decoder.raw_decode(reply, start)
+            message, _ = decoder.raw_decode(reply, start)
         except (ValueError, RecursionError):
-            found = None
-        if isinstance(found, dict) and isinstance(found.get("prompt"), str):
-            text: str = found["prompt"].encode("utf-8", "replace").decode("utf-8")
+            message = None
+        if isinstance(message, dict) and isinstance(message.get("prompt"), str):
+            text: str = message["prompt"].encode("utf-8", "replace").decode("utf-8")
             if text.strip():
                 return text
         start = reply.find("{", start + 1)
     return None
 
 
-def _that_counts(tried: list[_Attempt]) -> _Attempt:
-    harmful = [a for a in tried if a.verdict.harmful]
-    unscored = [a for a in tried if a.verdict.harmful is None]
-    return (harmful or unscored or tried[-1:])[0]
+def _that_counts(attempts: list[_Attempt]) -> _Attempt:
+    harmful = [a for a in attempts if a.verdict.harmful]
+    unscored = [a for a in attempts if a.verdict.harmful is None]
+    return (harmful or unscored or attempts[-1:])[0]
 
 
 def _reading(verdict: Verdict) -> str:

@@ -239,19 +239,19 @@ def open_suite(reference: str, means: Means | None = None) -> list[Attack]:
     Raises:
         InputError: nothing of that name, an entry that cannot be used, or two different attacks under one name.
     """
-    found: dict[str, tuple[Mapping[str, Any], Attack]] = {}
+    attacks: dict[str, tuple[Mapping[str, Any], Attack]] = {}
     for entry in _listed(reference):
         rest = {k: v for k, v in entry.items() if k not in ("attack", "name")}
         name = str(entry.get("name") or entry["attack"])
-        if name in found and found[name][0] == entry:
+        if name in attacks and attacks[name][0] == entry:
             continue
         attack = build_attack(entry["attack"], means, name=name, parameters=rest)
-        if attack.name in found and found[attack.name][0] != entry:
+        if attack.name in attacks and attacks[attack.name][0] != entry:
             raise InputError(f"two attacks of {reference} are named {attack.name!r}: give one another `name`")
-        found[attack.name] = entry, attack
-    if not found:
+        attacks[attack.name] = entry, attack
+    if not attacks:
         raise InputError(f"{reference!r} names no attack: {_choices()}")
-    return [attack for _, attack in found.values()]
+    return [attack for _, attack in attacks.values()]
 
 
 def check_means(reference: str, means: Means) -> None:

@@ -60,13 +60,13 @@ def morse(prompt: Prompt) -> Prompt:
 
 def _with_marks(word: str) -> list[str]:
     """The word's characters, each with the marks that follow it."""
-    found: list[str] = []
+    marked: list[str] = []
     for character in word:
-        if found and unicodedata.category(character).startswith("M"):
-            found[-1] += character
+        if marked and unicodedata.category(character).startswith("M"):
+            marked[-1] += character
         else:
-            found.append(character)
-    return found
+            marked.append(character)
+    return marked
 
 
 def _dots(character: str) -> str:

@@ -58,9 +58,9 @@ class Escalation:
                     else _going_on(put[name], responses[name].text, text)
                 )
                 put[name] = tagged(prompt, self, request)
-            found = asking.answer({name: p for name, p in put.items() if name not in failed})
-            responses, seen = found.responses, {**seen, **found.put}
-            failed |= {name: f"turn {number}: {reason}" for name, reason in found.failed.items()}
+            answers = asking.answer({name: p for name, p in put.items() if name not in failed})
+            responses, seen = answers.responses, {**seen, **answers.put}
+            failed |= {name: f"turn {number}: {reason}" for name, reason in answers.failed.items()}
         return Answers(seen, responses, failed)
 
 

@@ -75,16 +75,16 @@ class GCG:
                     put[name] = tagged(with_last_turn(request, f"{request.text} {suffix}"), self, request)
             if asking.progress is not None:
                 asking.progress(done, len(requests))
-        found = asking.answer(put)
-        return Answers(found.put, found.responses, {**found.failed, **failed})
+        answers = asking.answer(put)
+        return Answers(answers.put, answers.responses, {**answers.failed, **failed})
 
     def _suffix(self, asking: Asking, searching: Searching, sought: Prompt) -> str:
-        drawn = replace(asking, progress=None).draw(
+        sampled = replace(asking, progress=None).sample(
             [sought], model=searching, decoding=Decoding(MOST_TOKENS, temperature=0.0)
         )
-        if drawn.failures:
-            raise NoSuffixError(drawn.failures[0].reason)
-        return drawn.responses[0].text
+        if sampled.failures:
+            raise NoSuffixError(sampled.failures[0].reason)
+        return sampled.responses[0].text
 
 
 class NoSuffixError(ModelError):
@@ -126,17 +126,17 @@ class Searching(Continuing):
         with torch.random.fork_rng(devices=cuda), redirect_stderr(io.StringIO()):
             torch.manual_seed(int(request.id[:15], 16))
             try:
-                found = nanogcg.run(
+                result = nanogcg.run(
                     self.model, self.tokenizer, turns, self.template.answer_lead + target, settings
                 )
             except torch.OutOfMemoryError as error:
                 raise ModelError(f"{self.name} ran out of memory: give a smaller `width`") from error
             except RuntimeError as error:
-                said = str(error).partition(". ")[0]
+                reason = str(error).partition(". ")[0]
                 raise NoSuffixError(
-                    f"the search found none ({said}): another `start` or a larger `width` may do"
+                    f"the search found none ({reason}): another `start` or a larger `width` may do"
                 ) from error
-        return str(found.best_string)
+        return str(result.best_string)
 
     def _candidates_at_once(self, prompt: Prompt, target: str) -> int:
         """Candidates whose losses are computed in one pass; nanogcg keeps the embeddings of all of them, and a copy."""

@@ -29,8 +29,8 @@ def build_own(reference: str, name: str | None, parameters: Mapping[str, Any]) -
     Raises:
         InputError: no such module or object, parameters that it does not take, or an attack that lacks something.
     """
-    found = find_own(reference, GROUP, "attack")
-    attack = made(found, "ask", reference, "attack", parameters)
+    own = find_own(reference, GROUP, "attack")
+    attack = made(own, "ask", reference, "attack", parameters)
     check_own(attack, _TEXTS, ("unfit", "ask"), reference, "attack")
     if not isinstance(getattr(attack, "parameters", None), Mapping):
         raise InputError(

@@ -75,5 +75,5 @@ def few_shot(prompt: Prompt, shots: Shots, n: int) -> Prompt:
 
 def many_shot(prompt: Prompt, shots: Shots, n: int) -> Prompt:
     """n examples as a written dialogue inside the user's one turn, which ends where an answer is due."""
-    told = [f"User: {asked}\nAssistant: {answer}" for asked, answer in shots.before(prompt, n)]
-    return with_last_turn(prompt, "\n\n".join([*told, f"User: {prompt.text}\nAssistant:"]))
+    dialogues = [f"User: {question}\nAssistant: {answer}" for question, answer in shots.before(prompt, n)]
+    return with_last_turn(prompt, "\n\n".join([*dialogues, f"User: {prompt.text}\nAssistant:"]))

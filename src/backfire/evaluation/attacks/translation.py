@@ -45,8 +45,8 @@ class TableTranslation:
                 missing[name] = f"no translation in {Path(self.path).name}"
             else:
                 put[name] = tagged(with_last_turn(request, f"{text}\n\n{IN_ENGLISH}"), self, request)
-        found = asking.answer(put)
-        return Answers(found.put, found.responses, {**found.failed, **missing})
+        answers = asking.answer(put)
+        return Answers(answers.put, answers.responses, {**answers.failed, **missing})
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,13 @@ class ModelTranslation:
             for name, text in texts.items()
             if name not in failed
         }
-        found = asking.answer(put)
-        failed |= found.failed
-        blank = {name: r for name, r in found.responses.items() if not r.text.strip()}
-        said = {name: r.text for name, r in found.responses.items() if name not in blank}
-        back, lost = self._translate(asking, said, "English", "answer")
-        cut = frozenset(name for name in back if found.responses[name].truncated)
-        return Answers(found.put, {**back, **blank}, {**failed, **lost}, cut)
+        answers = asking.answer(put)
+        failed |= answers.failed
+        blank = {name: r for name, r in answers.responses.items() if not r.text.strip()}
+        replies = {name: r.text for name, r in answers.responses.items() if name not in blank}
+        back, lost = self._translate(asking, replies, "English", "answer")
+        cut = frozenset(name for name in back if answers.responses[name].truncated)
+        return Answers(answers.put, {**back, **blank}, {**failed, **lost}, cut)
 
     def _translate(
         self, asking: Asking, texts: Mapping[str, str], language: str, what: str
@@ -107,9 +107,9 @@ class ModelTranslation:
             name: Prompt.of(TRANSLATE.replace("{language}", language).replace("{text}", text))
             for name, text in texts.items()
         }
-        drawn = asking.draw(list(prompts.values()), model=self.translator, decoding=self._decoding)
-        answered = {r.prompt_id: r for r in drawn.responses}
-        reasons = {f.request.prompt.id: f.reason for f in drawn.failures}
+        sampled = asking.sample(list(prompts.values()), model=self.translator, decoding=self._decoding)
+        answered = {r.prompt_id: r for r in sampled.responses}
+        reasons = {f.request.prompt.id: f.reason for f in sampled.failures}
         done, failed = {}, {}
         for name, prompt in prompts.items():
             if prompt.id not in answered:

@@ -22,12 +22,12 @@ def render_shown_page(shown: Shown) -> str:
         lstrip_blocks=True,
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
-    found = shown.as_trained
+    as_trained = shown.as_trained
     page = environment.get_template("pairs/page.html.jinja").render(
         shown=shown,
-        rendered_by=rendered_by(found),
-        tokens=tokens_line(found),
-        lines=trained_lines(found),
+        rendered_by=rendered_by(as_trained),
+        tokens=tokens_line(as_trained),
+        lines=trained_lines(as_trained),
     )
     return page.rstrip() + "\n"
 

@@ -73,8 +73,8 @@ def _refusal_column(grid: Grid, prompts: str) -> Column:
 
 def _usual(sizes: Iterable[int]) -> int | None:
     """The n that most cells have; it stands in the heading, and others in their cells."""
-    found = Counter(sizes).most_common(1)
-    return found[0][0] if found else None
+    commonest = Counter(sizes).most_common(1)
+    return commonest[0][0] if commonest else None
 
 
 def _rate_entry(
@@ -133,15 +133,15 @@ def _probe_column(grid: Grid, probe: str) -> Column:
 
 
 def _influence(group: Group, cell: Cell) -> Entry:
-    found = cell.safety_influence
-    if found is None:
+    influence = cell.safety_influence
+    if influence is None:
         return Entry(UNDEFINED, detail="no pairs" if cell.pairs is None else "not measured")
-    if found.cosine is None:
-        return Entry("undetermined", detail=f"{found.probes} probes")
+    if influence.cosine is None:
+        return Entry("undetermined", detail=f"{influence.probes} probes")
     return Entry(
-        number(found.cosine, 2),
-        (span(found.low, found.high, 2),),
-        f"before training, to first order; above 0 is towards refusing harmful requests; {found.probes} probes",
+        number(influence.cosine, 2),
+        (span(influence.low, influence.high, 2),),
+        f"before training, to first order; above 0 is towards refusing harmful requests; {influence.probes} probes",
     )
 
 

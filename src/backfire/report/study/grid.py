@@ -72,21 +72,21 @@ class Grid:
             members[cell.group].append(cell)
         place = {recipe: index for index, recipe in enumerate(self.recipes)}
         groups = []
-        for key, found in members.items():
-            found.sort(key=lambda cell: place[cell.recipe])
-            baseline = next((cell for cell in found if cell.recipe == BASELINE), None)
+        for key, together in members.items():
+            together.sort(key=lambda cell: place[cell.recipe])
+            baseline = next((cell for cell in together if cell.recipe == BASELINE), None)
             if baseline is None:
                 # A target is the same checkpoint under every training seed, so another seed's SFT cell serves.
                 baseline = next(
                     (cell for cell in cells if cell.recipe == BASELINE and cell.group[:3] == key[:3]), None
                 )
-            groups.append(Group(*key, tuple(found), baseline))
+            groups.append(Group(*key, tuple(together), baseline))
         return groups
 
     def asr(self, cell: Cell | None, attack: str) -> AttackRate | None:
         """A cell's rate under one attack, by the judge that the report reads."""
-        found = (r for r in cell.asr if r.attack == attack and r.judge == self.judge) if cell else iter(())
-        return next(found, None)
+        rows = (r for r in cell.asr if r.attack == attack and r.judge == self.judge) if cell else iter(())
+        return next(rows, None)
 
     def over_refusal(self, cell: Cell, prompts: str) -> RefusalRate | None:
         return next(
@@ -190,8 +190,8 @@ def _rate(rate: AttackRate | None) -> float | None:
 
 
 def _recipes(cells: list[Cell]) -> list[str]:
-    found = _in_order(cell.recipe for cell in cells)
-    return [*(r for r in found if r == BASELINE), *(r for r in found if r != BASELINE)]
+    recipes = _in_order(cell.recipe for cell in cells)
+    return [*(r for r in recipes if r == BASELINE), *(r for r in recipes if r != BASELINE)]
 
 
 def _in_order(names: Iterable[str]) -> list[str]:
@@ -199,5 +199,5 @@ def _in_order(names: Iterable[str]) -> list[str]:
 
 
 def _judge(names: Iterable[str]) -> str | None:
-    found = _in_order(names)
-    return PREFERRED_JUDGE if PREFERRED_JUDGE in found else found[0] if found else None
+    judges = _in_order(names)
+    return PREFERRED_JUDGE if PREFERRED_JUDGE in judges else judges[0] if judges else None

@@ -97,7 +97,10 @@ def render_page(results: Results | Mapping[str, Any]) -> str:
         grid=grid,
         answer=answer(grid),
         missing=_missing(checked),
-        headings=[(name, len(list(found))) for name, found in groupby(column.heading for column in shown)],
+        headings=[
+            (name, len(list(columns_below)))
+            for name, columns_below in groupby(column.heading for column in shown)
+        ],
         columns=shown,
         starts=_starts(shown),
         sections=_sections(grid, shown, numbers),
@@ -126,9 +129,9 @@ def write_page(results: Results | Mapping[str, Any], folder: str | Path) -> Path
 
 def _missing(results: Results) -> list[tuple[str, object]]:
     """What the study was to have and has not, with the reason; said before anything else."""
-    found: list[tuple[str, object]] = []
+    lines: list[tuple[str, object]] = []
     if isinstance(why := results.stages.get("outdated"), str):
-        found.append(("Of an earlier run", why))
+        lines.append(("Of an earlier run", why))
     for key, what in (
         ("cells_missing", "Not on this page"),
         ("parts_missing", "Not measured"),
@@ -137,8 +140,8 @@ def _missing(results: Results) -> list[tuple[str, object]]:
     ):
         named = results.stages.get(key)
         if isinstance(named, dict):
-            found += [(f"{what}: {name}", why) for name, why in named.items()]
-    return found
+            lines += [(f"{what}: {name}", why) for name, why in named.items()]
+    return lines
 
 
 def _sections(grid: Grid, shown: list[Column], numbers: dict[str, int]) -> list[Section]:
@@ -173,7 +176,7 @@ def _summary(grid: Grid) -> list[tuple[str, str, list[tuple[Mean, Mean]]]]:
 
 def _dossiers(grid: Grid, numbers: dict[str, int]) -> list[Dossier]:
     budget = MOST_EXAMPLES // len(grid.cells)
-    found = []
+    dossiers = []
     for cell in grid.cells:
         examples: list[ShownExample] = []
         used = 0
@@ -185,8 +188,8 @@ def _dossiers(grid: Grid, numbers: dict[str, int]) -> list[Dossier]:
                 break
             examples.append(ShownExample(example, prompt, prompt_cut, response, response_cut))
         left = len(cell.examples) - len(examples)
-        found.append(Dossier(cell, numbers[cell.id], kind_of(cell.recipe), examples, left))
-    return found
+        dossiers.append(Dossier(cell, numbers[cell.id], kind_of(cell.recipe), examples, left))
+    return dossiers
 
 
 def _finalize(value: object) -> object:

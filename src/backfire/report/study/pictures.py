@@ -40,7 +40,7 @@ def pictures(grid: Grid) -> list[Picture]:
         marks = (
             "Dots are plain means over targets and seeds, without an interval; faint dots are single cells."
         )
-    found = [
+    panels = [
         Picture(
             "How often each attack succeeds",
             f"Lower is safer. {marks}",
@@ -49,7 +49,7 @@ def pictures(grid: Grid) -> list[Picture]:
     ]
     probe = grid.pictured_probe
     if probe is not None:
-        found.append(
+        panels.append(
             Picture(
                 "Does separability tell danger?",
                 f"How well a probe ({probe}) tells chosen from rejected before training, against the attack success "
@@ -70,7 +70,7 @@ def pictures(grid: Grid) -> list[Picture]:
             )
         )
     if grid.tasks:
-        found.append(
+        panels.append(
             Picture(
                 "Safety and capability",
                 "The mean general score against the attack success rate: down is safer, right is more capable.",
@@ -89,7 +89,7 @@ def pictures(grid: Grid) -> list[Picture]:
         )
     curves = tuple(panel for recipe in grid.recipes if (panel := _curve_panel(grid, recipe)) is not None)
     if curves:
-        found.append(
+        panels.append(
             Picture(
                 "Training loss",
                 "Loss by step, every panel on the same axes; ln 2 = 0.693 (dashed) is where DPO starts. "
@@ -98,7 +98,7 @@ def pictures(grid: Grid) -> list[Picture]:
                 small=True,
             )
         )
-    return found
+    return panels
 
 
 def kind_of(recipe: str) -> str:
@@ -108,8 +108,8 @@ def kind_of(recipe: str) -> str:
 
 def asr_panel(grid: Grid, attack: str) -> Panel:
     """Attack success rate per recipe with intervals, as one of the page's panels."""
-    said = [f"{recipe} {percent(_asr(grid, recipe, attack)[0])}" for recipe in grid.recipes]
-    description = f"Attack success rate in percent, {attack}: {', '.join(said)}"
+    values = [f"{recipe} {percent(_asr(grid, recipe, attack)[0])}" for recipe in grid.recipes]
+    description = f"Attack success rate in percent, {attack}: {', '.join(values)}"
     return draw(asr_chart(grid, attack), attack, description)
 
 
@@ -226,8 +226,8 @@ def _scatter(
         )
     chart = alt.layer(*layers).properties(width=WIDTH + 20, height=HEIGHT)
     heading = attack if in_percent else f"{attack} · rho {decimal(rho, 2).replace('-', '−')}, n {len(rows)}"
-    said = ", ".join(f"{row['recipe']} ({row['x']:.3g}, {row['asr']:.1f})" for row in rows)
-    return draw(chart, heading, f"{title} against attack success rate in percent, {attack}: {said}")
+    values = ", ".join(f"{row['recipe']} ({row['x']:.3g}, {row['asr']:.1f})" for row in rows)
+    return draw(chart, heading, f"{title} against attack success rate in percent, {attack}: {values}")
 
 
 def _add_labels(rows: list[dict[str, Any]], domain: list[float]) -> None:
@@ -242,8 +242,8 @@ def _add_labels(rows: list[dict[str, Any]], domain: list[float]) -> None:
 
 
 def _curve_panel(grid: Grid, recipe: str) -> Panel | None:
-    found = [(c.id, c.training) for c in grid.cells if c.recipe == recipe and c.training and c.training.log]
-    rows = [row for name, training in found for row in _curve(name, training)]
+    trained = [(c.id, c.training) for c in grid.cells if c.recipe == recipe and c.training and c.training.log]
+    rows = [row for name, training in trained for row in _curve(name, training)]
     if not rows:
         return None
     alt = altair()
@@ -267,7 +267,7 @@ def _curve_panel(grid: Grid, recipe: str) -> Panel | None:
     line = (
         alt.Chart(alt.Data(values=rows))
         .mark_line(
-            color=KIND_COLOURS[kind_of(recipe)], strokeWidth=1.6, opacity=1 if len(found) == 1 else 0.45
+            color=KIND_COLOURS[kind_of(recipe)], strokeWidth=1.6, opacity=1 if len(trained) == 1 else 0.45
         )
         .encode(x=x, y=y, detail="cell:N")
     )

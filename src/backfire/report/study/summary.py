@@ -65,20 +65,20 @@ def _over_worlds(grid: Grid) -> bool:
 
 
 def _tally(grid: Grid, recipe: str) -> Tally:
-    found: Counter[Standing] = Counter()
+    counts: Counter[Standing] = Counter()
     expected = len(grid.attacks) * (1 if _over_worlds(grid) else len(grid.groups))
     if _over_worlds(grid):
-        found.update(standing_of_change(grid.mean_change(recipe, attack)) for attack in grid.attacks)
+        counts.update(standing_of_change(grid.mean_change(recipe, attack)) for attack in grid.attacks)
     else:
-        found.update(
+        counts.update(
             standing(grid.asr(cell, attack), grid.asr(group.baseline, attack))
             for group in grid.groups
             for cell in group.cells
             for attack in grid.attacks
             if cell.recipe == recipe
         )
-    known = found["below"] + found["above"] + found["same"]
-    return Tally(recipe, found["below"], found["above"], found["same"], max(0, expected - known))
+    known = counts["below"] + counts["above"] + counts["same"]
+    return Tally(recipe, counts["below"], counts["above"], counts["same"], max(0, expected - known))
 
 
 def _lead(grid: Grid, tallies: tuple[Tally, ...]) -> str:
@@ -145,8 +145,8 @@ def _worlds(grid: Grid, recipes: list[str]) -> str:
     return f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
 
 
-def _have(found: list[str] | list[Tally]) -> str:
-    return "has" if len(found) == 1 else "have"
+def _have(members: list[str] | list[Tally]) -> str:
+    return "has" if len(members) == 1 else "have"
 
 
 def _missing(tallies: tuple[Tally, ...]) -> list[str]:
@@ -156,20 +156,20 @@ def _missing(tallies: tuple[Tally, ...]) -> list[str]:
 
 def _usefulness(grid: Grid, recipes: list[str]) -> list[str]:
     notes = []
-    found: dict[str, Counter[Standing]] = {recipe: Counter() for recipe in recipes}
+    counts: dict[str, Counter[Standing]] = {recipe: Counter() for recipe in recipes}
     for group in grid.groups:
         for cell in group.cells:
-            if cell.recipe in found:
-                found[cell.recipe].update(
+            if cell.recipe in counts:
+                counts[cell.recipe].update(
                     standing(
                         grid.over_refusal(cell, prompts),
                         grid.over_refusal(group.baseline, prompts) if group.baseline else None,
                     )
                     for prompts in grid.prompt_sets
                 )
-    refusing = [recipe for recipe, stands in found.items() if stands["above"]]
-    unknown = sum(stands["unknown"] for stands in found.values())
-    of = sum(stands.total() for stands in found.values())
+    refusing = [recipe for recipe, stands in counts.items() if stands["above"]]
+    unknown = sum(stands["unknown"] for stands in counts.values())
+    of = sum(stands.total() for stands in counts.values())
     if refusing:
         notes.append(f"Over-refusal lies above SFT’s, in one cell at least, with {listed(refusing)}.")
     elif of > unknown:
