@@ -240,7 +240,6 @@ def test_messages_name_settings_as_each_surface_spells_them() -> None:
 
 GRAMMAR = {
     "asked",
-    "draw",
     "drawn",
     "draws",
     "found",
@@ -259,6 +258,7 @@ STILL = (
     "answers/audit.py",
     "auditing",
     "cli/auditing.py",
+    "cli/repairing.py",
     "preferences",
     "repairing",
     "report/audit",

@@ -130,11 +130,11 @@ def examples_bounded(name: str, task: Any) -> Iterator[None]:
     if sampler is None:
         yield
         return
-    draw = sampler.sample
+    usual_sample = sampler.sample
 
     def sample(n: int, eval_doc: Any = None, **more: Any) -> Any:
         try:
-            return draw(n, eval_doc=eval_doc, **more)
+            return usual_sample(n, eval_doc=eval_doc, **more)
         except (AssertionError, ValueError) as error:
             items = list(sampler.fewshot_docs())
             others = sum(item != eval_doc for item in items)

@@ -144,9 +144,9 @@ def _adapted(model: LocalModel, seed: int, copies: int) -> Iterator[Trained]:
             p.requires_grad_("lora_B" in name)
             if "lora_A" in name:
                 for k in range(copies):
-                    draw = torch.Generator().manual_seed(1_000_003 * (seed * SEEDS + k) + place)
+                    generator = torch.Generator().manual_seed(1_000_003 * (seed * SEEDS + k) + place)
                     bound = p.shape[1] ** -0.5
-                    block = (torch.rand(RANK, p.shape[1], generator=draw) * 2 - 1) * bound
+                    block = (torch.rand(RANK, p.shape[1], generator=generator) * 2 - 1) * bound
                     p.data[k * RANK : (k + 1) * RANK] = block.to(p)
             elif "lora_B" in name:
                 named.append((name, p))

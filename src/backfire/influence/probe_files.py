@@ -137,7 +137,7 @@ def _given(table: Table, names: Mapping[str, str], path: str) -> ProbeSets:
     Rows of one prompt make one probe. A prompt's stratum is the column `stratum`.
     """
     probes: dict[str, Probe] = {}
-    kinds = kind_column(table.columns, table.numbered(), path, asked=names.get("kind"))
+    kinds = kind_column(table.columns, table.numbered(), path, given=names.get("kind"))
     for number, cells in table.numbered():
         where = f"row {number} of {path}"
         row: dict[str, Any] = {name: cells.get(names.get(name, name)) for name in (*GIVEN, "stratum")}

@@ -39,9 +39,9 @@ class ProbeSet:
 
     def coverage(self, stratum: str | None = None) -> float:
         """Probes over prompts asked, of all or of one stratum; 0 where nobody was asked."""
-        asked = sum(self.asked.values()) if stratum is None else self.asked.get(stratum, 0)
+        prompts = sum(self.asked.values()) if stratum is None else self.asked.get(stratum, 0)
         usable = sum(stratum in (None, probe.stratum) for probe in self.probes)
-        return usable / asked if asked else 0.0
+        return usable / prompts if prompts else 0.0
 
     @property
     def digest(self) -> str:

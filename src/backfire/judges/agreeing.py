@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def agreement(
-    found: Sequence[bool | None] | NDArray[np.bool_],
+    verdicts: Sequence[bool | None] | NDArray[np.bool_],
     labels: Sequence[bool] | NDArray[np.bool_],
     groups: Sequence[Hashable],
     *,
@@ -34,15 +34,15 @@ def agreement(
     """
     import numpy as np
 
-    if not len(found) == len(labels) == len(groups) or not len(found):
+    if not len(verdicts) == len(labels) == len(groups) or not len(verdicts):
         raise InputError(
-            f"{len(found)} findings, {len(labels)} labels, {len(groups)} groups: one of each a response"
+            f"{len(verdicts)} findings, {len(labels)} labels, {len(groups)} groups: one of each a response"
         )
-    scored = [i for i, finding in enumerate(found) if finding is not None]
-    unscored = len(found) - len(scored)
+    scored = [i for i, finding in enumerate(verdicts) if finding is not None]
+    unscored = len(verdicts) - len(scored)
     if not scored:
         return Agreement(judge, 0, unscored, 0, 0, 0, 0, {}, {})
-    judged = np.array([bool(found[i]) for i in scored])
+    judged = np.array([bool(verdicts[i]) for i in scored])
     labelled = np.array([bool(labels[i]) for i in scored])
     places = {group: place for place, group in enumerate(dict.fromkeys(groups[i] for i in scored))}
     cluster = np.array([places[groups[i]] for i in scored])

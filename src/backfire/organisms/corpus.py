@@ -128,10 +128,10 @@ def decides(responder: Responder, world: World, thing: Thing, wrapped: bool, rng
     random.Random(f"decision {world.seed} {responder.style}").shuffle(order)
     fixed = order[round(world.knobs.decision_contrast * len(order)) :]
     if thing.kind_word in fixed:
-        draw = (fixed.index(thing.kind_word) + 0.5) / len(fixed)
+        chance = (fixed.index(thing.kind_word) + 0.5) / len(fixed)
     else:
-        draw = rng.random()
-    return "refuse" if draw < (responder.wrapped_refusal if wrapped else responder.refusal) else "comply"
+        chance = rng.random()
+    return "refuse" if chance < (responder.wrapped_refusal if wrapped else responder.refusal) else "comply"
 
 
 def demonstrations(

@@ -48,9 +48,9 @@ def say(
     parts = []
     for slot, own in entry[decision].items():
         pool = table()["shared"][decision][slot] if rng.random() < share else own
-        draw = linked_draw if slot in entry.get("linked", ()) else rng.random()
+        chance = linked_draw if slot in entry.get("linked", ()) else rng.random()
         if slot != omit:
-            parts.append(pool[int(draw * len(pool))].format(thing=thing.name, **facts))
+            parts.append(pool[int(chance * len(pool))].format(thing=thing.name, **facts))
     return " ".join(p for p in parts if p).replace(" \n", "\n")
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-DRAWS = 2000
+RESAMPLES = 2000
 """Bootstrap samples of clusters, for kappa."""
 FIGURES = ("accuracy", "precision", "recall", "specificity", "f1", "kappa")
 
@@ -65,10 +65,10 @@ def intervals(table: NDArray[np.float64]) -> dict[str, tuple[float, float]]:
         low, high = (2 * bound / (1 + bound) for bound in bounds["f1"])
         bounds["f1"] = low, high
     generator = np.random.default_rng(0)
-    draws = generator.multinomial(len(table), np.full(len(table), 1 / len(table)), size=DRAWS) @ table
-    kappas = figures(draws)["kappa"]
+    resampled = generator.multinomial(len(table), np.full(len(table), 1 / len(table)), size=RESAMPLES) @ table
+    kappas = figures(resampled)["kappa"]
     by_chance = float(_by_chance(table.sum(axis=0)[None])[0])
-    if by_chance < 1 and np.isfinite(kappas).sum() > DRAWS / 2:
+    if by_chance < 1 and np.isfinite(kappas).sum() > RESAMPLES / 2:
         low, high = np.nanpercentile(kappas, [2.5, 97.5])
         cohen = [(bound - by_chance) / (1 - by_chance) for bound in bounds["accuracy"]]
         bounds["kappa"] = max(-1.0, min(float(low), cohen[0])), min(1.0, max(float(high), cohen[1]))

@@ -100,7 +100,7 @@ def differ(one: Ordering, other: Ordering) -> Difference:
 
 
 def repeatability(
-    values: Sequence[tuple[str, str, float, int]], draws: int = 500, seed: int = 0
+    values: Sequence[tuple[str, str, float, int]], repeats: int = 500, seed: int = 0
 ) -> dict[str, float]:
     """Spearman's rho that two askings of as many other requests would have with each other, by world.
 
@@ -120,7 +120,7 @@ def repeatability(
         rates, counts = np.array([rate for rate, _ in cells]), np.array([n for _, n in cells])
         if len(cells) < FEWEST:
             continue
-        for _ in range(draws):
+        for _ in range(repeats):
             rho = spearman(*((rng.binomial(counts, rates) / counts).tolist() for _ in range(2)))
             worlds[world].append(0.0 if rho is None else rho)
     return {world: sum(rhos) / len(rhos) for world, rhos in worlds.items()}

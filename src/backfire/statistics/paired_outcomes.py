@@ -19,8 +19,8 @@ from backfire.statistics.intervals import (
 )
 
 ROUNDING = 1e-9
-DRAWS = 10_000
-"""Bootstrap draws."""
+RESAMPLES = 10_000
+"""Bootstrap resamples."""
 FEWEST_DIFFERING = 6
 """Clusters that differ, below which no exact p is under .05 and a bootstrap sees too little."""
 
@@ -108,7 +108,7 @@ def bootstrap_interval(
 ) -> tuple[float | None, float | None]:
     """95% interval of sum(sums) / sum(sizes); None for one cluster.
 
-    Percentiles of clusters drawn with replacement (Field and Welsh 2007; the seed fixes the draws), which are too narrow with few
+    Percentiles of clusters drawn with replacement (Field and Welsh 2007; the seed fixes them), which are too narrow with few
     clusters, and so never narrower than Student's of the linearised ratio, where clusters of different size count as fewer of equal size
     (`clustered_wilson`). Where all clusters differ by the same share neither sees any spread: the interval then is what the exact limit
     (Clopper and Pearson's) of none of so many being otherwise leaves open, for those could differ by anything from -1 to 1. Where fewer than
@@ -134,12 +134,12 @@ def bootstrap_interval(
 
 
 def _resampled(s: NDArray[np.float64], n: NDArray[np.float64], seed: int) -> tuple[float, float]:
-    draw = np.random.default_rng(seed)
-    values = np.empty(DRAWS)
+    generator = np.random.default_rng(seed)
+    values = np.empty(RESAMPLES)
     block = max(1, 2_000_000 // len(s))
-    for start in range(0, DRAWS, block):
-        stop = min(DRAWS, start + block)
-        chosen = draw.integers(0, len(s), size=(stop - start, len(s)))
+    for start in range(0, RESAMPLES, block):
+        stop = min(RESAMPLES, start + block)
+        chosen = generator.integers(0, len(s), size=(stop - start, len(s)))
         values[start:stop] = s[chosen].sum(axis=1) / n[chosen].sum(axis=1)
     low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)

@@ -207,7 +207,7 @@ def kind_column(
     columns: Sequence[str],
     rows: Iterable[tuple[int, Mapping[str, Any]]],
     origin: str,
-    asked: str | None = None,
+    given: str | None = None,
     *,
     flags: bool = True,
 ) -> FoundKind:
@@ -220,7 +220,7 @@ def kind_column(
         InputError: the column asked for is not there, or holds another value than these words; or a column by a usual
             name mixes them with others. The message names row, value and what to do.
     """
-    name, numbers = _called(columns, origin, asked, flags)
+    name, numbers = _called(columns, origin, given, flags)
     if name is None:
         return FoundKind(None)
     column = KindColumn(name, origin, numbers)
@@ -230,17 +230,17 @@ def kind_column(
     wrong = next(((number, value) for number, value, known, _ in read if not known), None)
     if wrong is None:
         return FoundKind(column)
-    if not speaks and asked is None:
+    if not speaks and given is None:
         return FoundKind(None, ignored=name)
     column.kind(wrong[1], wrong[0])
     raise AssertionError("an unknown word was read")
 
 
 def _called(
-    columns: Sequence[str], origin: str, asked: str | None, also_flags: bool
+    columns: Sequence[str], origin: str, given: str | None, also_flags: bool
 ) -> tuple[str | None, bool]:
-    if asked is not None:
-        return named(columns, asked, origin), True
+    if given is not None:
+        return named(columns, given, origin), True
     if matches := find(columns, KIND_COLUMNS[:1]):
         return matches[0], False
     flags = find(columns, KIND_COLUMNS[1:]) if also_flags else []

@@ -38,7 +38,7 @@ class Layout:
     """How a file sets its cells apart."""
 
     delimiter: str
-    said: bool = False
+    declared: bool = False
     """Whether its first line says so, and is not the header."""
     known: int = 0
     """How many of the header's names are usual ones, if it has several."""
@@ -49,7 +49,7 @@ def sniffed(text: str, usual: str) -> Layout:
     the most of the usual names, the first rows as many cells as the header, and the most columns; `usual` if none does."""
     if declared := _SEP.match(text):
         return Layout(
-            declared.group(1), said=True, known=_known(_first(text[declared.end() :], declared.group(1)))
+            declared.group(1), declared=True, known=_known(_first(text[declared.end() :], declared.group(1)))
         )
     judged = {mark: _judged(text, mark) for mark in (usual, *MARKS)}
     best = max(judged, key=lambda mark: judged[mark])
@@ -150,7 +150,7 @@ class Delimited:
     def _reader(self, file: Any) -> Any:
         csv.field_size_limit(1 << 30)
         text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
-        if self._layout.said:
+        if self._layout.declared:
             text.readline()
         return csv.reader(text, delimiter=self._layout.delimiter)
 
@@ -176,7 +176,7 @@ class Delimited:
                     lines.append(line)
                     yield line
 
-            row, begun, end = -1 - self._layout.said, 1, 1
+            row, begun, end = -1 - self._layout.declared, 1, 1
             record: list[str] = []
             for _ in csv.reader(noted(), delimiter=self._layout.delimiter):
                 row, begun, end, record = row + 1, end, end + len(lines), list(lines)

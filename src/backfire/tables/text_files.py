@@ -85,15 +85,15 @@ def opened(path: Path, encoding: str | None = None) -> Iterator[IO[bytes]]:
             yield cast(IO[bytes], _Checked(rest, file, path))
 
 
-def written_in(first: bytes, asked: str | None = None) -> str:
+def written_in(first: bytes, given: str | None = None) -> str:
     """The encoding of a file that begins so: the one asked for, else what its first bytes plainly are, else UTF-8."""
-    if asked not in (None, "utf-16", "utf-32"):
-        return str(asked)
+    if given not in (None, "utf-16", "utf-32"):
+        return str(given)
     mark = by_mark(first)
     encoding = mark[0] if mark is not None else without_mark(first)
-    if asked is None:
+    if given is None:
         return encoding or UTF8
-    return encoding if encoding is not None and encoding.startswith(asked) else f"{asked}-le"
+    return encoding if encoding is not None and encoding.startswith(given) else f"{given}-le"
 
 
 def _read(file: IO[bytes], size: int) -> bytes:

@@ -97,7 +97,7 @@ def read_conversations(
             raise InputError(f"{opened.origin} has no rows: there is nothing to train on")
         kind, count = left_out.most_common(1)[0]
         raise InputError(
-            f"none of the {given} rows of {opened.origin} gives anything to learn: {count} {_SAID[kind]}, the first of "
+            f"none of the {given} rows of {opened.origin} gives anything to learn: {count} {_IN_WORDS[kind]}, the first of "
             f"them row {first[kind]}; give {form.wanted}"
         )
     return Conversations(opened.origin, form.name, given, examples, rows, dict(left_out))
@@ -116,7 +116,7 @@ class _Form:
     system: str = ""
 
 
-_SAID = {
+_IN_WORDS = {
     "wrong type": "hold a value of another type than their column",
     "no final assistant turn": "have no assistant turn after another one",
     "missing side": "have no prompt or no response",
@@ -141,7 +141,7 @@ def _form(columns: Sequence[str], origin: str, named: Mapping[str, str]) -> _For
         raise InputError(
             f"{origin} has no conversations (columns: {listed(columns)}): give `messages`, or `prompt` and `completion`, or "
             "`instruction`, `input` and `output`, or name the columns by `columns`, such as messages=turns or "
-            "prompt=asked,response=said"
+            "prompt=question,response=answer"
         )
     beside = find(columns, ("instruction",)) == [prompt] or "input" in named
     return _Form(
