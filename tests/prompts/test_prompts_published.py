@@ -134,7 +134,7 @@ def test_a_publisher_that_fails_is_named_with_the_way_around(
     with pytest.raises(InputError) as caught:
         open_prompt_set("shapes:2")
     said = str(caught.value)
-    for part in (publisher.url, "put the file as shapes.csv into a folder", "--prompts-dir", FOLDER):
+    for part in (publisher.url, "put the file as shapes.csv into a folder", "prompts_dir", FOLDER):
         assert part in said
     assert list(cache.iterdir()) == []
 

@@ -109,7 +109,7 @@ def test_columns_may_be_named(ledger):
             {},
             "no column for the prompt.*prompt_column.*columns are q, output",
         ),
-        ([{"prompt": "How?", "output": "So."}], {}, "no column for the source.*by --source"),
+        ([{"prompt": "How?", "output": "So."}], {}, "no column for the source.*by source"),
         (
             [{"prompt": "a", "instruction": "b", "output": "c"}],
             {},
@@ -118,7 +118,7 @@ def test_columns_may_be_named(ledger):
         (
             ROWS,
             {"response_column": "text"},
-            r"no column 'text' \(--response-column\); its columns are instruction",
+            r"no column 'text' \(response_column\); its columns are instruction",
         ),
         ([ROWS[0] | {"output": 3}], {}, "the response of row 1 is not text but 3"),
         ([ROWS[0], ROWS[1] | {"generator": " "}], {}, "row 2 has a blank 'generator'"),

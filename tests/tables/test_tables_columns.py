@@ -87,9 +87,9 @@ def test_a_mixture_and_a_column_asked_for_name_row_and_value() -> None:
     with pytest.raises(InputError, match=r"row 3 of a\.csv: column 'kind' holds 'chat'.*leave it blank"):
         kind_column(["kind"], rows(["harmful", "", "chat"]), "a.csv")
     with pytest.raises(InputError, match=r"row 1 of a\.csv: column 'topic' holds 'chat'"):
-        kind_column(["topic"], rows(["chat"], "topic"), "a.csv", asked="topic")
+        kind_column(["topic"], rows(["chat"], "topic"), "a.csv", given="topic")
     with pytest.raises(InputError, match="no column 'topic'"):
-        kind_column(["kind"], rows([]), "a.csv", asked="topic")
+        kind_column(["kind"], rows([]), "a.csv", given="topic")
     late = kind_column(["kind"], rows(["harmful"]), "a.csv")
     with pytest.raises(InputError, match=r"row 2000 .*7"):
         late.kind({"kind": 7}, 2000)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backfire.errors import InputError
+from backfire.errors import InputError, setting
 from backfire.records import Kind, Prompt, Response, given_response
 from backfire.responses.settings import GivenSettings
 from backfire.store import Ledger
@@ -116,17 +116,17 @@ def _columns(
         ),
     }
     if settings.source is None:
-        columns["source"] = one_column(
-            there,
-            "source",
-            SOURCE_COLUMNS,
-            settings.source_column,
-            origin,
-            "source_column",
-        )
+        columns["source"] = _source_column(there, settings.source_column, origin)
     if find([columns["prompt"]], ("instruction",)) and (beside := find(there, ("input",))):
         columns["input"] = beside[0]
     return columns
+
+
+def _source_column(there: Sequence[str], given: str | None, origin: str) -> str:
+    try:
+        return one_column(there, "source", SOURCE_COLUMNS, given, origin, "source_column")
+    except InputError as error:
+        raise InputError(f"{error.marked}; or say who wrote all of them by {setting('source')}") from None
 
 
 def _prompt(row: Row, columns: Mapping[str, str], kind: Kind | None, number: int) -> Prompt | None:
