@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from backfire.records import Decoding, Prompt, Response, Verdict, digest
     from backfire.repairing import Auto, Balance, Clean, Filter, Mix, RepairSettings, Restyle, repair
     from backfire.report import write_audit_page, write_page
-    from backfire.responses import GivenSettings, SamplingSettings, sample, score, store_given
+    from backfire.responses import GivenSettings, SamplingSettings, ScoreSettings, sample, score, store_given
     from backfire.statistics import Rate
     from backfire.store import Ledger, read_prompts
     from backfire.study import read_study, run_study
@@ -120,6 +120,7 @@ _PACKAGES = {
     "responses": (
         "GivenSettings",
         "SamplingSettings",
+        "ScoreSettings",
         "sample",
         "score",
         "store_given",
@@ -178,6 +179,7 @@ __all__ = [
     "Rewording",
     "SFTSettings",
     "SamplingSettings",
+    "ScoreSettings",
     "ShowSettings",
     "TrainJudgeSettings",
     "ValidateSettings",

@@ -11,7 +11,7 @@ from backfire.errors import StudyError
 from backfire.models import Opening
 from backfire.study.cells import RunFolder, grid
 from backfire.study.plan import StudyFile
-from backfire.study.sampling import sample_stages
+from backfire.study.sampling import sample_stages, score_stages
 from backfire.study.study_file import parse_study
 from backfire.study.training import opened_as
 
@@ -94,3 +94,18 @@ def test_what_belongs_to_the_other_kind_of_responder_is_refused(
 ) -> None:
     with pytest.raises(StudyError, match=wrong):
         study(targets=given(**responder))
+
+
+def test_a_study_scores_as_the_command_does(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path, tmp_path / "ledger.db")
+    scoring = {"batch_size": 4, "opening": {"label": "good", "max_length": 128, "dtype": "float32"}}
+
+    def stage(**changes: Any) -> Any:
+        settings = study(reward_model="some/reward", opening={"device": "cpu"}, **changes)
+        return next(score_stages(run, next(c for c in grid(settings) if c.recipe != "sft")))
+
+    plain, other = stage(), stage(scoring=scoring)
+    assert plain.settings == {}
+    assert other.settings == {"batch_size": 4, "label": "good", "max_length": 128}
+    opening = next(one for one in other.inputs if one.role == "reward model").opening
+    assert (opening.dtype, opening.device) == ("float32", "cpu")

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
-
 from backfire.cli.command import Command, LedgerFile
 from backfire.cli.exits import PARTLY, keeping
 from backfire.cli.progress import progress
 from backfire.cli.terminal import complain, counted, say, show, table, tell, warn
-from backfire.models.settings import Opening, RewardOpening
-from backfire.responses.settings import GivenSettings, SamplingSettings
+from backfire.models.settings import Opening
+from backfire.responses.settings import GivenSettings, SamplingSettings, ScoreSettings
 from backfire.settings import (
     Argument,
     FileReference,
@@ -139,9 +137,7 @@ class ScoreStored(Command):
     """The SQLite file that holds responses, scores and verdicts."""
     source: Annotated[tuple[str, ...], Metavar("NAME")] = ()
     """Whose responses are scored. Where it is not given, everybody's."""
-    batch_size: int = Field(default=32, ge=1)
-    """How many go through the model at once."""
-    opening: RewardOpening = RewardOpening()
+    settings: ScoreSettings = ScoreSettings()
 
     def run(self) -> None:
         from backfire.models import open_reward_model
@@ -149,9 +145,9 @@ class ScoreStored(Command):
 
         with Ledger(self.ledger) as store:
             by_source = {name: store.responses_of(name) for name in chosen_sources(store, self.source)}
-            opened = open_reward_model(self.reward_model, **self.opening.options())
+            opened = open_reward_model(self.reward_model, **self.settings.opening.options())
             every = [r for responses in by_source.values() for r in responses]
-            scores = score_stored(opened, every, store, batch_size=self.batch_size)
+            scores = score_stored(opened, every, store, self.settings)
         shown = table("source", "responses", "lowest", "median", "highest")
         for name, responses in by_source.items():
             values = sorted(scores[r.id] for r in responses)
@@ -181,7 +177,7 @@ def chosen_sources(store: Ledger, named: Sequence[str]) -> list[str]:
 
 
 def score_stored(
-    opened: RewardModel, responses: Sequence[Response], store: Ledger, *, batch_size: int = 32
+    opened: RewardModel, responses: Sequence[Response], store: Ledger, settings: ScoreSettings | None = None
 ) -> dict[str, float]:
     """Scores by response id; what is not scored yet is scored now, with progress."""
     from backfire.responses import score as score_responses
@@ -189,6 +185,4 @@ def score_stored(
     prompts = store.prompts(sorted({r.prompt_id for r in responses}))
     on_interruption = f"every finished part is in {store.path}; run the same command again to go on"
     with keeping(on_interruption), progress(f"scoring by {opened.name}") as advance:
-        return score_responses(
-            opened, prompts, responses, ledger=store, batch_size=batch_size, progress=advance
-        )
+        return score_responses(opened, prompts, responses, settings, ledger=store, progress=advance)

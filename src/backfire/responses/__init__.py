@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from backfire.responses.given import Given, store_given
     from backfire.responses.sampler import Failure, Sampled, counted_reasons, sample
     from backfire.responses.scoring import score
-    from backfire.responses.settings import GivenSettings, SamplingSettings
+    from backfire.responses.settings import GivenSettings, SamplingSettings, ScoreSettings
 else:
     __getattr__, __dir__ = lazily(
         __name__,
@@ -16,7 +16,7 @@ else:
             "given": ("Given", "store_given"),
             "sampler": ("Failure", "Sampled", "counted_reasons", "sample"),
             "scoring": ("score",),
-            "settings": ("GivenSettings", "SamplingSettings"),
+            "settings": ("GivenSettings", "SamplingSettings", "ScoreSettings"),
         },
     )
 
@@ -26,6 +26,7 @@ __all__ = [
     "GivenSettings",
     "Sampled",
     "SamplingSettings",
+    "ScoreSettings",
     "counted_reasons",
     "sample",
     "score",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from backfire.errors import InputError
 from backfire.models import RewardModel
 from backfire.records import Prompt, Response, Score
+from backfire.responses.settings import ScoreSettings
 from backfire.store import Ledger
 
 
@@ -14,17 +16,20 @@ def score(
     reward_model: RewardModel,
     prompts_by_id: Mapping[str, Prompt],
     responses: Sequence[Response],
+    settings: ScoreSettings | None = None,
     *,
     ledger: Ledger,
-    batch_size: int = 32,
     progress: Callable[[int, int], None] | None = None,
+    **keywords: Any,
 ) -> dict[str, float]:
     """Score responses and store each score once: response id -> score, in the order given.
 
     Parts of eight batches are cut from the full list by length and committed as they end; a part that the ledger
     has whole is not scored again, another is, and a response keeps its first score. An interrupted run thus
-    ends as an undisturbed one. Raises InputError for a response whose prompt is not there.
+    ends as an undisturbed one. Keywords are fields of `ScoreSettings`, such as `batch_size`; its `opening` is for whoever
+    opens the model. Raises InputError for a response whose prompt is not there.
     """
+    batch_size = ScoreSettings.of(settings, **keywords).batch_size
     unique = {r.id: r for r in responses}
     if lost := [r.prompt_id for r in unique.values() if r.prompt_id not in prompts_by_id]:
         raise InputError(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from backfire.models.settings import RewardOpening
 from backfire.records.settings import DecodingSettings
 from backfire.settings import Group, Metavar, Names, Settings
 
@@ -25,6 +26,15 @@ class SamplingSettings(Settings):
     """The seed of everything that is sampled."""
     batch_size: int = Field(default=64, ge=1)
     """How many go through the model at once. Above temperature 0 the responses depend on it, as they do on the seed."""
+
+
+class ScoreSettings(Settings):
+    """How a reward model scores responses."""
+
+    batch_size: int = Field(default=32, ge=1)
+    """How many go through the model at once."""
+    opening: RewardOpening = RewardOpening()
+    """How the reward model is opened."""
 
 
 class GivenSettings(Settings):

@@ -216,6 +216,22 @@ class Cell:
         """How a model is opened that is not the target: in the study's dtype, on its device, with its own template."""
         return _merged(self.study.opening, OpeningSection(chat_template=None))
 
+    @property
+    def reward_opening(self) -> Opening:
+        """How the reward model is opened."""
+        own = self.study.scoring.opening
+        given = {name: getattr(own, name) for name in own.model_fields_set & {"dtype", "device"}}
+        return _merged(self.other_opening, OpeningSection(**given))
+
+    @property
+    def scoring(self) -> dict[str, Any]:
+        """What the study says of scoring, beside dtype and device."""
+        scoring = self.study.scoring
+        given: dict[str, Any] = scoring.model_dump(
+            mode="json", exclude_unset=True, exclude={"opening": {"dtype", "device"}}
+        )
+        return {**{k: v for k, v in given.items() if k != "opening"}, **given.get("opening", {})}
+
     def _opening_of(self, target: TargetSettings, responder: ResponderSettings) -> Opening:
         if responder.opening is None and responder.model == target.policy:
             return _merged(self.study.opening, target.opening)

@@ -89,10 +89,16 @@ class ModelInput(Named):
 
         return open_model(self.reference, **self.opening.options())
 
-    def open_reward(self) -> RewardModel:
+    def open_reward(self, *, label: str | None = None, max_length: int | None = None) -> RewardModel:
         from backfire.models import open_reward_model
 
-        return open_reward_model(self.reference, dtype=self.opening.dtype, device=self.opening.device)
+        return open_reward_model(
+            self.reference,
+            label=label,
+            max_length=max_length,
+            dtype=self.opening.dtype,
+            device=self.opening.device,
+        )
 
     def open_local(self) -> LocalModel:
         """A model with gradients; InputError for an endpoint."""

@@ -11,6 +11,7 @@ from backfire.influence.settings import PilotSettings
 from backfire.organisms.catalog import PREFIX
 from backfire.pairs import Recipe, find_recipe, load_recipes
 from backfire.records.settings import DecodingSettings
+from backfire.responses.settings import ScoreSettings
 from backfire.settings import FileReference, PromptsReference, RewardModelReference, Settings
 from backfire.study.repair_sections import RepairOfStudy
 from backfire.study.sections import (
@@ -48,6 +49,8 @@ class StudyFile(Settings):
     """The policies."""
     reward_model: RewardModelReference | None = None
     """A sequence classifier, which recipes that pick `best` or `worst` need."""
+    scoring: ScoreSettings = ScoreSettings()
+    """How it scores: the settings of `backfire score`. Its dtype and device are the study's, where it names none."""
     recipes: tuple[str, ...] = Field(min_length=1)
     """The names of recipes, in the order in which the page lists them."""
     recipes_file: FileReference | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backfire.records import Decoding
+from backfire.responses.settings import ScoreSettings
 from backfire.store import Ledger
 from backfire.study.artifacts import ResponsesArtifact
 from backfire.study.cells import SFT, Cell, RunFolder
@@ -100,7 +101,7 @@ def score_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
     """Score everything that the cell's recipe may choose from, by the reward model."""
     if cell.reward_model is None or cell.recipe == SFT:
         return
-    model = ModelInput("reward model", cell.reward_model, cell.other_opening)
+    model = ModelInput("reward model", cell.reward_model, cell.reward_opening)
     scored = [
         (run.samples(responses), run.scores(responses, cell.reward_model))
         for _, responses, _ in cell.candidates()
@@ -109,17 +110,19 @@ def score_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
         scored.append((run.human(cell), run.human_scores(cell)))
     for source, folder in scored:
         inputs = [model, ResponsesArtifact("responses", source)]
-        yield Stage(run, "score", folder, {}, inputs, _score, only_if_used=True)
+        yield Stage(run, "score", folder, cell.scoring, inputs, _score, only_if_used=True)
 
 
 def _score(job: Job[Any]) -> Report:
     from backfire.responses import score
 
-    model = job.input("reward model", ModelInput).open_reward()
+    settings = dict(job.settings)
+    batch_size = settings.pop("batch_size", ScoreSettings().batch_size)
+    model = job.input("reward model", ModelInput).open_reward(**settings)
     with Ledger(job.run.ledger_path) as ledger:
         responses = job.input("responses", ResponsesArtifact).read(ledger)
         prompts = ledger.prompts(sorted({r.prompt_id for r in responses}))
-        score(model, prompts, responses, ledger=ledger)
+        score(model, prompts, responses, ledger=ledger, batch_size=batch_size)
     return {
         "reward_model": model.name,
         "scorer_id": model.id,
