@@ -30,9 +30,9 @@ def test_every_number_of_the_ladder_stands_whole(width: int) -> None:
     assert max(map(len, text.splitlines())) <= width
     for probe in example_audit()["separability"]:
         name = "hidden states" if probe["probe"] == "hidden" else probe["probe"]
-        (line,) = [line for line in text.splitlines() if line.startswith(f" {name} ") and "1,840" in line]
         p, m, pair = probe["pointwise"], probe["decision_matched"], probe["pairwise"]
-        wanted = [f"{p['auroc']:.3f}", f"{m['auroc']:.3f}", f"{100 * pair['accuracy']:.1f}", "1,840"]
+        wanted = [f"{p['auroc']:.3f}", f"{m['auroc']:.3f}", f"{100 * pair['accuracy']:.1f}"]
+        (line,) = [line for line in text.splitlines() if line.startswith(f" {name} ") and wanted[1] in line]
         assert re.search(r"\s+".join(map(re.escape, wanted)), line)
         below = text[text.index(line) :].splitlines()[1:5]
         bands = [f"{p['low']:.3f}–{p['high']:.3f}", f"{m['low']:.3f}–{m['high']:.3f}"]
@@ -41,6 +41,47 @@ def test_every_number_of_the_ladder_stands_whole(width: int) -> None:
         assert below[1].split()[:6] == ["swapped", "0.500", "swapped", "0.501", "swapped", "50.0"]
     for cue in example_audit()["shortcuts"][:6]:
         assert f"{cue['loss']['value']:.3f}" in text
+
+
+def test_a_count_that_is_the_same_everywhere_is_said_once() -> None:
+    audit = example_audit()
+    text = printed(audit, 100)
+    assert "1,840 pairs; AUROC on held-out prompts" in text
+    assert "6 of 7 cues, 1,840 responses a side" in text
+    assert "of 1,840\n" not in text
+    audit["separability"][0]["pairs"] = 1_000
+    assert re.search(r"length .* 1,000\n", printed(audit, 100).replace(" \n", "\n"))
+
+
+def test_known_sets_stand_on_lines_of_their_own() -> None:
+    text = printed(example_audit(), 100)
+    part = text[text.index("Known sets to compare with") : text.index("What gives the label away")]
+    lines = [line.split() for line in part.splitlines()]
+    (own,) = [line for line in lines if line[:2] == ["this", "one"]]
+    (people,) = [line for line in lines if line[:3] == ["people:", "HH", "harmless"]]
+    assert own[2:] == ["0.712", "0.938"]
+    assert people[3:] == ["0.521", "0.617"]
+
+
+def test_p_is_corrected_for_all_probes() -> None:
+    audit = example_audit()
+    for probe in audit["separability"]:
+        probe["pointwise"]["p_family"] = probe["pairwise"]["p_family"] = 0.2
+    text = printed(audit)
+    assert "p = 0.200" in text
+    assert "p is corrected for the 10 numbers of all pairs" in text
+
+
+def test_the_commonest_remains_are_named_first() -> None:
+    audit = example_audit()
+    one = audit["confounds"]["debris"][0]
+    audit["confounds"]["debris"] = [
+        {**one, "what": f"kind {n}", "chosen": share(n, 1840), "rejected": share(0, 1840)}
+        for n in (1, 2, 30, 9, 4)
+    ]
+    text = " ".join(printed(audit).split())
+    assert text.index("debris, kind 30") < text.index("debris, kind 9") < text.index("debris, kind 4")
+    assert "debris: 2 rarer kinds more" in text
 
 
 def test_the_conclusion_is_last() -> None:
@@ -62,7 +103,7 @@ def test_the_conclusion_is_last() -> None:
 
 def test_too_few_pairs_say_so() -> None:
     text = printed(smallest_audit())
-    assert "No judgement: these data do not allow one." in text
+    assert "Conclusion. No judgement: 3 pairs are fewer than 30." in text
     assert "not run: length (3 pairs: fewer than 30)" in text
     assert "How well" not in text
 

@@ -279,7 +279,7 @@ def test_cues_are_named_and_refusals_are_no_shortcut() -> None:
     )
     assert '"as an"' in told
     assert "need be no shortcut" in told
-    (step,) = [step for step in found.advice if "Even out headings" in step]
+    (step,) = [step for step in found.advice if 'Even out the cue "headings"' in step]
     assert "loses 0.050 [0.020, 0.080] of AUROC (swapped labels 0.000)" in step
     assert "`backfire repair prefs.jsonl --method filter --by ease --keep 0.40 --out prefs-filtered`" in step
 

@@ -132,13 +132,16 @@ def _worth_evening_out(effects: Sequence[Effect], shortcuts: Sequence[Shortcut])
 
 
 def _evening_out(cue: Shortcut, effect: Effect) -> Step:
-    name = f'the words "{cue.cue}"' if cue.probe == "words" else cue_finding(cue.cue).removeprefix("cue:")
-    loss = cue.loss
+    fix, loss = effect.fix or "", cue.loss
+    probe = "words" if cue.probe == "words" else "surface cues"
+    how = (
+        "leave out the pairs that are told apart most easily, or rewrite one side where only one has it"
+        if "--method filter" in fix
+        else "let your own model write the chosen side anew, or rewrite it yourself"
+    )
     return Step(
-        f"Even out {name}: without them the probe of {'words' if cue.probe == 'words' else 'surface cues'} loses"
-        f" {loss.value:.3f} [{loss.low:.3f}, {loss.high:.3f}] of AUROC (swapped labels {loss.control:.3f});"
-        f" `{effect.fix}` leaves out the pairs that are told apart most easily.",
-        "Better, rewrite one side where only one has it.",
+        f'Even out the cue "{cue_finding(cue.cue).removeprefix("cue:")}", without which the probe of {probe} loses'
+        f" {loss.value:.3f} [{loss.low:.3f}, {loss.high:.3f}] of AUROC (swapped labels {loss.control:.3f}); {how}: `{fix}`."
     )
 
 

@@ -17,6 +17,9 @@ from backfire.auditing.conclusion.evidence import (
 from backfire.auditing.findings.shortcuts import cue_finding
 from backfire.auditing.probes.uncertainty import share
 
+FEWEST_KEPT = 0.3
+"""A cue is evened out by leaving pairs out where at least this share of them stays; else one side has to be written anew."""
+
 
 def of_sources(found: Evidence) -> list[Effect]:
     leak, confounds = found.leak, found.confounds
@@ -96,7 +99,9 @@ def of_cues(found: Evidence) -> list[Effect]:
         decides = " This is the decision itself, and need be no shortcut." if cue.family == "refusal" else ""
         rows = found.rows_of(name)
         apart = abs((cue.chosen.rate or 0) - (cue.rejected.rate or 0))
-        keep = max(0.2, min(0.95, 1 - apart))
+        keep = min(0.95, 1 - apart)
+        filtering = found.command("repair", f"--method filter --by ease --keep {keep:.2f}", "filtered")
+        restyling = found.command("repair", "--method restyle --policy MODEL", "restyled")
         effects.append(
             Effect(
                 name=name,
@@ -104,7 +109,7 @@ def of_cues(found: Evidence) -> list[Effect]:
                 f" this alone ranks {_accuracy(cue.pairwise)} of pairs right.{decides}",
                 pairs=share(len(rows), found.pairs),
                 rows=first_rows(rows),
-                fix=found.command("repair", f"--method filter --by ease --keep {keep:.2f}", "filtered"),
+                fix=filtering if keep >= FEWEST_KEPT else restyling,
                 **size_of_tell(cue.pairwise, 1.0 if cue.beyond_length is None else cue.beyond_length),
             )
         )

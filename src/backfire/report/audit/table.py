@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from backfire.answers.audit import AuditReport, SourceLeak, parse_audit
-from backfire.answers.conclusion import Level
-from backfire.answers.estimates import Auroc, ProbeResult, Share
+from backfire.answers.audit import AuditReport, Shortcut, SourceLeak, parse_audit
+from backfire.answers.conclusion import FIRST
+from backfire.answers.estimates import Accuracy, Auroc, ProbeResult, Share
 from backfire.answers.influence import SafetyInfluence
 from backfire.answers.numerals import (
     UNDEFINED,
@@ -28,7 +27,8 @@ from backfire.answers.numerals import (
 )
 from backfire.answers.phrases import pilot_text
 from backfire.report.audit.as_trained_table import as_trained_parts
-from backfire.report.audit.pictures import reference_numbers
+from backfire.report.audit.brief import LEVEL_STYLES, rows_of
+from backfire.report.audit.known_sets import known_sets_table, numbers_table, shown_number
 from backfire.report.audit.words import (
     COMBINATIONS,
     HEADLINES,
@@ -37,6 +37,7 @@ from backfire.report.audit.words import (
     cue_name,
     damage_text,
     influence_text,
+    length_line,
     probe_name,
     probe_sets,
     read_line,
@@ -48,13 +49,6 @@ MOST_ROWS = 5
 MOST_LINES = 3
 """Of a list that can be long, such as remains of templates; the others are counted."""
 
-LEVEL_STYLES: dict[Level, str] = {
-    "strong": "bold red",
-    "some": "bold yellow",
-    "none found": "bold green",
-    "unknown": "bold",
-}
-
 
 def audit_table(report: AuditReport | Mapping[str, Any]) -> Group:
     """The answer as a rich renderable for 80 columns and more.
@@ -63,26 +57,42 @@ def audit_table(report: AuditReport | Mapping[str, Any]) -> Group:
     """
     checked = parse_audit(report)
     parts: list[RenderableType] = [*_read(checked)]
+    parts += [_line(length_line(found)) for found in checked.lengths]
+    if checked.conclusion.effects:
+        parts += ["", _title("What was found", "the largest effect first"), *_effects(checked)]
     if checked.separability:
+        pairs = _only([probe.pairs for probe in checked.separability])
+        about = "AUROC on held-out prompts; 0.5 is guessing"
         parts += [
             "",
-            _title("How well probes tell chosen from rejected", "AUROC on held-out prompts; 0.5 is guessing"),
-            _ladder(checked),
+            _title(
+                "How well probes tell chosen from rejected", f"{pairs:,} pairs; {about}" if pairs else about
+            ),
+            _ladder(checked, pairs),
         ]
-        parts += [_line(f"({n}) {name}", "dim") for name, n in reference_numbers(checked).items()]
+        corrected = sum(probe.pairwise.p_family is not None for probe in checked.separability)
+        if corrected:
+            tries = f"{2 * corrected} numbers of all pairs, and for the {corrected} of pairs with the same decision"
+            parts.append(_line(f"p is corrected for the {tries} (Bonferroni)", "dim"))
+        if checked.reference_points:
+            parts += [
+                "",
+                _title("Known sets to compare with", "AUROC, and % of pairs ranked right"),
+                known_sets_table(checked),
+            ]
     if checked.not_run:
         skipped = [f"{probe_name(found.probe)} ({found.reason})" for found in checked.not_run]
         parts.append(_line(f"not run: {', '.join(skipped)}", "dim"))
     parts += [_line(f"failed: {found.part}: {found.reason}", "bold red") for found in checked.failed or ()]
     if checked.shortcuts:
+        cues = checked.shortcuts[:MOST_CUES]
+        scored = _only([count.scored for cue in cues for count in (cue.chosen, cue.rejected)])
+        about = f"{len(cues)} of {len(checked.shortcuts)} cues"
         parts += [
             "",
-            _title(
-                "What gives the label away",
-                f"{min(MOST_CUES, len(checked.shortcuts))} of {len(checked.shortcuts)} cues",
-            ),
+            _title("What gives the label away", f"{about}, {scored:,} responses a side" if scored else about),
+            _cues(cues, scored is not None),
         ]
-        parts.append(_cues(checked))
     parts += _block("Who wrote what", _sources(checked.source_leak))
     parts += _block("What the pairs decide", _decisions(checked))
     if checked.safety_influence is not None:
@@ -109,62 +119,84 @@ def _read(report: AuditReport) -> Iterator[Text]:
         yield _line(f"left out: {defect.count:,} with {defect.kind} (row {rows})", "yellow")
 
 
-def _ladder(report: AuditReport) -> Table:
-    table = _table("probe", "all\npairs", "same\ndecision", "pairs ranked\nright, %", "pairs", "known\nsets")
-    numbers = reference_numbers(report)
+def _effects(report: AuditReport) -> Iterator[RenderableType]:
+    """Effects with their rows; of the smaller ones, cues stand in their own table."""
+    effects = report.conclusion.effects
+    shown = [e for place, e in enumerate(effects) if place < MOST_CUES or not e.name.startswith("cue:")]
+    items = []
+    for place, effect in enumerate(shown, 1):
+        rows = f" {rows_of(effect).capitalize()}." if effect.rows else ""
+        items.append((f"{place}.", f"{effect.name}: {effect.what}{rows}"))
+    yield _list(items)
+
+
+def _only(counts: Sequence[int]) -> int | None:
+    """The count that all of them are, if they are equal: it is then said once."""
+    return counts[0] if len(set(counts)) == 1 else None
+
+
+def _ladder(report: AuditReport, pairs: int | None) -> Table:
+    table = numbers_table(
+        "probe", "all\npairs", "same\ndecision", "pairs ranked\nright, %", *(() if pairs else ("pairs",))
+    )
     for probe in report.separability:
-        known = [
-            f"{decimal(point.auroc)} ({numbers[point.name]})"
-            for point in report.reference_points
-            if point.probe == probe.probe
-        ]
         table.add_row(
             Text(_one(probe_name(probe.probe))),
             _auroc(probe.pointwise),
             _matched(probe),
-            _number(
-                percent(probe.pairwise.accuracy),
-                interval(percent(probe.pairwise.low), percent(probe.pairwise.high)),
-                f"swapped {percent(probe.pairwise.control)}",
-                p_value(probe.pairwise.p),
-            ),
-            Text(f"{probe.pairs:,}"),
-            Text("\n".join(known)),
+            _ranked(probe.pairwise),
+            *(() if pairs else (Text(f"{probe.pairs:,}"),)),
         )
     return table
 
 
+def _ranked(found: Accuracy) -> Text:
+    return shown_number(
+        percent(found.accuracy),
+        interval(percent(found.low), percent(found.high)),
+        f"swapped {percent(found.control)}",
+        p_value(found.p if found.p_family is None else found.p_family),
+    )
+
+
 def _auroc(found: Auroc) -> Text:
-    return _number(
+    return shown_number(
         decimal(found.auroc),
         span(found.low, found.high),
         f"swapped {decimal(found.control)}",
-        p_value(found.p),
+        p_value(found.p if found.p_family is None else found.p_family),
     )
 
 
 def _matched(probe: ProbeResult) -> Text:
     matched = probe.decision_matched
     if matched.auroc is None:
-        return _number(UNDEFINED, f"{matched.pairs:,} pairs")
-    return _number(
+        return shown_number(UNDEFINED, f"{matched.pairs:,} pairs")
+    return shown_number(
         decimal(matched.auroc),
         span(matched.low, matched.high),
         f"swapped {decimal(matched.control)}",
-        p_value(matched.p),
+        p_value(matched.p if matched.p_family is None else matched.p_family),
         f"{matched.pairs:,} pairs",
     )
 
 
-def _cues(report: AuditReport) -> Table:
-    table = _table("cue", "chosen %", "rejected %", "AUROC alone", "lost without it")
-    for cue in report.shortcuts[:MOST_CUES]:
+def _cues(cues: Sequence[Shortcut], counted: bool) -> Table:
+    """counted: whether the title says of how many responses the shares are."""
+    table = numbers_table(
+        "cue", "chosen %", "rejected %", "pairs ranked\nright, %", "AUROC alone", "lost without it"
+    )
+    for cue in cues:
+        order = cue.pairwise
         table.add_row(
             Text(_one(cue_name(cue))),
-            _share(cue.chosen),
-            _share(cue.rejected),
+            _share(cue.chosen, counted),
+            _share(cue.rejected, counted),
+            Text(UNDEFINED)
+            if order is None
+            else shown_number(percent(order.accuracy), interval(percent(order.low), percent(order.high))),
             _auroc(cue.alone),
-            _number(
+            shown_number(
                 number(cue.loss.value),
                 span(cue.loss.low, cue.loss.high),
                 f"swapped {number(cue.loss.control)}",
@@ -211,13 +243,13 @@ def _decisions(report: AuditReport) -> Iterator[str]:
 
 
 def _influence(found: SafetyInfluence) -> Table:
-    table = _table("probe", "cosine", "signs only", "probes", "asked")
+    table = numbers_table("probe", "cosine", "signs only", "probes", "asked")
     for name, shown in probe_sets(found):
         text = influence_text(shown)
         settled = not text.startswith("undetermined")
         table.add_row(
             Text(_one(name if settled else f"{name}: {text}")),
-            _number(*text.removesuffix("]").split(" [")) if settled else Text(UNDEFINED),
+            shown_number(*text.removesuffix("]").split(" [")) if settled else Text(UNDEFINED),
             Text(number(shown.adam_sign, 2) if settled else UNDEFINED),
             Text(f"{shown.probes:,}"),
             Text(f"{shown.asked:,}"),
@@ -250,11 +282,12 @@ def _confounds(report: AuditReport) -> Iterator[str]:
     if found.thoughts is not None:
         both = f"{share_text(found.thoughts.chosen)} of chosen, {share_text(found.thoughts.rejected)} of rejected"
         yield f"thoughts before the answer: {both}, {p_value(found.thoughts.p)}"
-    for debris in found.debris[:MOST_LINES]:
+    commonest = sorted(found.debris, key=lambda one: -(one.chosen.hits + one.rejected.hits))
+    for debris in commonest[:MOST_LINES]:
         yield f"debris, {debris.what}: {share_text(debris.chosen)} of chosen, {share_text(debris.rejected)} of rejected"
     if len(found.debris) > MOST_LINES:
-        yield f"debris: {len(found.debris) - MOST_LINES} kinds more"
-    for one in found.prompt_debris[:MOST_LINES]:
+        yield f"debris: {len(found.debris) - MOST_LINES} rarer kinds more"
+    for one in sorted(found.prompt_debris, key=lambda one: -one.pairs.hits)[:MOST_LINES]:
         yield f"in prompts, {one.what}: {share_text(one.pairs)}{_at(one.rows, one.pairs.hits)}"
     for repeat in found.repeats:
         if repeat.pairs.hits:
@@ -280,7 +313,8 @@ def _policy(report: AuditReport) -> Iterator[str]:
 
 
 def _conclusion(report: AuditReport) -> Iterator[RenderableType]:
-    yield _line(f"Conclusion. {HEADLINES[report.conclusion.level]}", LEVEL_STYLES[report.conclusion.level])
+    verdict = report.conclusion.verdict.partition(FIRST)[0] or HEADLINES[report.conclusion.level]
+    yield _line(f"Conclusion. {verdict}", LEVEL_STYLES[report.conclusion.level])
     yield _list([("-", reason) for reason in report.conclusion.reasons])
     if report.conclusion.advice:
         yield _line("What to do next", "bold")
@@ -302,28 +336,9 @@ def _list(items: Sequence[tuple[str, str]]) -> Table:
     return grid
 
 
-def _table(*headings: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for place, heading in enumerate(headings):
-        left = place == 0
-        table.add_column(
-            Text(heading), justify="left" if left else "right", overflow="fold", no_wrap=not left
-        )
-    return table
-
-
-def _share(share: Share) -> Text:
-    return _number(
-        percent(share.rate), interval(percent(share.low), percent(share.high)), f"of {share.scored:,}"
-    )
-
-
-def _number(value: str, *small: str) -> Text:
-    text = Text(value.replace("-", "−"))
-    for line in small:
-        if line:
-            text.append(f"\n{line.replace('-', '−')}", style="dim")
-    return text
+def _share(share: Share, counted: bool) -> Text:
+    band = interval(percent(share.low), percent(share.high))
+    return shown_number(percent(share.rate), band, "" if counted else f"of {share.scored:,}")
 
 
 def _title(title: str, about: str = "") -> Text:
