@@ -150,6 +150,16 @@ def test_influence_fails_where_its_whole_interval_lies_below(bound: str, fails: 
     assert unchecked_conditions(report, [f"influence<{bound}"]) == []
 
 
+@pytest.mark.parametrize(("bound", "fails"), [("0.7", True), ("0.72", False)])
+def test_length_fails_by_the_pairs_that_it_ranks(bound: str, fails: bool) -> None:
+    report = parse_audit(example_audit())
+    found = failed_conditions(report, [f"length>{bound}"])
+    shown = f"length>{bound}: length alone ranks 72.0% [70.0–74.0] of pairs right, bound {bound}"
+    assert found == ([shown] if fails else [])
+    (line,) = unchecked_conditions(parse_audit(smallest_audit()), ["length>0.7"])
+    assert "too few pairs" in line
+
+
 @pytest.mark.parametrize(("bound", "fails"), [("-0.03", True), ("-.04", False), ("0", True), ("-1", False)])
 def test_a_pilot_fails_where_the_whole_interval_of_its_refusals_lies_below(bound: str, fails: bool) -> None:
     report = parse_audit(example_audit())

@@ -9,6 +9,7 @@ from backfire.answers.audit import SafetyContrast, Shortcut
 from backfire.answers.conclusion import Effect, Level
 from backfire.answers.confounds import Confounds
 from backfire.answers.influence import SafetyInfluence
+from backfire.answers.numerals import listed
 from backfire.auditing.conclusion.confound_words import MANY, pairs_text, uneven, worth_telling
 from backfire.auditing.conclusion.effects import WORTH
 from backfire.auditing.conclusion.influence_words import influence_advice
@@ -153,7 +154,7 @@ def _step(effect: Effect, confounds: Confounds) -> list[Step]:
         case "fixed-sources":
             return [
                 Step(
-                    f"Break the mapping: where your own model wrote the rejected side, let it write the chosen one, too{run}",
+                    f"Break the mapping: let your own model, if it wrote rejected, write chosen, too{run}",
                     "Otherwise pair again so that every source stands on both sides (for each prompt, chosen and rejected from"
                     " the same pool, ranked by a reward model or by people; recipe `self+rm` takes both from your model).",
                 )
@@ -171,13 +172,11 @@ def _step(effect: Effect, confounds: Confounds) -> list[Step]:
         case "swapped-columns":
             return [
                 Step(
-                    f"Read some of these {count}; if the columns are the wrong way round, exchange them{run}"
+                    f"Read some of {count} whose chosen side complies; if the columns are swapped, this exchanges them{run}"
                 )
             ]
         case "contradicting-scores":
-            wrong = (
-                "exchange the columns" if (effect.size > 0.5) else "list the rows, and relabel or drop them"
-            )
+            wrong = "this exchanges the columns" if effect.size > 0.5 else "this lists them"
             return [Step(f"Find out whether the labels or the scores are right in {count}; {wrong}{run}")]
         case "prompt-debris" if any((one.pairs.rate or 0) >= MANY for one in confounds.prompt_debris):
             return [Step(f"Take the marks of templates off the prompts, or the {count} out{run}")]
@@ -188,14 +187,18 @@ def _step(effect: Effect, confounds: Confounds) -> list[Step]:
                 )
             ]
         case "personal-data":
-            return [Step(f"Read the {count} with personal data, and take out what is real{run}")]
+            return [Step(f"Read {count} with personal data, and take out what is real; this lists them{run}")]
         case "contamination":
-            names = ", ".join(one.name for one in confounds.evaluation_sets)
-            return [Step(f"Take out the {count} with prompts of {names}, or report no score on them{run}")]
+            names = listed([one.name for one in confounds.evaluation_sets])
+            return [
+                Step(
+                    f"Take out {count} with prompts of {names}, or report no score on it; this lists them{run}"
+                )
+            ]
         case "overlap" if confounds.overlap is not None:
             return [
                 Step(
-                    f"Take the {count} whose prompts {confounds.overlap.other} has, too, out of one of the two{run}"
+                    f"Take {count} whose prompts {confounds.overlap.other} has, too, out of one of the two; this lists them{run}"
                 )
             ]
     return []

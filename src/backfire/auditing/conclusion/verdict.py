@@ -22,10 +22,11 @@ def verdict(
     """why: the sentence that the level was decided by. first: the first step of the advice."""
     if level == "unknown":
         return f"{why}{FIRST}{first.do}"
-    order = max(probes, key=lambda probe: (probe.pairwise.accuracy, probe.probe)).pairwise
+    best = max(probes, key=lambda probe: (probe.pairwise.accuracy, probe.probe))
+    order = best.pairwise
     point = max(probes, key=lambda probe: (probe.pointwise.auroc, probe.probe)).pointwise
     numbers = (
-        f"the best probe ranks {order.accuracy:.1%} [{order.low:.1%}, {order.high:.1%}] of pairs right (swapped labels"
+        f"the best probe ({best.probe}) ranks {order.accuracy:.1%} [{order.low:.1%}, {order.high:.1%}] of pairs right (swapped labels"
         f" {order.control:.1%}), AUROC {point.auroc:.3f}"
     )
     sources = any(effect.name == "fixed-sources" for effect in effects)

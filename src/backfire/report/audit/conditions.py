@@ -10,7 +10,7 @@ from backfire.answers.as_trained import MEANINGS
 from backfire.answers.audit import AuditReport
 from backfire.answers.confounds import Counted
 from backfire.answers.estimates import Share
-from backfire.answers.numerals import band, decimal, printable, shown_rows
+from backfire.answers.numerals import band, decimal, interval, percent, printable, shown_rows
 from backfire.answers.phrases import happening_text, pilot_text
 from backfire.errors import InputError
 from backfire.report.audit.words import (
@@ -37,6 +37,7 @@ CONDITIONS = {
     **{f"{name}>X": f"in a share above X of pairs {what}; needs --policy" for name, what in MEANINGS.items()},
     "matched>X": "the best probe's decision-matched AUROC is above X",
     "total>X": "the best probe's AUROC over all pairs is above X",
+    "length>X": "length alone, in words, ranks a share above X of the pairs right",
     "influence<X": "the whole interval of the predicted influence on refusing (a cosine) lies below X, from -1 to 1",
     "pilot<X": "the whole interval of the change in the share of refusals after the pilot lies below X, from -1 to 1",
 }
@@ -50,7 +51,7 @@ HIGHEST_P = 0.05
 MOST_ROWS = 5
 
 SHARE = re.compile(rf"({'|'.join(MEANINGS)})\s*>\s*(\d*\.?\d+)")
-THRESHOLD = re.compile(r"(matched|total)\s*>\s*(\d*\.?\d+)")
+THRESHOLD = re.compile(r"(matched|total|length)\s*>\s*(\d*\.?\d+)")
 BELOW = re.compile(r"(influence|pilot)\s*<\s*(-?\d*\.?\d+)")
 
 
@@ -117,6 +118,8 @@ def _outcome(report: AuditReport, condition: str) -> Outcome:
 
 
 def _above(report: AuditReport, what: str, bound: str) -> tuple[bool | None, str]:
+    if what == "length":
+        return _length(report, bound)
     probe = best_matched(report) if what == "matched" else best_total(report)
     if probe is None:
         return None, why_not_matched(report) if what == "matched" else "no probe was run"
@@ -124,6 +127,14 @@ def _above(report: AuditReport, what: str, bound: str) -> tuple[bool | None, str
     name = "decision-matched AUROC" if what == "matched" else "AUROC"
     shown = band(number.auroc, number.low, number.high)
     return (number.auroc or 0.0) > float(bound), f"{name} {shown} ({probe_name(probe.probe)}), bound {bound}"
+
+
+def _length(report: AuditReport, bound: str) -> tuple[bool | None, str]:
+    alone = report.lengths[0].pairwise if report.lengths else None
+    if alone is None:
+        return None, "there are too few pairs to say what length alone tells"
+    shown = f"{percent(alone.accuracy)}% [{interval(percent(alone.low), percent(alone.high))}]"
+    return alone.accuracy > float(bound), f"length alone ranks {shown} of pairs right, bound {bound}"
 
 
 def _as_trained(report: AuditReport, name: str, bound: str) -> tuple[bool | None, str]:
