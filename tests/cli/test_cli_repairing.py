@@ -107,6 +107,7 @@ def test_clean_says_how_many_rows_went_for_which_reason(tmp_path: Path) -> None:
     assert "left out: 2 (rows 41, 42): duplicates: an earlier pair is the same" in told
     assert "left out: 1 (row 43): debris: ChatML marks" in told
     assert "rows that gave no pair: blank side 1" in told
+    assert "read: 44 rows, digest " in told
     assert (tmp_path / "b.jsonl").read_text().splitlines() == lines[:40]
     told = run(
         file, "--method", "clean", "--only", "duplicates", "--no-audit", "--out", tmp_path / "c"

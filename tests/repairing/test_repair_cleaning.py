@@ -96,6 +96,7 @@ def test_the_audit_gives_none_of_the_advice_afterwards(tmp_path: Path) -> None:
     before = audit(written(tmp_path / "a.jsonl", rows))
     done = repair(tmp_path / "a.jsonl", Clean(), out=tmp_path / "clean.jsonl", audit=False)
     after = audit(done.folder)
+    assert (done.input, done.output) == (before.input, after.input)
     words = ("duplicate", "contradict", "remains of templates")
     assert all(any(word in step for step in before.conclusion.advice) for word in words)
     assert not [step for step in after.conclusion.advice for word in words if word in step]
@@ -170,6 +171,7 @@ def test_a_folder_holds_the_same_texts_in_the_same_order(tmp_path: Path) -> None
     done = repair(rows, Clean(), out=tmp_path / "new", audit=False)
     gone = {row for some in done.left_out.values() for row in some}
     kept = [row for n, row in enumerate(rows, start=1) if n not in gone and row["rejected"].strip()]
+    assert done.output == audit(done.folder).input
     texts = [(p.prompt.text, p.chosen.text, p.rejected.text) for p in read_pairs(done.folder).pairs]
     assert texts == [(row["prompt"], row["chosen"], row["rejected"]) for row in kept]
     assert pq.read_table(done.folder / "train.parquet")["note"].to_pylist() == [row["note"] for row in kept]

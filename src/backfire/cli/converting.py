@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from backfire.cli.command import Command, OutputFile
 from backfire.cli.exits import keeping
-from backfire.cli.terminal import row_numbers, say
+from backfire.cli.terminal import DIGITS, row_numbers, say
 from backfire.preferences.settings import ConvertSettings
 from backfire.settings import Argument, DatasetReference
 
@@ -40,7 +40,7 @@ def say_converted(done: Converted) -> None:
     say(f"read as: {done.format}")
     for note in done.notes:
         say(note)
-    say(f"{done.pairs} pairs from {done.rows} rows")
+    say(f"{done.pairs} pairs from {done.rows} rows, digest {done.digest[:DIGITS]}")
     for kind, rows in done.left_out.items():
         say(f"  rows left out: {len(rows)} {kind} ({row_numbers(rows)})")
     if done.kept:

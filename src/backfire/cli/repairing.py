@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from backfire.cli.command import Command, OutputFolder
 from backfire.cli.exits import keeping
 from backfire.cli.progress import progress
-from backfire.cli.terminal import counted, row_numbers, say, show, table
+from backfire.cli.terminal import DIGITS, counted, row_numbers, say, show, table
 from backfire.repairing.settings import RepairCall
 from backfire.settings import Argument, DatasetReference
 
@@ -43,6 +43,8 @@ def _show(repaired: Repaired, method: str) -> None:
     from backfire.repairing import side_by_side
 
     say(f"{method}: {repaired.pairs} pairs in {repaired.folder} ({counted(repaired.changed)})")
+    read, written = repaired.input, repaired.output
+    say(f"  read: {read.rows} rows, digest {read.digest[:DIGITS]}; written: digest {written.digest[:DIGITS]}")
     for why, rows in repaired.left_out.items():
         say(f"  left out: {len(rows)} ({row_numbers(rows)}): {why}")
     if repaired.without_pair:

@@ -13,6 +13,8 @@ COLOURS = {"error": 31, "warning": 33, "interrupted": 33}
 """Red and yellow, as terminals number them."""
 WIDE = 140
 """Columns of a table that is not shown on a terminal."""
+DIGITS = 16
+"""Of a digest that is shown; the JSON has all 64."""
 EXAMPLES = 5
 """Row numbers named for each reason why rows were left out."""
 

@@ -41,6 +41,8 @@ class Converted:
     format: Format
     rows: int
     """Rows of the data set."""
+    digest: str
+    """SHA-256 of its pairs (`content`): that of the written file, too."""
     pairs: int
     left_out: Mapping[DefectKind, tuple[int, ...]]
     """Numbers of the rows that gave no pair, by what is wrong with them."""
@@ -98,6 +100,7 @@ def convert(
         path,
         data.format,
         data.rows,
+        data.read_digest(),
         beside.pairs,
         {kind: tuple(rows) for kind, rows in data.defects.items()},
         tuple(beside.given),

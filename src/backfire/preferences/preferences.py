@@ -135,6 +135,14 @@ class Preferences:
             yield block
         self.digest = content.hexdigest()
 
+    def read_digest(self) -> str:
+        """The digest, for which the pairs are read where no pass has ended yet."""
+        if self.digest is None:
+            for _ in self.blocks():
+                pass
+        assert self.digest is not None
+        return self.digest
+
     @property
     def one_row_a_pair(self) -> bool:
         """Whether a pair comes from one row; completions with labels or scores are paired over two."""

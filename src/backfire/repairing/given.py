@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack, cast
 
+from backfire.answers.conclusion import Input
 from backfire.errors import InputError
 from backfire.pairs import Built, Pair, Recipe, Side, own_columns, pair_rows, read_pairs, written_plain
 from backfire.preferences import (
     ROWS_OF_SIDES,
+    Preferences,
     ReadOptions,
     columns_beside,
     no_pairs,
@@ -37,6 +39,8 @@ class GivenPairs:
     """What the pairs are written as, without them: recipe, prompts left out when they were built, warnings."""
     defects: Mapping[str, tuple[int, ...]]
     """Numbers of the rows that gave no pair, by kind."""
+    read: Input
+    """How many rows were read, and the digest of their pairs, as the audit has them."""
     beside: tuple[Mapping[str, Any], ...]
     """The further columns of each pair's row, or of its two rows, by what they are called in the repaired set."""
 
@@ -57,7 +61,8 @@ def read_given(
                 "policy's chat template"
             )
         rows = tuple(range(1, len(built.pairs) + 1))
-        return _some(GivenPairs(str(dataset), built.pairs, rows, built, {}, _further(Path(dataset))))
+        read = input_of(open_preferences(dataset, **reading))
+        return _some(GivenPairs(str(dataset), built.pairs, rows, built, {}, read, _further(Path(dataset))))
     data = open_preferences(dataset, **reading)
     kept = columns_beside(data, {*own_columns(), *OWN})
     beside: list[Mapping[str, Any]] = []
@@ -83,7 +88,15 @@ def read_given(
     )
     built = Built(recipe, (), {}, {}, ())
     defects: dict[str, tuple[int, ...]] = {kind: tuple(rows) for kind, rows in data.defects.items()}
-    return _some(GivenPairs(data.origin, tuple(pairs), tuple(numbers), built, defects, tuple(beside)))
+    return _some(
+        GivenPairs(data.origin, tuple(pairs), tuple(numbers), built, defects, input_of(data), tuple(beside))
+    )
+
+
+def input_of(data: Preferences) -> Input:
+    """What an audit of the same data set says of what it read."""
+    digest = data.read_digest()
+    return Input(digest=digest, rows=data.rows)
 
 
 def _further(folder: Path) -> tuple[Mapping[str, Any], ...]:

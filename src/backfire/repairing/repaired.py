@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backfire.answers.conclusion import Input
 from backfire.repairing.choosing import Choice, Prediction
 
 if TYPE_CHECKING:
@@ -30,5 +31,9 @@ class Repaired:
     after: AuditReport | None
     without_pair: Mapping[str, int]
     """Rows of the given data set that gave no pair, by what is wrong with them."""
+    input: Input
+    """What was read: its rows, and the digest of its pairs."""
+    output: Input
+    """What was written, likewise: what an audit of it says as `input`."""
     left_out: Mapping[str, tuple[int, ...]]
     """Row numbers of the given pairs that are not in the new set, by reason."""

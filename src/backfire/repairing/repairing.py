@@ -15,7 +15,7 @@ from backfire.repairing.balancing import balance_pairs
 from backfire.repairing.choosing import Choice
 from backfire.repairing.cleaning import clean_pairs
 from backfire.repairing.filtering import filter_pairs, matched_at_random
-from backfire.repairing.given import read_given
+from backfire.repairing.given import input_of, read_given
 from backfire.repairing.length import balance_length
 from backfire.repairing.mixing import mix_pairs
 from backfire.repairing.outcome import Outcome
@@ -167,6 +167,8 @@ def repair(
         before,
         after,
         {kind: len(rows) for kind, rows in given.defects.items()},
+        given.read,
+        input_of(open_preferences(folder, **after_reading.options())),
         {why: tuple(given.rows[p] for p in places) for why, places in outcome.left_out.items()},
     )
 

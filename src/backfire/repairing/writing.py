@@ -97,6 +97,7 @@ def notes_of(
     return {
         "repair": method,
         "dataset": given.origin,
+        "input": {"digest": given.read.digest, "rows": given.read.rows},
         "given": len(given.pairs),
         "pairs": len(outcome.pairs),
         "changed": outcome.counts,
