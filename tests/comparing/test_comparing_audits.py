@@ -11,7 +11,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "report"))
 from backfire.answers import AuditReport, parse_audit
 from backfire.answers.conclusion import Input
-from backfire.answers.confounds import Counted, Repeats
+from backfire.answers.confounds import Counted, EvaluationSet, Repeats
 from backfire.auditing import audit
 from backfire.auditing.probes.uncertainty import share
 from backfire.comparing import compare_audits
@@ -61,6 +61,25 @@ def test_what_occurs_for_the_first_time_is_called_new_and_worse_only_beyond_chan
     assert new == {f"debris: {KINDS[0]}, chosen": "no clear change", f"debris: {KINDS[1]}, chosen": "worse"}
     gone = compare_audits(answer(1000, {KINDS[1]: 40}), answer(1000, {}, "b"))
     assert [one.name for one in gone.of("better")] == [f"debris: {KINDS[1]}, chosen"]
+
+
+def test_an_evaluation_set_that_was_looked_for_and_not_found_counts_as_none() -> None:
+    sets = EvaluationSet(name="XSTest", items=450, origin="x", pairs=share(90, 1000))
+    before, after = answer(1000, {}), answer(1000, {}, "b")
+    before, after = (
+        one.model_copy(
+            update={
+                "confounds": one.confounds.model_copy(
+                    update={
+                        "evaluation_sets": some,
+                        "evaluation_sets_checked": ("XSTest (all 450, version 2)",),
+                    }
+                )
+            }
+        )
+        for one, some in ((before, ()), (after, (sets,)))
+    )
+    assert [one.name for one in compare_audits(before, after).of("worse")] == ["contamination: XSTest"]
 
 
 def test_the_same_pairs_cannot_have_become_worse() -> None:

@@ -191,7 +191,8 @@ def _fill(some: dict[str, Quantity], others: dict[str, Quantity], report: AuditR
     An audit of an older schema is not known to have looked for what it does not list, but for defects and repeats.
     """
     older, found = report.input is None, report.confounds
-    known = {f"contamination: {name}" for name in found.evaluation_sets_checked}
+    # A set that was looked for is listed with what of it was, such as `XSTest (all 450, version 2)`.
+    known = {f"contamination: {name.partition(' (')[0]}" for name in found.evaluation_sets_checked}
     for name in others.keys() - some.keys():
         finding = name.partition(":")[0]
         of = report.rows if finding == "defects" else report.pairs
