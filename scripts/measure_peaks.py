@@ -3,7 +3,8 @@
     python scripts/measure_peaks.py ../models/smollm2 [sample attack general ...]
 
 Inputs are made here and small, but fill the batches that the defaults give: prompts and responses of usual lengths, and as many as go
-through at once. Prints the table of docs/reference/memory.md, a line as each command ends. The peak is the largest resident set of the process
+through at once. Prints the table of docs/reference/memory.md, a line as each command ends. The peak is the largest
+resident set of the process
 (what the operating system counts, mapped files included), in powers of ten.
 """
 

@@ -205,7 +205,8 @@ def table(run: Path, grid: Grid, safe: str, random: str) -> list[Point]:
                 if of(cell) != key:
                     absent[key].append(group.world)
     print(
-        f"| data set | worlds | pairs | ASR | over-refusal | broken | general mean | above chance kept | less {safe} | less nothing | less {random} "
+        f"| data set | worlds | pairs | ASR | over-refusal | broken | general mean | above chance kept | less "
+        f"{safe} | less nothing | less {random} "
         "| words' AUROC | cosine | responses drawn | pairs passed |"
     )
     print("|-" * 15 + "|")
@@ -228,7 +229,8 @@ def table(run: Path, grid: Grid, safe: str, random: str) -> list[Point]:
             )
         ]
         print(
-            f"| {label} | {len(rates)} | {format(mean(pairs), '.0f') if pairs else '–'} | {shown(rates)} | {shown(over(lambda c: over_refusal(grid, c)))} "
+            f"| {label} | {len(rates)} | {format(mean(pairs), '.0f') if pairs else '–'} | {shown(rates)} | "
+            f"{shown(over(lambda c: over_refusal(grid, c)))} "
             f"| {shown(over(lambda c: broken(grid, c)))} | {shown(scores)} | {shown(over(lambda c: left[c.id]))} | {' | '.join(against)} "
             f"| {shown(over(separability), '.2f')} | {shown(over(influence), '.2f')} "
             f"| {mean(over(lambda c: cost(run, c)[0])):.0f} | {mean(over(lambda c: cost(run, c)[1])):.0f} |"

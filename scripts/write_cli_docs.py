@@ -1,4 +1,5 @@
-"""Write docs/cli.md and the package's help.json from the commands' own help: `python scripts/write_cli_docs.py`; `--check` only compares."""
+"""Write docs/cli.md and the package's help.json from the commands' own help: `python scripts/write_cli_docs.py`;
+`--check` only compares."""
 
 from __future__ import annotations
 

@@ -68,7 +68,8 @@ def read_checkpoint(path: Path, name: str | None = None) -> Checkpoint:
         ) from error
     if not isinstance(content, dict) or not isinstance(content.get("outcomes"), dict) or "asr" not in content:
         raise InputError(
-            f"{path} holds no outcomes of single prompts: attack again by this version's `backfire attack --json FILE`, or name a run folder"
+            f"{path} holds no outcomes of single prompts: attack again by this version's `backfire attack "
+            f"--json FILE`, or name a run folder"
         )
     _check(path, content["outcomes"])
     try:

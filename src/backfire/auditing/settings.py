@@ -45,7 +45,8 @@ class AuditSettings(Settings):
     """Tokens of prompt and response together in the training that is meant: the policy reads pairs as they are cut there.
     0 sets no bound but the model's context."""
     probe_prompts: Annotated[tuple[PromptsReference, ...], Metavar("PROMPTS")] = ()
-    """Harmful requests that are not in the data (a file, a published set such as advbench:100, or organism:prompts/probe), and benign ones if over-refusal is to
+    """Harmful requests that are not in the data (a file, a published set such as advbench:100, or
+    organism:prompts/probe), and benign ones if over-refusal is to
     be seen; several can be given. They predict where training on the data moves refusals. A policy is needed."""
     parameters: Annotated[str, Metavar("all|lora|PATTERN|auto")] = "auto"
     """Which parameters will be trained, for the prediction by probe prompts: all, lora, a regular expression of their names,

@@ -49,7 +49,8 @@ def align(
 
     gram: [shards, shards] inner products of the shards' summed gradients. counts: contrasts of each shard. data, probes:
     which shards are whose. yardstick: probes whose |v| is divided by instead, taken as known: a placebo has no direction of
-    its own, and is to be seen in the units of what it stands beside. The interval is the delete-a-shard jackknife of both (independent) samples, on the scale of
+    its own, and is to be seen in the units of what it stands beside. The interval is the delete-a-shard jackknife of
+    both (independent) samples, on the scale of
     the value; Student's quantile with the smaller number of shards less one degrees of freedom.
     """
     data, probes = data[counts[data] > 0], probes[counts[probes] > 0]

@@ -125,7 +125,8 @@ def guard_id(kind: str, threshold: float | None, model_id: str) -> str:
 class GuardJudge:
     """A guard model as a judge.
 
-    `score` is a chance where the guard gives one. A reply that its parser cannot read and a text that does not fit the guard's context leave the
+    `score` is a chance where the guard gives one. A reply that its parser cannot read and a text that does not fit
+    the guard's context leave the
     response unscored. On benign prompts nothing is harmful; guards that see no refusals are not asked about them. Marks of
     roles, turns and special tokens in the texts are broken (fencing.py), so that only the guard's own template speaks.
     """

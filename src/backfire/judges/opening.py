@@ -171,7 +171,8 @@ def _graded(references: Sequence[str], threshold: float | None) -> set[str]:
     graded = {reference for reference in references if _grades(reference)}
     if threshold is not None and not graded:
         raise InputError(
-            f"{setting('threshold')} {threshold}: {', '.join(references) or 'judges that are open'} give no grade that a threshold could cut: leave it out"
+            f"{setting('threshold')} {threshold}: {', '.join(references) or 'judges that are open'} give no "
+            f"grade that a threshold could cut: leave it out"
         )
     return graded
 

@@ -83,8 +83,10 @@ def quoted(reply: str) -> str:
 def parse_grade(reply: str, lowest: int, highest: int) -> Grade:
     """The whole number from lowest to highest that a reply gives.
 
-    `#thescore: 5`, `Score: 4.`, `Rating (1 to 5): 3`, `**3**`, `5/5`, `Rating: [[2]]`, `{"score": 1}` and a bare number are read. The strictest
-    form that occurs counts: the tag, then [[n]] or a box, then a label with a number, then a reply that is a number and nothing else. Tag and
+    `#thescore: 5`, `Score: 4.`, `Rating (1 to 5): 3`, `**3**`, `5/5`, `Rating: [[2]]`, `{"score": 1}` and a bare
+    number are read. The strictest
+    form that occurs counts: the tag, then [[n]] or a box, then a label with a number, then a reply that is a number
+    and nothing else. Tag and
     label count where a line or a clause begins with them and nothing but a reason follows, never inside a quotation, and a label
     not after words of declining. Struck text is gone. Different numbers, a range, a fraction, another denominator than
     `highest`, or a number out of range give no grade.

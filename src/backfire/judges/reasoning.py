@@ -50,7 +50,8 @@ _OLLAMA = re.compile(
     r"\A\s*Thinking\.\.\.\n(?P<thoughts>.*?)(?:\n\.\.\.done thinking\.(?P<answer>.*))?\Z", re.S
 )
 _HEADED = re.compile(
-    r"\A[#*_\s]{0,6}(?:Thinking(?: process)?|Thought process|Thoughts?|Internal monologue)[*_]{0,3}(?P<colon>:)?[*_]{0,3}(?P<rest>[ \n].*)\Z",
+    r"\A[#*_\s]{0,6}(?:Thinking(?: process)?|Thought process|Thoughts?"
+    r"|Internal monologue)[*_]{0,3}(?P<colon>:)?[*_]{0,3}(?P<rest>[ \n].*)\Z",
     re.I | re.S,
 )
 _ANSWER_HEADING = re.compile(

@@ -83,7 +83,8 @@ FORMS: Mapping[Format, Form] = {
     ),
     "chats rendered as text": Form(
         "The same in the marks of a chat template (ChatML, Llama 2, 3 and 4, Gemma, Zephyr, DeepSeek, Command R, OpenChat,"
-        " Harmony, Vicuna, and NeMo with its line of attributes) or of Alpaca. Marks are recognised by a column: nearly all rows have them, or they are text.",
+        " Harmony, Vicuna, and NeMo with its line of attributes) or of Alpaca. Marks are recognised by a "
+        "column: nearly all rows have them, or they are text.",
         (
             '{"chosen": "<|im_start|>user\\nName a river.<|im_end|>\\n<|im_start|>assistant\\nThe Rhine.<|im_end|>",'
             ' "rejected": "<|im_start|>user\\nName a river.<|im_end|>\\n<|im_start|>assistant\\nA stone.<|im_end|>"}',
@@ -164,7 +165,9 @@ FORMS: Mapping[Format, Form] = {
     "ranked responses, best against worst": Form(
         "Several responses with ranks (the smaller, the better) or scores (the larger, the better): Nectar (`answers`), NeMo-RL"
         " (`context`, `completions`), UltraFeedback (`completions` with `overall_score`), distilabel (`generations`,"
-        " `ratings`), `responses` beside `scores`, StackExchange's `answers` with `pm_score`, Gemini's `completions` with `score`. The best is chosen, the worst rejected. A column may also say which one of the list is meant: `choice`, `preference` or"
+        " `ratings`), `responses` beside `scores`, StackExchange's `answers` with `pm_score`, Gemini's "
+        "`completions` with `score`. The best is chosen, the worst rejected. A column may also say which one of "
+        "the list is meant: `choice`, `preference` or"
         " `chosen_index` for lists of two, or both `chosen_index` and `rejected_index`.",
         (
             '{"prompt": "Name a river.", "answers": [{"answer": "The Rhine.", "model": "a", "rank": 1}, {"answer": "A stone.",'
@@ -172,7 +175,8 @@ FORMS: Mapping[Format, Form] = {
             '{"prompt": "Name a bird.", "answers": [{"answer": "A shoe.", "model": "a", "rank": 2}, {"answer": "The wren.",'
             ' "model": "b", "rank": 1}]}',
         ),
-        "rows whose responses are all equal (tie); fewer than two responses (missing side), or fewer than two with a number (no preference)",
+        "rows whose responses are all equal (tie); fewer than two responses (missing side), or fewer than two "
+        "with a number (no preference)",
     ),
     "ranked responses, best against each other": Form(
         "The same with `--ranked best-rest`: the best against each that is worse, so that a row gives several pairs.",

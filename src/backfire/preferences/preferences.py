@@ -44,7 +44,8 @@ def open_preferences(
 ) -> Preferences:
     """Open preference data and recognise their form by their first 1,000 rows.
 
-    `dataset` is a file (JSONL, JSON, CSV, Parquet, Arrow, packed or not: `tables` tells by content), a folder (`save_to_disk`, train.parquet,
+    `dataset` is a file (JSONL, JSON, CSV, Parquet, Arrow, packed or not: `tables` tells by content), a folder
+    (`save_to_disk`, train.parquet,
     data/train-*.parquet, or one file), a hub name, a `datasets` object, or a list of rows. `config`, `split` and
     `revision` are those of `datasets.load_dataset`; `encoding` is that of a text file which is not UTF-8. `columns` says
     which column holds the prompt, chosen, rejected, preference, kind, chosen_source or rejected_source

@@ -77,7 +77,8 @@ def sample(
 
     Keywords are fields of `SamplingSettings`: n, seed, batch_size, source, and those of the decoding, or `decoding` whole.
 
-    A local model's batches are cut from the full request list by length, into as many as fit (at most batch_size), seeded from their request ids and
+    A local model's batches are cut from the full request list by length, into as many as fit (at most batch_size),
+    seeded from their request ids and
     committed whole; a batch of which any response is missing is drawn again whole, so that an interrupted run
     ends as an undisturbed one. An endpoint's replies come `concurrency` at a time and are committed one by
     one; failed ones are listed and sampling goes on, until `give_up_after` fail in a row with no reply between,

@@ -111,7 +111,8 @@ def bootstrap_interval(
     Percentiles of clusters drawn with replacement (Field and Welsh 2007; the seed fixes them), which are too narrow with few
     clusters, and so never narrower than Student's of the linearised ratio, where clusters of different size count as fewer of equal size
     (`clustered_wilson`). Where all clusters differ by the same share neither sees any spread: the interval then is what the exact limit
-    (Clopper and Pearson's) of none of so many being otherwise leaves open, for those could differ by anything from -1 to 1. Where fewer than
+    (Clopper and Pearson's) of none of so many being otherwise leaves open, for those could differ by anything from
+    -1 to 1. Where fewer than
     six clusters differ it also holds Agresti and Min's interval, a cluster counting as one case that was gained or lost, and 0, for
     no exact p is then below .05.
     """

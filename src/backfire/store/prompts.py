@@ -40,7 +40,8 @@ def read_prompts(
 
     A cell is a text (one user turn) or a list of turns with role and content that ends with the user's. Beside an
     Alpaca `instruction`, a filled `input` cell is set below it after a blank line. A column `kind` (or is_harmful, harmful,
-    unsafe) says which prompts are harmful, as `tables.columns.kind_column` has it; the other columns become tags. A row with half a character (a lone surrogate) in its prompt or
+    unsafe) says which prompts are harmful, as `tables.columns.kind_column` has it; the other columns become tags. A
+    row with half a character (a lone surrogate) in its prompt or
     in one of TARGET_COLUMNS is left out; in another column it costs that tag.
 
     Args:

@@ -214,7 +214,8 @@ def kind_column(
     """Find the column that says the kind, by its name and by the first values of `rows`, which are numbered.
 
     The words are harmful, unsafe and true, benign, safe and false, in capitals or not, and booleans; blank cells say
-    nothing. `flags` False looks for `kind` alone, where a column `unsafe` would speak of the response. A column that is called `kind` and holds none of them speaks of something else and is `ignored`.
+    nothing. `flags` False looks for `kind` alone, where a column `unsafe` would speak of the response. A column that
+    is called `kind` and holds none of them speaks of something else and is `ignored`.
 
     Raises:
         InputError: the column asked for is not there, or holds another value than these words; or a column by a usual

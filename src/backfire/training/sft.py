@@ -31,7 +31,8 @@ def train_sft(
     `conversations` is a file, folder, hub name, `datasets.Dataset` or rows, as for `train_dpo`: conversations in a column
     `messages` or `conversations` (ShareGPT), a prompt and a `completion`, or `instruction`, `input` and `output`; with a
     column `system` and `tools` if there are such. `columns` says where they are if under other names, such as
-    {"messages": "turns"} or {"prompt": "question", "response": "answer"}. A conversation of several assistant turns gives one example for each.
+    {"messages": "turns"} or {"prompt": "question", "response": "answer"}. A conversation of several assistant turns
+    gives one example for each.
     Rows without anything to learn are left out and counted. Everything goes through the policy's chat template; `plain`
     trains on plain prompts and completions as they are. `out` is written as `train_dpo` writes it, and the same errors
     are raised. Keywords are fields of `SFTSettings` and of its parts; a whole part may be given, as `reading=ConversationReading(...)`.

@@ -51,7 +51,8 @@ def cells_of(folds: Ints, strata: Ints | None, chosen: NDArray[np.bool_]) -> lis
 def auroc(scores: Values, chosen: NDArray[np.bool_], cells: list[Cell]) -> tuple[float, Values]:
     """The weighted mean of the cells' AUROCs, ties counting half, and each side's influence on it: [m].
 
-    The weights add up to 1 but for rounding, which must not take an AUROC of 1 above it. Influences are DeLong's (DeLong, DeLong and Clarke-Pearson 1988): what a side's comparisons gave beyond the
+    The weights add up to 1 but for rounding, which must not take an AUROC of 1 above it. Influences are DeLong's
+    (DeLong, DeLong and Clarke-Pearson 1988): what a side's comparisons gave beyond the
     average. They sum to 0 in every cell.
     """
     influence = np.zeros(len(scores))

@@ -232,7 +232,8 @@ def shipped_suites() -> Mapping[str, tuple[Mapping[str, Any], ...]]:
 def open_suite(reference: str, means: Means | None = None) -> list[Attack]:
     """The attacks that a reference names, in its order.
 
-    `reference` is a suite of suites.yaml, an attack (one of a user's own is `module:object`), a YAML file of suites (all of them together, or one by
+    `reference` is a suite of suites.yaml, an attack (one of a user's own is `module:object`), a YAML file of suites
+    (all of them together, or one by
     `FILE:SUITE`), or several of these with commas between. An attack that is named twice is taken once. Paths of files in
     a suite file are taken from its folder.
 
