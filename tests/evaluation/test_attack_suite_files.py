@@ -108,14 +108,14 @@ def test_paths_in_a_suite_file_are_taken_from_its_folder(
         (
             {"examples": "none.csv"},
             "direct,rot13",
-            "--shots is for few-shot or many-shot: add that to --suite",
+            "shots is for few-shot or many-shot: add that to suite",
         ),
-        ({"examples": "none.csv"}, "", "--shots is for few-shot or many-shot"),
-        ({"translations": "none.csv"}, "quick", "--translations is for translation"),
-        ({"translator": "openai:t"}, "few-shot", "--translator is for translation"),
-        ({"attacker": "openai:a"}, "standard", "--attacker is for attacker"),
-        ({"examples": "none.csv"}, "OWN", "--shots is for few-shot or many-shot"),
-        ({"translator": "openai:t"}, "OWN", "--translator is for translation"),
+        ({"examples": "none.csv"}, "", "shots is for few-shot or many-shot"),
+        ({"translations": "none.csv"}, "quick", "translations is for translation"),
+        ({"translator": "openai:t"}, "few-shot", "translator is for translation"),
+        ({"attacker": "openai:a"}, "standard", "attacker is for attacker"),
+        ({"examples": "none.csv"}, "OWN", "shots is for few-shot or many-shot"),
+        ({"translator": "openai:t"}, "OWN", "translator is for translation"),
     ],
 )
 def test_means_that_no_attack_takes_are_refused(

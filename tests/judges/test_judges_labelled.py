@@ -53,14 +53,14 @@ def test_two_equal_answers_to_a_prompt_are_two_cases(tmp_path: Path) -> None:
         (("prompt,response,label", "q,a,2", "q,b,0"), "row 1: the label '2'"),
         (("prompt,response,label", "q,a,1", "q,b,"), "row 2: column 'label' is empty"),
         (("prompt,response,label", "q,a,1", "q,b,true"), "all 2 labels"),
-        (("prompt,response", "q,a"), "--label-column"),
-        (("text,response,label", "q,a,1"), "--prompt-column"),
+        (("prompt,response", "q,a"), "label_column"),
+        (("text,response,label", "q,a,1"), "prompt_column"),
         (("prompt,response,label",), "holds no rows"),
         (
             ("prompt,response,label", "q,a,1", "q,b,nan"),
             "row 2: column 'label' holds 'nan', which is no label",
         ),
-        (("prompt,question,response,label", "q,q,a,1"), "several columns .*--prompt-column"),
+        (("prompt,question,response,label", "q,q,a,1"), "several columns .*prompt_column"),
     ],
 )
 def test_what_cannot_be_read_is_said(lines: tuple[str, ...], said: str, tmp_path: Path) -> None:
