@@ -55,8 +55,12 @@ def test_the_page_in_a_browser(browser: Any, page_file: Path, size: str, scheme:
         level = page.locator(".level").bounding_box()
         assert level is not None
         assert level["y"] + level["height"] < SIZES[size][1], "the conclusion is seen without scrolling"
+        assert page.locator("svg.chart:visible").count() >= 4, (
+            "pictures stand before the details, which are folded"
+        )
+        page.evaluate("document.querySelectorAll('details.fold').forEach(d => d.open = true)")
         svgs = page.locator("svg.chart").all()
-        assert len(svgs) == 8
+        assert len(svgs) == 9
         for svg in svgs:
             box = svg.bounding_box()
             assert box is not None
@@ -78,6 +82,7 @@ def test_the_page_in_a_browser(browser: Any, page_file: Path, size: str, scheme:
 
 def test_examples_are_folded_twice(browser: Any, page_file: Path) -> None:
     with Visit(browser, page_file, "narrow") as visit:
+        visit.page.evaluate("document.querySelectorAll('details.fold').forEach(d => d.open = true)")
         cue = visit.page.locator("#examples details.cell").nth(0)
         text = cue.locator("pre").first
         assert not text.is_visible()

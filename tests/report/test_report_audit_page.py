@@ -64,15 +64,38 @@ def _row(reader: Reader, start: str, *wanted: str) -> None:
     assert any(re.search(".*".join(map(re.escape, wanted)), row) for row in found), (start, wanted, found)
 
 
-def test_the_conclusion_comes_first(reader: Reader) -> None:
-    audit = example_audit()
-    reasons = [reader.text.index(reason) for reason in audit["conclusion"]["reasons"]]
-    advice = [reader.text.index(step.replace("`", "")) for step in audit["conclusion"]["advice"]]
-    assert "(recipe <code>self+rm</code>)" in render_audit_page(audit)
-    first_number = reader.text.index("AUROC, same decision")
-    assert reader.text.index("Strong: simple probes") < reasons[0]
-    assert reasons == sorted(reasons)
-    assert reasons[-1] < advice[0] < advice[1] < first_number
+def test_the_page_begins_as_the_terminal_does(reader: Reader) -> None:
+    """Verdict, lengths, the three largest effects with their rows, what to do; then numbers and pictures; details are folded."""
+    conclusion = example_audit()["conclusion"]
+    assert "(recipe <code>self+rm</code>)" in render_audit_page(example_audit())
+    parts = ["Left out: 49 of 1,900 rows", "Strong: who wrote a response decides its label."]
+    parts += [
+        "Length: median 212 words chosen, 131 rejected",
+        "Length: median 280 tokens",
+        "The largest effects",
+    ]
+    parts += [
+        conclusion["effects"][0]["what"],
+        "rows 4, 9 and 1838 more",
+        conclusion["effects"][2]["what"],
+        "What to do",
+    ]
+    parts += [step.replace("`", "") for step in conclusion["advice"]]
+    parts += ["Everything that this stands on", *conclusion["reasons"], "AUROC, same decision"]
+    place = 0
+    for part in parts:
+        place = reader.text.index(part, place)
+
+
+def test_details_are_folded(page: str) -> None:
+    folded = re.findall(r'<details class="fold">\s*<summary>(?:<h2>)?([^<]*)', page)
+    assert folded[:3] == [
+        "Everything that this stands on",
+        "Every number of the probes",
+        "Every number of the cues",
+    ]
+    assert {"Who wrote what", "What the pairs decide", "How to read every number"} <= set(folded)
+    assert page.count("<details") == page.count("</details>")
 
 
 def test_every_probe_has_interval_control_p_and_n(reader: Reader) -> None:
@@ -226,7 +249,7 @@ def test_known_sets_stand_beside_this_one(reader: Reader) -> None:
     _row(reader, "this data set", "0.712", "0.692–0.732", "0.861", "0.938", "1,840")
     _row(
         reader,
-        "1 · people: HH harmless",
+        "people: HH harmless",
         "hh-rlhf",
         "0.521",
         "0.501–0.541",
@@ -235,20 +258,24 @@ def test_known_sets_stand_beside_this_one(reader: Reader) -> None:
         "0.597–0.637",
         "2,312",
     )
-    _row(reader, "3 · GPT-4", "805 prompts", "–", "0.963")
+    _row(reader, "GPT-4", "805 prompts", "–", "0.963")
 
 
 def test_the_pictures_say_in_words_what_they_show(page: str) -> None:
     svgs = re.findall(r"<svg class=\"chart.*?</svg>(?=</figure>)", page, flags=re.DOTALL)
-    assert len(svgs) == 8, "ladder, cues, map, sources, decisions, layers, influence, quantiles"
+    assert len(svgs) == 9, "ladder, known sets, cues, map, sources, decisions, layers, influence, quantiles"
     for svg in svgs:
         root = ElementTree.fromstring(svg)
         assert root.get("role") == "img"
         assert root.get("aria-label") == root.findtext("title")
     assert "characters 0.947 · matched 0.891" in svgs[0]
-    marks = {name: svgs[0].count(f'class="{name}"') for name in ("dot-mark", "diamond-mark", "reference")}
-    assert marks == {"dot-mark": 5, "diamond-mark": 5, "reference": 4}
-    assert svgs[2].count('class="dot-mark"') == svgs[2].count('class="square-mark"') == 120
+    marks = {name: svgs[0].count(f'class="{name}"') for name in ("dot-mark", "diamond-mark")}
+    assert marks == {"dot-mark": 5, "diamond-mark": 5}
+    assert (
+        "people: HH harmless AUROC 0.617; self-generated: organism w0 self+rm AUROC 0.748; this data set"
+        in svgs[1]
+    )
+    assert svgs[3].count('class="dot-mark"') == svgs[3].count('class="square-mark"') == 120
 
 
 def test_a_mark_stands_where_its_value_is(page: str) -> None:
@@ -310,7 +337,7 @@ def test_the_page_loads_nothing(page: str, reader: Reader) -> None:
 def test_what_was_not_measured_says_why_or_is_absent() -> None:
     reader = Reader(render_audit_page(smallest_audit()))
     for said in (
-        "No judgement: these data do not allow one.",
+        "No judgement: 3 pairs are fewer than 30.",
         "length (3 pairs: fewer than 30)",
         "no column says who wrote which response",
         "--policy MODEL",

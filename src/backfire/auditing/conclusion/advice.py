@@ -21,6 +21,8 @@ TRAIN_AND_ATTACK = (
 )
 FEWEST_UNREAD = 0.05
 """Share of all responses, in a language that the judge does not read, from which another judge is advised."""
+LEAST_LOSS = 0.01
+"""AUROC that a cue's probe loses without it, below which evening it out would hardly be seen."""
 CLEANED = {
     "contradictions": "that contradict one another",
     "duplicates": "that repeat another exactly",

@@ -16,7 +16,7 @@ from backfire.answers.audit import (
     Shortcut,
     parse_audit,
 )
-from backfire.answers.conclusion import ReferencePoint
+from backfire.answers.conclusion import FIRST, ReferencePoint
 from backfire.answers.influence import PilotOutcome, ProbeInfluence
 from backfire.answers.numerals import (
     UNDEFINED,
@@ -32,7 +32,9 @@ from backfire.answers.numerals import (
 from backfire.answers.phrases import pilot_text
 from backfire.report.audit import pictures as draw
 from backfire.report.audit.as_trained_lines import rendered_by, tokens_line, trained_lines
+from backfire.report.audit.brief import rows_of
 from backfire.report.audit.influence_picture import influence_picture
+from backfire.report.audit.known_picture import compared_probe, known_picture
 from backfire.report.audit.words import (
     COMBINATIONS,
     HEADLINES,
@@ -43,6 +45,9 @@ from backfire.report.audit.words import (
     cue_name,
     damage_text,
     influence_text,
+    known_sets_line,
+    left_out_line,
+    length_line,
     probe_name,
     probe_sets,
     read_line,
@@ -70,7 +75,6 @@ class Glance:
 class KnownSet:
     """A reference set, with what its probes gave."""
 
-    number: int
     name: str
     first: ReferencePoint
     probes: dict[str, ReferencePoint]
@@ -124,7 +128,13 @@ def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
     )
     page = environment.get_template("audit/page.html.jinja").render(
         report=checked,
-        headline=HEADLINES[checked.conclusion.level],
+        verdict=checked.conclusion.verdict.partition(FIRST)[0] or HEADLINES[checked.conclusion.level],
+        left_out=left_out_line(checked, MOST_ROWS),
+        compared=known_sets_line(checked),
+        lengths=[length_line(found) for found in checked.lengths],
+        rows_of=rows_of,
+        nearest=compared_probe(checked),
+        known_picture=known_picture,
         read=read_line(checked),
         columns=columns_line(checked),
         glances=_glances(checked),
@@ -224,9 +234,9 @@ def _influence_glance(refusal: ProbeInfluence) -> Glance:
 
 def _known_sets(report: AuditReport) -> list[KnownSet]:
     found = []
-    for name, which in draw.reference_numbers(report).items():
+    for name in dict.fromkeys(point.name for point in report.reference_points):
         points = [point for point in report.reference_points if point.name == name]
-        found.append(KnownSet(which, name, points[0], {point.probe: point for point in points}))
+        found.append(KnownSet(name, points[0], {point.probe: point for point in points}))
     return found
 
 

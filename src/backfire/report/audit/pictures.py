@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from math import isfinite
 
@@ -25,9 +25,6 @@ from backfire.report.audit.words import COMBINATIONS, PROMPTS, cue_name, probe_n
 MOST_CUES = 12
 MOST_LABEL = 34
 """Characters of a row's name in a picture; the table below has the whole name."""
-
-APART = 4.0
-"""Percentages of the width between the numbers of neighbouring reference points."""
 
 Place = Callable[[float], float]
 """From a value to a percentage of the picture's width, kept within its lane."""
@@ -51,13 +48,10 @@ class Lane:
     name: str
     figure: str
     marks: Sequence[Mark]
-    references: Sequence[tuple[int, float]] = field(default=())
-    """(number of the reference point, its value)."""
 
 
 def ladder_picture(report: AuditReport) -> str:
-    """Every probe: total and decision-matched, with intervals, controls and reference points."""
-    numbers = reference_numbers(report)
+    """Every probe: total and decision-matched, with intervals and controls."""
     lanes = []
     for probe in report.separability:
         total, matched = probe.pointwise, probe.decision_matched
@@ -75,16 +69,9 @@ def ladder_picture(report: AuditReport) -> str:
                 )
             )
             figure += f" · matched {decimal(matched.auroc)}"
-        points = [(numbers[p.name], p.auroc) for p in report.reference_points if p.probe == probe.probe]
-        lanes.append(Lane(probe_name(probe.probe), figure, marks, points))
+        lanes.append(Lane(probe_name(probe.probe), figure, marks))
     said = "; ".join(f"{lane.name} {lane.figure}" for lane in lanes)
     return lanes_picture(f"AUROC of every probe, 0.5 is guessing: {said}", lanes, _from_half(lanes))
-
-
-def reference_numbers(report: AuditReport) -> dict[str, int]:
-    """Every reference point's name and the number that stands for it in the picture."""
-    names = dict.fromkeys(point.name for point in report.reference_points)
-    return {name: number for number, name in enumerate(names, 1)}
 
 
 def source_picture(leak: SourceLeak) -> str:
@@ -145,8 +132,7 @@ def lanes_picture(
     place = _place(domain, (0, 100))
     ticks = ticks or [t / 10 for t in range(round(domain[0] * 10), 11) if t in (0, 5, 6, 7, 8, 9, 10)]
     deepest = max((len(lane.marks) for lane in lanes), default=1)
-    numbered = any(lane.references for lane in lanes)
-    height = 30 + 15 * deepest + (20 if numbered else 4)
+    height = 34 + 15 * deepest
     bottom = height * len(lanes)
     parts = [_rule(place(tick), 0, bottom, "grid half" if tick == neutral else "grid") for tick in ticks]
     for row, lane in enumerate(lanes):
@@ -157,7 +143,6 @@ def lanes_picture(
         parts.append(_text(100, top + 13, lane.figure, "figure", "end"))
         for at, mark in enumerate(lane.marks):
             parts.append(_mark(mark, place, top + 28 + 15 * at))
-        parts += _references(lane.references, place, top + 20, top + 23 + 15 * deepest)
     for tick in ticks:
         parts.append(_tick(place(tick), bottom + 14, f"{tick:g}".replace("-", "−")))
     return _svg(description, bottom + 20, parts)
@@ -321,16 +306,6 @@ def _shape(shape: str, x: float, y: float) -> str:
         return f'<circle class="dot-mark" cx="{x:.2f}%" cy="{y:.1f}" r="4"/>'
     drawn = "M0-5.5 5.5 0 0 5.5-5.5 0Z" if shape == "diamond" else "M-3.5-3.5h7v7h-7Z"
     return f'<svg x="{x:.2f}%" y="{y:.1f}" overflow="visible"><path class="{shape}-mark" d="{drawn}"/></svg>'
-
-
-def _references(points: Sequence[tuple[int, float]], place: Place, top: float, bottom: float) -> list[str]:
-    parts, before = [], -100.0
-    for which, value in sorted(points, key=lambda point: (point[1], point[0])):
-        x = place(value)
-        before = min(100.0, max(x, before + APART))
-        parts.append(_rule(x, top, bottom, "reference"))
-        parts.append(_text(before, bottom + 10, str(which), "tick", "middle"))
-    return parts
 
 
 def _rule(x: float, top: float, bottom: float, style: str) -> str:
