@@ -129,7 +129,7 @@ def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
     page = environment.get_template("audit/page.html.jinja").render(
         report=checked,
         verdict=checked.conclusion.verdict.partition(FIRST)[0] or HEADLINES[checked.conclusion.level],
-        left_out=left_out_line(checked, MOST_ROWS),
+        left_out=left_out_line(checked, 5),
         compared=known_sets_line(checked),
         lengths=[length_line(found) for found in checked.lengths],
         rows_of=rows_of,
