@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "repair"))
 from backfire.pairs import Built, find_recipe, read_pairs, write_pairs
 from repairing.repair_pairs import pair
 from running import Result, invoke
+from synthetic_pairs import rows
 
 
 def run(*arguments: object, code: int = 0) -> Result:
@@ -120,3 +121,23 @@ def test_a_method_that_changes_rows_has_no_file_to_write_them_to(folder: Path, t
     told = run(folder, "--method", "balance", "--out", tmp_path / "b.jsonl", code=2)
     assert "balance changes rows: name a folder" in told.stderr
     assert not (tmp_path / "b.jsonl").exists()
+
+
+def test_a_filter_says_that_it_leaves_duplicates_and_debris_in(tmp_path: Path) -> None:
+    given = rows(60, 1)
+    given += [given[n] for n in range(5)] + [given[9] | {"chosen": given[9]["chosen"] + " <|im_end|>"}]
+    file = tmp_path / "a.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in given))
+    values = tmp_path / "v.jsonl"
+    values.write_text(
+        "".join(json.dumps({"row": n + 1, "safety_influence": 1.0 * n}) + "\n" for n in range(66))
+    )
+    filtered = tmp_path / "filtered.jsonl"
+    told = run(file, "--method", "filter", "--above", -1, "--influence", values, "--out", filtered).stdout
+    assert "leaves faults of single pairs in (" in told
+    assert "duplicates 5" in told
+    assert "debris 1" in told
+    assert f"`backfire repair {filtered} --method clean --out CLEAN` takes them out" in told
+    told = run(filtered, "--method", "clean", "--out", tmp_path / "clean.jsonl").stdout
+    assert "leaves faults" not in told
+    assert "length alone ranks right, of the pairs" in told

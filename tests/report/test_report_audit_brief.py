@@ -53,6 +53,7 @@ def test_the_verdict_comes_first_and_the_largest_effects_have_their_rows() -> No
     shown = lines(example_audit(), 100)
     text = "\n".join(shown)
     assert shown[0].startswith("prefs.jsonl: 1,840 pairs from 1,900 rows")
+    assert f"Digest of the pairs: {example_audit()['input']['digest'][:16]}" in shown[-1]
     assert shown[1].startswith("Left out: 49 of 1,900 rows, which give no pair: 31 identical sides, 18 blank")
     order = [
         "Strong: who wrote",

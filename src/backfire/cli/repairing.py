@@ -40,7 +40,7 @@ class RepairDataset(RepairCall, Command):
 
 
 def _show(repaired: Repaired, method: str) -> None:
-    from backfire.repairing import side_by_side
+    from backfire.repairing import faults_left, side_by_side
 
     say(f"{method}: {repaired.pairs} pairs in {repaired.folder} ({counted(repaired.changed)})")
     read, written = repaired.input, repaired.output
@@ -60,6 +60,11 @@ def _show(repaired: Repaired, method: str) -> None:
     if repaired.choice is not None and repaired.choice.prediction is not None:
         target, share = repaired.choice.target, repaired.choice.prediction.share
         say(f"the smallest change predicted to lie above {target:g}: {share:.0%} of the pairs")
+    if repaired.after is not None and (left := faults_left(repaired.after)):
+        say(
+            f"this method leaves faults of single pairs in ({counted(left)}): `backfire repair {repaired.folder} --method clean"
+            " --out CLEAN` takes them out"
+        )
     if lines:
         shown = table("", "before", "after")
         for line in lines:

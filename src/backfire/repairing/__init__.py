@@ -7,7 +7,7 @@ from backfire.loading import lazily
 if TYPE_CHECKING:
     from backfire.repairing.balancing import balance_pairs
     from backfire.repairing.choosing import LADDER, Choice, Prediction, choose_share
-    from backfire.repairing.comparing import side_by_side
+    from backfire.repairing.comparing import faults_left, side_by_side
     from backfire.repairing.ends import match_ends
     from backfire.repairing.filtering import filter_pairs, matched_at_random
     from backfire.repairing.mixing import mix_pairs
@@ -32,7 +32,7 @@ else:
         {
             "balancing": ("balance_pairs",),
             "choosing": ("LADDER", "Choice", "Prediction", "choose_share"),
-            "comparing": ("side_by_side",),
+            "comparing": ("faults_left", "side_by_side"),
             "ends": ("match_ends",),
             "filtering": ("filter_pairs", "matched_at_random"),
             "mixing": ("mix_pairs",),
@@ -64,6 +64,7 @@ __all__ = [
     "Restyle",
     "balance_pairs",
     "choose_share",
+    "faults_left",
     "filter_pairs",
     "match_ends",
     "matched_at_random",

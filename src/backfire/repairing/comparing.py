@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from backfire.answers import AuditReport
+from backfire.repairing.settings import USUAL
 
 PROBE = "words"
 
@@ -23,6 +24,8 @@ def side_by_side(before: AuditReport, after: AuditReport) -> list[tuple[str, str
         lines.append((f"chosen refuses, rejected complies ({kind})", *(_contrast(r, kind, 0) for r in pairs)))
         lines.append((f"chosen complies, rejected refuses ({kind})", *(_contrast(r, kind, 1) for r in pairs)))
     lines.append(("truncated, chosen : rejected", *map(_truncated, pairs)))
+    lines.append(("chosen is longer, of the pairs", *map(_longer, pairs)))
+    lines.append(("length alone ranks right, of the pairs", *map(_by_length, pairs)))
     return [(line[0], line[1], line[2]) for line in lines]
 
 
@@ -71,6 +74,24 @@ def _contrast(report: AuditReport, kind: str, which: int) -> str:
             )[which]
             return f"{share.hits} of {share.scored}"
     return "–"
+
+
+def faults_left(report: AuditReport) -> dict[str, int]:
+    """Of an audited set, the pairs with each fault that `clean` takes out, where there are any."""
+    faults = (effect for effect in report.conclusion.effects if effect.name in USUAL)
+    return {effect.name: effect.pairs.hits for effect in faults if effect.pairs is not None}
+
+
+def _longer(report: AuditReport) -> str:
+    if not report.lengths:
+        return "–"
+    share = report.lengths[0].longer
+    return _number(share.rate, share.low, share.high)
+
+
+def _by_length(report: AuditReport) -> str:
+    alone = report.lengths[0].pairwise if report.lengths else None
+    return "–" if alone is None else _number(alone.accuracy, alone.low, alone.high)
 
 
 def _truncated(report: AuditReport) -> str:

@@ -14,7 +14,13 @@ from backfire.answers.audit import AuditReport, parse_audit
 from backfire.answers.conclusion import FIRST, Effect, Level
 from backfire.answers.numerals import listed, printable, shown_rows
 from backfire.answers.phrases import pilot_text
-from backfire.report.audit.words import influence_text, known_sets_line, left_out_line, length_line
+from backfire.report.audit.words import (
+    digest_part,
+    influence_text,
+    known_sets_line,
+    left_out_line,
+    length_line,
+)
 
 MOST_LINES = 25
 MOST_EFFECTS = 3
@@ -121,7 +127,8 @@ def _passages(report: AuditReport) -> Iterator[Passage]:
     yield from _of_policy(report)
     yield from _effects(conclusion.effects)
     yield from _steps(conclusion.advice)
-    yield Passage("Every number: --full. A page with pictures: --html FILE.", style="dim", fewest=0)
+    more = f"Every number: --full. A page with pictures: --html FILE{digest_part(report, '. Digest of the pairs: ')}."
+    yield Passage(more, style="dim", fewest=0)
 
 
 def _effects(effects: Sequence[Effect]) -> Iterator[Passage]:

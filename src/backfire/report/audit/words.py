@@ -12,6 +12,9 @@ from backfire.answers.influence import (
 )
 from backfire.answers.numerals import UNDEFINED, band, interval, listed, number, percent, shown_rows
 
+DIGITS = 16
+"""Of a digest that is shown; the JSON has all 64."""
+
 HEADLINES: dict[Level, str] = {
     "strong": "Strong: simple probes nearly always tell chosen from rejected.",
     "some": "Some: chosen can be told from rejected better than by guessing.",
@@ -120,9 +123,14 @@ def read_line(report: AuditReport) -> str:
     """What was read, in one line."""
     text = (
         f"{report.format}; {report.pairs:,} pairs over {report.prompts:,} groups of prompts, "
-        f"from {report.rows:,} rows"
+        f"from {report.rows:,} rows{digest_part(report)}"
     )
     return f"{text}; {report.left_out:,} usable pairs were not sampled" if report.left_out else text
+
+
+def digest_part(report: AuditReport, before: str = ", digest ") -> str:
+    """`, digest 901c2e4e445d1926`: the beginning of the digest of what was read; nothing in an older answer."""
+    return f"{before}{report.input.digest[:DIGITS]}" if report.input is not None else ""
 
 
 def left_out_line(report: AuditReport, most: int) -> str:
