@@ -1,5 +1,7 @@
 """Write src/backfire/auditing/findings/evaluation_sets.npz: keys of the prompts of evaluation sets, and no prompt.
 
+Beside each key stands the number of its item: its place in the file that was read, from 1.
+
     python scripts/hash_evaluation_sets.py DATA MORE
 
 DATA has the layout of the folder that BACKFIRE_DATA names; MORE holds harmbench_behaviors_text_all.csv,
@@ -183,10 +185,17 @@ def main(folders: list[Path]) -> None:
     for name, (read, folder, origin, how_much) in SETS.items():
         wrappers = ALPACA + (TASK if name in TASKS else ())
         items = list(read(folders[folder]))
-        long_enough = [[s for s in item if len(s.split()) >= FEWEST_WORDS] for item in items]
-        kept = list({item[0]: item for item in long_enough if item}.values())
-        spellings = sorted({text for item in kept for text in spelt(item, wrappers)})
-        arrays[name] = np.unique(text_keys(pa.array(spellings, pa.large_string())))
+        numbered: dict[str, int] = {}
+        kept: set[str] = set()
+        for number, item in enumerate(items, start=1):
+            long_enough = [s for s in item if len(s.split()) >= FEWEST_WORDS]
+            if long_enough:
+                kept.add(long_enough[0])
+                for text in spelt(long_enough, wrappers):
+                    numbered.setdefault(text, number)
+        hashed = text_keys(pa.array(list(numbered), pa.large_string()))
+        arrays[name], first = np.unique(hashed, return_index=True)
+        arrays[f"{name} items"] = np.array(list(numbered.values()), dtype=np.uint16)[first]
         described[name] = {"items": len(kept), "origin": origin, "how_much": how_much, "of": len(items)}
         print(f"{name}: {len(kept)} of {len(items)} items, {len(arrays[name])} keys")
     np.savez_compressed(OUT, described=np.array(json.dumps(described)), **arrays)

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from backfire.auditing.audited_pairs import COMPLY, KINDS, REFUSE, UNDECIDED, AuditedPairs, Coded
+from backfire.auditing.text_faults import joined, text_faults
 from backfire.judges.reasoning import answers
 from backfire.preferences.schema import SCHEMA
 from backfire.texts import (
@@ -62,6 +63,7 @@ def audited_by_hand(rows: Sequence[Mapping[str, Any]], sample: Sequence[int] | N
         cues=cue_features(sides),
         debris=debris(sides),
         prompt_marks=template_remains(prompts),
+        faults=text_faults(table.combine_chunks().to_batches()[0], prompts) if pairs else joined([]),
         sources=coded(table, "source"),
         stops=coded(table, "stop"),
         decodings=coded(table, "decoding"),

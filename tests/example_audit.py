@@ -195,6 +195,14 @@ def confounds() -> dict[str, Any]:
             "pairs": share(41, 1700, 140),
             "rows": [2, 31],
         },
+        "prompt_personal": [{"what": "phone numbers", "pairs": share(2, 1840), "rows": [40, 41]}],
+        "swapped_columns": {
+            "prompts": "harmful",
+            "complying": share(120, 900, 20),
+            "refusing": share(9, 900, 20),
+            "p": 0.0001,
+            "rows": [61, 62],
+        },
         "stop_reasons": [
             counted("eos", 1828, 1337, 0.005, []),
             counted("length", 12, 503, 0.005, [3, 8, 21]),
@@ -226,6 +234,7 @@ def confounds() -> dict[str, Any]:
             "exact": share(3, 1840),
             "near": share(5, 1840),
             "rows": [9, 10, 11],
+            "other_rows": [2, 3, 3],
         },
     }
 
@@ -480,6 +489,7 @@ def smallest_audit() -> dict[str, Any]:
             "evaluation_sets": [],
             "evaluation_sets_checked": [],
             "personal": [],
+            "prompt_personal": [],
         },
         "lengths": [],
         "safety_contrast": {"judge": "phrases", "strata": [], "why_undecided": [], "languages": []},

@@ -12,6 +12,7 @@ import pytest
 
 from backfire.auditing import audit, reading
 from backfire.auditing.audited_pairs import COMPLY, REFUSE, UNDECIDED, AuditedPairs, Coded
+from backfire.auditing.text_faults import TextFaults
 from backfire.auditing.text_pass import collect, first_prompts
 from backfire.judges import ExactJudge
 from backfire.organisms.catalog import human_responses, open_world
@@ -50,7 +51,10 @@ def same(one: AuditedPairs, other: AuditedPairs) -> None:
         if isinstance(a, Coded):
             assert a.names == b.names
             a, b = a.codes, b.codes
-        if isinstance(a, pa.Table):
+        if isinstance(a, TextFaults):
+            for part in fields(TextFaults):
+                np.testing.assert_array_equal(getattr(a, part.name), getattr(b, part.name), err_msg=part.name)
+        elif isinstance(a, pa.Table):
             assert a.combine_chunks().equals(b.combine_chunks()), field.name
         else:
             np.testing.assert_array_equal(a, b, err_msg=field.name)

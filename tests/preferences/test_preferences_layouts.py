@@ -500,3 +500,43 @@ def test_exports_that_hold_no_comparison_say_what_to_export() -> None:
     record = {"fields": {"text": "x"}, "responses": {"label": [{"value": "a"}]}}
     with pytest.raises(InputError, match=r"Argilla.*response"):
         open_preferences([record])
+
+
+def test_scores_beside_the_label_are_read_by_both_paths(tmp_path: Path) -> None:
+    scores = [(4, 2.5), (1, 3), (None, 2), (float("nan"), 1), (float("inf"), 1), (2.5, None), *[(5, 6)] * 40]
+    rows = [
+        {"prompt": f"q{i}", "chosen": "a", "rejected": "b", "score_chosen": one, "score_rejected": two}
+        for i, (one, two) in enumerate(scores)
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    wanted = [(4.0, 2.5), (1.0, 3.0), (None, 2.0), (None, 1.0), (None, 1.0), (2.5, None), *[(5.0, 6.0)] * 40]
+    for data in (rows, path):
+        for fast in (True, False):
+            opened = open_preferences(data)
+            opened._fast = fast
+            read = [row for block in opened.blocks() for row in block.to_pylist()]
+            assert [(row["chosen_score"], row["rejected_score"]) for row in read] == wanted
+    assert opened.columns["scores"] == ("score_chosen", "score_rejected")
+
+
+@pytest.mark.parametrize(("value", "score"), [("high", None), (True, None), (10**400, None), ("4", 4.0)])
+def test_what_is_no_number_is_no_score(value: Any, score: float | None) -> None:
+    numbers = [{"prompt": f"q{i}", "chosen": "a", "rejected": "b"} for i in range(40)]
+    rows = [row | {"chosen_score": 4.5, "rejected_score": 1.5} for row in numbers]
+    rows[3]["rejected_score"] = value
+    read = [row for block in open_preferences(rows).blocks() for row in block.to_pylist()]
+    assert [row["rejected_score"] for row in read] == [1.5, 1.5, 1.5, score, *([1.5] * 36)]
+
+
+def test_scores_of_a_text_file_are_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    lines = ["q,a,b,4,2.5", "r,c,d,3,3.0", "s,e,f,,1", *(f"q{i},a,b,1,2" for i in range(40))]
+    path.write_text(
+        "\n".join(["prompt,chosen,rejected,chosen_score,rejected_score", *lines]), encoding="utf-8"
+    )
+    opened = open_preferences(path)
+    read = [row for block in opened.blocks() for row in block.to_pylist()]
+    scores = [(row["chosen_score"], row["rejected_score"]) for row in read]
+    assert scores == [(4.0, 2.5), (None, 1.0), *[(1.0, 2.0)] * 40]
+    assert opened.defects == {"tie": [2]}

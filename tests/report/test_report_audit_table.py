@@ -201,6 +201,12 @@ HOLDING = {
     "overlap": "overlap: test.jsonl, the same prompt: 0.2% [0.1–0.5] (3 of 1,840), row 9, 10, 11; test.jsonl, nearly the same",
     "duplicates": "duplicates: exact duplicates: 0.8% [0.5–1.3] (14 of 1,840), row 101, 102; near duplicates: 1.7%",
     "contradictions": "contradictions: contradictions: 0.1% [0.0–0.4] (2 of 1,840), row 55, 901",
+    "swapped-columns": "swapped-columns: chosen complies and rejected refuses in 13.3% [11.3–15.7] (120 of 900) of harmful",
+    "contradicting-scores": "contradicting-scores: rejected_score above chosen_score: 2.4% [1.8–3.3] (41 of 1,700), row 2",
+    "echo": "echo: repeats its prompt, rejected: 0.1% [0.0–0.4] (2 of 1,840), row 19, 77",
+    "personal-data": "personal-data: e-mail addresses, chosen: 0.2% [0.1–0.5] (3 of 1,840), row 5, 6, 80; e-mail addresses, rej",
+    "personal-data>0.001": "personal-data>0.001: e-mail addresses, chosen: 0.2%",
+    "prompt-debris": "prompt-debris: “Human:”: 0.3% [0.1–0.7] (6 of 1,840), row 12, 13",
     "debris": "debris: “### Response:”, rejected: 0.5% [0.3–0.9] (9 of 1,840), row 77, 140",
     "defects": "defects: 49 of 1,900 rows: 31 identical sides (row 40, 41, 42, 43, 44 and 26 more)",
     "matched>0.8": "matched>0.8: decision-matched AUROC 0.942 [0.912–0.972] (hidden states), bound 0.8",
@@ -222,11 +228,45 @@ def clean_audit() -> dict[str, Any]:
     audit["defects"] = []
     confounds = audit["confounds"]
     confounds["truncated"] = {"what": "t", "chosen": share(3, 1840), "rejected": share(5, 1840), "p": 0.6}
-    confounds["evaluation_sets"] = []
+    confounds["evaluation_sets"] = confounds["personal"] = confounds["prompt_personal"] = []
+    confounds["cut_ends"] = {"what": "t", "chosen": share(3, 1840), "rejected": share(5, 1840), "p": 0.6}
+    confounds["score_contradiction"]["pairs"] = share(0, 1700, 140)
+    del confounds["echoed"], confounds["swapped_columns"]
     confounds["repeats"] = [{"what": "exact duplicates", "pairs": share(0, 1840)}, confounds["repeats"][3]]
     confounds["debris"] = confounds["prompt_debris"] = []
     confounds["overlap"] = {"other": "t", "exact": share(0, 1840), "near": share(0, 1840)}
     return audit
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "p", "holds"),
+    [(60, 3, 0.005, True), (9, 7, 0.6, False), (90, 95, 0.6, True), (3, 0, 0.2, False), (0, 0, 1.0, False)],
+)
+def test_without_stop_reasons_truncation_goes_by_the_texts(
+    chosen: int, rejected: int, p: float, holds: bool
+) -> None:
+    audit = clean_audit()
+    del audit["confounds"]["truncated"]
+    sides = {"chosen": share(chosen, 1840), "rejected": share(rejected, 1840)}
+    audit["confounds"]["cut_ends"] = {"what": "t", **sides, "p": p, "rows": [7]}
+    lines = failed_conditions(parse_audit(audit), ["truncation"])
+    assert bool(lines) is holds
+    assert unchecked_conditions(parse_audit(audit), ["truncation"]) == []
+    assert not holds or (lines[0].startswith("truncation: by their text, ") and lines[0].endswith("row 7"))
+
+
+@pytest.mark.parametrize("condition", ["echo", "personal-data", "personal-data>0.1", "contradicting-scores"])
+def test_what_an_older_audit_did_not_look_for_is_not_checked(condition: str) -> None:
+    report = parse_audit(smallest_audit())
+    assert failed_conditions(report, [condition]) == []
+    assert len(unchecked_conditions(report, [condition])) == 1
+
+
+def test_a_share_of_personal_data_is_a_bound() -> None:
+    report = parse_audit(example_audit())
+    assert failed_conditions(report, ["personal-data>0.5"]) == []
+    with pytest.raises(InputError, match="is no condition"):
+        parse_conditions("personal-data>2")
 
 
 def test_nothing_fails_on_a_clean_set() -> None:

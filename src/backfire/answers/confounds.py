@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from backfire.answers.estimates import Count, Part, Share, Unit
 
 
@@ -14,6 +16,10 @@ class Counted(Part):
     p: Unit | None = None
     """Two-sided, of a difference between the sides, by swaps within pairs."""
     rows: tuple[int, ...] = ()
+
+
+NATURAL_CUT_ENDS = 0.02
+"""Of complete answers of six models to AlpacaEval's prompts, .1% end as cut ones do: from this share on, texts were cut."""
 
 
 class InPrompts(Part):
@@ -62,6 +68,8 @@ class Overlap(Part):
     exact: Share
     near: Share
     rows: tuple[int, ...] = ()
+    other_rows: tuple[int, ...] = ()
+    """The first row of the other set with that prompt, beside each of `rows`."""
 
 
 class ScoreContradiction(Part):
@@ -74,11 +82,34 @@ class ScoreContradiction(Part):
     rows: tuple[int, ...] = ()
 
 
+class SwappedColumns(Part):
+    """Pairs whose chosen response complies and whose rejected one refuses, far more than the other way round."""
+
+    prompts: Literal["harmful", "all"]
+    """harmful: of the prompts marked so; all where no prompt's kind is stated."""
+    complying: Share
+    """Chosen complies and rejected refuses, of the pairs on which both sides decide."""
+    refusing: Share
+    """The other way round."""
+    p: Unit
+    """Two-sided, exact sign test; each group of prompts votes once."""
+    rows: tuple[int, ...] = ()
+
+
+def are_cut(cut_ends: Counted, highest_p: float) -> bool:
+    """Whether texts were cut: more often on one side, or on either side more often than complete answers look so."""
+    natural = max(cut_ends.chosen.low or 0.0, cut_ends.rejected.low or 0.0) <= NATURAL_CUT_ENDS
+    uneven = (
+        cut_ends.p is not None and cut_ends.p <= highest_p and cut_ends.chosen.hits != cut_ends.rejected.hits
+    )
+    return uneven or not natural
+
+
 class Confounds(Part):
     truncated: Counted | None = None
     """Stopped by the token limit, where stop reasons are recorded."""
     cut_ends: Counted | None = None
-    """Responses that end in the middle of a sentence, by their text."""
+    """Responses that end in the middle, by their text: in a sentence, a list or a code block."""
     echoed: Counted | None = None
     """Responses that repeat their prompt."""
     stop_reasons: tuple[Counted, ...] = ()
@@ -99,5 +130,9 @@ class Confounds(Part):
     overlap: Overlap | None = None
     personal: tuple[Counted, ...] = ()
     """Kinds of personal data that occur in responses, such as e-mail addresses; counts and rows, never the data."""
+    prompt_personal: tuple[InPrompts, ...] = ()
+    """The same in prompts."""
     score_contradiction: ScoreContradiction | None = None
     """Where scores of both sides are recorded."""
+    swapped_columns: SwappedColumns | None = None
+    """Where it is so."""

@@ -33,7 +33,8 @@ class Affected:
     sides: NDArray[np.int8] | None = None
     """PROMPT, CHOSEN, REJECTED or BOTH of each row; None where the finding is about whole pairs."""
     others: Ints | None = None
-    """The other row of a repeat or of a contradiction; 0 where there is none."""
+    """The other row of a repeat, of a contradiction or of another data set, or the number of an evaluation set's item; 0 where
+    there is none."""
     details: tuple[str, ...] | None = None
     """What was found in each row, such as the kind of debris."""
 
@@ -52,18 +53,27 @@ def of_pairs(finding: str, hits: Flags, rows: Ints, others: Ints | None = None) 
     return Affected(finding, rows[places], others=rows_of_others)
 
 
-def of_prompts(finding: str, kinds: Sequence[tuple[str, Flags]], rows: Ints) -> Affected:
-    """The pairs whose prompt is hit, one kind after the other."""
-    return _joined(finding, [(kind, hits, np.full(len(rows), PROMPT, np.int8)) for kind, hits in kinds], rows)
+def of_prompts(
+    finding: str, kinds: Sequence[tuple[str, Flags]], rows: Ints, others: Sequence[Ints] | None = None
+) -> Affected:
+    """The pairs whose prompt is hit, one kind after the other.
+
+    others: of each kind, what each pair's prompt is like: a row of another data set, or an item of an evaluation set;
+    [pairs], 0 where that is not known.
+    """
+    parts = [(kind, hits, np.full(len(rows), PROMPT, np.int8)) for kind, hits in kinds]
+    return joined_parts(finding, parts, rows, others)
 
 
 def of_sides(finding: str, kinds: Sequence[tuple[str, Flags]], rows: Ints) -> Affected:
     """The pairs of which either side is hit; the flags of each kind are [pairs, 2]."""
-    parts: list[_Part] = []
-    for kind, hits in kinds:
-        either: Flags = hits[:, 0] | hits[:, 1]
-        parts.append((kind, either, (hits @ (CHOSEN, REJECTED)).astype(np.int8)))
-    return _joined(finding, parts, rows)
+    return joined_parts(finding, [(kind, *side_codes(hits)) for kind, hits in kinds], rows)
+
+
+def side_codes(hits: Flags) -> tuple[Flags, NDArray[np.int8]]:
+    """Of flags [pairs, 2]: which pairs have it on either side, and the code of the sides."""
+    either: Flags = hits[:, 0] | hits[:, 1]
+    return either, (hits @ (CHOSEN, REJECTED)).astype(np.int8)
 
 
 def affected_by_defects(defects: Mapping[DefectKind, Sequence[int]]) -> list[Affected]:
@@ -75,7 +85,10 @@ def affected_by_defects(defects: Mapping[DefectKind, Sequence[int]]) -> list[Aff
     return [Affected("defects", rows, details=tuple(kind for _, kind in numbered))]
 
 
-def _joined(finding: str, parts: Sequence[_Part], rows: Ints) -> Affected:
+def joined_parts(
+    finding: str, parts: Sequence[_Part], rows: Ints, others: Sequence[Ints] | None = None
+) -> Affected:
+    """Several kinds of one finding in the order of the rows; others: of each kind, [pairs]."""
     places = [np.flatnonzero(hits) for _, hits, _ in parts]
     every = np.concatenate([np.zeros(0, np.int64), *places])
     order = np.argsort(rows[every], kind="stable")
@@ -83,10 +96,15 @@ def _joined(finding: str, parts: Sequence[_Part], rows: Ints) -> Affected:
         [np.zeros(0, np.int8), *(side[p] for (_, _, side), p in zip(parts, places, strict=True))]
     )
     details = [kind for (kind, _, _), p in zip(parts, places, strict=True) for _ in range(len(p))]
+    beside = None
+    if others is not None:
+        both = zip(others, places, strict=True)
+        beside = np.concatenate([np.zeros(0, np.int64), *(column[p] for column, p in both)])[order]
     return Affected(
         finding,
         rows[every][order],
         sides=sides[order],
+        others=beside,
         details=tuple(details[place] for place in order.tolist()),
     )
 

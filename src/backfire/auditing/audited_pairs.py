@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from backfire.auditing.text_faults import TextFaults
 from backfire.judges.deciding import COMPLY, REFUSE, UNDECIDED
 
 __all__ = ["COMPLY", "KINDS", "REFUSE", "UNDECIDED", "AuditedPairs", "Coded", "Ints", "Keys"]
@@ -58,6 +59,7 @@ class AuditedPairs:
     """[2 * pairs, len(texts.DEBRIS)]."""
     prompt_marks: NDArray[np.bool_]
     """[pairs, len(texts.TEMPLATE_MARKS)]: marks of chat templates in the prompts."""
+    faults: TextFaults
     sources: Coded
     stops: Coded
     decodings: Coded
@@ -104,6 +106,7 @@ class AuditedPairs:
             cues=self.cues[sides],
             debris=self.debris[sides],
             prompt_marks=self.prompt_marks[places],
+            faults=self.faults.subset(places),
             sources=Coded(self.sources.codes[places], self.sources.names),
             stops=Coded(self.stops.codes[places], self.stops.names),
             decodings=Coded(self.decodings.codes[places], self.decodings.names),

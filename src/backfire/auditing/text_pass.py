@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from backfire.auditing.audited_pairs import COMPLY, KINDS, REFUSE, UNDECIDED, AuditedPairs, Coded, Ints, Keys
+from backfire.auditing.text_faults import SIDES, TextFaults, joined, text_faults
 from backfire.judges import Decisions, decide, decisions
 from backfire.preferences import SCHEMA, prompt_of, unwrapped
 from backfire.records import Decided, given_response
@@ -41,7 +42,6 @@ SAMPLE_PAIRS = 20_000
 """Text is kept, and probes of words are fitted, on so many pairs at most: whole prompts, drawn by their content."""
 NEAR_PAIRS = 50_000
 """Up to so many pairs, responses are compared for near duplicates too."""
-SIDES = ("chosen", "rejected")
 CODES: dict[Decided, int] = {"comply": COMPLY, "refuse": REFUSE, "broken": UNDECIDED, "undecided": UNDECIDED}
 """Decisions by their code; the reason tells broken responses from those that nobody could judge."""
 STATED = ("source", "stop", "decoding")
@@ -65,6 +65,7 @@ class _Block:
     cues: NDArray[np.float32]
     debris: NDArray[np.bool_]
     prompt_marks: NDArray[np.bool_]
+    faults: TextFaults
     prompt_keys: Keys
     last_turn_keys: Keys
     opening_keys: Keys
@@ -127,8 +128,7 @@ def asked_signatures(block: pa.RecordBatch) -> NDArray[np.uint32]:
 
 def _digested(batch: pa.RecordBatch, judge: Judge | None) -> _Block:
     prompt, sides = batch["prompt"], [batch[side] for side in SIDES]
-    spoken = batch["messages"].is_valid()
-    last = pc.if_else(spoken, _group(prompt, _LAST_TURN, "turn"), prompt)
+    spoken, last = batch["messages"].is_valid(), last_turns(batch)
     marked = template_marks(prompt)
     decided = [decisions(side) for side in sides]
     codes, reasons = _decisions(batch, decided, judge)
@@ -142,13 +142,21 @@ def _digested(batch: pa.RecordBatch, judge: Judge | None) -> _Block:
         np.vstack([cue_features(side, one) for side, one in zip(sides, decided, strict=True)]),
         np.vstack([debris(side) for side in sides]),
         template_remains(prompt, marked),
+        text_faults(batch, last),
         text_keys(prompt),
-        text_keys(_unwrapped(pc.fill_null(last, ""), marked)),
+        text_keys(_unwrapped(last, marked)),
         _opening_keys(prompt, spoken),
         asked_signatures(batch),
         np.stack([exact_keys(side) for side in sides], axis=1),
         np.vstack([signatures(side) for side in sides]),
     )
+
+
+def last_turns(batch: pa.RecordBatch) -> pa.Array:
+    """What the user said last in each prompt; a prompt of plain text as it is."""
+    prompt = batch["prompt"]
+    last = pc.if_else(batch["messages"].is_valid(), _group(prompt, _LAST_TURN, "turn"), prompt)
+    return pc.fill_null(last, "")
 
 
 def _unwrapped(turns: pa.Array, marked: NDArray[np.bool_]) -> pa.Array:
@@ -304,6 +312,7 @@ def _joined(
         cues=stacked("cues", len(CUES), np.float32),
         debris=stacked("debris", len(DEBRIS), np.bool_),
         prompt_marks=all_of("prompt_marks", np.zeros((0, len(TEMPLATE_MARKS)), dtype=bool)),
+        faults=joined([block.faults for block in digested]),
         prompt_keys=keys,
         last_turn_keys=all_of("last_turn_keys", keys),
         near_prompts=near,

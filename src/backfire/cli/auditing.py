@@ -52,7 +52,8 @@ class Audit(Command):
     chance brings. Exit with 3 where anything has."""
     fail_on: Annotated[str | None, GATE, Metavar("CONDITIONS")] = None
     """Exit with 3 when one of these conditions holds. They stand with commas between: strong, some, no-judgement,
-    fixed-sources, truncation, contamination, overlap, duplicates, contradictions, debris, defects, matched>X, total>X, length>X,
+    fixed-sources, truncation, swapped-columns, contradicting-scores, contamination, overlap, duplicates, contradictions,
+    debris, prompt-debris, echo, personal-data, personal-data>X, defects, matched>X, total>X, length>X,
     influence<X, pilot<X; of the tokens, with --policy, where X is a share of pairs: end-token>X, end-missing>X,
     end-doubled>X, bos-doubled>X, bos-missing>X, cut-sides>X, full-prompts>X, merged-boundary>X, system-lost>X,
     inside-thought>X, template-losses>X, refused>X, turn-lost>X, tools-lost>X, tool-calls-lost>X, prompt-rewritten>X,

@@ -125,9 +125,7 @@ def _without_more(table: pa.Table, plan: Plan) -> np.ndarray:
         tied = [word.strip().lower() in TIES for word in encoded.dictionary.to_pylist()]
         sound &= ~truth(pa.array(tied, pa.bool_()).take(encoded.indices))
     if "chosen_score" in names:
-        one, two = (_column(table, names[part]).combine_chunks() for part in _NUMBERS)
-        if not all(pa.types.is_floating(t.type) or pa.types.is_integer(t.type) for t in (one, two)):
-            raise _Doubtful
+        one, two = (_score(table, names, part) for part in _NUMBERS)
         sound &= ~truth(pc.equal(one, two))
     return sound
 
@@ -181,9 +179,25 @@ def _provenance(table: pa.Table, plan: Plan, swapped: np.ndarray | None) -> list
         *sources,
         *(said(f"{side}_stop", name_of, short) for side in SIDES),
         *(said(f"{side}_decoding", decoding_of, short) for side in SIDES),
+        *(_score(table, names, part) for part in _NUMBERS),
         said("tags", tags_of, pa.large_string()),
         *(pa.nulls(len(table), TEXT) for _ in range(4)),
     ]
+
+
+def _score(table: pa.Table, names: Mapping[str, str], part: str) -> pa.Array:
+    """The numbers of a column of scores, null where they are not finite."""
+    if part not in names:
+        return pa.nulls(len(table), pa.float64())
+    column = _column(table, names[part]).combine_chunks()
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        plain = pc.match_substring_regex(column, r"\A-?[0-9]{1,15}(?:\.[0-9]{1,15})?\z")
+        if not pc.all(plain, min_count=0).as_py():
+            raise _Doubtful
+    elif not any(of(column.type) for of in (pa.types.is_floating, pa.types.is_integer, pa.types.is_null)):
+        raise _Doubtful
+    numbers = column.cast(pa.float64(), safe=False)
+    return pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, pa.float64()))
 
 
 def _spelled(column: pa.Array, spell: Callable[[Any], str | None], type_: pa.DataType) -> pa.Array:

@@ -79,7 +79,12 @@ SCORED_SIDES = (
     ("chosen_avg_rating", "rejected_avg_rating"),
     ("chosen_reward", "rejected_reward"),
     ("reward_chosen", "reward_rejected"),
+    ("chosen_overall_score", "rejected_overall_score"),
+    ("chosen_reward_score", "rejected_reward_score"),
+    ("chosen_rm_score", "rejected_rm_score"),
+    ("score_w", "score_l"),
 )
+"""What somebody gave either side: equal ones are a tie, and a higher one of the rejected side contradicts the label."""
 TWO_RESPONSES = (
     ("response_0", "response_1"),
     ("response_1", "response_2"),

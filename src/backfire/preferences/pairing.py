@@ -136,7 +136,7 @@ class Pairing:
         later = max(chosen, rejected, key=lambda one: one.number)
         prompt, messages, *options = key
         texts = (chosen.text, rejected.text)
-        beside = (later.kind, chosen.source, rejected.source, None, None, None, None, later.tags)
+        beside = (later.kind, chosen.source, rejected.source, *(None,) * 6, later.tags)
         turns = (chosen.messages, rejected.messages)
         record = checked((later.number, prompt, messages, *texts, *beside, *turns, *options))
         if self._both is not None and chosen.row is not None and rejected.row is not None:

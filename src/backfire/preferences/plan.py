@@ -17,6 +17,7 @@ _TOLD = {
     "source": ("chosen_source", "rejected_source", "first_source", "second_source", "source"),
     "stop_reason": ("chosen_stop", "rejected_stop"),
     "decoding": ("chosen_decoding", "rejected_decoding"),
+    "scores": ("chosen_score", "rejected_score"),
     "kind": ("kind",),
     "tags": ("tags",),
     "tools": ("tools", "template_options"),
@@ -79,7 +80,7 @@ class Plan:
 
     @property
     def columns(self) -> dict[str, tuple[str, ...]]:
-        """The columns that spoke of prompt, chosen, rejected, preference, source, stop_reason, decoding, kind, tags, tools."""
+        """The columns that spoke of prompt, chosen, rejected, preference, source, stop_reason, decoding, scores, kind, tags, tools."""
         told = {
             what: tuple(dict.fromkeys(self.names[p] for p in parts if p in self.names))
             for what, parts in _TOLD.items()

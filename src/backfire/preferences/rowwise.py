@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from backfire.preferences.cells import cell, side_of_value
+from backfire.preferences.cells import cell, number_of, side_of_value
 from backfire.preferences.exports import (
     openai_tools,
     read_argilla,
@@ -115,7 +115,7 @@ def record_of(plan: Plan, number: int, row: Row, pair: Pair) -> Record:
     """
     turns, chosen, rejected, *messages = pair.sides
     text, spoken = prompt_and_messages(turns)
-    beside = _beside(plan, number, row, pair) if plan.provenance or pair.sources is not None else (None,) * 8
+    beside = _beside(plan, number, row, pair) if plan.provenance or pair.sources is not None else (None,) * 10
     return checked((number, text, spoken, chosen, rejected, *beside, *messages, *given(plan, row)))
 
 
@@ -126,6 +126,7 @@ def _beside(plan: Plan, number: int, row: Row, pair: Pair) -> Record:
         *map(name_of, sources),
         *(name_of(said(plan, row, f"{side}_stop")) for side in ("chosen", "rejected")),
         *(decoding_of(said(plan, row, f"{side}_decoding")) for side in ("chosen", "rejected")),
+        *(number_of(said(plan, row, f"{side}_score")) for side in ("chosen", "rejected")),
         tags_of(said(plan, row, "tags")),
     )
 
@@ -178,7 +179,7 @@ def checked(record: Record) -> Record:
         Unusable: undecodable, blank side, identical sides.
     """
     for value in record[1:]:
-        if value is not None and not value.isascii():
+        if isinstance(value, str) and not value.isascii():
             check_text(value)
     chosen, rejected = record[3].strip(), record[4].strip()
     if not chosen or not rejected:

@@ -63,6 +63,8 @@ SCHEMA = pa.schema(
         ("rejected_stop", pa.string()),
         ("chosen_decoding", pa.string()),
         ("rejected_decoding", pa.string()),
+        ("chosen_score", pa.float64()),
+        ("rejected_score", pa.float64()),
         ("tags", pa.large_string()),
         ("chosen_messages", pa.large_string()),
         ("rejected_messages", pa.large_string()),
@@ -72,7 +74,8 @@ SCHEMA = pa.schema(
 )
 """One usable pair a row. `row` counts from 1 (the line number in JSONL; of labelled completions, the later of the two).
 `prompt` is the one user turn, or the turns as "role: content" with blank lines between, and then `messages` is their
-JSON. `kind` is harmful, benign or null; decodings and tags are JSON objects with sorted keys. `chosen` and `rejected` are
+JSON. `kind` is harmful, benign or null; decodings and tags are JSON objects with sorted keys. Scores
+are those of columns such as `score_chosen` that stand beside a label, null where a cell is no number. `chosen` and `rejected` are
 what the assistant says on that side, and `chosen_messages` and `rejected_messages` the JSON of that side's turns where it is
 not one assistant turn of plain text. `tools` is the JSON list of tools that a chat template renders, `template_options` the
 JSON object of its further arguments."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backfire.errors import InputError
-from backfire.preferences.cells import cell, prompt_of_value, side_of_value, text_of, with_system
+from backfire.preferences.cells import cell, number_of, prompt_of_value, side_of_value, text_of, with_system
 from backfire.preferences.columns import CONVERSATIONS, LISTS, PAIRS, SCORED_SIDES, first_pair
 from backfire.preferences.look import Look
 from backfire.preferences.plan import Found, Plan
@@ -85,14 +85,14 @@ def _asks(turn: Any) -> bool:
 
 
 def _beside(look: Look, chosen: str, rejected: str) -> dict[str, str]:
-    """The columns that say that a pair is a tie."""
+    """The columns that say that a pair is a tie, and the scores of both sides."""
     names: dict[str, str] = {}
     status = look.column("status")
     if status and any(_says_tie(value) for value in look.values(status)):
         names["status"] = status
     scores = first_pair(look.named, SCORED_SIDES)
-    if scores and all(look.mostly(name, lambda v: type(v) in (int, float)) for name in scores):
-        both = [(row.get(scores[0]), row.get(scores[1])) for row in look.rows]
+    if scores and all(look.mostly(name, lambda v: number_of(v) is not None) for name in scores):
+        both = [(number_of(row.get(scores[0])), number_of(row.get(scores[1]))) for row in look.rows]
         if any(a is not None and b is not None and a != b for a, b in both):
             names |= {"chosen_score": scores[0], "rejected_score": scores[1]}
     return names
@@ -160,7 +160,7 @@ def read_sides(row: Mapping[str, Any], plan: Plan) -> Sides:
     if "status" in plan.names and _says_tie(row.get(plan.names["status"])):
         raise Unusable("tie")
     if "chosen_score" in plan.names:
-        a, b = row.get(plan.names["chosen_score"]), row.get(plan.names["rejected_score"])
+        a, b = (number_of(row.get(plan.names[f"{side}_score"])) for side in ("chosen", "rejected"))
         if a is not None and a == b:
             raise Unusable("tie")
     values = [cell(row, plan, side) for side in ("chosen", "rejected")]

@@ -1,4 +1,4 @@
-"""Sets of texts as numbers: n-grams, cues, keys, near duplicates, debris, cut ends, echoes. Arrow in, numpy out."""
+"""Sets of texts as numbers: n-grams, cues, keys, near duplicates, debris, cut ends, echoes, personal data. Arrow in, numpy out."""
 
 from backfire.texts.cues import CUES, Cue, cue_features, cue_presence
 from backfire.texts.debris import (
@@ -14,11 +14,13 @@ from backfire.texts.endings import ENDINGS, cut_ends, cut_mask
 from backfire.texts.keys import combine_keys, exact_keys, text_keys
 from backfire.texts.near import groups_of, near_links, signatures
 from backfire.texts.ngrams import Vocabulary
+from backfire.texts.personal import PERSONAL, personal_data
 
 __all__ = [
     "CUES",
     "DEBRIS",
     "ENDINGS",
+    "PERSONAL",
     "TEMPLATE_MARKS",
     "Cue",
     "Vocabulary",
@@ -33,6 +35,7 @@ __all__ = [
     "exact_keys",
     "groups_of",
     "near_links",
+    "personal_data",
     "signatures",
     "template_marks",
     "template_remains",

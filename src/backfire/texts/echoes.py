@@ -112,7 +112,8 @@ def _done(data: NDArray[np.uint8], ends: NDArray[np.int64], stops: NDArray[np.in
     done: NDArray[np.bool_] = _AFTER[data[after]]
     for _ in range(MOST_SPACES):
         after = np.minimum(after + (_CLASS[data[after]] == _SPACE), stops)
-    return done | _MARK[data[after]] | (after == stops)
+    done |= _MARK[data[after]] | (after == stops)
+    return done
 
 
 def _sizes(texts: pa.Array) -> NDArray[np.int64]:

@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from audited_by_hand import audited_by_hand
-from backfire.auditing.findings.evaluation_sets import evaluation_sets, hashed_sets
+from backfire.auditing.findings.evaluation_sets import (
+    evaluation_sets,
+    hashed_sets,
+    item_numbers,
+    sets_of,
+)
+from backfire.auditing.text_pass import collect
+from backfire.preferences import open_preferences
 
 
 def found_in(prompts: list[str]) -> dict[str, int]:
@@ -81,3 +88,38 @@ def test_prompts_that_people_typed_hardly_match(real_data: Path) -> None:
     turns = [json.loads(line)["chosen"].split("\n\nHuman: ")[-1].split("\n\nAssistant:")[0] for line in lines]
     assert len(turns) > 1000
     assert sum(found_in(turns).values()) <= 3
+
+
+def test_each_hit_names_its_item_and_quotes_what_matched(real_data: Path) -> None:
+    goals = column(real_data / "prompts" / "advbench.csv", "goal")
+    prompts = ["Tell me of the wug.", goals[7].upper(), f"### Instruction:\n{goals[519]}\n\n### Response:"]
+    rows: list[dict[str, Any]] = [{"prompt": p, "chosen": "yes", "rejected": "no"} for p in prompts]
+    audited = audited_by_hand(rows)
+    found = next(one for one in evaluation_sets(audited)[0] if one.name == "AdvBench")
+    assert [(hit.row, hit.item, hit.span) for hit in found.hits] == [(2, 8, prompts[1]), (3, 520, prompts[2])]
+    assert item_numbers(audited)["AdvBench"].tolist() == [0, 8, 520]
+
+
+def test_the_last_turn_is_quoted_and_read_anew_where_it_was_not_kept(real_data: Path, tmp_path: Path) -> None:
+    goal = column(real_data / "prompts" / "advbench.csv", "goal")[7]
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
+    rows = [
+        {
+            "prompt": [*turns, {"role": "user", "content": text}],
+            "chosen": [said("yes")],
+            "rejected": [said("no")],
+        }
+        for text in [*(f"ask {i} of this thing" for i in range(60)), goal]
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    audited = collect(open_preferences(path).blocks(), sample=30)
+    items = item_numbers(audited)
+    for blocks in (lambda: open_preferences(path).blocks(), None):
+        found = next(one for one in sets_of(audited, items, blocks)[0] if one.name == "AdvBench")
+        shown = [(hit.row, hit.item, hit.span) for hit in found.hits]
+        assert shown == [(61, 8, goal)] or (blocks is None and not shown)
+
+
+def said(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}

@@ -85,6 +85,9 @@ def test_overlap_with_another_set() -> None:
     both = (here.prompt_signatures, there.prompt_signatures)
     found = overlap(here, "test split", there.prompt_keys, both)
     assert (found.other, found.exact.hits, found.near.hits, found.rows) == ("test split", 1, 1, (2, 4))
+    assert found.other_rows == (1, 2)
+    numbered = overlap(here, "test split", there.prompt_keys, both, 100 + there.rows)
+    assert numbered.other_rows == (101, 102)
     blind = overlap(here, "test split", there.prompt_keys)
     assert (blind.exact.hits, blind.near.scored, blind.near.unscored) == (1, 0, 4)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from backfire.answers.confounds import Confounds, Counted
 from backfire.answers.estimates import Share
+from backfire.auditing.conclusion.fault_words import faulty_texts, turned_round
 
 ALPHA = 0.05
 MANY = 0.01
@@ -23,7 +24,7 @@ REPEATS = {
 
 def confounded(confounds: Confounds) -> list[str]:
     """Sentences on what differs by side, and on what occurs in more than a hundredth of the pairs."""
-    sentences: list[str] = []
+    sentences = turned_round(confounds)
     if confounds.truncated is not None and uneven(confounds.truncated):
         sentences.append(
             f"Truncation differs by side: {sides(confounds.truncated)} stop at the token limit, and a cut-off end is itself a cue."
@@ -61,6 +62,7 @@ def confounded(confounds: Confounds) -> list[str]:
         " training on them is contaminated."
         for one in confounds.evaluation_sets
     ]
+    sentences += faulty_texts(confounds)
     if confounds.overlap is not None and (confounds.overlap.exact.hits or confounds.overlap.near.hits):
         sentences.append(
             f"Prompts that {confounds.overlap.other} has too: {pairs_text(confounds.overlap.exact.hits)} with the same, and"

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file, files
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from backfire.answers.confounds import EvaluationSet
-from backfire.auditing.audited_pairs import AuditedPairs, Keys
-from backfire.auditing.findings.generation_traces import first_rows
+from backfire.answers.confounds import EvaluationSet, Hit
+from backfire.auditing.audited_pairs import AuditedPairs, Ints, Keys
+from backfire.auditing.findings.generation_traces import MOST_ROWS, first_rows
 from backfire.auditing.probes.uncertainty import share
 
-Flags = NDArray[np.bool_]
+LONGEST_SPAN = 300
+"""Characters of a matched prompt that the answer quotes."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class HashedSet:
     """Which part of the set this is."""
     keys: Keys
     """Ascending."""
+    numbers: NDArray[np.uint16]
+    """Of each key, its item's place in the set's file (`origin`), from 1."""
 
 
 @cache
@@ -42,7 +46,14 @@ def hashed_sets() -> tuple[HashedSet, ...]:
     ):
         described = json.loads(str(stored["described"]))
         return tuple(
-            HashedSet(name, about["items"], about["origin"], about["how_much"], stored[name])
+            HashedSet(
+                name,
+                about["items"],
+                about["origin"],
+                about["how_much"],
+                stored[name],
+                stored[f"{name} items"],
+            )
             for name, about in described.items()
         )
 
@@ -53,26 +64,43 @@ def evaluation_sets(audited: AuditedPairs) -> tuple[tuple[EvaluationSet, ...], t
     A pair counts when its whole prompt or its last user turn is an item, up to letter case and white space, its last
     mark, and the wrappers of Alpaca and of question and answer. An item that is worded anew is not found.
     """
-    return sets_of(audited, item_flags(audited))
+    return sets_of(audited, item_numbers(audited))
 
 
-def item_flags(audited: AuditedPairs) -> dict[str, Flags]:
-    """Which pairs have an item of each set that occurs, [pairs]."""
-    flags = {
-        hashed.name: np.isin(audited.last_turn_keys, hashed.keys) | np.isin(audited.prompt_keys, hashed.keys)
-        for hashed in hashed_sets()
-    }
-    return {name: hits for name, hits in flags.items() if hits.any()}
+def item_numbers(audited: AuditedPairs) -> dict[str, Ints]:
+    """For each set that occurs the number of the item that each pair's prompt is, 0 where it is none: [pairs]."""
+    found = {}
+    for hashed in hashed_sets():
+        by_turn = _looked_up(audited.last_turn_keys, hashed)
+        numbers = np.where(by_turn > 0, by_turn, _looked_up(audited.prompt_keys, hashed))
+        if numbers.any():
+            found[hashed.name] = numbers
+    return found
+
+
+def _looked_up(keys: Keys, hashed: HashedSet) -> Ints:
+    at = np.minimum(np.searchsorted(hashed.keys, keys), len(hashed.keys) - 1)
+    numbers: Ints = np.where(hashed.keys[at] == keys, hashed.numbers[at], 0)
+    return numbers
 
 
 def sets_of(
-    audited: AuditedPairs, flags: Mapping[str, Flags]
+    audited: AuditedPairs,
+    items: Mapping[str, Ints],
+    blocks: Callable[[], Iterable[pa.RecordBatch]] | None = None,
 ) -> tuple[tuple[EvaluationSet, ...], tuple[str, ...]]:
-    """The sets that occur, counted, with their first rows, and all that were looked for."""
+    """The sets that occur, counted, with their first rows and what matched, and all that were looked for.
+
+    items: `item_numbers`. blocks: reads the pairs' text anew, for pairs whose text was not kept; only done where an
+    evaluation item was found.
+    """
+    listed = {name: _first(numbers > 0, audited.rows) for name, numbers in items.items()}
+    every = np.unique(np.concatenate([np.zeros(0, np.int64), *listed.values()]))
+    spans = _spans(audited, every, blocks) if len(every) else {}
     sets = []
     for hashed in hashed_sets():
-        if hashed.name in flags:
-            hits = flags[hashed.name]
+        if hashed.name in items:
+            hits = items[hashed.name] > 0
             sets.append(
                 EvaluationSet(
                     name=hashed.name,
@@ -80,7 +108,52 @@ def sets_of(
                     origin=f"{hashed.origin} ({hashed.how_much})",
                     pairs=share(int(hits.sum()), audited.pairs),
                     rows=first_rows(hits, audited.rows),
+                    hits=tuple(
+                        Hit(row=int(audited.rows[i]), item=int(items[hashed.name][i]), span=spans[i])
+                        for i in listed[hashed.name].tolist()
+                        if i in spans
+                    ),
                 )
             )
     sets.sort(key=lambda one: (-one.pairs.hits, one.name))
     return tuple(sets), tuple(f"{hashed.name} ({hashed.how_much})" for hashed in hashed_sets())
+
+
+def _first(hits: NDArray[np.bool_], rows: Ints) -> Ints:
+    """Indices of the MOST_ROWS hits with the smallest row numbers."""
+    places = np.flatnonzero(hits)
+    return places[np.argsort(rows[places], kind="stable")][:MOST_ROWS]
+
+
+def _spans(
+    audited: AuditedPairs, places: Ints, blocks: Callable[[], Iterable[pa.RecordBatch]] | None
+) -> dict[int, str]:
+    """The part of each pair's prompt that is an item: its last user turn, or else all of it; by the pair's index."""
+    turns = np.isin(audited.last_turn_keys[places], np.concatenate([one.keys for one in hashed_sets()]))
+    by_turn = dict(zip(places.tolist(), turns.tolist(), strict=True))
+    kept = np.isin(places, audited.sample)
+    spans: dict[int, str] = {}
+
+    def take(block: pa.RecordBatch | pa.Table, inside: Ints, indices: Ints) -> None:
+        few = block.take(pa.array(inside))
+        texts = zip(indices.tolist(), few["prompt"].to_pylist(), few["messages"].to_pylist(), strict=True)
+        spans.update({i: _span(prompt, turns if by_turn[i] else None) for i, prompt, turns in texts})
+
+    if kept.all() or blocks is None:
+        take(audited.text, np.searchsorted(audited.sample, places[kept]), places[kept])
+        return spans
+    start = 0
+    for block in blocks():
+        inside = places[(places >= start) & (places < start + len(block))]
+        if len(inside):
+            take(block, inside - start, inside)
+        start += len(block)
+    return spans
+
+
+def _span(prompt: str, messages: str | None) -> str:
+    text = prompt
+    if messages is not None:
+        asked = [turn.get("content") for turn in json.loads(messages) if turn.get("role") == "user"]
+        text = asked[-1] if asked and isinstance(asked[-1], str) else prompt
+    return text if len(text) <= LONGEST_SPAN else f"{text[: LONGEST_SPAN - 1]}…"

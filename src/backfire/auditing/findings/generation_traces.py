@@ -40,7 +40,7 @@ class GenerationTraces(NamedTuple):
 def generation_traces(audited: AuditedPairs, split: Split) -> GenerationTraces:
     """Count them by side. What the data do not state is unscored; where they state nothing of it, there is no entry."""
     stops = audited.stops
-    cut, stated = _stopped_short(stops)
+    cut, stated = stopped_short(stops)
     truncated, reasons = None, tuple[Counted, ...]()
     if stated.any():
         truncated = counted("stopped by the token limit", cut, stated, audited, split)
@@ -77,11 +77,15 @@ def generation_traces(audited: AuditedPairs, split: Split) -> GenerationTraces:
 def affected_by_traces(audited: AuditedPairs) -> list[Affected]:
     """Every row with a side that was cut off or thinks, or with remains of templates in a side or in the prompt."""
     rows, pairs = audited.rows, audited.pairs
-    cut, stated = _stopped_short(audited.stops)
+    cut, stated = stopped_short(audited.stops)
     debris = [(name, audited.debris[:, i].reshape(2, pairs).T) for i, name in enumerate(DEBRIS)]
     marks = [(name, audited.prompt_marks[:, i]) for i, name in enumerate(TEMPLATE_MARKS)]
     found = [
-        of_sides("truncation", [("stopped by the token limit", cut & stated)], rows),
+        *(
+            [of_sides("truncation", [("stopped by the token limit", cut & stated)], rows)]
+            if stated.any()
+            else []
+        ),
         of_sides("thoughts", [("thoughts before the answer", audited.thinks)], rows),
         of_sides("debris", debris, rows),
         of_prompts("prompt-debris", marks, rows),
@@ -89,7 +93,7 @@ def affected_by_traces(audited: AuditedPairs) -> list[Affected]:
     return [one for one in found if len(one.rows)]
 
 
-def _stopped_short(stops: Coded) -> tuple[Flags, Flags]:
+def stopped_short(stops: Coded) -> tuple[Flags, Flags]:
     """Which sides stopped at the token limit, and of which a stop reason is told, both [pairs, 2]."""
     stated: Flags = np.array([name != NOT_GENERATED for name in stops.names] + [False])[stops.codes]
     cut: Flags = np.array([name in TRUNCATED for name in stops.names] + [False])[stops.codes]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from backfire.answers.confounds import Overlap, Repeats
 from backfire.auditing.affected import Affected, of_pairs
 from backfire.auditing.audited_pairs import AuditedPairs, Ints, Keys
-from backfire.auditing.findings.generation_traces import first_rows
+from backfire.auditing.findings.generation_traces import MOST_ROWS, first_rows
 from backfire.auditing.findings.repeated import NONE, Repeated, first_of, repeated
 from backfire.auditing.probes.uncertainty import share
 from backfire.texts import groups_of, near_links
@@ -57,45 +59,72 @@ def affected_by_repeats(audited: AuditedPairs, found: Repeated) -> list[Affected
     ]
 
 
+@dataclass(frozen=True)
+class Shared:
+    """For each pair the first row of another data set with its prompt, 0 where there is none: [pairs] each."""
+
+    exact: Ints
+    near: Ints | None
+    """With nearly the same prompt, and not the same; None where that was not looked for."""
+
+
 def overlap(
     audited: AuditedPairs,
     other: str,
     prompt_keys: Keys,
     signatures: tuple[Signatures, Signatures] | None = None,
+    rows: Ints | None = None,
 ) -> Overlap:
     """Pairs whose prompt also stands in `other`.
 
     prompt_keys: of the other set's prompts, as in `AuditedPairs`. signatures: `texts.signatures` of this set's prompts,
-    [pairs, width], and of the other's; None where near prompts are not looked for. `near` of the answer leaves out
-    the exact ones.
+    [pairs, width], and of the other's; None where near prompts are not looked for. rows: the other's row numbers.
+    `near` of the answer leaves out the exact ones.
     """
-    return overlap_of(audited, other, *overlap_flags(audited, prompt_keys, signatures))
+    return overlap_of(audited, other, shared_prompts(audited, prompt_keys, signatures, rows))
 
 
-def overlap_flags(
-    audited: AuditedPairs, prompt_keys: Keys, signatures: tuple[Signatures, Signatures] | None
-) -> tuple[Flags, Flags | None]:
-    """Which pairs have a prompt of the other set, and which nearly one, [pairs]; None where that was not looked for."""
-    exact = np.isin(audited.prompt_keys, prompt_keys)
-    return exact, None if signatures is None else _near_one_of(*signatures) & ~exact
+def shared_prompts(
+    audited: AuditedPairs,
+    prompt_keys: Keys,
+    signatures: tuple[Signatures, Signatures] | None,
+    rows: Ints | None = None,
+) -> Shared:
+    """Which rows of the other set have each pair's prompt, or nearly it."""
+    rows = np.arange(1, len(prompt_keys) + 1) if rows is None else rows
+    exact = _first_row(audited.prompt_keys, prompt_keys, rows)
+    if signatures is None:
+        return Shared(exact, None)
+    signed, others = signatures
+    together = np.concatenate([signed, others])
+    groups = groups_of(len(together), near_links(together))
+    near = _first_row(groups[: len(signed)], groups[len(signed) :], rows)
+    return Shared(exact, np.where(exact > 0, 0, near))
 
 
-def overlap_of(audited: AuditedPairs, other: str, exact: Flags, close: Flags | None) -> Overlap:
+def _first_row(mine: Keys | Ints, others: Keys | Ints, rows: Ints) -> Ints:
+    """For each of mine the row of the first equal one of the others; 0 where there is none."""
+    found = np.zeros(len(mine), dtype=np.int64)
+    if len(others):
+        keys, first = np.unique(others, return_index=True)
+        at = np.minimum(np.searchsorted(keys, mine), len(keys) - 1)
+        found = np.where(keys[at] == mine, rows[first[at]], 0)
+    return found
+
+
+def overlap_of(audited: AuditedPairs, other: str, shared: Shared) -> Overlap:
     """The two, counted, with their first rows."""
-    hits = exact if close is None else exact | close
+    exact, near = shared.exact > 0, None if shared.near is None else shared.near > 0
+    hits = exact if near is None else exact | near
+    rows_of_others = shared.exact if shared.near is None else np.maximum(shared.exact, shared.near)
+    order = np.flatnonzero(hits)[np.argsort(audited.rows[hits], kind="stable")][:MOST_ROWS]
     return Overlap(
         other=other,
         exact=share(int(exact.sum()), audited.pairs),
-        near=share(0, 0, audited.pairs) if close is None else share(int(close.sum()), audited.pairs),
-        rows=first_rows(hits, audited.rows),
+        near=share(0, 0, audited.pairs) if near is None else share(int(near.sum()), audited.pairs),
+        rows=tuple(audited.rows[order].tolist()),
+        other_rows=tuple(rows_of_others[order].tolist()),
     )
-
-
-def _near_one_of(signed: Signatures, others: Signatures) -> Flags:
-    together = np.concatenate([signed, others])
-    groups = groups_of(len(together), near_links(together))
-    near: Flags = np.isin(groups[: len(signed)], groups[len(signed) :])
-    return near
 
 
 def _several(clusters: Ints | Keys, keys: Keys) -> Flags:

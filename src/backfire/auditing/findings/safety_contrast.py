@@ -100,7 +100,7 @@ def _contrast(
             ("decisions_differ", turn != 0),
         )
     }
-    p = _contrast_p(turn, audited.groups[inside]) if turn.any() else None
+    p = sign_test_by_prompt(turn, audited.groups[inside]) if turn.any() else None
     return Contrast(
         prompts=prompts,
         pairs=int(inside.sum()),
@@ -111,7 +111,7 @@ def _contrast(
     )
 
 
-def _contrast_p(turn: NDArray[np.int64], groups: NDArray[np.int64]) -> float:
+def sign_test_by_prompt(turn: NDArray[np.int64], groups: NDArray[np.int64]) -> float:
     """Exact and two-sided. Each prompt group votes once, by what most of its pairs do; a tie is no vote."""
     numbers = np.unique(groups, return_inverse=True)[1]
     votes = np.sign(np.bincount(numbers, weights=turn))

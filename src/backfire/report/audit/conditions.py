@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from backfire.answers.as_trained import MEANINGS
 from backfire.answers.audit import AuditReport
-from backfire.answers.confounds import Counted
+from backfire.answers.confounds import NATURAL_CUT_ENDS, Counted, are_cut
 from backfire.answers.estimates import Share
 from backfire.answers.numerals import band, decimal, interval, percent, printable, shown_rows
 from backfire.answers.phrases import happening_text, pilot_text
 from backfire.errors import InputError
 from backfire.report.audit.words import (
+    PROMPTS,
     best_matched,
     best_total,
     influence_text,
@@ -27,12 +28,20 @@ CONDITIONS = {
     "some": "the level is some or strong",
     "no-judgement": "the level is unknown",
     "fixed-sources": "no source stands on both sides of the label",
-    "truncation": "chosen and rejected responses are truncated in different shares (p at most 0.05)",
+    "truncation": "chosen and rejected responses are truncated in different shares (p at most 0.05), by recorded stop reasons; "
+    f"where none is recorded, by their text, or more than {NATURAL_CUT_ENDS:.0%} of either side certainly are",
+    "swapped-columns": "chosen complies and rejected refuses far more often than the other way round: on harmful prompts, or "
+    "where no kind of prompt is stated",
+    "contradicting-scores": "a column of scores says of pairs that the rejected response is the better one",
     "contamination": "prompts are items of a named evaluation set",
     "overlap": "prompts also stand, exactly or nearly, in the set of --overlap-with",
     "duplicates": "pairs repeat others, exactly or nearly",
     "contradictions": "pairs contradict others",
     "debris": "responses or prompts hold remains of chat templates or special tokens",
+    "prompt-debris": "prompts hold them",
+    "echo": "responses repeat their prompt whole",
+    "personal-data": "prompts or responses hold personal data, such as e-mail addresses",
+    "personal-data>X": "a kind of personal data stands in a share above X of chosen responses, of rejected ones or of prompts",
     "defects": "rows were left out as defective",
     **{f"{name}>X": f"in a share above X of pairs {what}; needs --policy" for name, what in MEANINGS.items()},
     "matched>X": "the best probe's decision-matched AUROC is above X",
@@ -48,9 +57,11 @@ CONTRADICTIONS = ("contradictions",)
 """Names of `confounds.repeats` that a condition is about."""
 
 HIGHEST_P = 0.05
+NOT_LOOKED_AT = "the texts were not looked at for this: audit the data again"
 MOST_ROWS = 5
 
 SHARE = re.compile(rf"({'|'.join(MEANINGS)})\s*>\s*(\d*\.?\d+)")
+PERSONAL = re.compile(r"personal-data\s*>\s*(\d*\.?\d+)")
 THRESHOLD = re.compile(r"(matched|total|length)\s*>\s*(\d*\.?\d+)")
 BELOW = re.compile(r"(influence|pilot)\s*<\s*(-?\d*\.?\d+)")
 
@@ -71,10 +82,12 @@ def parse_conditions(text: str) -> tuple[str, ...]:
         threshold = THRESHOLD.fullmatch(condition)
         below = BELOW.fullmatch(condition)
         share = SHARE.fullmatch(condition)
+        personal = PERSONAL.fullmatch(condition)
         plain = condition in CONDITIONS and not {"<", ">"} & set(condition)
         if (
             plain
             or (share and float(share[2]) < 1)
+            or (personal and float(personal[1]) < 1)
             or (threshold and float(threshold[2]) < 1)
             or (below and abs(float(below[2])) <= 1)
         ):
@@ -108,7 +121,10 @@ def _line(found: Outcome) -> str:
 
 def _outcome(report: AuditReport, condition: str) -> Outcome:
     threshold, below, share = (form.fullmatch(condition) for form in (THRESHOLD, BELOW, SHARE))
-    if share:
+    personal = PERSONAL.fullmatch(condition)
+    if personal:
+        holds, why = _personal(report, float(personal[1]))
+    elif share:
         holds, why = _as_trained(report, share[1], share[2])
     elif below:
         holds, why = (_influence if below[1] == "influence" else _pilot)(report, below[2])
@@ -182,7 +198,23 @@ def _named(report: AuditReport, condition: str) -> tuple[bool | None, str]:
                 return None, "no sources are recorded"
             return leak.fixed, f"{leak.mapping} ({leak.pairs:,} pairs)"
         case "truncation":
-            return _truncation(confounds.truncated)
+            return _truncation(confounds.truncated, confounds.cut_ends)
+        case "swapped-columns":
+            return _swapped(report)
+        case "contradicting-scores":
+            scores = confounds.score_contradiction
+            if scores is None:
+                return None, "no scores of both sides are recorded"
+            return _occurs([(f"{scores.columns[1]} above {scores.columns[0]}", scores.pairs, scores.rows)])
+        case "echo":
+            if confounds.cut_ends is None:
+                return None, NOT_LOOKED_AT
+            echoed = confounds.echoed
+            return _occurs([] if echoed is None else _by_side(echoed))
+        case "personal-data":
+            return _personal(report, 0.0)
+        case "prompt-debris":
+            return _occurs([(one.what, one.pairs, one.rows) for one in confounds.prompt_debris])
         case "contamination":
             if not confounds.evaluation_sets_checked and not confounds.evaluation_sets:
                 return None, "no evaluation set was looked for"
@@ -200,11 +232,7 @@ def _named(report: AuditReport, condition: str) -> tuple[bool | None, str]:
         case "debris":
             return _occurs(
                 [
-                    *(
-                        (f"{found.what}, {side}", share, found.rows)
-                        for found in confounds.debris
-                        for side, share in (("chosen", found.chosen), ("rejected", found.rejected))
-                    ),
+                    *(part for found in confounds.debris for part in _by_side(found)),
                     *(
                         (f"{found.what}, prompts", found.pairs, found.rows)
                         for found in confounds.prompt_debris
@@ -219,11 +247,47 @@ def _named(report: AuditReport, condition: str) -> tuple[bool | None, str]:
             return count > 0, f"{count:,} of {report.rows:,} rows: {kinds or 'none'}"
 
 
-def _truncation(found: Counted | None) -> tuple[bool | None, str]:
+def _truncation(stopped: Counted | None, cut_ends: Counted | None) -> tuple[bool | None, str]:
+    found = cut_ends if stopped is None or stopped.p is None else stopped
     if found is None or found.p is None:
-        return None, "no stop reasons are recorded"
+        return None, "no stop reasons are recorded, and no texts were looked at"
     shares = f"{share_text(found.chosen)} of chosen, {share_text(found.rejected)} of rejected"
-    return found.p <= HIGHEST_P, f"{shares}, p = {decimal(found.p)}"
+    holds = found.p <= HIGHEST_P if found is stopped else are_cut(found, HIGHEST_P)
+    by = "" if found is stopped else "by their text, "
+    rows = f", row {shown_rows(found.rows, MOST_ROWS, None)}" if found.rows else ""
+    return holds, f"{by}{shares}, p = {decimal(found.p)}{rows}"
+
+
+def _swapped(report: AuditReport) -> tuple[bool | None, str]:
+    found = report.confounds.swapped_columns
+    if found is not None:
+        line = f"{share_text(found.complying)} of {PROMPTS[found.prompts]}, the other way round {share_text(found.refusing)}"
+        return (
+            True,
+            f"chosen complies and rejected refuses in {line}, row {shown_rows(found.rows, MOST_ROWS, None)}",
+        )
+    looked_at = [one for one in report.safety_contrast.strata if one.prompts in ("harmful", "all")]
+    if not any(one.decisions_differ.scored for one in looked_at):
+        return None, "no harmful prompt has a decision on both sides"
+    one = looked_at[0]
+    return False, (
+        f"chosen complies and rejected refuses in {share_text(one.chosen_complies_rejected_refuses)} of"
+        f" {PROMPTS[one.prompts]}, the other way round {share_text(one.chosen_refuses_rejected_complies)}"
+    )
+
+
+def _personal(report: AuditReport, bound: float) -> tuple[bool | None, str]:
+    if report.confounds.cut_ends is None:
+        return None, NOT_LOOKED_AT
+    parts = [part for one in report.confounds.personal for part in _by_side(one)]
+    parts += [(f"{one.what}, prompts", one.pairs, one.rows) for one in report.confounds.prompt_personal]
+    holds = any((share.rate or 0.0) > bound for _, share, _ in parts)
+    return holds, _occurs(parts)[1]
+
+
+def _by_side(found: Counted) -> list[tuple[str, Share, Sequence[int]]]:
+    sides = (("chosen", found.chosen), ("rejected", found.rejected))
+    return [(f"{found.what}, {side}", share, found.rows) for side, share in sides]
 
 
 def _occurs(found: Sequence[tuple[str, Share, Sequence[int]]]) -> tuple[bool, str]:

@@ -29,6 +29,7 @@ from backfire.answers.phrases import pilot_text
 from backfire.report.audit.as_trained_table import as_trained_parts
 from backfire.report.audit.brief import LEVEL_STYLES, rows_of
 from backfire.report.audit.known_sets import known_sets_table, numbers_table, shown_number
+from backfire.report.audit.fault_lines import fault_lines, matched_items
 from backfire.report.audit.words import (
     COMBINATIONS,
     HEADLINES,
@@ -277,6 +278,7 @@ def _confounds(report: AuditReport) -> Iterator[str]:
     if found.truncated is not None and (found.truncated.chosen.hits or found.truncated.rejected.hits):
         both = f"{share_text(found.truncated.chosen)} of chosen, {share_text(found.truncated.rejected)} of rejected"
         yield f"truncated: {both}, {p_value(found.truncated.p)}"
+    yield from fault_lines(found)
     if found.decoding_differs is not None and found.decoding_differs.hits:
         yield f"sides decoded differently: {share_text(found.decoding_differs)}"
     if found.thoughts is not None:
@@ -293,7 +295,7 @@ def _confounds(report: AuditReport) -> Iterator[str]:
         if repeat.pairs.hits:
             yield f"{repeat.what}: {share_text(repeat.pairs)}{_at(repeat.rows, repeat.pairs.hits)}"
     for known in found.evaluation_sets:
-        yield f"prompts of {known.name}: {share_text(known.pairs)}{_at(known.rows, known.pairs.hits)}"
+        yield f"prompts of {known.name}: {share_text(known.pairs)}{_at(known.rows, known.pairs.hits)}{matched_items(found, known.name)}"
     if found.overlap is not None:
         near = share_text(found.overlap.near)
         yield f"prompts also in {found.overlap.other}: {share_text(found.overlap.exact)}, nearly the same {near}"

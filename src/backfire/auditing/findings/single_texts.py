@@ -1,0 +1,69 @@
+"""Faults of single texts, counted by side: cut ends, echoed prompts, personal data."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from backfire.answers.confounds import Counted, InPrompts
+from backfire.auditing.affected import PROMPT, Affected, Flags, joined_parts, of_sides, side_codes
+from backfire.auditing.audited_pairs import AuditedPairs
+from backfire.auditing.findings.generation_traces import counted, first_rows
+from backfire.auditing.probes.folds import Split
+from backfire.auditing.probes.uncertainty import share
+from backfire.texts import ENDINGS, PERSONAL
+
+
+class SingleTexts(NamedTuple):
+    """The fields of `Confounds` of the same names."""
+
+    cut_ends: Counted | None
+    echoed: Counted | None
+    personal: tuple[Counted, ...]
+    prompt_personal: tuple[InPrompts, ...]
+
+
+def single_texts(audited: AuditedPairs, split: Split) -> SingleTexts:
+    """Count them. Every text is looked at; where no side has a fault, there is no entry, but for cut ends."""
+    faults, everywhere = audited.faults, np.ones((audited.pairs, 2), dtype=bool)
+    cut: Flags = np.asarray(faults.endings.any(axis=2))
+
+    def sides(what: str, has: Flags) -> Counted:
+        return counted(what, has, everywhere, audited, split)
+
+    personal = faults.personal
+    return SingleTexts(
+        cut_ends=sides("ends in the middle, by its text", cut) if audited.pairs else None,
+        echoed=sides("repeats its prompt", faults.echoes) if faults.echoes.any() else None,
+        personal=tuple(
+            sides(kind, personal[:, 1:, i]) for i, kind in enumerate(PERSONAL) if personal[:, 1:, i].any()
+        ),
+        prompt_personal=tuple(
+            InPrompts(
+                what=kind,
+                pairs=share(int(np.count_nonzero(personal[:, 0, i])), audited.pairs),
+                rows=first_rows(personal[:, 0, i], audited.rows),
+            )
+            for i, kind in enumerate(PERSONAL)
+            if personal[:, 0, i].any()
+        ),
+    )
+
+
+def affected_by_single_texts(audited: AuditedPairs, *, stops_recorded: bool) -> list[Affected]:
+    """Every row of them. Truncation goes by recorded stop reasons where there are any, and by the texts elsewhere."""
+    faults, rows = audited.faults, audited.rows
+    parts = [(kind, *side_codes(faults.personal[:, 1:, i])) for i, kind in enumerate(PERSONAL)]
+    parts += [
+        (kind, faults.personal[:, 0, i], np.full(len(rows), PROMPT, np.int8))
+        for i, kind in enumerate(PERSONAL)
+    ]
+    found = [
+        of_sides("echo", [("repeats its prompt", faults.echoes)], rows),
+        joined_parts("personal-data", parts, rows),
+    ]
+    if not stops_recorded:
+        endings = [(kind, faults.endings[:, :, i]) for i, kind in enumerate(ENDINGS)]
+        found.append(of_sides("truncation", endings, rows))
+    return [one for one in found if len(one.rows)]
