@@ -54,7 +54,7 @@ def of_remains(found: Evidence) -> list[Effect]:
         )
         what = f"{counted_pairs(found, rows)} hold marks of a template in the prompt: {kinds}."
         fix = found.command("repair", "--method clean --only prompt-debris", "clean")
-        effects.append(fault(found, "prompt-debris", what, rows, fix, "debris"))
+        effects.append(fault(found, "prompt-debris", what, rows, fix, "prompt-debris"))
     return effects
 
 
@@ -88,8 +88,8 @@ def of_sides(found: Evidence) -> list[Effect]:
         effects.append(effect.model_copy(update={"size": apart, "low": min(apart, effect.low)}))
     rows = found.rows_of("personal-data")
     if len(rows):
-        kinds = f": {_commonest(confounds.personal)}" if confounds.personal else ""
-        what = f"{counted_pairs(found, rows)} hold personal data in a response{kinds}."
+        kinds = f": {_commonest(confounds.personal)}" if confounds.personal else " in the prompt"
+        what = f"{counted_pairs(found, rows)} hold personal data{kinds}."
         effects.append(fault(found, "personal-data", what, rows, listing(found), "personal-data"))
     return effects
 

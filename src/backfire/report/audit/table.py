@@ -28,8 +28,8 @@ from backfire.answers.numerals import (
 from backfire.answers.phrases import pilot_text
 from backfire.report.audit.as_trained_table import as_trained_parts
 from backfire.report.audit.brief import LEVEL_STYLES, rows_of
-from backfire.report.audit.known_sets import known_sets_table, numbers_table, shown_number
 from backfire.report.audit.fault_lines import fault_lines, matched_items
+from backfire.report.audit.known_sets import known_sets_table, numbers_table, shown_number
 from backfire.report.audit.words import (
     COMBINATIONS,
     HEADLINES,
