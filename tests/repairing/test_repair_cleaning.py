@@ -190,3 +190,25 @@ def test_a_file_is_not_written_where_rows_cannot_stay_as_they_are(tmp_path: Path
     with pytest.raises(InputError, match="is the data set itself"):
         repair(file, Clean(), out=file, audit=False)
     assert file.read_bytes() == before
+
+
+def test_white_space_at_the_ends_is_taken_off_and_the_pair_stays(tmp_path: Path) -> None:
+    rows = sound()
+    for row in rows:
+        row["chosen"] = f" {row['chosen']}\n"
+    rows.append(rows[3] | {"chosen": rows[3]["chosen"].strip()})
+    done = repair(written(tmp_path / "a.jsonl", rows), Clean(), out=tmp_path / "clean", audit=False)
+    assert done.changed["response trimmed"] == SOUND
+    assert by_name(done.left_out) == {"duplicates": [SOUND + 1]}
+    chosen = [pair.chosen.text for pair in read_pairs(tmp_path / "clean").pairs]
+    assert chosen == [row["chosen"].strip() for row in rows[:SOUND]]
+    again = audit(tmp_path / "clean")
+    assert not [one for one in again.confounds.debris if one.what.startswith("white space")]
+
+
+def test_white_space_stays_where_debris_is_to_be_left_in(tmp_path: Path) -> None:
+    rows = [row | {"chosen": f" {row['chosen']}"} for row in sound()]
+    done = repair(
+        written(tmp_path / "a.jsonl", rows), Clean(skip=("debris",)), out=tmp_path / "clean", audit=False
+    )
+    assert done.changed == {"kept": SOUND, "left out": 0}

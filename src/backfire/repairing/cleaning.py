@@ -1,4 +1,5 @@
-"""`clean`: pairs with a fault of their own are taken out, by the audit's own findings; nothing else is changed."""
+"""`clean`: pairs with a fault of their own are taken out, by the audit's own findings. White space at the ends of responses is
+taken off. Nothing else is changed."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from backfire.preferences import Preferences
 from backfire.repairing.given import GivenPairs
 from backfire.repairing.outcome import Outcome, RepairedPair, outcome_of
 from backfire.repairing.settings import Fault
+from backfire.repairing.white_space import trimmed_block, trimmed_pair
 
 REPEATS = {
     "contradictions": "another pair prefers the other response",
@@ -25,6 +27,7 @@ REPEATS = {
 }
 """Why a pair that repeats others goes."""
 KEPT = "none of the faults was found that were looked for"
+TRIMMED = "white space at the start or the end of a response was taken off"
 
 Reason = tuple[str, int | None]
 """Why a pair goes, and the index of the other pair, if there is one."""
@@ -32,6 +35,8 @@ Reason = tuple[str, int | None]
 
 def clean_pairs(given: GivenPairs, data: Preferences, faults: Collection[Fault]) -> Outcome:
     """Take out the pairs with one of these faults. Of pairs that repeat each other, the first without another fault stays.
+
+    White space at the ends of responses is debris that can be taken off without loss, and so it is; the pair stays.
 
     data: the same data set as `given`, as the audit reads it. It is read again until nothing more is found: what nearly
     repeats each other is found by links, which may change when pairs between are gone, and it is looked for in sets of
@@ -41,7 +46,7 @@ def clean_pairs(given: GivenPairs, data: Preferences, faults: Collection[Fault])
     alive: Ints | None = None
     places: list[int] = []
     while True:
-        audited = collect(_blocks(data, alive))
+        audited = collect(_blocks(data, alive, trims="debris" in faults))
         if alive is None:
             alive, places = np.arange(audited.pairs), _places(audited.rows.tolist(), given.rows)
         found = _faulty(audited, faults)
@@ -57,17 +62,24 @@ def clean_pairs(given: GivenPairs, data: Preferences, faults: Collection[Fault])
         (f"gives no pair: {kinds.get(given.rows[place], 'not read')}", place)
         for place in sorted(set(range(len(given.pairs))) - set(places))
     ]
-    outcome = outcome_of(
-        (RepairedPair(given.pairs[places[i]], "kept", KEPT, places[i]) for i in alive.tolist()), left_out
-    )
+    outcome = outcome_of((_stays(given, places[i], "debris" in faults) for i in alive.tolist()), left_out)
     others = {places[i]: places[o] for i, (_, o) in gone.items() if o is not None}
     return replace(outcome, others=others)
 
 
-def _blocks(data: Preferences, alive: Ints | None) -> Iterator[pa.RecordBatch]:
-    """The pairs at these places, ascending; all of them where none are given."""
+def _stays(given: GivenPairs, place: int, trims: bool) -> RepairedPair:
+    pair = given.pairs[place]
+    trimmed = trimmed_pair(pair) if trims else pair
+    if trimmed is pair:
+        return RepairedPair(pair, "kept", KEPT, place)
+    return RepairedPair(trimmed, "response trimmed", TRIMMED, place)
+
+
+def _blocks(data: Preferences, alive: Ints | None, trims: bool) -> Iterator[pa.RecordBatch]:
+    """The pairs at these places, ascending; all of them where none are given. trims: take white space off their responses."""
     start = 0
-    for block in data.blocks():
+    for given in data.blocks():
+        block = trimmed_block(given) if trims else given
         if alive is None:
             yield block
             continue

@@ -9,7 +9,7 @@ from typing import Literal
 
 from backfire.pairs import Pair
 
-Change = Literal["kept", "response rewritten", "response cut", "re-paired", "added"]
+Change = Literal["kept", "response rewritten", "response cut", "response trimmed", "re-paired", "added"]
 
 
 @dataclass(frozen=True)

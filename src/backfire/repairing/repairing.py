@@ -82,8 +82,8 @@ def repair(
     """Make a better data set of a given one and write it as a folder of pairs, whole or not at all.
 
     The folder is what `write_pairs` writes (TRL reads it as it is) with columns `repair` (the method), `repair_change`
-    (kept, response rewritten, response cut, re-paired, added), `repair_why`, and `row`, the given row that a pair comes
-    from. Every further column of that row is kept beside it. `repair.json` says which rows were left out, and why.
+    (kept, response rewritten, response cut, response trimmed, re-paired, added), `repair_why`, and `row`, the given row
+    that a pair comes from. Every further column of that row is kept beside it. `repair.json` says which rows were left out, and why.
     The guide to repairing describes the methods.
 
     Args:

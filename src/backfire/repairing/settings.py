@@ -165,13 +165,14 @@ USUAL: tuple[Fault, ...] = (
 
 
 class Clean(Settings):
-    """Take out the pairs that have a fault of their own, and change nothing else."""
+    """Take out the pairs that have a fault of their own, take white space off the ends of responses, and change nothing else."""
 
     method: Literal["clean"] = "clean"
     """What is done."""
     only: Annotated[tuple[Fault, ...] | None, CLEANING, Commas(), Metavar("NAME,...")] = None
     """Take out these faults alone: duplicates, near-duplicates (the first pair of each kind stays), contradictions (both
-    pairs go), debris, truncation, echo, prompt-debris. Where it is not given, all of them but prompt-debris."""
+    pairs go), debris (white space at the ends of responses is taken off instead), truncation, echo, prompt-debris. Where it
+    is not given, all of them but prompt-debris."""
     skip: Annotated[tuple[Fault, ...], CLEANING, Commas(), Metavar("NAME,...")] = ()
     """Leave these faults in."""
 
