@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
-from backfire.errors import InputError, TemplateError
+from backfire.errors import InputError, TemplateError, setting
 from backfire.models.failures import standing
 
 TOKEN = "hf_abcdefghijklmnop"
@@ -44,3 +46,13 @@ def test_what_the_hub_answers_reaches_no_message(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ModelError) as caught:
         open_model("somebody/some-model")
     assert TOKEN not in str(caught.value)
+
+
+def test_a_message_names_a_setting_as_each_surface_spells_it() -> None:
+    error = InputError(f"there is no label: name its column by {setting('label_column')}")
+    assert str(error) == "there is no label: name its column by label_column"
+    assert error.spelled(lambda name: f"--{name}") == "there is no label: name its column by --label_column"
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.marked) == (str(error), error.marked)
+    around = InputError(f"a.csv: {error.marked}")
+    assert around.spelled(str.upper).endswith("by LABEL_COLUMN")

@@ -195,3 +195,10 @@ def test_every_option_that_is_missing_is_named(labelled: Path) -> None:
     told = run("correct", labelled, code=2).stderr
     assert "--labels is missing" in told
     assert "--judge is missing" in told
+
+
+def test_what_is_missing_in_a_file_is_named_by_its_option(tmp_path: Path) -> None:
+    file = tmp_path / "answers.csv"
+    file.write_text("prompt,response\nHow?,So.\n")
+    done = invoke(["judge", "validate", file])
+    assert "has no column for the label: name it by --label-column" in done.stderr
