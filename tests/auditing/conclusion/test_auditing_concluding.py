@@ -292,6 +292,22 @@ def test_a_cue_whose_removal_changes_nothing_is_not_advised() -> None:
     assert not any("apostrophes" in step for step in found.advice)
 
 
+def test_several_cues_of_which_none_is_missed_are_advised_together() -> None:
+    little = Loss(value=0.002, low=-0.003, high=0.006, control=0.001)
+    cues = shortcut("letters a word", loss=little), shortcut("words a line", loss=little)
+    step = next(step for step in concluded(probe("words", 0.8), shortcuts=cues).advice if "several" in step)
+    assert "`backfire repair prefs.jsonl --method filter --by ease --keep 0.40 --out prefs-filtered`" in step
+    refusing = (*cues, shortcut("refusal phrase", family="refusal", loss=little))
+    advice = concluded(probe("words", 0.8), shortcuts=refusing).advice
+    assert not any("several cues" in step for step in advice), "refusing may be what is to be taught"
+
+
+def test_two_writers_come_first_where_the_sides_are_nearly_always_told_apart() -> None:
+    strong = concluded(probe("words", 0.97), shortcuts=(shortcut("headings"),))
+    assert strong.advice[0].startswith("Say who wrote each side")
+    assert "First: say who wrote each side" in strong.verdict
+
+
 def test_the_verdict_says_the_level_why_and_what_to_do_first() -> None:
     found = concluded(probe("words", 0.97), leak=leak(fixed=True))
     assert found.verdict.startswith("Strong: the label can nearly always be told from the text alone: ")

@@ -59,7 +59,8 @@ def steps_of(
 ) -> tuple[Step, ...]:
     """Concrete steps: what the data lack for a judgement, then effect by effect, the largest first.
 
-    judged: whether any probe could be run. A cue is named only where the probe loses by its removal, and at most one.
+    judged: whether any probe could be run. A cue is named only where the probe loses by its removal, and at most one; where
+    several cues tell the label and none of them alone is missed, none is named.
     """
     steps: list[Step] = []
     if not judged:
@@ -72,6 +73,15 @@ def steps_of(
         )
     if influence is not None:
         steps += [Step(step) for step in influence_advice(influence)]
+    if not sources_known and level == "strong":
+        steps.append(
+            Step(
+                "Say who wrote each side (columns such as chosen_model and rejected_model, or --source-columns): sides that nearly"
+                " always can be told apart mostly have two writers.",
+                "Where one writer wrote all chosen and another all rejected responses, pair again (recipe `self+rm` takes both"
+                " from your model); leaving out pairs does not help.",
+            )
+        )
     cue = _worth_evening_out(effects, shortcuts)
     cleaned = [effect for effect in effects if _is_cleaned(effect, confounds)]
     for effect in effects:
@@ -82,13 +92,8 @@ def steps_of(
             steps.append(_evening_out(cue, effect))
         else:
             steps += _step(effect, confounds)
-    if not sources_known and level == "strong":
-        steps.append(
-            Step(
-                "Say who wrote each side (columns such as chosen_model and rejected_model, or --source-columns): the audit can"
-                " then tell a source from a style."
-            )
-        )
+    if cue is None and level in ("some", "strong"):
+        steps += _telling_together(effects, shortcuts)
     steps += _safety(contrast)
     steps.append(Step(TRAIN_AND_ATTACK))
     return tuple(steps)
@@ -132,6 +137,19 @@ def _worth_evening_out(effects: Sequence[Effect], shortcuts: Sequence[Shortcut])
         and cue_finding(cue.cue) in named
     ]
     return max(costly, key=lambda cue: cue.loss.value, default=None)
+
+
+def _telling_together(effects: Sequence[Effect], shortcuts: Sequence[Shortcut]) -> list[Step]:
+    """What to do about cues of which none alone is missed. Where refusing is among them, it may be what is to be taught."""
+    cues = [effect for effect in effects if effect.name.startswith("cue:") and effect.low > 0]
+    if not cues or any(cue.family == "refusal" for cue in shortcuts):
+        return []
+    return [
+        Step(
+            "Read the pairs that are told apart most easily, and rewrite them or leave them out, since several cues tell the"
+            f" label and the probes miss none of them alone: `{cues[0].fix}`."
+        )
+    ]
 
 
 def _evening_out(cue: Shortcut, effect: Effect) -> Step:
