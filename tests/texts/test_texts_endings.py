@@ -14,9 +14,17 @@ EXAMPLES: dict[str, list[str]] = {
     "a word that goes on": [
         "The text is meant to help people who",
         "Tell me about my",
+        "The scene with the horse, it’s",
+        "We hope that it will not come to pass in 20",
         "So if it’s warm and dry, it’s all because\n",
     ],
-    "a comma or an open bracket": ["They have some degree of privilege,", "Take the lid (", "It is then —"],
+    "a comma or an open bracket": [
+        "They have some degree of privilege,",
+        "Take the lid (",
+        "It is then —",
+        "Rest.\n\nRemember,",
+        "Call 1-800-",
+    ],
     "an unfinished sentence": [
         "I see. Would you like the red one today",
         "That cost 40. It’s hard to find anyt",
@@ -55,6 +63,9 @@ DONE = [
     "^(\\d{1,3}\\.){3}\\d{1,3}$",
     "3. Take the 101 north\n4. Follow the 101 until you see the sign",
     "Answer:\n8",
+    'The word "f**k" is rude, and so is "bi**h"',
+    "Use 1. Salt 2. Vinegar 3. Tea bags",
+    "Let me help.\n```\nx = 1\n```\n```\nIt is clear that this example is right and done.",
     "Use a mirror.\n\n**Note:** It is **hot**",
     "The first is red. The second is blue.",
     "这是红色的。然后我们走了。",

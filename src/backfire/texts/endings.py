@@ -46,15 +46,19 @@ _WORDS = (
     " may might must shall cannot who whose which that very every between among toward towards without within during"
     " including regarding such e.g i.e let's"
 )
-_GOES_ON = rf"""[^\n]*(?:\A|[\s,(])(?:{"|".join(word.replace(".", "[.]") for word in _WORDS.split())})\s*\z"""
+_ONE_OF_THEM = "|".join(word.replace(".", "[.]").replace("'", "(?:'|’)") for word in _WORDS.split())
+_GOES_ON = rf"""(?:\A|[\s,(])(?:{_ONE_OF_THEM}|(?:in|the|since|until) 20)\s*\z"""
 _LAST_LINE = r"(?:\A|\n)[ \t]*"
 _ITEM = r"(?:\d{1,3}[.)]|[-*+]|•)[ \t]+"
 _WORD_END = r"[a-z](?:['-]?[a-z])*\s*\z"
 _QUOTES = r"""["'”’)\]*]*"""
-_ASKS_FOR_MORE = r"""(?:[\pL\pN%)"'*]|[\x80-\xbf])(?:,|[(\[{]|(?: |)(?:—|–)| -|\s["“‘(])\s*\z"""
-_CLOSING = rf"""{_LAST_LINE}(?:[A-Z][\w']*)(?: [\w']+){{0,2}},\s*\z"""
+_ASKS_FOR_MORE = r"""(?:[\pL\pN%)"'*]|[\x80-\xbf])(?:,|[(\[{]|(?: |)(?:—|–)| -|\w-|\s["“‘(])\s*\z"""
+_CLOSING = (
+    rf"{_LAST_LINE}(?:Best|Kind|Kindest|Warm|Warmest|Sincerely|Yours|Regards|Love|Cheers|Thanks|Thank|Respectfully|Cordially"
+    r"|Faithfully|With|Take)\b[^\n.]{0,30},\s*\z"
+)
 _UNFINISHED_SENTENCE = (
-    rf"""{_LAST_LINE}[^\n]*(?:[A-Za-z][^\n]*\d|[a-z%)"'*]|[A-Z]{{2}})[.!?]{_QUOTES}[ \t]+["'(*]{{0,2}}"""
+    rf"""{_LAST_LINE}[^\n]*(?:[A-Za-z][^\n]*\d\d|[a-z%)"'*]|[A-Z]{{2}})[.!?]{_QUOTES}[ \t]+["'(*]{{0,2}}"""
     rf"""(?:[A-Z][^.!?\n]*[ \t]|[A-Z]\w*(?:'|’|-))[^.!?\n]*{_WORD_END}"""
 )
 _UNFINISHED_WIDE = r"(?:。|！|？)[^\n]*[\xe3-\xe9][\x80-\xbf]{2}\s*\z"
@@ -69,7 +73,7 @@ _BARE_NUMBER = (
     r"(?s)(?:.*\n|\A)[ \t]*[*]{0,2}(?P<before>\d{1,3})[.)][ \t*].*\n[ \t]*[*]{0,2}(?P<last>\d{1,3})[.)]?\s*\z"
 )
 _LINE = r"(?:\A|\n)(?P<line>[^\n]*\S)\s*\z"
-_PROSE = r"(?:\A|\n)[A-Z][^\n{}=]*(?: [^\n {}=]+){4,}[.!?:]\s*\z"
+_PROSE = r"(?:\A|\n)[^\n{}=;]*(?: [^\n {}=;]+){4,}[.!?:]\s*\z"
 _FENCE = r"(?m)^[ \t]*(?:[-*+] +|\d{1,3}[.)] +)?```"
 
 
@@ -102,11 +106,11 @@ def cut_ends(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
     if len(bare):
         some = tails.take(pa.array(bare))
         put("a bare list mark", bare, _next_number(some) | _has(some, _BARE_BULLET))
-    bold = np.flatnonzero(_has(tails, r"\*\*[^\s*]"))
+    bold = undone[_has(tails.take(pa.array(undone)), r"\*\*[^\s*]")]
     if len(bold):
         line = pc.struct_field(pc.extract_regex(tails.take(pa.array(bold)), _LINE), "line")
         marks = pc.fill_null(pc.count_substring(line, "**"), 0).to_numpy(zero_copy_only=False)
-        opened = pc.fill_null(pc.match_substring_regex(line, r"\*\*[^\s*][^*]*\z"), False)
+        opened = pc.fill_null(pc.match_substring_regex(line, r"(?:\A|[\s(])\*\*[^\s*][^*]*\z"), False)
         put("an open bold mark", bold, (marks % 2 == 1) & opened.to_numpy(zero_copy_only=False))
     fenced = np.flatnonzero(_has(texts, "```"))
     if len(fenced):

@@ -36,7 +36,11 @@ _ROLE_LINE = rf"(?m)^[ ]?{_ROLES}"
 _ANY_SPEAKER = (
     r"(?m)^[ ]?[\*_\[(]{0,3}[A-Z][\w.'-]{0,20}(?: [A-Z0-9][\w.'-]{0,20}){0,2}[\*_\])]{0,3}\s?:[ \t]+\S"
 )
-_INTRODUCED = rf"(?i:\b(?:dialog(?:ue)?|script|scene|transcript|sketch|role-?play|interview|example|sample|conversation between)\b)|:[ \t*]*\n\s*{_ROLES}"
+_INTRODUCED = (
+    r"(?i:\b(?:dialog(?:ue)?|script|scene|transcript|sketch|role-?play|interview|conversation between)s?\b)"
+    rf"(?:[^\n]*\n){{1,4}}\s*{_ROLES}"
+    rf"|(?i:\b(?:example|sample)s?\b)[^\n]*\n\s*{_ROLES}|:[ \t*]*\n\s*{_ROLES}"
+)
 _AFTER_A_ROLE = rf"(?s)(?m:^)[ ]?{_ROLES}(?P<rest>.*)"
 _DIALOGUE = 3
 """From so many turns on, a text that begins with one is a dialogue."""
