@@ -13,7 +13,7 @@ from backfire.answers.audit_comparison import AuditComparison, Change
 from backfire.answers.conclusion import Conclusion, Effect, SideLengths
 from backfire.answers.estimates import Accuracy, Estimate, Share
 from backfire.report import render_audit_markdown, write_audit_markdown
-from backfire.report.audit.markdown import code, plain
+from backfire.report.audit.markdown import code, plain, prose
 from example_audit import example_audit
 
 HOSTILE = (
@@ -85,9 +85,9 @@ def test_it_says_the_verdict_the_largest_effects_lengths_and_what_was_left_out()
     assert "third" in text
     assert "fourth" not in text
     assert "2 smaller effects in the whole answer" in text
-    assert "median 120 chosen and 80 rejected" in text
-    assert "Length alone tells 73.9% \\[70.0–77.0\\] of the pairs" in text
-    assert "rows were left out" in text
+    assert "- Length: median 120 words chosen, 80 rejected" in text
+    assert "length alone ranks 73.9% \\[70.0–77.0\\] of pairs right" in text
+    assert "rows, which give no pair" in text
     assert len(text.splitlines()) < 25
 
 
@@ -111,6 +111,12 @@ def test_text_of_the_data_makes_no_link_no_mention_and_no_mark_up() -> None:
     assert not re.findall(r"<[^>]*>", outside)
     assert "\x1b" not in text
     assert "\u202e" not in text
+
+
+def test_a_command_in_a_sentence_is_code() -> None:
+    assert prose("Take them out: `backfire repair a|b` now.") == "Take them out: `backfire repair a|b` now."
+    assert prose("one ` alone *here*") == "one \\` alone \\*here\\*"
+    assert prose("`@all` `x`") == "`@all` `x`"
 
 
 @pytest.mark.parametrize("text", ["a`b", "``", "`x", "plain", "a\nb"])

@@ -12,6 +12,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from backfire.answers import parse_audit
+from backfire.answers.audit_comparison import AuditComparison, Change
+from backfire.answers.estimates import Estimate
 from backfire.errors import InputError
 from backfire.report import render_audit_page, write_audit_page
 from example_audit import example_audit, smallest_audit
@@ -383,3 +386,22 @@ def test_equal_answers_give_equal_bytes(page: str, tmp_path: Path) -> None:
 def test_another_schema_is_refused() -> None:
     with pytest.raises(InputError, match="has schema 1, this version reads 6"):
         render_audit_page({**example_audit(), "schema": 1})
+
+
+def test_what_has_changed_since_an_earlier_audit_stands_on_the_page() -> None:
+    band = Estimate(value=0.02, low=0.01, high=0.03)
+    change = Change(
+        name="debris: <b>, chosen",
+        unit="share",
+        before=band,
+        after=band,
+        change=band,
+        p=0.0001,
+        direction="worse",
+    )
+    found = AuditComparison(dataset="old.jsonl", pairs=500, same_pairs=False, changes=(change,))
+    report = parse_audit(example_audit())
+    page = render_audit_page(report.model_copy(update={"comparison": found}))
+    assert "Since the audit of old.jsonl (500 pairs) 1 is worse and nothing better" in page
+    assert "worse: debris: &lt;b&gt;, chosen: 2.0% to 2.0%" in page
+    assert "Since the last audit" not in render_audit_page(report)

@@ -7,10 +7,11 @@ from html import escape
 from pathlib import Path
 
 from backfire.answers.audit import AuditReport
-from backfire.answers.conclusion import Effect, SideLengths
-from backfire.answers.numerals import decimal, percent, printable, shown_rows
+from backfire.answers.conclusion import Effect
+from backfire.answers.numerals import printable
+from backfire.report.audit.brief import rows_of
 from backfire.report.audit.changes import change_lines, headline
-from backfire.report.audit.words import HEADLINES
+from backfire.report.audit.words import DIGITS, HEADLINES, left_out_line, length_line
 from backfire.store import write_text
 
 EFFECTS = 3
@@ -28,17 +29,18 @@ def render_audit_markdown(report: AuditReport) -> str:
     """The verdict, the three largest effects, lengths, what was left out, and what has changed since an earlier audit."""
     end = report.conclusion
     lines = [f"### backfire audit: {end.level}", ""]
-    lines += [plain(end.verdict or HEADLINES[end.level]), ""]
+    lines += [prose(end.verdict or HEADLINES[end.level]), ""]
     lines += [f"{place}. {_effect(one)}" for place, one in enumerate(end.effects[:EFFECTS], start=1)]
     more = len(end.effects) - EFFECTS
     if more > 0:
         lines.append(f"\n{more} smaller {'effect' if more == 1 else 'effects'} in the whole answer.")
     lines += [""] if end.effects else []
-    lines += [f"- {plain(text)}" for text in [*map(_length, report.lengths), _left_out(report)]]
+    left_out = left_out_line(report, ROWS) or f"Left out: none of {report.rows:,} rows"
+    lines += [f"- {plain(text)}" for text in [*map(length_line, report.lengths), left_out]]
     if report.comparison is not None:
         lines += ["", f"**{plain(headline(report.comparison))}**", ""]
         lines += [f"- {plain(text)}" for text in change_lines(report.comparison)]
-    digest = f", {code(report.input.digest[:16])}" if report.input is not None else ""
+    digest = f", digest {code(report.input.digest[:DIGITS])}" if report.input is not None else ""
     read = f"{code(report.dataset)}: {report.rows:,} rows, {report.pairs:,} pairs audited{digest}"
     return "\n".join([*lines, "", f"{read}; backfire {plain(report.backfire)}", ""])
 
@@ -50,10 +52,17 @@ def write_audit_markdown(report: AuditReport, path: str | Path) -> Path:
     return path
 
 
-def plain(text: str) -> str:
-    """Text as Markdown that shows it and means nothing else: one line, no mark-up, no links, no mentions."""
+def plain(text: str, *, edges: bool = False) -> str:
+    """Text as Markdown that shows it and means nothing else: one line, no mark-up, no links, no mentions.
+
+    edges: white space at either end stays as one space.
+    """
     one_line = " ".join(printable(text).split())
     short = one_line if len(one_line) <= LONGEST else f"{one_line[: LONGEST - 1]}…"
+    if edges and one_line:
+        short = f"{' ' if text[0].isspace() else ''}{short}{' ' if text[-1].isspace() else ''}"
+    elif edges:
+        short = " " if text else ""
     return _LINKS.sub(rf"\1{_APART}", _SPECIAL.sub(r"\\\1", escape(short, quote=False)))
 
 
@@ -65,35 +74,16 @@ def code(text: str) -> str:
     return f"{fence}{edge}{one_line}{edge}{fence}"
 
 
+def prose(text: str) -> str:
+    """A sentence whose parts in back-ticks are code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return plain(text)
+    shown = (code(part) if place % 2 else plain(part, edges=True) for place, part in enumerate(parts))
+    return "".join(shown)
+
+
 def _effect(one: Effect) -> str:
-    rows = f" Rows {shown_rows(one.rows, ROWS, _count(one))}." if one.rows else ""
+    rows = f" {rows_of(one).capitalize()}." if one.rows else ""
     fix = f" Fix: {code(one.fix)}" if one.fix else ""
     return f"**{plain(one.name)}** {plain(one.what)}{rows}{fix}"
-
-
-def _count(one: Effect) -> int:
-    return max(len(one.rows), 0 if one.pairs is None else one.pairs.hits)
-
-
-def _length(one: SideLengths) -> str:
-    text = (
-        f"Length in {one.unit}: median {one.chosen:,.0f} chosen and {one.rejected:,.0f} rejected; chosen is longer in"
-        f" {percent(one.longer.rate)}% of pairs"
-    )
-    text += f", difference {decimal(one.effect.value, 2)} deviations"
-    if one.pairwise is None:
-        return f"{text}."
-    alone = one.pairwise
-    return (
-        f"{text}. Length alone tells {percent(alone.accuracy)}% [{percent(alone.low)}–{percent(alone.high)}] of the pairs"
-        f" (swapped labels {percent(alone.control)}%)."
-    )
-
-
-def _left_out(report: AuditReport) -> str:
-    kinds = ", ".join(f"{one.count:,} {one.kind}" for one in report.defects)
-    count = sum(one.count for one in report.defects)
-    beyond = f" {report.left_out:,} usable pairs were not audited." if report.left_out else ""
-    if not count:
-        return f"Every one of {report.rows:,} rows was read.{beyond}"
-    return f"{count:,} of {report.rows:,} rows were left out: {kinds}.{beyond}"

@@ -33,6 +33,7 @@ from backfire.answers.phrases import pilot_text
 from backfire.report.audit import pictures as draw
 from backfire.report.audit.as_trained_lines import rendered_by, tokens_line, trained_lines
 from backfire.report.audit.brief import rows_of
+from backfire.report.audit.changes import change_lines, headline
 from backfire.report.audit.influence_picture import influence_picture
 from backfire.report.audit.known_picture import compared_probe, known_picture
 from backfire.report.audit.words import (
@@ -136,6 +137,8 @@ def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
         nearest=compared_probe(checked),
         known_picture=known_picture,
         read=read_line(checked),
+        headline=headline,
+        change_lines=change_lines,
         columns=columns_line(checked),
         glances=_glances(checked),
         draw=draw,
