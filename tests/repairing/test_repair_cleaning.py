@@ -16,6 +16,7 @@ from backfire.auditing import audit
 from backfire.errors import InputError
 from backfire.pairs import read_pairs
 from backfire.repairing import Clean, repair
+from backfire.repairing.settings import USUAL
 from synthetic_pairs import sentence
 
 SOUND = 80
@@ -58,6 +59,12 @@ def faulty() -> tuple[list[dict[str, Any]], dict[str, list[int]]]:
         row = next(fresh)
         plant("debris", row | {"chosen": f"{row['chosen']} {mark}"})
     for _ in range(3):
+        row = next(fresh)
+        plant("truncation", row | {"chosen": f"{row['chosen']} It is one of the"})
+    for _ in range(3):
+        row = next(fresh)
+        plant("echo", row | {"rejected": f"{row['prompt']}\n\n{row['rejected']}"})
+    for _ in range(3):
         plant("blank side", next(fresh) | {"rejected": "  "})
     return rows, {name: sorted(found) for name, found in expected.items()}
 
@@ -97,9 +104,10 @@ def test_the_audit_gives_none_of_the_advice_afterwards(tmp_path: Path) -> None:
     done = repair(tmp_path / "a.jsonl", Clean(), out=tmp_path / "clean.jsonl", audit=False)
     after = audit(done.folder)
     assert (done.input, done.output) == (before.input, after.input)
-    words = ("duplicate", "contradict", "remains of templates")
-    assert all(any(word in step for step in before.conclusion.advice) for word in words)
-    assert not [step for step in after.conclusion.advice for word in words if word in step]
+    assert {effect.name for effect in before.conclusion.effects} >= {*USUAL, "defects"}
+    assert any("--method clean" in step for step in before.conclusion.advice)
+    assert not [step for step in after.conclusion.advice if "--method clean" in step]
+    assert not {effect.name for effect in after.conclusion.effects} & {*USUAL, "defects"}
     hits = {one.what: one.pairs.hits for one in after.confounds.repeats}
     assert hits["exact duplicates"] == hits["near duplicates"] == hits["contradictions"] == 0
     assert not after.defects
@@ -113,7 +121,7 @@ def test_only_and_skip_choose_the_faults(tmp_path: Path) -> None:
     only = repair(file, Clean(only=("duplicates",)), out=tmp_path / "only", audit=False)
     assert by_name(only.left_out) == {"duplicates": expected["duplicates"]}
     rest = repair(file, method="clean", skip=("duplicates", "debris"), out=tmp_path / "rest", audit=False)
-    assert set(by_name(rest.left_out)) == {"near-duplicates", "contradictions"}
+    assert set(by_name(rest.left_out)) == {*USUAL} - {"duplicates", "debris"}
     with pytest.raises(InputError, match="leave no fault to take out"):
         Clean(only=("echo",), skip=("echo",))
     with pytest.raises(InputError, match="only"):
@@ -212,3 +220,35 @@ def test_white_space_stays_where_debris_is_to_be_left_in(tmp_path: Path) -> None
         written(tmp_path / "a.jsonl", rows), Clean(skip=("debris",)), out=tmp_path / "clean", audit=False
     )
     assert done.changed == {"kept": SOUND, "left out": 0}
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
+@pytest.mark.parametrize("conversational", [False, True])
+def test_a_file_is_trimmed_too_and_its_other_rows_are_the_same(
+    tmp_path: Path, ending: str, conversational: bool
+) -> None:
+    rows: list[dict[str, Any]] = [row | {"note": {"a": n}} for n, row in enumerate(sound())]
+    rows[4]["chosen"] += "  "
+    rows[5] = rows[5] | {"chosen": " " + rows[5]["chosen"], "rejected": rows[5]["rejected"] + "\n"}
+    wanted = [row | {side: row[side].strip() for side in ("chosen", "rejected")} for row in rows]
+    if conversational:
+        rows, wanted = (
+            [
+                row | {side: [{"role": "assistant", "content": row[side]}] for side in ("chosen", "rejected")}
+                for row in some
+            ]
+            for some in (rows, wanted)
+        )
+    given = tmp_path / f"a{ending}"
+    if ending == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), given)
+    else:
+        given.write_text("".join(json.dumps(row, indent=None) + "\n" for row in rows))
+    done = repair(given, Clean(), out=tmp_path / f"b{ending}", audit=False)
+    assert done.changed == {"kept": SOUND - 2, "response trimmed": 2, "left out": 0}
+    if ending == ".parquet":
+        assert pq.read_table(done.folder).to_pylist() == wanted
+        return
+    lines, before = done.folder.read_bytes().splitlines(), given.read_bytes().splitlines()
+    assert [json.loads(line) for line in lines] == wanted
+    assert [n for n in range(SOUND) if lines[n] != before[n]] == [4, 5]

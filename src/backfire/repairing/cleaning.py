@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from backfire.auditing.audited_pairs import AuditedPairs, Ints
-from backfire.auditing.findings.generation_traces import affected_by_traces
+from backfire.auditing.findings.generation_traces import affected_by_traces, stopped_short
 from backfire.auditing.findings.repeated import NONE, repeated
+from backfire.auditing.findings.single_texts import affected_by_single_texts
 from backfire.auditing.text_pass import NEAR_PAIRS, collect
 from backfire.preferences import Preferences
 from backfire.repairing.given import GivenPairs
@@ -101,7 +102,11 @@ def _faulty(audited: AuditedPairs, faults: Collection[Fault]) -> dict[int, Reaso
     """Why each pair with one of the faults goes, by its index."""
     numbered = replace(audited, rows=np.arange(1, audited.pairs + 1))
     gone: dict[int, Reason] = {}
-    for one in affected_by_traces(numbered):
+    stops_recorded = bool(stopped_short(audited.stops)[1].any())
+    for one in [
+        *affected_by_traces(numbered),
+        *affected_by_single_texts(numbered, stops_recorded=stops_recorded),
+    ]:
         if one.finding in faults:
             details = one.details or ("",) * len(one.rows)
             for row, detail in zip(one.rows.tolist(), details, strict=True):

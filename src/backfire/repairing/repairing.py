@@ -22,7 +22,7 @@ from backfire.repairing.outcome import Outcome
 from backfire.repairing.pool import open_ledger, opened_reward_model, pool_of
 from backfire.repairing.repaired import Repaired
 from backfire.repairing.restyling import TEMPLATE, restyle_pairs
-from backfire.repairing.same_rows import check_rows, is_file_name, write_same_rows
+from backfire.repairing.same_rows import check_rows, is_file_name, trims_of, write_same_rows
 from backfire.repairing.settings import (
     PHRASES,
     Auto,
@@ -145,7 +145,8 @@ def repair(
     after_reading = Reading(plain=reading.plain)
     if as_rows:
         rows = {given.rows[m.place] for m in outcome.pairs if m.place is not None}
-        folder = write_same_rows(dataset, reading, rows, Path(out))
+        trims = trims_of(open_preferences(dataset, **reading.options()), given, outcome)
+        folder = write_same_rows(dataset, reading, rows, Path(out), trims)
         write_json(Path(f"{out}.{NOTES}"), notes_of(given, outcome, how.method, asked, choice, means))
         place = {"config": None, "split": None, "revision": None, "encoding": None}
         after_reading = reading.model_copy(update=place)
