@@ -32,7 +32,7 @@ def main() -> None:
         folder = Path(scratch)
         inputs(folder)
         parameters = count(Path(model))
-        bound = 3 * 2 * parameters + 2e9
+        bound = rule(parameters)
         print(f"{model}: {parameters / 1e6:,.0f} million parameters, rule {bound / 1e9:.1f} GB\n")
         print("| command | peak, GB | rule, GB | seconds | exit |\n|-|-|-|-|-|", flush=True)
         for name, arguments in commands(model, folder).items():
@@ -139,6 +139,11 @@ def commands(model: str, folder: Path) -> dict[str, list[str]]:
             *("--probe-prompts", str(folder / "probes.jsonl"), "--no-audit"),
         ],
     }
+
+
+def rule(parameters: int) -> float:
+    """The bytes that a command may take at most: three times the weights in 16 bits, and 2 GB."""
+    return 3 * 2 * parameters + 2e9
 
 
 def count(folder: Path) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -66,6 +66,23 @@ def real_data() -> Path:
     folder = Path(os.environ.get("BACKFIRE_DATA", beside))
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}: set BACKFIRE_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_model() -> Callable[[str], Path]:
+    """A checkpoint folder of real weights by its name, in the folder that BACKFIRE_MODELS names; skips where it is absent."""
+
+    def folder(name: str) -> Path:
+        models = os.environ.get("BACKFIRE_MODELS")
+        if not models:
+            pytest.skip(
+                "no real weights: set BACKFIRE_MODELS to a folder with the checkpoints smollm2 and qwen-0.5b"
+            )
+        if not (Path(models) / name / "config.json").is_file():
+            pytest.skip(f"no real weights at {Path(models) / name}")
+        return Path(models) / name
+
     return folder
 
 

@@ -233,25 +233,3 @@ def test_surrogates_beside_the_texts_do_not_crash() -> None:
     preferences = open_preferences(rows)
     assert kept(preferences) == [1]
     assert preferences.defects == {"undecodable": [2, 3]}
-
-
-@pytest.mark.parametrize(
-    ("late", "prompt"),
-    [
-        ({"system": "Be brief."}, "prompt"),
-        ({"tools": [{"name": "time"}]}, "prompt"),
-        ({"history": [["Hi", "Hello"]]}, "instruction"),
-        ({"input": "This text."}, "instruction"),
-    ],
-)
-def test_a_part_of_the_prompt_that_the_first_rows_lack_is_counted_not_dropped(
-    late: dict[str, Any], prompt: str, tmp_path: Path
-) -> None:
-    rows = [{prompt: f"Ask {n}?", "chosen": f"Yes, {n}.", "rejected": f"No, {n}."} for n in range(1010)]
-    rows[1004] |= late
-    path = tmp_path / "late.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    for data in (path, rows):
-        opened = open_preferences(data)
-        assert sum(map(len, opened.blocks())) == 1009
-        assert opened.defects == {"late column": [1005]}

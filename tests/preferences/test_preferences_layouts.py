@@ -540,3 +540,45 @@ def test_scores_of_a_text_file_are_numbers(tmp_path: Path) -> None:
     scores = [(row["chosen_score"], row["rejected_score"]) for row in read]
     assert scores == [(4.0, 2.5), (None, 1.0), *[(1.0, 2.0)] * 40]
     assert opened.defects == {"tie": [2]}
+
+
+@pytest.mark.parametrize("suggested", [False, True])
+def test_argilla_tables_with_a_column_for_each_question(suggested: bool) -> None:
+    """As `records.to_datasets()` of Argilla 2 gives them: the answers of a question are a list of votes."""
+    votes = [
+        ["response_2"],
+        ["response_2", "response_1", "response_2"],
+        ["response_1"],
+        ["response_1", "response_2"],
+        None,
+    ]
+    rows = [
+        {
+            "id": f"{n}",
+            "status": "completed",
+            "prompt": f"Ask {n}?",
+            "response_1": f"one {n}",
+            "response_2": f"two {n}",
+            "quality.responses": [5],
+            "preference.responses": answers,
+            "preference.responses.users": answers and ["u"] * len(answers),
+            "preference.responses.status": answers and ["submitted"] * len(answers),
+            "preference.suggestion": "response_1" if suggested else None,
+        }
+        for n, answers in enumerate(votes)
+    ]
+    data = open_preferences(rows)
+    found = [(row["chosen"], row["rejected"]) for row in read(data)]
+    assert found[:3] == [("two 0", "one 0"), ("two 1", "one 1"), ("one 2", "two 2")]
+    assert found[3:] == ([("one 4", "two 4")] if suggested else [])
+    assert data.defects == {"tie": [4]} | ({} if suggested else {"no preference": [5]})
+    assert "preference.responses" in data.columns["preference"]
+
+
+def test_a_hint_never_takes_an_identifier_for_a_response() -> None:
+    rows = [
+        {"id": f"{n}", "prompt": f"{n}?", "url": "u", "text_x": f"a {n}", "text_y": f"b {n}", "how": [1]}
+        for n in range(9)
+    ]
+    with pytest.raises(InputError, match="chosen=text_x,rejected=text_y"):
+        open_preferences(rows)

@@ -207,3 +207,48 @@ def test_a_single_prompt_is_unwrapped_by_whichever_fits() -> None:
         assert turns is not None, name
         assert [(t.role, t.content) for t in turns] == [("user", "What is it?")], name
     assert unwrapped("What is User: here?") is None
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "end"),
+    [
+        (
+            "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n",
+            "<|im_end|>\n",
+        ),
+        ("<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\n{} [/INST]", " </s>"),
+        ("<extra_id_0>System\nBe brief.\n<extra_id_1>User\n{}\n<extra_id_1>Assistant\n", "\n<extra_id_1>"),
+        ("<|system|>\nBe brief.</s>\n<|user|>\n{}</s>\n<|assistant|>\n", "</s>"),
+    ],
+)
+@pytest.mark.parametrize("form", ["sides", "choice", "labels"])
+def test_marks_that_end_responses_to_wrapped_prompts_are_taken_off(form: str, wrapper: str, end: str) -> None:
+    """Else the template would write them a second time. A response that was cut has none, and is left as it is."""
+    rows: list[Row] = []
+    for n in range(20):
+        good, bad = f"Yes, {n}.{end}", f"No, {n}." + (end if n else "")
+        prompt = {"prompt": wrapper.format(f"Ask {n}?")}
+        if form == "sides":
+            rows.append(prompt | {"chosen": good, "rejected": bad})
+        elif form == "choice":
+            rows.append(prompt | {"response_a": bad, "response_b": good, "winner": "b"})
+        else:
+            rows += [prompt | {"completion": text, "label": text is good} for text in (good, bad)]
+    data = open_preferences(rows)
+    found = read(data)
+    assert [(row["chosen"], row["rejected"]) for row in found] == [
+        (f"Yes, {n}.", f"No, {n}.") for n in range(20)
+    ]
+    assert any("end" in note and "taken off" in note for note in data.notes())
+
+
+def test_marks_that_end_few_responses_stay() -> None:
+    rows = [
+        {
+            "prompt": f"<|im_start|>user\nAsk {n}?<|im_end|>\n<|im_start|>assistant\n",
+            "chosen": f"Yes, {n}." + ("<|im_end|>" if n < 5 else ""),
+            "rejected": f"No, {n}.",
+        }
+        for n in range(20)
+    ]
+    assert read(open_preferences(rows))[0]["chosen"] == "Yes, 0.<|im_end|>"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backfire import models
 from backfire.errors import TemplateError
 from backfire.influence.margins import Contrast, encode
 from backfire.models import LocalModel, open_model
@@ -97,6 +99,22 @@ def test_what_is_trained_on_is_what_audit_and_influence_read(
     form: str, checkpoint: Path, policy: LocalModel
 ) -> None:
     """And so it is what TRL makes of the same turns, without what the template writes after the end token."""
+    read, (prompt, chosen, rejected) = check_rows(form, checkpoint, policy)
+    encoded = encode(policy, [Contrast(prompt, (chosen,), (rejected,))])
+    assert list(encoded.rows) == [*read.rows("chosen"), *read.rows("rejected")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["smollm2", "qwen-0.5b"])
+def test_so_it_is_with_real_tokenizers(model: str, real_model: Callable[[str], Path]) -> None:
+    folder = real_model(model)
+    policy = models.open_tokens(folder)
+    for form in FORMS:
+        check_rows(form, folder, policy)
+
+
+def check_rows(form: str, checkpoint: Path, policy: LocalModel | models.PolicyTokens) -> tuple[Any, Any]:
+    """That training is handed what the policy renders, and that its own template gives the same; the rows, and the pair."""
     (block,) = open_preferences(FORMS[form]).blocks()
     ((prompt, chosen, rejected),) = pairs_of(block)
     row = handed(checkpoint, FORMS[form]).dataset[0]
@@ -104,8 +122,6 @@ def test_what_is_trained_on_is_what_audit_and_influence_read(
     start = len(row["prompt_ids"])
     assert read.rows("chosen") == [(row["prompt_ids"] + row["chosen_ids"], start)]
     assert read.rows("rejected") == [(row["prompt_ids"] + row["rejected_ids"], start)]
-    encoded = encode(policy, [Contrast(prompt, (chosen,), (rejected,))])
-    assert list(encoded.rows) == [*read.rows("chosen"), *read.rows("rejected")]
 
     tokenizer = policy.tokenizer
     turns = prompt.as_messages()
@@ -119,6 +135,7 @@ def test_what_is_trained_on_is_what_audit_and_influence_read(
         assert ours[-1] == tokenizer.eos_token_id
         assert not tokenizer.decode(whole[len(ours) :]).strip()
         assert turn["content"] in tokenizer.decode(row[name])
+    return read, (prompt, chosen, rejected)
 
 
 TOOLS = [{"type": "function", "function": {"name": "measure", "parameters": {"type": "object"}}}]

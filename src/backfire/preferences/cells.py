@@ -11,7 +11,7 @@ from backfire.preferences.plan import Plan
 from backfire.preferences.schema import Unusable
 from backfire.preferences.splitting import Side
 from backfire.preferences.turns import Turn, turns_of
-from backfire.preferences.wrappers import prompt_in, turns_in, unwrapped
+from backfire.preferences.wrappers import prompt_in, turns_in, unwrapped, without_end
 
 Row = Mapping[str, Any]
 FULL_TEXT = ("full_text", "text", "post", "article")
@@ -20,6 +20,7 @@ FULL_TEXT = ("full_text", "text", "post", "article")
 
 def cell(row: Row, plan: Plan, part: str) -> Any:
     """What a row's column for a part holds; text that spells messages or lists is read as these; None without any.
+    Responses lose the marks that end a turn where nearly all end so and the prompts are in such a wrapper.
 
     Raises:
         Unusable: wrong type, for a cell that spells nothing in a column where nearly all others spell messages.
@@ -34,6 +35,8 @@ def cell(row: Row, plan: Plan, part: str) -> Any:
         value = value_in(value)
         if value is None:
             raise Unusable("wrong type")
+    elif isinstance(value, str) and column in plan.ends:
+        return without_end(value, plan.ends[column])
     return value
 
 

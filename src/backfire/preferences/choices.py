@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from backfire.preferences.cells import number_of
@@ -98,6 +99,24 @@ def choice_of(value: Any, rule: str, names: Mapping[str, str]) -> Choice:
     if chosen is None:
         raise Unusable("no preference")
     return chosen
+
+
+def voted(values: Iterable[Any], rule: str, names: Mapping[str, str]) -> Choice:
+    """Whether most of several people prefer the second response.
+
+    Raises:
+        Unusable: tie, where as many prefer either; no preference, where nobody says anything.
+    """
+    votes: Counter[Choice] = Counter()
+    ties = 0
+    for value in values:
+        try:
+            votes[choice_of(value, rule, names)] += 1
+        except Unusable as why:
+            ties += why.kind == "tie"
+    if votes[FIRST] == votes[SECOND]:
+        raise Unusable("tie" if votes or ties else "no preference")
+    return votes[SECOND] > votes[FIRST]
 
 
 def _by_rule(value: Any, rule: str, names: Mapping[str, str]) -> Choice | None:

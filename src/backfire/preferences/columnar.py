@@ -75,7 +75,7 @@ def wanted(plan: Plan) -> pa.Schema | None:
     """The columns that a table for this plan needs and the types to expect; None where only `rowwise` can read.
 
     Its metadata names the keys of messages that no column holds: lines with these are for `rowwise`. It also names columns
-    that JSON lines may have although the first ones lack them (`late`).
+    that lines of JSON may have although the first ones lack them (`late`).
     """
     if plan.format not in _READERS or plan.exact or (plan.rule and plan.rule not in RULES):
         return None
@@ -83,9 +83,10 @@ def wanted(plan: Plan) -> pa.Schema | None:
     fields |= {plan.names[part]: pa.float64() for part in _NUMBERS if part in plan.names}
     if None in fields.values():
         return None
+    fields |= dict.fromkeys(plan.empty, TEXT)
     messages = any(type_ is not None and pa.types.is_nested(type_) for type_ in fields.values())
     told = {"keys": ",".join(KEYS)} if messages else {}
-    return pa.schema(list(fields.items()), metadata=told | {"late": ",".join(plan.late)})
+    return pa.schema(list(fields.items()), metadata=told | {"late": ",".join(plan.watched)})
 
 
 def read_table(plan: Plan, numbers: np.ndarray, table: pa.Table) -> tuple[pa.RecordBatch, np.ndarray]:
@@ -111,10 +112,10 @@ def read_table(plan: Plan, numbers: np.ndarray, table: pa.Table) -> tuple[pa.Rec
 
 
 def _without_more(table: pa.Table, plan: Plan) -> np.ndarray:
-    """The rows in which nothing else says anything of a pair: no late column, no tools, no tie."""
+    """The rows in which nothing else says anything of a pair: no column that is watched, no tools, no tie."""
     names = plan.names
     sound = np.ones(len(table), dtype=bool)
-    for name in plan.late:
+    for name in (*plan.watched, *plan.empty):
         if name in table.column_names:
             sound &= truth(pc.is_null(_column(table, name).combine_chunks()))
     for part in _UNREAD:

@@ -40,6 +40,9 @@ CONVERSATIONS = (
     "chat",
     "chat_history",
     "conversation_history",
+    "context_messages",
+    "prompt_messages",
+    "input_messages",
     "turns",
 )
 """Lists of turns: the request's, or of all."""

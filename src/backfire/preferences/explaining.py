@@ -27,7 +27,7 @@ SAID: Mapping[DefectKind, str] = {
     "neither best nor worst": "hold a response that is neither the best nor the worst to its prompt",
     "tie": "are ties",
     "no preference": "do not say which response is preferred",
-    "late column": "have a part of the prompt in a column that the first 1,000 rows lack",
+    "late column": "have a part of the prompt in a column that the first 1,000 rows lack, and that is not read with their form",
 }
 FIXES: Mapping[DefectKind, str] = {
     "undecodable": "write the file anew as UTF-8, one JSON object a line, or name the format by its ending",

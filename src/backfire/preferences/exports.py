@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from backfire.errors import InputError
 from backfire.preferences.cells import cell, prompt_of_value, side_of_value, text_of, with_system
-from backfire.preferences.choices import choice_of, rule_of
+from backfire.preferences.choices import rule_of, voted
 from backfire.preferences.columns import PROMPTS, TWO_RESPONSES, first_pair
 from backfire.preferences.look import Look
 from backfire.preferences.plan import Found, Plan
@@ -122,19 +121,13 @@ def read_label_studio(row: Mapping[str, Any], plan: Plan) -> Sides:
     data = cell(row, plan, "record")
     if not isinstance(data, Mapping):
         raise Unusable("wrong type")
-    votes: Counter[bool] = Counter()
-    ties = 0
-    for annotation in _mappings(cell(row, plan, "annotations")):
-        if annotation.get("was_cancelled"):
-            continue
-        for result in _mappings(annotation.get("result")):
-            try:
-                votes[choice_of(_selected(result.get("value")), "words", fields)] += 1
-            except Unusable as why:
-                ties += why.kind == "tie"
-    if votes[False] == votes[True]:
-        raise Unusable("tie" if votes or ties else "no preference")
-    return _decided(data, fields, swapped=votes[True] > votes[False])
+    values = [
+        _selected(result.get("value"))
+        for annotation in _mappings(cell(row, plan, "annotations"))
+        if not annotation.get("was_cancelled")
+        for result in _mappings(annotation.get("result"))
+    ]
+    return _decided(data, fields, swapped=voted(values, "words", fields))
 
 
 def _selected(value: Any) -> Any:
@@ -227,13 +220,4 @@ def read_argilla(row: Mapping[str, Any], plan: Plan) -> Sides:
     answers = _answers([cell(row, plan, part) for part in ("answers", "suggestions")]).get(
         fields["question"], []
     )
-    votes: Counter[bool] = Counter()
-    ties = 0
-    for value in answers:
-        try:
-            votes[choice_of(value, plan.rule, fields)] += 1
-        except Unusable as why:
-            ties += why.kind == "tie"
-    if votes[False] == votes[True]:
-        raise Unusable("tie" if votes or ties else "no preference")
-    return _decided(data, fields, swapped=votes[True] > votes[False])
+    return _decided(data, fields, swapped=voted(answers, plan.rule, fields))

@@ -155,7 +155,8 @@ FORMS: Mapping[Format, Form] = {
         " `preference_strength` or `overall_preference`: negative is the first), battles of the Chatbot Arena"
         " (`conversation_a/b` or `response_a/b`, `winner` or `winner_model_a/b`), AlpacaFarm (`output_1/2`, `preference`: 1 or"
         " 2). The preference may be a number, a word (A, left, first, model_a), a column's name, true or false; what it stands"
-        " for is said. `--columns first=NAME,second=NAME,preference=NAME` reads any other two columns so.",
+        " for is said. In tables of Argilla, what most annotators answered counts (`QUESTION.responses`), or else"
+        " `QUESTION.suggestion`. `--columns first=NAME,second=NAME,preference=NAME` reads any other two columns so.",
         (
             '{"prompt": "Name a river.", "response_1": "A stone.", "response_2": "The Rhine.", "preference_strength": 2}',
             '{"prompt": "Name a bird.", "response_1": "The wren.", "response_2": "A shoe.", "preference_strength": -1}',

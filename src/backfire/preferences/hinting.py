@@ -37,6 +37,21 @@ PROMPT = (
     "problem",
 )
 DECISION = ("preference", "label", "winner", "choice", "vote", "verdict", "preferred", "better")
+IDENTIFIERS = (
+    "id",
+    "ids",
+    "uuid",
+    "guid",
+    "key",
+    "hash",
+    "url",
+    "date",
+    "timestamp",
+    "split",
+    "source",
+    "model",
+)
+"""Words of the names of columns that hold text and are neither a request nor a response."""
 _TEXTS = ("text", "list of role/content messages", "list of from/value messages", "role/content message")
 
 
@@ -56,7 +71,11 @@ def unknown(origin: str, look: Look) -> str:
 
 
 def _proposal(look: Look) -> str:
-    texts = [name for name in look.columns if look.shapes[name] in _TEXTS and not look.constant(name)]
+    texts = [
+        name
+        for name in look.columns
+        if look.shapes[name] in _TEXTS and not look.constant(name) and not _says(name, IDENTIFIERS)
+    ]
     prompt = _named(texts, PROMPT)
     rest = [name for name in texts if name != prompt]
     chosen, rejected = _named(rest, CHOSEN), _named(rest, REJECTED)

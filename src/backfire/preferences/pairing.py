@@ -51,8 +51,9 @@ class Pairing:
             lambda: (deque(), deque())
         )
 
-    def read(self, rows: Iterable[tuple[int, Any]], reading: ReadingNotes) -> list[Record]:
-        """The records of the pairs that these rows complete."""
+    def read(self, plan: Plan, rows: Iterable[tuple[int, Any]], reading: ReadingNotes) -> list[Record]:
+        """The records of the pairs that these rows complete. `plan` may have more columns than the first one had."""
+        self._plan = plan
         records = []
         for number, row in rows:
             numbers = [number]

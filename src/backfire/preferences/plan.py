@@ -13,7 +13,7 @@ _TOLD = {
     "prompt": ("prompt", "system", "input", "history"),
     "chosen": ("chosen", "first", "second", "responses", "conversation", "completion", "record"),
     "rejected": ("rejected", "first", "second", "responses", "completion", "record"),
-    "preference": ("preference", "other_preference", "label", "score", "scores", "status"),
+    "preference": ("preference", "other_preference", "label", "score", "scores", "status", "vote_status"),
     "source": ("chosen_source", "rejected_source", "first_source", "second_source", "source"),
     "stop_reason": ("chosen_stop", "rejected_stop"),
     "decoding": ("chosen_decoding", "rejected_decoding"),
@@ -53,6 +53,8 @@ class Plan:
     rule: str = ""
     wrapped: Mapping[str, str] = field(default_factory=dict)
     inner: Mapping[str, str] = field(default_factory=dict)
+    ends: Mapping[str, str] = field(default_factory=dict)
+    """Column of responses to the wrapper of their prompts, whose marks end them."""
     spelled: frozenset[str] = frozenset()
     """Columns whose text is messages or lists, in JSON or in Python's spelling."""
     media: tuple[str, ...] = ()
@@ -64,6 +66,12 @@ class Plan:
     notes: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
     """Columns that would be part of the prompt, and that the first rows lack."""
+    watched: tuple[str, ...] = ()
+    """`late`, and others that the first rows lack, in which a row may hold something all the same."""
+    empty: tuple[str, ...] = ()
+    """Columns that may be read, and that are null in all first rows."""
+    known: frozenset[str] = frozenset()
+    """Columns that are read, or that hold something in the first rows: others are news."""
     kind: KindColumn | None = None
     """The column `names["kind"]`, and which words it may hold."""
 

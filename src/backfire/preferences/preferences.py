@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from backfire.preferences.blocks import in_blocks
 from backfire.preferences.columnar import read_table, wanted
 from backfire.preferences.content import ContentDigest
 from backfire.preferences.explaining import remarked
+from backfire.preferences.late_columns import extends, joined, new_columns, sample, unread
 from backfire.preferences.pairing import Pairing
 from backfire.preferences.plan import Plan
 from backfire.preferences.reading_notes import Example, ReadingNotes
@@ -58,26 +59,39 @@ def open_preferences(
             or turns where `plain` is asked for.
     """
     source = open_source(dataset, config, split, revision, encoding)
+
+    def recognised(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Plan:
+        plan = plan_of(source.origin, names, rows, columns, source_columns, ranked=ranked, plain=plain)
+        if plain and not is_raw(plan):
+            raise InputError(
+                f"{source.origin} is read as {plan.format}, which is made of turns and has no raw text: leave out plain, so "
+                "that it goes through the policy's chat template"
+            )
+        return plan
+
     head = source.head(HEAD)
-    plan = plan_of(
-        source.origin, head.columns, head.rows, columns, source_columns, ranked=ranked, plain=plain
-    )
-    if plain and not is_raw(plan):
-        raise InputError(
-            f"{source.origin} is read as {plan.format}, which is made of turns and has no raw text: leave out plain, so that "
-            "it goes through the policy's chat template"
-        )
-    return Preferences(source, plan)
+    return Preferences(source, recognised(head.columns, head.rows), recognised)
+
+
+Recognise = Callable[[Sequence[str], Sequence[Mapping[str, Any]]], Plan]
+
+
+class _Part(NamedTuple):
+    """How rows are read from one on."""
+
+    since: int
+    plan: Plan
 
 
 class Preferences:
     """Pairs of a data set that is read anew by every pass of `blocks`, so that it need not fit in memory."""
 
-    def __init__(self, source: Source, plan: Plan, *, fast: bool = True) -> None:
-        """`fast` False reads every row by the exact path alone."""
+    def __init__(
+        self, source: Source, plan: Plan, recognised: Recognise | None = None, *, fast: bool = True
+    ) -> None:
+        """`recognised` gives the plan for columns and first rows, and is asked again where a column first holds something
+        below these. `fast` False reads every row by the exact path alone."""
         self.origin = source.origin
-        self.format: Format = plan.format
-        self.columns = plan.columns
         self.plain = plan.plain
         """Whether texts are meant to be used as they are, without a chat template."""
         self.rows = 0
@@ -85,9 +99,27 @@ class Preferences:
         self.digest: str | None = None
         """SHA-256 of the pairs, the same whatever form and packing they came in (`content`); None before a pass has ended."""
         self._source = source
-        self._plan = plan
+        self._parts = [_Part(0, plan)]
+        self._recognised = recognised
+        self._late: list[Mapping[str, Any]] = []
+        self._settled: frozenset[str] = frozenset()
+        self._unread: dict[str, int] = {}
         self._fast = fast
         self._reading = ReadingNotes()
+
+    @property
+    def format(self) -> Format:
+        """The form; a column that comes late may make it another one that is read alike, such as one with system turns."""
+        return self._plan.format
+
+    @property
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """The columns that spoke of prompt, chosen and so on, as `Plan.columns`."""
+        return self._plan.columns
+
+    @property
+    def _plan(self) -> Plan:
+        return self._parts[-1].plan
 
     @property
     def defects(self) -> dict[DefectKind, list[int]]:
@@ -112,7 +144,8 @@ class Preferences:
 
     def notes(self) -> tuple[str, ...]:
         """What is to be said of the reading: what was chosen where there was a choice, and what was not read."""
-        return (*self._plan.notes, *remarked(self.remarks))
+        late = (unread(self._unread),) if self._unread else ()
+        return (*self._plan.notes, *late, *remarked(self.remarks))
 
     def blocks(self) -> Iterator[pa.RecordBatch]:
         """The usable pairs, as SCHEMA, in the order of the file; at most 8,192 rows and about 32 MB of text a block.
@@ -171,30 +204,72 @@ class Preferences:
         self.rows = 0
         reading = ReadingNotes()
         self._reading = reading
-        names = {*self._plan.names.values(), *self._plan.media} if both is None else None
         pairing = Pairing(self._plan, both) if self.format in PAIRED else None
-        for chunk in self._source.chunks(names, wanted(self._plan) if self._fast else None):
-            self.rows += len(chunk.numbers)
-            if pairing is not None:
-                yield batch_of(pairing.read(_numbered(chunk, None), reading))
-            else:
-                yield _batch(self._plan, chunk, reading)
+        last = place = 0
+        while place < len(self._parts):
+            plan = self._parts[place].plan
+            for chunk in self._source.chunks(
+                _names(plan) if both is None else None, wanted(plan) if self._fast else None
+            ):
+                if not len(chunk.numbers) or (first := int(chunk.numbers[0])) <= last:
+                    continue
+                if place + 1 < len(self._parts) and first >= self._parts[place + 1].since:
+                    break
+                quick, rows, sampled = _taken(plan, chunk)
+                if place + 1 == len(self._parts) and self._comes_late(first, [*rows, *sampled]):
+                    break
+                self.rows += len(chunk.numbers)
+                last = int(chunk.numbers[-1])
+                if pairing is not None:
+                    yield batch_of(pairing.read(plan, rows, reading))
+                else:
+                    yield _batch(quick, batch_of(read_rows(plan, rows, reading)))
+            place += 1
         if pairing is not None:
             for records in pairing.finish(reading):
                 yield batch_of(records)
         reading.finish()
 
+    def _comes_late(self, first: int, rows: list[tuple[int, Any]]) -> bool:
+        """Whether some of these rows hold something in columns that were not known, and another plan reads them, too: from
+        row `first` on, in this pass and in later ones."""
+        if self._recognised is None:
+            return False
+        new = new_columns(rows, self._plan.known | self._settled)
+        if not new.columns:
+            return False
+        self._settled |= new.columns.keys()
+        self._late += new.rows[:HEAD]
+        head = self._source.head(HEAD)
+        plan = self._recognised(joined(head.columns, self._late), [*head.rows, *self._late])
+        if not extends(self._plan, plan):
+            self._unread |= new.columns
+            return False
+        if (plan.names, plan.media) == (self._plan.names, self._plan.media):
+            return False
+        self._parts.append(_Part(first, plan))
+        return True
 
-def _batch(plan: Plan, chunk: Chunk, reading: ReadingNotes) -> pa.RecordBatch:
-    """The pairs of one chunk: by columns where these vouch for a row, by rows where they do not."""
+
+def _names(plan: Plan) -> set[str]:
+    return {*plan.names.values(), *plan.media, *plan.empty}
+
+
+def _taken(
+    plan: Plan, chunk: Chunk
+) -> tuple[pa.RecordBatch | None, list[tuple[int, Any]], Iterator[tuple[int, Any]]]:
+    """The pairs of a chunk that are read by columns, the rows that are to be read one by one, and a sample of the others."""
     if chunk.table is None:
-        return batch_of(read_rows(plan, _numbered(chunk, None), reading))
+        return None, list(_numbered(chunk, None)), iter(())
     quick, sound = read_table(plan, chunk.numbers, chunk.table)
-    if sound.all():
-        return quick
-    exact = batch_of(read_rows(plan, _numbered(chunk, np.flatnonzero(~sound)), reading))
-    if not len(exact):
-        return quick
+    some = sample(np.flatnonzero(sound)) if chunk.numbers[-1] > HEAD else np.zeros(0, dtype=np.int64)
+    return quick, list(_numbered(chunk, np.flatnonzero(~sound))), _numbered(chunk, some)
+
+
+def _batch(quick: pa.RecordBatch | None, exact: pa.RecordBatch) -> pa.RecordBatch:
+    """The pairs of one chunk, in order."""
+    if quick is None or not len(exact):
+        return exact if quick is None else quick
     both = pa.Table.from_batches([quick, exact])
     return both.sort_by("row").combine_chunks().to_batches()[0]
 

@@ -9,6 +9,7 @@ from backfire.errors import InputError
 from backfire.preferences.columns import ALPACA, MEDIA, SYSTEMS, TEMPLATE
 from backfire.preferences.exports import find_argilla, find_label_studio, find_openai, find_swift
 from backfire.preferences.hinting import unknown
+from backfire.preferences.late_columns import empty, known, watched
 from backfire.preferences.look import Look
 from backfire.preferences.many_responses import find_ranked
 from backfire.preferences.plan import Found, Plan
@@ -18,6 +19,7 @@ from backfire.preferences.schema import SIDES
 from backfire.preferences.single_responses import find_labelled, find_scored
 from backfire.preferences.two_responses import find_choice
 from backfire.preferences.two_sides import find_sides
+from backfire.preferences.wrappers import end_turns
 from backfire.tables.columns import kind_column, normal
 
 MAPPABLE = (
@@ -72,10 +74,16 @@ def plan_of(
     names |= {"kind": kinds.column.name} if kinds.column is not None else {}
     _check_used(origin, found, names, asked)
     used = set(names.values())
-    media = tuple(name for name in MEDIA if (c := look.named.get(name)) and any(look.values(c)))
+    media = tuple(c for name in MEDIA if (c := look.named.get(name)) and any(look.values(c)))
+    late = _late(look, names)
     notes = found.notes
     if spelled := [name for name in look.columns if name in look.spelled and name in used]:
         notes += (f"The text in {_listed(spelled)} spells messages or lists, and is read as these.",)
+    ends = _ends(look, found)
+    if ends:
+        notes += (
+            f"The responses end with the marks that end a turn ({next(iter(ends.values()))}), which are taken off.",
+        )
     if kinds.ignored is not None:
         notes += (
             f"Column `{kinds.ignored}` speaks neither of harmful nor of benign in its first rows, and is not read as the kind "
@@ -88,15 +96,29 @@ def plan_of(
         rule=found.rule,
         wrapped=found.wrapped,
         inner=found.inner,
+        ends=ends,
         spelled=look.spelled & used,
-        media=tuple(look.named[name] for name in media),
+        media=media,
         marks=any(mark in text for name in used for text in look.texts(name)[:200] for mark in MARKS),
         ranked=ranked,
         plain=plain,
         notes=notes,
-        late=_late(look, names),
+        late=late,
+        watched=watched(look, late),
+        empty=empty(look, used),
+        known=known(look, (*used, *media)),
         kind=kinds.column,
     )
+
+
+def _ends(look: Look, found: Found) -> dict[str, str]:
+    """The columns of responses that end as a turn of the prompts' wrapper does, with that wrapper."""
+    wrapper = found.wrapped.get(found.names.get("prompt", ""))
+    parts = ("chosen", "rejected", "first", "second", "completion")
+    columns = [c for part in parts if (c := found.names.get(part)) and c not in found.wrapped]
+    if wrapper is None or not end_turns((text for c in columns for text in look.texts(c)), wrapper):
+        return {}
+    return dict.fromkeys(columns, wrapper)
 
 
 def _late(look: Look, names: Mapping[str, str]) -> tuple[str, ...]:

@@ -263,3 +263,8 @@ _READERS: dict[Format, Callable[[Row, Plan], list[Pair]]] = {
     "Label Studio export": _one(read_label_studio),
     "Argilla records": _one(read_argilla),
 }
+
+
+def same_reader(one: Format, other: Format) -> bool:
+    """Whether rows of two forms are read by the same function, which a plan tells what there is."""
+    return one == other or (one in _READERS and _READERS.get(one) is _READERS.get(other))

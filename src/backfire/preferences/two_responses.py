@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from backfire.errors import InputError
 from backfire.preferences.cells import cell, number_of, side_of_value
-from backfire.preferences.choices import RULES, Choice, choice_of, rule_of
+from backfire.preferences.choices import RULES, Choice, choice_of, rule_of, voted
 from backfire.preferences.columns import CONVERSATIONS, PREFERENCES, TWO_RESPONSES, first_pair
 from backfire.preferences.look import Look
 from backfire.preferences.plan import Found, Plan
@@ -37,6 +37,9 @@ SOURCES = (
 )
 FLAGS = ("winner_model_a", "winner_model_b")
 BY_SCORES, BY_FLAGS, LISTS = "the higher score", "flags", "lists of texts, "
+VOTES = "votes, "
+UNCOUNTED = ("draft", "discarded")
+"""Answers of Argilla's annotators with such a status do not count."""
 
 
 def find_choice(look: Look) -> Found | None:
@@ -80,7 +83,7 @@ def find_choice(look: Look) -> Found | None:
         rule = LISTS + rule
     wrapped = prompts.wrapped | ({names["first"]: wrapper, names["second"]: wrapper} if wrapper else {})
     column = names.get("preference")
-    said = RULES.get(rule.removeprefix(LISTS))
+    said = RULES.get(rule.removeprefix(LISTS).removeprefix(VOTES))
     notes = (f"Which response is preferred is read from `{column}`: {said}.",) if column and said else ()
     return Found("two responses and the preferred one", names, rule, (*prompts.notes, *notes), wrapped)
 
@@ -104,11 +107,29 @@ def _decided(look: Look, names: dict[str, str], wished: str | None) -> tuple[dic
         column = look.named.get(name)
         if column and column not in names.values() and (rule := rule_of(column, look.values(column), names)):
             return {"preference": column}, rule
+    if votes := _votes(look, names):
+        return votes
     back = _normal_of(look)
     own = [look.named.get(f"{back(names[part])}_score") for part in ("first", "second")]
     scores = (own[0], own[1]) if all(own) else first_pair(look.named, SCORES)
     if scores and all(look.mostly(name, lambda v: number_of(v) is not None) for name in scores):
         return {"preference": str(scores[0]), "other_preference": str(scores[1])}, BY_SCORES
+    return None
+
+
+def _votes(look: Look, names: dict[str, str]) -> tuple[dict[str, str], str] | None:
+    """Columns of Argilla's tables: `QUESTION.responses` lists what annotators answered, `QUESTION.suggestion` is a model's."""
+    for name, column in look.named.items():
+        if not name.endswith(".responses"):
+            continue
+        told = [vote for value in look.values(column) if isinstance(value, list) for vote in value]
+        rule = rule_of(name.removesuffix(".responses"), told, names) if told else None
+        if rule is not None:
+            more = {
+                "other_preference": look.named.get(name.removesuffix("responses") + "suggestion"),
+                "vote_status": look.named.get(f"{name}.status"),
+            }
+            return {"preference": column} | {part: c for part, c in more.items() if c}, VOTES + rule
     return None
 
 
@@ -183,6 +204,12 @@ def preferred(row: Mapping[str, Any], plan: Plan) -> Choice:
     """
     rule = plan.rule.removeprefix(LISTS)
     value = cell(row, plan, "preference")
+    if rule.startswith(VOTES):
+        votes = value if isinstance(value, list) else []
+        status = cell(row, plan, "vote_status")
+        if isinstance(status, list) and len(status) == len(votes):
+            votes = [vote for vote, how in zip(votes, status, strict=True) if how not in UNCOUNTED]
+        return voted(votes or [cell(row, plan, "other_preference")], rule.removeprefix(VOTES), plan.names)
     if rule not in (BY_SCORES, BY_FLAGS):
         return choice_of(value, rule, plan.names)
     one, two = number_of(value), number_of(cell(row, plan, "other_preference"))

@@ -88,7 +88,7 @@ def _beside(look: Look, chosen: str, rejected: str) -> dict[str, str]:
     """The columns that say that a pair is a tie, and the scores of both sides."""
     names: dict[str, str] = {}
     status = look.column("status")
-    if status and any(_says_tie(value) for value in look.values(status)):
+    if status and look.is_text(status):
         names["status"] = status
     scores = first_pair(look.named, SCORED_SIDES)
     if scores and all(look.mostly(name, lambda v: number_of(v) is not None) for name in scores):

@@ -178,6 +178,11 @@ _INST_ENDS = re.compile(r"</s>|<s>")
 INST = "[INST] marks"
 WRAPPERS: tuple[str, ...] = (INST, *(wrapper.name for wrapper in _SPLIT))
 _BY_NAME = {wrapper.name: wrapper for wrapper in _SPLIT}
+_LONGEST_END = 200
+_END = {
+    name: re.compile(rf"(?:\s*(?:{ends.pattern}))+\s*\Z")
+    for name, ends in ((INST, _INST_ENDS), *((wrapper.name, wrapper.ends) for wrapper in _SPLIT))
+}
 _ANY = re.compile(
     r"\[INST\]|<\||<start_of_turn>|<extra_id_|<｜|### ?\w|(?:\A|\s|>)(?:Human|Assistant|User|USER|ASSISTANT|GPT4 Correct User) ?:"
 )
@@ -212,6 +217,18 @@ def _instructed(text: str) -> list[Turn] | None:
         turns += [Turn("user", asked.strip())] + ([Turn("assistant", answered)] if answered else [])
         at = match.end()
     return turns if at and not text[at:].strip() else None
+
+
+def without_end(text: str, wrapper: str) -> str:
+    """A response without the marks that end a turn of `wrapper`, where it ends with such."""
+    found = _END[wrapper].search(text, max(0, len(text) - _LONGEST_END))
+    return text[: found.start()] if found and found.start() else text
+
+
+def end_turns(texts: Iterable[str], wrapper: str) -> bool:
+    """Whether nearly all texts that are not blank end with marks that end a turn of `wrapper`."""
+    told = [text for text in texts if text.strip()]
+    return bool(told) and sum(without_end(text, wrapper) != text for text in told) >= NEARLY_ALL * len(told)
 
 
 def unwrapped(text: str) -> list[Turn] | None:
