@@ -16,7 +16,7 @@ from preference_rows import Row, jsonl, read
 
 from backfire.preferences import open_preferences
 
-COUNT, FROM = 3000, 1504
+COUNT, FROM = 1600, 1104
 """Rows, and the place of the first that has the column."""
 LATE: dict[str, tuple[str, Row]] = {
     "system": ("prompt", {"system": "Be brief."}),
@@ -93,12 +93,12 @@ def test_a_late_column_is_read_as_one_that_the_first_rows_have(
 @pytest.mark.parametrize("container", ["JSON lines", "JSON", "list"])
 def test_a_single_late_value_that_changes_the_pair_is_read(container: str, name: str, tmp_path: Path) -> None:
     prompt, late = LATE[name]
-    rows = _rows(prompt, late, only=2400)
-    (row,) = rows[2400:2401]
+    rows = _rows(prompt, late, only=1400)
+    (row,) = rows[1400:1401]
     alone = _said([row])
     found = _said(_in(container, rows, tmp_path))
-    assert [r | {"row": 1} for r in found[0] if r["row"] == 2401] == alone[0]
-    assert found[1] == {kind: [2401] for kind in alone[1]}
+    assert [r | {"row": 1} for r in found[0] if r["row"] == 1401] == alone[0]
+    assert found[1] == {kind: [1401] for kind in alone[1]}
 
 
 def test_a_null_column_whose_first_value_is_late_is_read(tmp_path: Path) -> None:
@@ -114,11 +114,11 @@ def test_a_null_column_whose_first_value_is_late_is_read(tmp_path: Path) -> None
 
 def test_two_columns_that_come_one_after_the_other_are_read(tmp_path: Path) -> None:
     rows = _rows("prompt", {"system": "Be brief."})
-    rows = [row | ({"kind": "benign"} if n >= 2200 else {}) for n, row in enumerate(rows)]
+    rows = [row | ({"kind": "benign"} if n >= 1300 else {}) for n, row in enumerate(rows)]
     for data in (rows, jsonl(tmp_path / "a.jsonl", rows)):
         found = _said(data)[0]
         assert [row["messages"] is not None for row in found] == [n >= FROM for n in range(COUNT)]
-        assert [row["kind"] for row in found] == [None] * 2200 + ["benign"] * (COUNT - 2200)
+        assert [row["kind"] for row in found] == [None] * 1300 + ["benign"] * (COUNT - 1300)
 
 
 def test_a_late_column_that_would_change_the_reading_is_said(tmp_path: Path) -> None:
@@ -142,9 +142,9 @@ def test_a_late_column_that_would_change_the_reading_is_said(tmp_path: Path) -> 
 
 
 def test_a_late_part_of_the_prompt_that_is_not_read_is_counted(tmp_path: Path) -> None:
-    rows = _rows("prompt", {"system": [1, 2]}, only=2400)
+    rows = _rows("prompt", {"system": [1, 2]}, only=1400)
     for data in (rows, jsonl(tmp_path / "a.jsonl", rows)):
-        assert _said(data)[1] == {"late column": [2401]}
+        assert _said(data)[1] == {"late column": [1401]}
 
 
 def test_halves_of_pairs_have_late_columns_too(tmp_path: Path) -> None:

@@ -6,12 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backfire.preferences.schema import SIDES
+from backfire.tables.columns import PROMPT_COLUMNS
 
 PROMPTS = (
-    "prompt",
-    "question",
-    "instruction",
-    "query",
+    *PROMPT_COLUMNS,
     "input",
     "context",
     "history",
@@ -22,8 +20,9 @@ PROMPTS = (
     "prompt_text",
     "problem",
     "info",
+    "behavior",
 )
-"""The likeliest first."""
+"""The likeliest first: those of any file, and what preference data call it besides."""
 SYSTEMS = ("system", "system_prompt", "system_message")
 TEMPLATE = ("tools", "chat_template_kwargs")
 """What a chat template is given beside the turns."""
