@@ -49,9 +49,9 @@ ADDED = frozenset(
     )
 )
 """Parts that rows may lack, so that a plan with one of them more reads the rows before alike."""
-_OFTEN = ("kind", "status", "image", "images")
+_OFTEN = ("kind", "status")
 """Of READ, what is looked for in every line of JSON; the others in every row that is read by itself, and in a sample."""
-_STEP = 128
+_STEP = 256
 """One in so many of the rows that are read by columns is looked at for other columns."""
 
 
