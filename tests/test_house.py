@@ -192,7 +192,10 @@ COMMAND = re.compile(r"`(backfire|hf|pip) [^`]*`|^backfire .*|torchrun [^`]*")
 ADVICE = {
     "auditing/conclusion/advice.py",
     "auditing/conclusion/as_trained_words.py",
+    "auditing/conclusion/evidence.py",
+    "auditing/conclusion/fault_effects.py",
     "auditing/conclusion/influence_words.py",
+    "auditing/conclusion/label_effects.py",
     "preferences/explaining.py",
     "preferences/forms.py",
     "preferences/hinting.py",

@@ -108,29 +108,31 @@ def quantities(report: AuditReport) -> Iterator[Quantity]:
     yield from _of_policy(report)
 
 
-def _of_confounds(found: Confounds) -> Iterator[Quantity]:
-    for repeat in found.repeats:
+def _of_confounds(confounds: Confounds) -> Iterator[Quantity]:
+    for repeat in confounds.repeats:
         if repeat.what in ("exact duplicates", "near duplicates", "contradictions"):
             name = {"exact duplicates": "duplicates", "near duplicates": "near-duplicates"}.get(repeat.what)
             yield from _shares((name or repeat.what, repeat.pairs))
     for finding, one in (
-        ("truncation", found.truncated),
-        ("truncation", found.cut_ends),
-        ("echo", found.echoed),
+        ("truncation", confounds.truncated),
+        ("truncation", confounds.cut_ends),
+        ("echo", confounds.echoed),
     ):
         yield from _of_sides(finding, one)
-    for finding, several in (("debris", found.debris), ("personal-data", found.personal)):
+    for finding, several in (("debris", confounds.debris), ("personal-data", confounds.personal)):
         for one in several:
             yield from _of_sides(finding, one)
-    for mark in found.prompt_debris:
+    for kind in confounds.prompt_personal:
+        yield from _shares((f"personal-data: {kind.what}, prompts", kind.pairs))
+    for mark in confounds.prompt_debris:
         yield from _shares((f"prompt-debris: {mark.what}", mark.pairs))
-    for items in found.evaluation_sets:
+    for items in confounds.evaluation_sets:
         yield from _shares((f"contamination: {items.name}", items.pairs))
-    if found.overlap is not None:
-        yield from _shares((f"overlap: {found.overlap.other}", found.overlap.exact))
-        yield from _shares((f"overlap, nearly: {found.overlap.other}", found.overlap.near))
-    if found.score_contradiction is not None:
-        yield from _shares(("contradicting-scores", found.score_contradiction.pairs))
+    if confounds.overlap is not None:
+        yield from _shares((f"overlap: {confounds.overlap.other}", confounds.overlap.exact))
+        yield from _shares((f"overlap, nearly: {confounds.overlap.other}", confounds.overlap.near))
+    if confounds.score_contradiction is not None:
+        yield from _shares(("contradicting-scores", confounds.score_contradiction.pairs))
 
 
 def _of_decisions(report: AuditReport) -> Iterator[Quantity]:
@@ -190,9 +192,9 @@ def _fill(some: dict[str, Quantity], others: dict[str, Quantity], report: AuditR
 
     An audit of an older schema is not known to have looked for what it does not list, but for defects and repeats.
     """
-    older, found = report.input is None, report.confounds
+    older = report.input is None
     # A set that was looked for is listed with what of it was, such as `XSTest (all 450, version 2)`.
-    known = {f"contamination: {name.partition(' (')[0]}" for name in found.evaluation_sets_checked}
+    known = {f"contamination: {name.partition(' (')[0]}" for name in report.confounds.evaluation_sets_checked}
     for name in others.keys() - some.keys():
         finding = name.partition(":")[0]
         of = report.rows if finding == "defects" else report.pairs

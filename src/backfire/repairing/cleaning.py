@@ -27,7 +27,7 @@ REPEATS = {
     "near-duplicates": "an earlier pair is nearly the same",
 }
 """Why a pair that repeats others goes."""
-KEPT = "none of the faults was found that were looked for"
+STAYS = "none of the faults was found that were looked for"
 TRIMMED = "white space at the start or the end of a response was taken off"
 
 Reason = tuple[str, int | None]
@@ -50,10 +50,10 @@ def clean_pairs(given: GivenPairs, data: Preferences, faults: Collection[Fault])
         audited = collect(_blocks(data, alive, trims="debris" in faults))
         if alive is None:
             alive, places = np.arange(audited.pairs), _places(audited.rows.tolist(), given.rows)
-        found = _faulty(audited, faults)
-        gone |= {int(alive[i]): (why, None if o is None else int(alive[o])) for i, (why, o) in found.items()}
-        alive = np.delete(alive, list(found))
-        near = any(why.startswith("near-duplicates") for why, _ in found.values())
+        faulty = _faulty(audited, faults)
+        gone |= {int(alive[i]): (why, None if o is None else int(alive[o])) for i, (why, o) in faulty.items()}
+        alive = np.delete(alive, list(faulty))
+        near = any(why.startswith("near-duplicates") for why, _ in faulty.values())
         now_near = audited.near_sides is None and len(alive) <= NEAR_PAIRS
         if "near-duplicates" not in faults or not (near or now_near) or not len(alive):
             break
@@ -72,7 +72,7 @@ def _stays(given: GivenPairs, place: int, trims: bool) -> RepairedPair:
     pair = given.pairs[place]
     trimmed = trimmed_pair(pair) if trims else pair
     if trimmed is pair:
-        return RepairedPair(pair, "kept", KEPT, place)
+        return RepairedPair(pair, "kept", STAYS, place)
     return RepairedPair(trimmed, "response trimmed", TRIMMED, place)
 
 
@@ -123,11 +123,11 @@ def _faulty(audited: AuditedPairs, faults: Collection[Fault]) -> dict[int, Reaso
 def _repeating(audited: AuditedPairs, rest: Ints, finding: str) -> Iterator[tuple[int, int]]:
     """Which of the pairs `rest` go since they repeat or contradict another of them, and the other."""
     # The sample of texts has no part in it.
-    found = repeated(replace(audited, sample=rest[:0]).subset(rest))
+    repeats = repeated(replace(audited, sample=rest[:0]).subset(rest))
     others = {
-        "contradictions": found.contradictions,
-        "duplicates": found.duplicates,
-        "near-duplicates": found.near_duplicates,
+        "contradictions": repeats.contradictions,
+        "duplicates": repeats.duplicates,
+        "near-duplicates": repeats.near_duplicates,
     }[finding]
     for place, other in enumerate([] if others is None else others.tolist()):
         if other != NONE and (finding == "contradictions" or other < place):

@@ -24,7 +24,7 @@ STRATA = 10
 FEWEST = 20
 """Pairs of a part, where there are enough for several."""
 
-KEPT = "as many pairs of about this difference in length prefer the longer response as the shorter one"
+STAYS = "as many pairs of about this difference in length prefer the longer response as the shorter one"
 EQUAL = "both sides are equally long"
 
 Signs = tuple[int, int]
@@ -54,9 +54,9 @@ def balance_length(pairs: Sequence[Pair], *, seed: int = 0) -> Outcome:
         staying = set(_even(lengths, longer, shorter))
         for name, places in (("chosen", longer), ("rejected", shorter)):
             why = f"{name} is longer, which is commoner among pairs of about this difference in length"
-            repaired_pairs += [RepairedPair(pairs[p], "kept", KEPT, p) for p in places if p in staying]
+            repaired_pairs += [RepairedPair(pairs[p], "kept", STAYS, p) for p in places if p in staying]
             left_out += [(why, p) for p in places if p not in staying]
-    if not any(m.why == KEPT for m in repaired_pairs) and left_out:
+    if not any(m.why == STAYS for m in repaired_pairs) and left_out:
         raise InputError(
             f"balance by length: in all {len(left_out)} pairs whose sides differ in length the same side is the longer one, so"
             " that none could stay: collect pairs in which it is the other one, or restyle"

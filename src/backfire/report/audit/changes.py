@@ -10,15 +10,15 @@ MOST = 10
 _IN_PERCENT = ("share", "accuracy")
 
 
-def headline(found: AuditComparison) -> str:
+def headline(comparison: AuditComparison) -> str:
     """One sentence: how much is worse and how much is better."""
-    since = f"Since the audit of {found.dataset} ({found.pairs:,} pairs)"
-    if found.same_pairs:
+    since = f"Since the audit of {comparison.dataset} ({comparison.pairs:,} pairs)"
+    if comparison.same_pairs:
         return f"{since} nothing has changed: both audits read the same pairs."
-    if not found.changes:
+    if not comparison.changes:
         return f"{since}: the two audits have no number in common."
-    worse, better = len(found.of("worse")), len(found.of("better"))
-    tests = len(found.changes)
+    worse, better = len(comparison.of("worse")), len(comparison.of("better"))
+    tests = len(comparison.changes)
     rest = f"of {tests:,} numbers, by rates and beyond chance at 5% for all together"
     return f"{since} {worse or 'nothing'} {'is' if worse < 2 else 'are'} worse and {better or 'nothing'} better, {rest}."
 
@@ -37,21 +37,25 @@ def change_text(one: Change) -> str:
     return f"{one.name}{new}: {values}, {by}, {p_value(one.p)}"
 
 
-def change_lines(found: AuditComparison) -> list[str]:
+def change_lines(comparison: AuditComparison) -> list[str]:
     """What is worse, then what is better, each with its numbers."""
     lines: list[str] = []
     for direction in ("worse", "better"):
-        changes = found.of("worse" if direction == "worse" else "better")
+        changes = comparison.of("worse" if direction == "worse" else "better")
         lines += [f"{direction}: {change_text(one)}" for one in changes[:MOST]]
         if len(changes) > MOST:
             lines.append(f"{direction}: {len(changes) - MOST} more, in the JSON")
-    unclear = [one.name for one in found.of("no clear change") if one.new]
+    unclear = [one.name for one in comparison.of("no clear change") if one.new]
     if unclear:
         lines.append(f"new, and no more than chance may bring: {', '.join(unclear[:MOST])}")
-    if found.not_compared:
+    if comparison.not_compared:
         lines.append(
-            f"measured in one of the two audits alone, and not compared: {', '.join(found.not_compared[:MOST])}"
-            + (f" and {len(found.not_compared) - MOST} more" if len(found.not_compared) > MOST else "")
+            f"measured in one of the two audits alone, and not compared: {', '.join(comparison.not_compared[:MOST])}"
+            + (
+                f" and {len(comparison.not_compared) - MOST} more"
+                if len(comparison.not_compared) > MOST
+                else ""
+            )
         )
     return lines
 
