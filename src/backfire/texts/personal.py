@@ -26,10 +26,12 @@ _NOBODYS = (
 )
 """Addresses that are no person's: of the domains that RFC 2606 keeps for examples and of those that everybody writes, of an
 office such as support@, and of nobody such as john.doe@."""
+_NUMBER = r"\d[\d ()./-]{6,}\d|[A-Z]{2}\d{2} ?[A-Z]{4}"
+"""Where any kind of number stands."""
 _DIGITS = r"\d(?:[ -]?\d){12,18}"
 _IBAN = r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"
 _SOCIAL = r"\b\d{3}-\d{2}-\d{4}\b"
-_PHONE = r"(?:\+|\b0|\(\d|\b[1-9])\d{0,3}[\d()./ -]{7,20}\d"
+_PHONE = r"(?:\+|\(|\b)\d{1,4}[\d()./ -]{6,20}\d\b"
 _INVENTED_PHONE = r"^(?:\d{3})?555\d{4}$"
 """North American numbers with 555 are the ones of films."""
 
@@ -56,7 +58,7 @@ def personal_data(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
     if len(with_at):
         some = texts.take(pa.array(with_at))
         found[with_at, 0] = _counts(some, _EMAIL) > _counts(some, _NOBODYS)
-    with_digits = np.flatnonzero(_has(texts, r"\d[\d ()./-]{6,}\d"))
+    with_digits = np.flatnonzero(_has(texts, _NUMBER))
     if len(with_digits):
         some = texts.take(pa.array(with_digits))
         for column, (pattern, right) in enumerate(_CHECKED, start=1):
@@ -99,7 +101,13 @@ def _issued(number: str) -> bool:
     )
 
 
+_FEWEST_DIGITS, _MOST_DIGITS = 9, 15
+
+
 def _phone(text: str) -> bool:
+    """Whether a piece of text with a number in it is a telephone number of somebody."""
+    if not _FEWEST_DIGITS <= sum(map(str.isdigit, text)) <= _MOST_DIGITS:
+        return False
     import phonenumbers as numbers
 
     leniency = numbers.Leniency.STRICT_GROUPING
@@ -118,7 +126,7 @@ def _phone(text: str) -> bool:
 
 
 _CHECKED: tuple[tuple[str, Callable[[str], bool]], ...] = (
-    (_PHONE, _phone),
+    (_PHONE, _any_of(_PHONE, _phone)),
     (_DIGITS, _any_of(_DIGITS, _luhn)),
     (_IBAN, _any_of(_IBAN, _mod_97)),
     (_SOCIAL, _any_of(_SOCIAL, _issued)),
