@@ -302,6 +302,18 @@ def test_several_cues_of_which_none_is_missed_are_advised_together() -> None:
     assert not any("several cues" in step for step in advice), "refusing may be what is to be taught"
 
 
+def test_white_space_is_said_to_be_taken_off_and_no_pair_out() -> None:
+    spaces = Counted(what="white space at the start", chosen=share(390, 400), rejected=share(0, 400), p=0.005)
+    (step,) = [
+        one
+        for one in concluded(
+            probe("words", 0.8), confounds=Confounds(debris=(spaces,)), affected={"debris": 390}
+        ).advice
+        if "--method clean" in one
+    ]
+    assert "390 with white space at an end of a response, which alone is taken off" in step
+
+
 def test_two_writers_come_first_where_the_sides_are_nearly_always_told_apart() -> None:
     strong = concluded(probe("words", 0.97), shortcuts=(shortcut("headings"),))
     assert strong.advice[0].startswith("Say who wrote each side")

@@ -32,6 +32,7 @@ CLEANED = {
     "echo": "with a response that repeats its prompt",
 }
 """What `repair --method clean` takes out, in the words of the advice."""
+WHITE_SPACE = "with white space at an end of a response, which alone is taken off"
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def steps_of(
     for effect in effects:
         if effect in cleaned:
             if effect is cleaned[0]:
-                steps.append(_cleaning(cleaned))
+                steps.append(_cleaning(cleaned, confounds))
         elif cue is not None and effect.name == cue_finding(cue.cue):
             steps.append(_evening_out(cue, effect))
         else:
@@ -112,9 +113,11 @@ def _is_cleaned(effect: Effect, confounds: Confounds) -> bool:
     return effect.name in CLEANED
 
 
-def _cleaning(cleaned: Sequence[Effect]) -> Step:
+def _cleaning(cleaned: Sequence[Effect], confounds: Confounds) -> Step:
+    white = all(one.what.startswith("white space") for one in confounds.debris)
+    words = CLEANED | ({"debris": WHITE_SPACE} if white else {})
     counts = [
-        f"{effect.pairs.hits if effect.pairs else len(effect.rows):,} {CLEANED[effect.name]}"
+        f"{effect.pairs.hits if effect.pairs else len(effect.rows):,} {words[effect.name]}"
         for effect in cleaned
         if effect.name in CLEANED
     ]
