@@ -47,10 +47,10 @@ def change_lines(comparison: AuditComparison) -> list[str]:
             lines.append(f"{direction}: {len(changes) - MOST} more, in the JSON")
     unclear = [one.name for one in comparison.of("no clear change") if one.new]
     if unclear:
-        lines.append(f"new, and no more than chance may bring: {', '.join(unclear[:MOST])}")
+        lines.append(f"new, and no more than chance may bring: {'; '.join(unclear[:MOST])}")
     if comparison.not_compared:
         lines.append(
-            f"measured in one of the two audits alone, and not compared: {', '.join(comparison.not_compared[:MOST])}"
+            f"measured in one of the two audits alone, and not compared: {'; '.join(comparison.not_compared[:MOST])}"
             + (
                 f" and {len(comparison.not_compared) - MOST} more"
                 if len(comparison.not_compared) > MOST
