@@ -281,7 +281,7 @@ def test_cues_are_named_and_refusals_are_no_shortcut() -> None:
     assert "need be no shortcut" in told
     (step,) = [step for step in found.advice if 'Even out the cue "headings"' in step]
     assert "loses 0.050 [0.020, 0.080] of AUROC (swapped labels 0.000)" in step
-    assert "`backfire repair prefs.jsonl --method filter --by ease --keep 0.40 --out prefs-filtered`" in step
+    assert "`backfire repair prefs.jsonl --method restyle --policy MODEL --out prefs-restyled`" in step
 
 
 def test_a_cue_whose_removal_changes_nothing_is_not_advised() -> None:

@@ -95,6 +95,10 @@ def steps_of(
             steps += _step(effect, confounds)
     if cue is None and level in ("some", "strong"):
         steps += _telling_together(effects, shortcuts)
+    if judged and level == "unknown":
+        steps.append(
+            Step("Collect more pairs over more prompts: intervals narrower than .2 take a few hundred.")
+        )
     steps += _safety(contrast)
     steps.append(Step(TRAIN_AND_ATTACK))
     return tuple(steps)

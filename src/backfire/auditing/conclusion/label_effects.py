@@ -17,6 +17,8 @@ from backfire.auditing.conclusion.evidence import (
 from backfire.auditing.findings.shortcuts import cue_finding
 from backfire.auditing.probes.uncertainty import share
 
+MORE = 1.25
+"""Pairs left out for a cue, for each pair by which the sides differ in it: others of them are told apart as easily."""
 FEWEST_KEPT = 0.3
 """A cue is evened out by leaving pairs out where at least this share of them stays; else one side has to be written anew."""
 
@@ -99,7 +101,7 @@ def of_cues(found: Evidence) -> list[Effect]:
         decides = " This is the decision itself, and need be no shortcut." if cue.family == "refusal" else ""
         rows = found.rows_of(name)
         apart = abs((cue.chosen.rate or 0) - (cue.rejected.rate or 0))
-        keep = min(0.95, 1 - apart)
+        keep = min(0.95, max(0.0, 1 - MORE * apart))
         filtering = found.command("repair", f"--method filter --by ease --keep {keep:.2f}", "filtered")
         restyling = found.command("repair", "--method restyle --policy MODEL", "restyled")
         effects.append(
