@@ -296,7 +296,7 @@ def test_several_cues_of_which_none_is_missed_are_advised_together() -> None:
     little = Loss(value=0.002, low=-0.003, high=0.006, control=0.001)
     cues = shortcut("letters a word", loss=little), shortcut("words a line", loss=little)
     step = next(step for step in concluded(probe("words", 0.8), shortcuts=cues).advice if "several" in step)
-    assert "`backfire repair prefs.jsonl --method filter --by ease --keep 0.40 --out prefs-filtered`" in step
+    assert "`backfire repair prefs.jsonl --method restyle --policy MODEL --out prefs-restyled`" in step
     refusing = (*cues, shortcut("refusal phrase", family="refusal", loss=little))
     advice = concluded(probe("words", 0.8), shortcuts=refusing).advice
     assert not any("several cues" in step for step in advice), "refusing may be what is to be taught"
@@ -320,6 +320,17 @@ def test_two_writers_come_first_where_the_sides_are_nearly_always_told_apart() -
     assert "First: say who wrote each side" in strong.verdict
 
 
+def test_what_is_the_decision_itself_is_not_evened_out() -> None:
+    """Refusals are short and have words of their own: where nothing is left beyond the decision, there is nothing to repair."""
+    cues = (shortcut("headings"),)
+    assert any(
+        "headings" in step for step in concluded(probe("words", 0.9, matched=0.8), shortcuts=cues).advice
+    )
+    decided = concluded(probe("words", 0.9, matched=0.52), shortcuts=cues)
+    assert not any("headings" in step for step in decided.advice)
+    assert "cue:headings" in [effect.name for effect in decided.effects]
+
+
 def test_the_verdict_says_the_level_why_and_what_to_do_first() -> None:
     found = concluded(probe("words", 0.97), leak=leak(fixed=True))
     assert found.verdict.startswith("Strong: the label can nearly always be told from the text alone: ")
@@ -331,6 +342,13 @@ def test_the_verdict_says_the_level_why_and_what_to_do_first() -> None:
     assert few.verdict.startswith(
         "No judgement: too few pairs: 12 usable, 30 needed. First: Collect more pairs"
     )
+    sources = concluded(probe("words", 0.5), leak=leak(fixed=True)).verdict
+    assert sources.startswith(
+        "Some: no probe of the text tells the label: the best probe (words) ranks 50.0%"
+    )
+    assert "who wrote a response decides its label" in sources
+    alike = concluded(probe("words", 0.9, matched=0.52)).verdict
+    assert "AUROC 0.900 (0.520 where both sides decide alike)" in alike
     nothing = concluded(probe("words", 0.5))
     assert nothing.verdict.startswith("None found: ")
 

@@ -6,7 +6,7 @@ import pytest
 from test_auditing_concluding import accuracy, evidence, leak, shortcut
 
 from backfire.answers.conclusion import Effect, SideLengths
-from backfire.answers.confounds import Confounds, Counted, ScoreContradiction
+from backfire.answers.confounds import Confounds, Counted, ScoreContradiction, SwappedColumns
 from backfire.answers.estimates import Estimate
 from backfire.auditing.conclusion.effects import effects_of
 from backfire.auditing.conclusion.evidence import DATASET, bits_told
@@ -95,6 +95,14 @@ def test_columns_the_wrong_way_round_are_exchanged_by_a_command() -> None:
         "backfire convert prefs.jsonl --columns prompt=q,chosen=worst,rejected=best --out prefs-turned.jsonl"
     )
     assert effects[0].condition == "swapped-columns"
+    swapped = SwappedColumns(prompts="all", complying=share(208, 400), refusing=share(4, 400), p=0.001)
+    told = effects_of(
+        evidence(confounds=Confounds(swapped_columns=swapped), affected={"swapped-columns": 208})
+    )
+    assert told[0].what == (
+        "Chosen complies and rejected refuses in 52.0% of pairs, and the other way round in 1.0%: the columns may be the wrong"
+        " way round."
+    )
     transcripts = evidence(
         affected={"swapped-columns": 200}, columns={"chosen": ("a", "b"), "rejected": ("c",)}
     )
@@ -141,3 +149,13 @@ def test_an_effect_lists_a_thousand_rows() -> None:
     assert len(found.rows) == 1_000
     assert found.pairs is not None
     assert found.pairs.hits == 1_500
+
+
+def test_ends_that_natural_text_has_are_no_effect() -> None:
+    few = Counted(what="ends", chosen=share(4, 400), rejected=share(5, 400), p=0.9)
+    assert effects_of(evidence(confounds=Confounds(cut_ends=few), affected={"truncation": 9})) == ()
+    many = Counted(what="ends", chosen=share(100, 400), rejected=share(4, 400), p=0.005)
+    (found,) = effects_of(evidence(confounds=Confounds(cut_ends=many), affected={"truncation": 103}))
+    assert found.what.startswith(
+        "103 pairs (25.8%) hold a response that is cut off: 25.0% of chosen and 1.0% of"
+    )

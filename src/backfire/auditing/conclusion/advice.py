@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from backfire.answers.audit import SafetyContrast, Shortcut
 from backfire.answers.conclusion import Effect, Level
-from backfire.answers.confounds import Confounds
+from backfire.answers.confounds import Confounds, are_cut
 from backfire.answers.influence import SafetyInfluence
 from backfire.answers.numerals import listed
-from backfire.auditing.conclusion.confound_words import MANY, pairs_text, uneven, worth_telling
+from backfire.auditing.conclusion.confound_words import ALPHA, MANY, pairs_text, uneven, worth_telling
 from backfire.auditing.conclusion.effects import WORTH
 from backfire.auditing.conclusion.influence_words import influence_advice
 from backfire.auditing.findings.shortcuts import cue_finding
@@ -57,20 +57,18 @@ def steps_of(
     judged: bool,
     influence: SafetyInfluence | None = None,
     sources_known: bool = True,
+    only_decisions: bool = False,
 ) -> tuple[Step, ...]:
     """Concrete steps: what the data lack for a judgement, then effect by effect, the largest first.
 
-    judged: whether any probe could be run. A cue is named only where the probe loses by its removal, and at most one; where
-    several cues tell the label and none of them alone is missed, none is named.
+    judged: whether any probe could be run. only_decisions: whether nothing is left where both sides decide alike; length and
+    cues are then the decision's own, and are not evened out. A cue is named only where the probe loses by its removal, and at
+    most one; where several cues tell the label and none of them alone is missed, none is named.
     """
     steps: list[Step] = []
     if not judged:
         steps.append(
             Step("Collect more pairs over more prompts: below 30 pairs or 10 prompts nothing can be told.")
-        )
-    elif level == "unknown":
-        steps.append(
-            Step("Collect more pairs over more prompts: intervals narrower than .2 take a few hundred.")
         )
     if influence is not None:
         steps += [Step(step) for step in influence_advice(influence)]
@@ -83,7 +81,7 @@ def steps_of(
                 " from your model); leaving out pairs does not help.",
             )
         )
-    cue = _worth_evening_out(effects, shortcuts)
+    cue = None if only_decisions else _worth_evening_out(effects, shortcuts)
     cleaned = [effect for effect in effects if _is_cleaned(effect, confounds)]
     for effect in effects:
         if effect in cleaned:
@@ -91,9 +89,9 @@ def steps_of(
                 steps.append(_cleaning(cleaned, confounds))
         elif cue is not None and effect.name == cue_finding(cue.cue):
             steps.append(_evening_out(cue, effect))
-        else:
+        elif not (only_decisions and effect.name == "length"):
             steps += _step(effect, confounds)
-    if cue is None and level in ("some", "strong"):
+    if cue is None and not only_decisions and level in ("some", "strong"):
         steps += _telling_together(effects, shortcuts)
     if judged and level == "unknown":
         steps.append(
@@ -112,8 +110,12 @@ def _is_cleaned(effect: Effect, confounds: Confounds) -> bool:
         frequent = effect.size >= MANY
         return frequent or any(worth_telling(one, tests=len(confounds.debris)) for one in confounds.debris)
     if effect.name == "truncation":
-        counts = [one for one in (confounds.truncated, confounds.cut_ends) if one is not None]
-        return effect.size >= MANY or any(uneven(one) for one in counts)
+        by_text = confounds.cut_ends is not None and are_cut(confounds.cut_ends, ALPHA)
+        return (
+            by_text
+            or effect.size >= MANY
+            or (confounds.truncated is not None and uneven(confounds.truncated))
+        )
     return effect.name in CLEANED
 
 

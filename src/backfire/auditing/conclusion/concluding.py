@@ -77,6 +77,7 @@ def conclude(
     an interval narrower than .2.
     """
     level, first = _level(pairs, probes, reason)
+    by_text = level != "none found"
     reasons = [first] if left_out is None else [left_out, first]
     if probes:
         reasons += _beyond_decisions(probes, level)
@@ -104,10 +105,11 @@ def conclude(
         bool(probes),
         influence,
         sources_known=leak is not None,
+        only_decisions=_only_decisions(probes),
     )
     return Conclusion(
         level=level,
-        verdict=verdict(level, first, probes, effects, steps[0]),
+        verdict=verdict(level, first, probes, effects, steps[0], by_text or level == "none found"),
         effects=tuple(effects),
         reasons=tuple(reasons),
         advice=tuple(str(step) for step in steps),
@@ -207,6 +209,17 @@ def _beyond_decisions(probes: Sequence[ProbeResult], level: Level) -> list[str]:
         f"{among}. That is no more than swapped labels give, so nothing was found beyond the decision to refuse or to"
         " comply. Where the data are meant to teach that decision, this is what one wants to see."
     ]
+
+
+def _only_decisions(probes: Sequence[ProbeResult]) -> bool:
+    """Whether the best probe of the pairs that decide alike is stable, and tells no more than swapped labels do."""
+    measured = [probe.decision_matched for probe in probes if probe.decision_matched.auroc is not None]
+    if not measured:
+        return False
+    best = max(measured, key=lambda one: one.auroc or 0.0)
+    return (best.high or 1.0) - (best.low or 0.0) <= WIDEST and family_p(
+        best, best.auroc or 0.0, len(measured)
+    ) > ALPHA
 
 
 def _sources(leak: SourceLeak) -> list[str]:

@@ -48,10 +48,6 @@ class Evidence:
         found = [self.affected[name].rows for name in findings if name in self.affected]
         return np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=np.int64)
 
-    def command(self, verb: str, options: str, suffix: str) -> str:
-        """`backfire VERB DATA OPTIONS --out DATA-SUFFIX`."""
-        return f"backfire {verb} {self.dataset} {options} --out {self.beside(suffix)}"
-
     def beside(self, suffix: str, ending: str = "") -> str:
         """A name for what is made of the data set."""
         if self.dataset == DATASET:
@@ -120,7 +116,7 @@ def counted_pairs(found: Evidence, rows: Ints) -> str:
 
 
 def cleaning(found: Evidence) -> str:
-    return found.command("repair", "--method clean", "clean")
+    return f"backfire repair {found.dataset} --method clean --out {found.beside('clean')}"
 
 
 def listing(found: Evidence) -> str:

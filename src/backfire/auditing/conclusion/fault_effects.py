@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backfire.answers.conclusion import Effect
-from backfire.answers.confounds import Counted
-from backfire.auditing.conclusion.confound_words import sides, uneven
+from backfire.answers.confounds import Counted, are_cut
+from backfire.auditing.conclusion.confound_words import ALPHA, sides, uneven
 from backfire.auditing.conclusion.evidence import (
     Evidence,
     cleaning,
@@ -53,7 +53,7 @@ def of_remains(found: Evidence) -> list[Effect]:
             one.what for one in sorted(confounds.prompt_debris, key=lambda one: -one.pairs.hits)[:2]
         )
         what = f"{counted_pairs(found, rows)} hold marks of a template in the prompt: {kinds}."
-        fix = found.command("repair", "--method clean --only prompt-debris", "clean")
+        fix = f"backfire repair {found.dataset} --method clean --only prompt-debris --out {found.beside('clean')}"
         effects.append(fault(found, "prompt-debris", what, rows, fix, "prompt-debris"))
     return effects
 
@@ -71,7 +71,8 @@ def of_sides(found: Evidence) -> list[Effect]:
     confounds, effects = found.confounds, []
     rows = found.rows_of("truncation")
     cut = confounds.truncated if _any(confounds.truncated) else confounds.cut_ends
-    if len(rows):
+    recorded = confounds.truncated is not None
+    if len(rows) and (recorded or confounds.cut_ends is None or are_cut(confounds.cut_ends, ALPHA)):
         where = f": {sides(cut)}" if cut is not None else ""
         what = f"{counted_pairs(found, rows)} hold a response that is cut off{where}."
         effects.append(fault(found, "truncation", what, rows, cleaning(found), "truncation"))

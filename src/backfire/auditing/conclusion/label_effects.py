@@ -24,7 +24,8 @@ FEWEST_KEPT = 0.3
 
 
 def of_sources(found: Evidence) -> list[Effect]:
-    leak, confounds = found.leak, found.confounds
+    leak, confounds, balanced = found.leak, found.confounds, found.beside("balanced")
+    balancing = f"backfire repair {found.dataset} --method balance --pool LEDGER --reward-model MODEL --out {balanced}"
     effects = []
     if leak is not None and leak.fixed:
         touched = share(leak.pairs, found.pairs)
@@ -35,7 +36,7 @@ def of_sources(found: Evidence) -> list[Effect]:
                 what=f"Who wrote a response decides its label: {who} ({pairs_text(leak.pairs)}).",
                 pairs=touched,
                 rows=first_rows(found.rows_of("fixed-sources")),
-                fix=found.command("repair", "--method restyle --policy MODEL", "restyled"),
+                fix=f"backfire repair {found.dataset} --method restyle --policy MODEL --out {found.beside('restyled')}",
                 condition="fixed-sources",
                 **size_of_touched(touched),
             )
@@ -47,9 +48,7 @@ def of_sources(found: Evidence) -> list[Effect]:
             Effect(
                 name="sources",
                 what=f"Who wrote a response, without its text, ranks {_accuracy(leak.pairwise)} of pairs right.",
-                fix=found.command(
-                    "repair", "--method balance --pool LEDGER --reward-model MODEL", "balanced"
-                ),
+                fix=balancing,
                 **size_of_tell(leak.pairwise),
             )
         )
@@ -80,7 +79,7 @@ def of_lengths(found: Evidence) -> list[Effect]:
             what=f"Chosen is the {which} response in {often:.1%} of pairs (median {told.chosen:,.0f} against"
             f" {told.rejected:,.0f} words); length alone ranks {_accuracy(accuracy)} of pairs right.",
             rows=first_rows(found.rows_of("length")),
-            fix=found.command("repair", "--method balance --by length", "balanced"),
+            fix=f"backfire repair {found.dataset} --method balance --by length --out {found.beside('balanced')}",
             condition="length>X",
             **size_of_tell(accuracy),
         )
@@ -102,8 +101,8 @@ def of_cues(found: Evidence) -> list[Effect]:
         rows = found.rows_of(name)
         apart = abs((cue.chosen.rate or 0) - (cue.rejected.rate or 0))
         keep = min(0.95, max(0.0, 1 - MORE * apart))
-        filtering = found.command("repair", f"--method filter --by ease --keep {keep:.2f}", "filtered")
-        restyling = found.command("repair", "--method restyle --policy MODEL", "restyled")
+        filtering = f"backfire repair {found.dataset} --method filter --by ease --keep {keep:.2f} --out {found.beside('filtered')}"
+        restyling = f"backfire repair {found.dataset} --method restyle --policy MODEL --out {found.beside('restyled')}"
         effects.append(
             Effect(
                 name=name,
@@ -122,9 +121,15 @@ def of_labels(found: Evidence) -> list[Effect]:
     """Labels that contradict what stands beside them."""
     effects = []
     turned = turned_columns(found)
-    rows = found.rows_of("swapped-columns")
+    rows, swapped = found.rows_of("swapped-columns"), found.confounds.swapped_columns
     if len(rows):
-        what = f"Chosen complies and rejected refuses in {pairs_text(len(rows))}: the two columns may be the wrong way round."
+        told = ""
+        if swapped is not None:
+            of = "harmful prompts" if swapped.prompts == "harmful" else "pairs"
+            told = (
+                f" in {rate(swapped.complying)} of {of}, and the other way round in {rate(swapped.refusing)}"
+            )
+        what = f"Chosen complies and rejected refuses{told}: the columns may be the wrong way round."
         effects.append(fault(found, "swapped-columns", what, rows, turned, "swapped-columns"))
     scores = found.confounds.score_contradiction
     if scores is not None and scores.pairs.hits:

@@ -17,9 +17,15 @@ OPENINGS: dict[Level, str] = {
 
 
 def verdict(
-    level: Level, why: str, probes: Sequence[ProbeResult], effects: Sequence[Effect], first: Step
+    level: Level,
+    why: str,
+    probes: Sequence[ProbeResult],
+    effects: Sequence[Effect],
+    first: Step,
+    by_text: bool = True,
 ) -> str:
-    """why: the sentence that the level was decided by. first: the first step of the advice."""
+    """why: the sentence that the level was decided by. first: the first step of the advice. by_text: whether a probe of the text
+    tells the label; where none does, the level is that of the sources."""
     if level == "unknown":
         return f"{why}{FIRST}{first.do}"
     best = max(probes, key=lambda probe: (probe.pairwise.accuracy, probe.probe))
@@ -27,9 +33,16 @@ def verdict(
     point = max(probes, key=lambda probe: (probe.pointwise.auroc, probe.probe)).pointwise
     numbers = (
         f"the best probe ({best.probe}) ranks {order.accuracy:.1%} [{order.low:.1%}, {order.high:.1%}] of pairs right (swapped labels"
-        f" {order.control:.1%}), AUROC {point.auroc:.3f}"
+        f" {order.control:.1%}), AUROC {point.auroc:.3f}{_alike(probes)}"
     )
     sources = any(effect.name == "fixed-sources" for effect in effects)
     cause = "; who wrote a response decides its label" if sources else ""
     do = "" if first.do == TRAIN_AND_ATTACK else f"{FIRST}{first.do[:1].lower()}{first.do[1:]}"
-    return f"{OPENINGS[level]}: {numbers}{cause}.{do}"
+    opening = OPENINGS[level] if by_text else f"{level.capitalize()}: no probe of the text tells the label"
+    return f"{opening}: {numbers}{cause}.{do}"
+
+
+def _alike(probes: Sequence[ProbeResult]) -> str:
+    """What is left where the decision to refuse or to comply cannot be what tells the sides apart."""
+    matched = [probe.decision_matched.auroc for probe in probes if probe.decision_matched.auroc is not None]
+    return f" ({max(matched):.3f} where both sides decide alike)" if matched else ""

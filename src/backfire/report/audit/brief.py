@@ -110,8 +110,9 @@ def _passages(report: AuditReport) -> Iterator[Passage]:
     )
     if left_out := left_out_line(report, MOST_ROWS):
         yield Passage(left_out, style="yellow")
-    for failed in (report.failed or ())[:2]:
-        yield Passage(f"failed: {failed.part}: {failed.reason}", style="bold red")
+    if report.failed:
+        parts = listed([failed.part for failed in report.failed])
+        yield Passage(f"Failed: {parts}. {report.failed[0].reason}", style="bold red")
     yield Passage("", fewest=0)
     level, _, _ = conclusion.verdict.partition(FIRST)
     yield Passage(
@@ -143,7 +144,7 @@ def _effects(effects: Sequence[Effect]) -> Iterator[Passage]:
         cues = sum(name.startswith("cue:") for name in smaller)
         names = [name for name in smaller if not name.startswith("cue:")]
         names += [f"{cues} cue{'s' if cues > 1 else ''}"] if cues else []
-        yield Passage(f"Smaller: {listed(names)}", style="dim", fewest=0)
+        yield Passage(f"Smaller: {listed(names)}", style="dim")
 
 
 def _steps(advice: Sequence[str]) -> Iterator[Passage]:
