@@ -68,3 +68,18 @@ def test_rows_keep_their_places(texts: list[str]) -> None:
 def test_bytes_that_are_no_utf8_pass() -> None:
     found = personal_data(broken([b"\xff", b"a@\xffb.net", b"\xc3( my number is 859-56-0028"]))
     assert found.sum(axis=1).tolist() == [0, 0, 1]
+
+
+def test_a_telephone_number_is_read_where_it_stands_in_a_long_text() -> None:
+    words = "There were 1990 (or 2000) of them, 12 345 678 in all. " * 40
+    numbers = [
+        "+44 20 7946 0958",
+        "(212) 736-5000",
+        "212.736.5000",
+        "1 (212) 736-5000",
+        "+1 212-736-5000",
+        "+49 30 901820",
+    ]
+    texts = [f"{words}Call {number} at 10 or 11. {words}" for number in numbers]
+    phones = personal_data(arrow([*texts, words]))[:, PERSONAL.index("phone numbers")]
+    assert phones.tolist() == [*[True] * len(numbers), False]

@@ -93,20 +93,22 @@ def cut_ends(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
     def put(kind: str, rows: NDArray[np.int64], hits: Flags) -> None:
         found[rows, column[kind]] |= hits
 
+    some = tails.take(pa.array(undone))
     if len(undone):
-        some = tails.take(pa.array(undone))
-        prose = ~_has(some, rf"(?:{_NO_PROSE})\s*\z")
         put("a word that goes on", undone, _has(some, _GOES_ON))
-        put("a comma or an open bracket", undone, _has(some, _ASKS_FOR_MORE) & ~_has(some, _CLOSING))
-        sentence = _has(some, _UNFINISHED_SENTENCE) | _has(some, _UNFINISHED_WIDE)
-        put("an unfinished sentence", undone, sentence & prose)
-        put("an unfinished paragraph", undone, _has(some, _UNFINISHED_PARAGRAPH) & prose)
-        put("an unfinished list item", undone, _has(some, _UNFINISHED_ITEM) & prose)
+        put("a comma or an open bracket", undone, _but_for(_has(some, _ASKS_FOR_MORE), some, _CLOSING))
+        unfinished = {
+            "an unfinished sentence": _has(some, _UNFINISHED_SENTENCE) | _has(some, _UNFINISHED_WIDE),
+            "an unfinished paragraph": _has(some, _UNFINISHED_PARAGRAPH),
+            "an unfinished list item": _has(some, _UNFINISHED_ITEM),
+        }
+        for kind, hits in unfinished.items():
+            put(kind, undone, _but_for(hits, some, rf"(?:{_NO_PROSE})\s*\z"))
+    bold = undone[_has(some, r"\*\*[^\s*]")]
     bare = np.flatnonzero(_has(tails, r"\n[ \t]*[*]{0,2}(?:\d{1,3}[.)]?|[-*+]|•)\s*\z"))
     if len(bare):
         some = tails.take(pa.array(bare))
         put("a bare list mark", bare, _next_number(some) | _has(some, _BARE_BULLET))
-    bold = undone[_has(tails.take(pa.array(undone)), r"\*\*[^\s*]")]
     if len(bold):
         line = pc.struct_field(pc.extract_regex(tails.take(pa.array(bold)), _LINE), "line")
         marks = pc.fill_null(pc.count_substring(line, "**"), 0).to_numpy(zero_copy_only=False)
@@ -135,6 +137,14 @@ def _next_number(tails: pa.Array) -> Flags:
     )
     following: Flags = (before >= 0) & (last == before + 1)
     return following
+
+
+def _but_for(hits: Flags, texts: pa.Array, unwanted: str) -> Flags:
+    """The hits whose texts do not match `unwanted`; only those are read again."""
+    places = np.flatnonzero(hits)
+    left: Flags = hits.copy()
+    left[places] = ~_has(texts.take(pa.array(places)), unwanted)
+    return left
 
 
 def _has(texts: pa.Array, wanted: str) -> Flags:
