@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
+import backfire as bf
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def python_of(page: str) -> str:
-    (block,) = re.findall(
-        r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.DOTALL
-    )
-    return str(block)
+    """The page's blocks of Python, one after the other."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    return "\n".join(blocks)
 
 
 def test_attacks(tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +53,11 @@ def test_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     rows = (ROOT / "examples" / "data" / "prefs.jsonl").read_text().splitlines(keepends=True)
     Path("prefs.jsonl").write_text("".join(rows[:60]))
     Path("test.jsonl").write_text("".join(rows[60:70]))
+    bf.audit("prefs.jsonl", overlap_with="test.jsonl", rows="rows.jsonl")
     exec(python_of("guides/audit.md"), {})
+    findings = map(json.loads, Path("rows.jsonl").read_text().splitlines())
+    contaminated = {one["row"] for one in findings if one["finding"] == "contamination"}
+    assert len(Path("kept.jsonl").read_text().splitlines()) == 60 - len(contaminated)
     assert "fixed source-to-label mapping" in capsys.readouterr().out.lower()
     assert json.loads(Path("audit.json").read_text())["pairs"] == 60
     assert Path("audit.html").is_file()
