@@ -284,6 +284,21 @@ def test_cues_are_named_and_refusals_are_no_shortcut() -> None:
     assert "`backfire repair prefs.jsonl --method restyle --policy MODEL --out prefs-restyled`" in step
 
 
+def test_leaving_out_the_easiest_pairs_comes_with_what_it_may_take_from_safety() -> None:
+    """Where chosen refuses and rejected complies, the pair is told apart easily, and is what the data are to teach."""
+    cue = shortcut("headings").model_copy(update={"chosen": share(50, 100), "rejected": share(30, 100)})
+    little = Loss(value=0.002, low=-0.003, high=0.006, control=0.001)
+    for loss, words in ((cue.loss, 'Even out the cue "headings"'), (little, "several cues")):
+        cues = (cue.model_copy(update={"loss": loss}),)
+        found = concluded(probe("words", 0.8), shortcuts=cues, contrast=contrast(refusing=40))
+        (step,) = [step for step in found.advice if words in step]
+        assert "--by ease" in step
+        assert "here there are 40. Compare their number before and after" in step
+        assert "`--control`" in step
+        plain = concluded(probe("words", 0.8), shortcuts=cues).advice
+        assert not any("--control" in step for step in plain), "no pair here teaches refusing"
+
+
 def test_a_cue_whose_removal_changes_nothing_is_not_advised() -> None:
     """It is shown with its loss, and evening it out would leave the answer as it is."""
     little = Loss(value=0.012, low=-0.003, high=0.026, control=0.001)

@@ -21,8 +21,6 @@ TRAIN_AND_ATTACK = (
 )
 FEWEST_UNREAD = 0.05
 """Share of all responses, in a language that the judge does not read, from which another judge is advised."""
-LEAST_LOSS = 0.01
-"""AUROC that a cue's probe loses without it, below which evening it out would hardly be seen."""
 CLEANED = {
     "contradictions": "that contradict one another",
     "duplicates": "that repeat another exactly",
@@ -32,6 +30,12 @@ CLEANED = {
     "echo": "with a response that repeats its prompt",
 }
 """What `repair --method clean` takes out, in the words of the advice."""
+SAFETY_LOST = (
+    "Pairs whose chosen side refuses and whose rejected side complies are often among those that are told apart most easily, and"
+    " here there are {pairs}. Compare their number before and after, and train beside the result on as many random pairs"
+    " (the same options and `--control`)."
+)
+"""Said of leaving out the easiest pairs where some pairs teach refusing."""
 WHITE_SPACE = "with white space at an end of a response, which alone is taken off"
 
 
@@ -88,11 +92,11 @@ def steps_of(
             if effect is cleaned[0]:
                 steps.append(_cleaning(cleaned, confounds))
         elif cue is not None and effect.name == cue_finding(cue.cue):
-            steps.append(_evening_out(cue, effect))
+            steps.append(_evening_out(cue, effect, contrast))
         elif not (only_decisions and effect.name == "length"):
             steps += _step(effect, confounds)
     if cue is None and not only_decisions and level in ("some", "strong"):
-        steps += _telling_together(effects, shortcuts)
+        steps += _telling_together(effects, shortcuts, contrast)
     if judged and level == "unknown":
         steps.append(
             Step("Collect more pairs over more prompts: intervals narrower than .2 take a few hundred.")
@@ -148,7 +152,9 @@ def _worth_evening_out(effects: Sequence[Effect], shortcuts: Sequence[Shortcut])
     return max(costly, key=lambda cue: cue.loss.value, default=None)
 
 
-def _telling_together(effects: Sequence[Effect], shortcuts: Sequence[Shortcut]) -> list[Step]:
+def _telling_together(
+    effects: Sequence[Effect], shortcuts: Sequence[Shortcut], contrast: SafetyContrast
+) -> list[Step]:
     """What to do about cues of which none alone is missed. Where refusing is among them, it may be what is to be taught."""
     cues = [effect for effect in effects if effect.name.startswith("cue:") and effect.low > 0]
     if not cues or any(cue.family == "refusal" for cue in shortcuts):
@@ -156,12 +162,13 @@ def _telling_together(effects: Sequence[Effect], shortcuts: Sequence[Shortcut]) 
     return [
         Step(
             "Read the pairs that are told apart most easily, and rewrite them or leave them out, since several cues tell the"
-            f" label and the probes miss none of them alone: `{cues[0].fix}`."
+            f" label and the probes miss none of them alone: `{cues[0].fix}`.",
+            _safety_lost(cues[0].fix or "", contrast),
         )
     ]
 
 
-def _evening_out(cue: Shortcut, effect: Effect) -> Step:
+def _evening_out(cue: Shortcut, effect: Effect, contrast: SafetyContrast) -> Step:
     fix, loss = effect.fix or "", cue.loss
     probe = "words" if cue.probe == "words" else "surface cues"
     how = (
@@ -171,8 +178,17 @@ def _evening_out(cue: Shortcut, effect: Effect) -> Step:
     )
     return Step(
         f'Even out the cue "{cue_finding(cue.cue).removeprefix("cue:")}", without which the probe of {probe} loses'
-        f" {loss.value:.3f} [{loss.low:.3f}, {loss.high:.3f}] of AUROC (swapped labels {loss.control:.3f}); {how}: `{fix}`."
+        f" {loss.value:.3f} [{loss.low:.3f}, {loss.high:.3f}] of AUROC (swapped labels {loss.control:.3f}); {how}: `{fix}`.",
+        _safety_lost(fix, contrast),
     )
+
+
+def _safety_lost(fix: str, contrast: SafetyContrast) -> str:
+    """What is to be compared where a command that leaves out the easiest pairs may leave out those that teach refusing."""
+    refusing = sum(
+        one.chosen_refuses_rejected_complies.hits for one in contrast.strata if one.prompts != "benign"
+    )
+    return SAFETY_LOST.format(pairs=f"{refusing:,}") if refusing and "--by ease" in fix else ""
 
 
 def _step(effect: Effect, confounds: Confounds) -> list[Step]:
