@@ -58,7 +58,7 @@ def faulty() -> tuple[list[dict[str, Any]], dict[str, list[int]]]:
     for mark in ("<|im_end|>", "<|eot_id|>", "[INST]"):
         row = next(fresh)
         plant("debris", row | {"chosen": f"{row['chosen']} {mark}"})
-    for _ in range(3):
+    for _ in range(8):
         row = next(fresh)
         plant("truncation", row | {"chosen": f"{row['chosen']} It is one of the"})
     for _ in range(3):
