@@ -63,7 +63,10 @@ def test_a_planted_fault_is_said_and_fails_its_condition(condition: str) -> None
     rows = rows_of(60)
     for i in range(0, 60, 3):
         place = "3" if condition == "echo" else str(i)
-        rows[i] |= {k: v.replace(".", f", of kind {i}, and water.", 1) if k == "chosen" else v for k, v in fault.items()}
+        rows[i] |= {
+            k: v.replace(".", f", of kind {i}, and water.", 1) if k == "chosen" else v
+            for k, v in fault.items()
+        }
         if condition == "echo":
             rows[i]["prompt"] = rows[i]["prompt"].replace(f"number {i} ", f"number {place} ")
     report = backfire.audit(rows)

@@ -75,3 +75,13 @@ def test_the_answer_says_what_was_read() -> None:
     again = audit(planted()[::-1]).input
     assert again is not None
     assert again.digest != report.input.digest
+
+
+@pytest.mark.parametrize("keyword", ["rows", "per_pair"])
+def test_no_output_is_written_over_the_data_set(tmp_path: Path, keyword: str) -> None:
+    path = tmp_path / "prefs.jsonl"
+    path.write_text(json.dumps({"prompt": "Why?", "chosen": "So.", "rejected": "No."}) + "\n")
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="is the data set itself: name another file to write"):
+        audit(path, **{keyword: path})
+    assert path.read_bytes() == before

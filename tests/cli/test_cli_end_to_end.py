@@ -149,8 +149,8 @@ def test_audit_takes_a_template_for_a_policy_without_one(
     shutil.copytree(tiny_llama, bare)
     (bare / "chat_template.jinja").rename(tmp_path / "mine.jinja")
     command = ("audit", pairs, "--policy", bare)
-    assert "--chat-template FILE" in run(*command, code=2).stderr
-    assert "hidden" in run(*command, "--chat-template", tmp_path / "mine.jinja").stdout
+    assert "--chat-template" in run(*command, code=2).stderr
+    assert "hidden" in run(*command, "--chat-template", tmp_path / "mine.jinja", "--full").stdout
     refused = run("audit", pairs, "--chat-template", tmp_path / "mine.jinja", code=2)
     assert "name it by --policy" in refused.stderr
 

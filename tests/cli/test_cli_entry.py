@@ -118,7 +118,7 @@ def test_values_may_begin_with_a_hyphen_or_a_tilde_and_options_repeat() -> None:
     assert isinstance(command, ScoreStored)
     assert command.source == ("-x", "a=b")
     assert command.ledger == Path("~l.db")
-    assert command.opening.max_length == 7, "of an option that takes one value the last is meant"
+    assert command.settings.opening.max_length == 7, "of an option that takes one value the last is meant"
     repair = parse(
         RepairDataset, ["x", "--out", "-y", "--method", "auto", "--target", "-2.5"], "backfire repair"
     )

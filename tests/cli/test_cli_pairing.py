@@ -46,7 +46,7 @@ def pair(ledger: Path, recipe: str, *arguments: object) -> Result:
 def test_several_draws_of_a_source_must_be_chosen_from(ledger: Path) -> None:
     refused = pair(ledger, "gpt4o+self", "--role", "self=mine", "--role", "gpt4o=big")
     assert refused.exit_code == 2
-    assert "'mine' has responses of 2 draws" in refused.stderr
+    assert "'mine' has responses of 2 samplings" in refused.stderr
     assert "8 with seed 0" in refused.stderr
     assert "--seed" in refused.stderr
 

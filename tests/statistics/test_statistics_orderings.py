@@ -95,7 +95,7 @@ def test_askings_repeat_each_other_where_rates_differ_and_not_where_they_are_one
     far = [("a", "g", rate, 200) for rate in (0.1, 0.3, 0.5, 0.7, 0.9)]
     near = [("b", "g", 0.5, 200)] * 6
     few = [("c", "g", 0.1, 200)] * 4
-    found = repeatability([*far, *near, *few, ("a", "g", nan, 200)], draws=200)
+    found = repeatability([*far, *near, *few, ("a", "g", nan, 200)], repeats=200)
     assert set(found) == {"a", "b"}
     assert found["a"] > 0.99
     assert abs(found["b"]) < 0.1

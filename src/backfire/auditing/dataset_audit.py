@@ -20,6 +20,7 @@ from backfire.auditing.rows_file import check_rows_file, write_affected
 from backfire.auditing.settings import AuditSettings
 from backfire.auditing.steps import Progress, Steps
 from backfire.preferences import left_out_first
+from backfire.store import not_the_data_set
 
 
 def audit(
@@ -51,8 +52,8 @@ def audit(
             influence, the pilot), or memory runs out for it, the answer stands without it and says why (`failed`).
     """
     settings = AuditSettings.of(settings, **everyday)
-    file = None if per_pair is None else check_file(Path(per_pair))
-    of_findings = None if rows is None else check_rows_file(Path(rows))
+    file = None if per_pair is None else not_the_data_set(check_file(Path(per_pair)), dataset)
+    of_findings = None if rows is None else not_the_data_set(check_rows_file(Path(rows)), dataset)
     inputs = open_inputs(dataset, settings)
     steps = Steps(progress, total=inputs.weight)
     pairs = read(inputs, settings, steps)

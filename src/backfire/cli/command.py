@@ -6,9 +6,11 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, model_validator
 
 from backfire.settings import Metavar, Names, Settings
+from backfire.settings.fields import inputs_of
+from backfire.settings.marks import marks_of
 
 
 class Command(Settings):
@@ -16,6 +18,25 @@ class Command(Settings):
 
     The settings of what the command calls are a field of it: they are flattened into options, with their groups.
     """
+
+    @model_validator(mode="after")
+    def _no_output_is_an_input(self) -> Command:
+        inputs = {
+            Path(one.value).resolve(): one.name
+            for one in inputs_of(self)
+            if isinstance(one.value, (str, Path)) and Path(one.value).is_file()
+        }
+        for name, field in type(self).model_fields.items():
+            path = getattr(self, name)
+            written = any(
+                isinstance(mark, AfterValidator) and mark.func is writable
+                for mark in marks_of(field.annotation, field.metadata)
+            )
+            if written and isinstance(path, Path) and path.resolve() in inputs:
+                raise ValueError(
+                    f"{{{name}}} {path} would be written over what {{{inputs[path.resolve()]}}} names: give another file"
+                )
+        return self
 
     @abstractmethod
     def run(self) -> int | None:

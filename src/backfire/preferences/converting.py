@@ -22,7 +22,7 @@ from backfire.preferences.preferences import Preferences, open_preferences
 from backfire.preferences.read_options import ReadOptions
 from backfire.preferences.schema import SIDES, DefectKind, Format
 from backfire.preferences.settings import ConvertSettings
-from backfire.store import Row, ending_of, write_rows
+from backfire.store import Row, ending_of, not_the_data_set, write_rows
 
 TURNS = ("prompt", *SIDES)
 OF_TRAINERS = frozenset(
@@ -84,13 +84,7 @@ def convert(
     """
     path = Path(out)
     ending = ending_of(path)
-    if (
-        isinstance(dataset, (str, Path))
-        and path.exists()
-        and Path(dataset).exists()
-        and path.samefile(dataset)
-    ):
-        raise InputError(f"{path} is the data set itself: name another file to write")
+    not_the_data_set(path, dataset)
     data = open_preferences(dataset, **ConvertSettings.of(settings, **keywords).reading.options())
     beside = columns_beside(data, OF_TRAINERS)
     if not beside.pairs:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     )
     from backfire.store.ledger import Ledger
     from backfire.store.prompts import PromptFile, read_prompts
-    from backfire.store.row_files import NotHeldError, Row, ending_of, write_rows
+    from backfire.store.row_files import NotHeldError, Row, ending_of, not_the_data_set, write_rows
     from backfire.store.settings import PromptReading
 else:
     __getattr__, __dir__ = lazily(
@@ -28,7 +28,7 @@ else:
             ),
             "ledger": ("Ledger",),
             "prompts": ("PromptFile", "read_prompts"),
-            "row_files": ("NotHeldError", "Row", "ending_of", "write_rows"),
+            "row_files": ("NotHeldError", "Row", "ending_of", "not_the_data_set", "write_rows"),
             "settings": ("PromptReading",),
         },
     )
@@ -43,6 +43,7 @@ __all__ = [
     "ending_of",
     "is_done",
     "manifest_digest",
+    "not_the_data_set",
     "read_json",
     "read_prompts",
     "whole_file",

@@ -197,3 +197,12 @@ def _not_held(path: Path) -> NotHeldError:
         f"{path}: Parquet gives all tool calls of a column the same arguments, with nulls where one has none, and a"
         " chat template would render these; name a .jsonl file, which keeps every call as it is"
     )
+
+
+def not_the_data_set(path: Path, dataset: Any) -> Path:
+    """The path of a file to be written; InputError where it is the file of the data set that is read."""
+    if isinstance(dataset, (str, Path)) and path.exists():
+        source = Path(dataset).expanduser()
+        if source.exists() and path.samefile(source):
+            raise InputError(f"{path} is the data set itself: name another file to write")
+    return path

@@ -16,8 +16,8 @@ from backfire.auditing.conclusion.influence_words import influence_advice
 from backfire.auditing.findings.shortcuts import cue_finding
 
 TRAIN_AND_ATTACK = (
-    "Train on the data and attack the result, beside a set built another way: `backfire study run` does both. The audit"
-    " cannot tell whether a model trained on them is safe."
+    "Train on the data and attack the result, beside a set built another way: `backfire study run study.yaml` does both"
+    " (docs/guides/study.md has such a file). The audit cannot tell whether a model trained on them is safe."
 )
 FEWEST_UNREAD = 0.05
 """Share of all responses, in a language that the judge does not read, from which another judge is advised."""

@@ -53,7 +53,7 @@ def of_remains(found: Evidence) -> list[Effect]:
             one.what for one in sorted(confounds.prompt_debris, key=lambda one: -one.pairs.hits)[:2]
         )
         what = f"{counted_pairs(found, rows)} hold marks of a template in the prompt: {kinds}."
-        fix = f"backfire repair {found.dataset} --method clean --only prompt-debris --out {found.beside('clean')}"
+        fix = f"backfire repair {found.dataset} --method clean --only prompt-debris --out {found.beside('clean-prompts')}"
         effects.append(fault(found, "prompt-debris", what, rows, fix, "prompt-debris"))
     return effects
 
