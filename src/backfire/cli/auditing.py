@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import field_validator, model_validator
 
@@ -28,6 +28,8 @@ class Audit(Command):
     Reads TRL's forms, HH transcripts, UltraFeedback, ShareGPT and ranking rows, and KTO rows that pair up. Rows that
     cannot be used are counted by reason. Needs no GPU, and without --policy and --embeddings no model.
     """
+
+    replacing: ClassVar[frozenset[tuple[str, str]]] = frozenset({("json_file", "compare")})
 
     dataset: Annotated[DatasetReference, Argument()]
     """A JSONL, JSON, CSV or Parquet file, packed or not, a folder of pairs, a saved data set, or a hub name."""

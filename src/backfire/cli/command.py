@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, model_validator
 
@@ -19,6 +19,9 @@ class Command(Settings):
     The settings of what the command calls are a field of it: they are flattened into options, with their groups.
     """
 
+    replacing: ClassVar[frozenset[tuple[str, str]]] = frozenset()
+    """Names of an output and an input that may be one file: the input is read before, and the output takes its place."""
+
     @model_validator(mode="after")
     def _no_output_is_an_input(self) -> Command:
         inputs = {
@@ -32,9 +35,12 @@ class Command(Settings):
                 isinstance(mark, AfterValidator) and mark.func is writable
                 for mark in marks_of(field.annotation, field.metadata)
             )
-            if written and isinstance(path, Path) and path.resolve() in inputs:
+            if not written or not isinstance(path, Path):
+                continue
+            source = inputs.get(path.resolve())
+            if source is not None and (name, source) not in self.replacing:
                 raise ValueError(
-                    f"{{{name}}} {path} would be written over what {{{inputs[path.resolve()]}}} names: give another file"
+                    f"{{{name}}} {path} would be written over what {{{source}}} names: give another file"
                 )
         return self
 
