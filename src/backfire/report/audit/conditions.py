@@ -22,6 +22,7 @@ from backfire.report.audit.words import (
     share_text,
     why_not_matched,
 )
+from backfire.settings.faults import close
 
 CONDITIONS = {
     "strong": "the conclusion's level is strong",
@@ -60,10 +61,8 @@ HIGHEST_P = 0.05
 NOT_LOOKED_AT = "the texts were not looked at for this: audit the data again"
 MOST_ROWS = 5
 
-SHARE = re.compile(rf"({'|'.join(MEANINGS)})\s*>\s*(\d*\.?\d+)")
-PERSONAL = re.compile(r"personal-data\s*>\s*(\d*\.?\d+)")
-THRESHOLD = re.compile(r"(matched|total|length)\s*>\s*(\d*\.?\d+)")
-BELOW = re.compile(r"(influence|pilot)\s*<\s*(-?\d*\.?\d+)")
+BOUND = re.compile(r"([a-z-]+)\s*([<>])\s*(-?\d*\.?\d+)")
+"""A condition with a bound: its name, the sign, and the bound."""
 
 
 @dataclass(frozen=True)
@@ -76,27 +75,40 @@ class Outcome:
 
 
 def parse_conditions(text: str) -> tuple[str, ...]:
-    """Conditions from a comma-separated list. Raises InputError that lists them all when one is unknown."""
-    found = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
-    for condition in found or (text,):
-        threshold = THRESHOLD.fullmatch(condition)
-        below = BELOW.fullmatch(condition)
-        share = SHARE.fullmatch(condition)
-        personal = PERSONAL.fullmatch(condition)
-        plain = condition in CONDITIONS and not {"<", ">"} & set(condition)
-        if (
-            plain
-            or (share and float(share[2]) < 1)
-            or (personal and float(personal[1]) < 1)
-            or (threshold and float(threshold[2]) < 1)
-            or (below and abs(float(below[2])) <= 1)
-        ):
-            continue
-        known = "; ".join(f"{name}: {meaning}" for name, meaning in CONDITIONS.items())
-        raise InputError(
-            f"--fail-on {condition!r} is no condition; there are (X from 0 to below 1, where nothing else is said) {known}"
-        )
-    return found
+    """Conditions from a comma-separated list. Raises InputError that names what the first unknown one may have meant."""
+    conditions = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
+    for condition in conditions or (text,):
+        if not _is_known(condition):
+            raise InputError(f"--fail-on {condition!r} is no condition: {_meant(condition)}")
+    return conditions
+
+
+def _is_known(condition: str) -> bool:
+    bound = BOUND.fullmatch(condition)
+    if bound is None:
+        return condition in CONDITIONS and not condition.endswith("X")
+    name, sign, number = bound.groups()
+    allowed = 0 <= float(number) < 1 if sign == ">" else abs(float(number)) <= 1
+    return f"{name}{sign}X" in CONDITIONS and allowed
+
+
+def _meant(condition: str) -> str:
+    """The fix: the condition of this name with its bound, or the name that is spelled most alike, or every name."""
+    forms: dict[str, list[str]] = {}
+    for known in CONDITIONS:
+        forms.setdefault(_name_of(known), []).append(known)
+    name = _name_of(condition)
+    near = name if name in forms else close(name, forms)
+    if near is None:
+        return f"there are {', '.join(CONDITIONS)}; `backfire audit --help` describes them"
+    text = " or ".join(forms[near])
+    if text.endswith("X"):
+        text += ", X from 0 to below 1" if ">" in text else ", X from -1 to 1"
+    return f"write {text}" if near == name else f"did you mean {text}?"
+
+
+def _name_of(condition: str) -> str:
+    return re.split("[<>]", condition)[0].strip()
 
 
 def outcomes(report: AuditReport, conditions: Sequence[str]) -> list[Outcome]:
@@ -120,22 +132,28 @@ def _line(found: Outcome) -> str:
 
 
 def _outcome(report: AuditReport, condition: str) -> Outcome:
-    threshold, below, share = (form.fullmatch(condition) for form in (THRESHOLD, BELOW, SHARE))
-    personal = PERSONAL.fullmatch(condition)
-    if personal:
-        holds, why = _personal(report, float(personal[1]))
-    elif share:
-        holds, why = _as_trained(report, share[1], share[2])
-    elif below:
-        holds, why = (_influence if below[1] == "influence" else _pilot)(report, below[2])
-    else:
-        holds, why = _above(report, *threshold.groups()) if threshold else _named(report, condition)
+    bound = BOUND.fullmatch(condition)
+    holds, why = _named(report, condition) if bound is None else _bounded(report, bound[1], bound[3])
     return Outcome(condition, holds, why)
 
 
+def _bounded(report: AuditReport, name: str, bound: str) -> tuple[bool | None, str]:
+    match name:
+        case "personal-data":
+            return _personal(report, float(bound))
+        case "influence":
+            return _influence(report, bound)
+        case "pilot":
+            return _pilot(report, bound)
+        case "length":
+            return _length(report, bound)
+        case "matched" | "total":
+            return _above(report, name, bound)
+        case _:
+            return _as_trained(report, name, bound)
+
+
 def _above(report: AuditReport, what: str, bound: str) -> tuple[bool | None, str]:
-    if what == "length":
-        return _length(report, bound)
     probe = best_matched(report) if what == "matched" else best_total(report)
     if probe is None:
         return None, why_not_matched(report) if what == "matched" else "no probe was run"
