@@ -233,8 +233,6 @@ def test_every_row_of_a_finding_stands_in_a_file(tmp_path: Path) -> None:
         (12, 3),
     ]
     assert "has to end in" in run(data, "--rows", tmp_path / "rows.txt", code=2).stderr
-    same = run(data, "--rows", file, "--per-pair", file, code=2).stderr
-    assert "each needs a file of its own" in same
 
 
 def written(path: Path, rows: list[dict[str, str]]) -> Path:
@@ -264,14 +262,3 @@ def test_what_is_worse_than_an_earlier_audit_fails_alone_and_noise_does_not(tmp_
     assert "better: debris: ChatML marks, chosen: 25.0% to 0.0%" in back
     missing = run(first, "--compare", tmp_path / "nothing.json", code=2).stderr
     assert "cannot read" in missing
-
-
-@pytest.mark.parametrize("option", ["--rows", "--per-pair", "--json", "--html", "--markdown"])
-def test_no_output_is_written_over_an_input(tmp_path: Path, option: str) -> None:
-    path = tmp_path / "prefs.jsonl"
-    path.write_text(json.dumps({"prompt": "Why?", "chosen": "So.", "rejected": "No."}) + "\n")
-    before = path.read_bytes()
-    refused = invoke(["audit", str(path), option, str(tmp_path / "." / "prefs.jsonl")])
-    assert refused.exit_code == 2
-    assert "would be written over what DATASET names: give another file" in refused.stderr
-    assert path.read_bytes() == before

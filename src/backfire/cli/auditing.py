@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import field_validator
 
 from backfire.auditing.settings import AuditSettings
 from backfire.cli.command import Command, JsonFile, OutputFile
@@ -29,7 +29,7 @@ class Audit(Command):
     cannot be used are counted by reason. Needs no GPU, and without --policy and --embeddings no model.
     """
 
-    replacing: ClassVar[frozenset[tuple[str, str]]] = frozenset({("json_file", "compare")})
+    replacing: ClassVar = {"json_file": "compare"}
 
     dataset: Annotated[DatasetReference, Argument()]
     """A JSONL, JSON, CSV or Parquet file, packed or not, a folder of pairs, a saved data set, or a hub name."""
@@ -70,17 +70,6 @@ class Audit(Command):
         if path is not None and path.suffix.lower() not in PER_PAIR_SUFFIXES:
             raise ValueError(f"the name has to end in {', '.join(PER_PAIR_SUFFIXES)}")
         return path
-
-    @model_validator(mode="after")
-    def _a_file_each(self) -> Audit:
-        seen: dict[Path, str] = {}
-        for name in ("json_file", "html", "markdown", "per_pair", "rows"):
-            path: Path | None = getattr(self, name)
-            if path is not None and seen.setdefault(path.resolve(), name) != name:
-                raise ValueError(
-                    f"{{{seen[path.resolve()]}}} and {{{name}}} both name {path}: each needs a file of its own"
-                )
-        return self
 
     def run(self) -> int | None:
         from backfire.answers import read_audit

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, model_validator
 
-from backfire.settings import Metavar, Names, Settings
-from backfire.settings.fields import inputs_of
-from backfire.settings.marks import marks_of
+from backfire.settings import Metavar, Names, Settings, inputs_of
+from backfire.settings.marks import mark_of
+
+
+@dataclass(frozen=True)
+class Written:
+    """A mark: the command writes what the field names."""
 
 
 class Command(Settings):
@@ -19,29 +25,24 @@ class Command(Settings):
     The settings of what the command calls are a field of it: they are flattened into options, with their groups.
     """
 
-    replacing: ClassVar[frozenset[tuple[str, str]]] = frozenset()
-    """Names of an output and an input that may be one file: the input is read before, and the output takes its place."""
+    replacing: ClassVar[Mapping[str, str]] = {}
+    """By an output's name, the input whose place it may take: that is read before."""
 
     @model_validator(mode="after")
-    def _no_output_is_an_input(self) -> Command:
-        inputs = {
+    def _a_file_each(self) -> Command:
+        """No output is written over an input, nor over another output."""
+        names = {
             Path(one.value).resolve(): one.name
             for one in inputs_of(self)
             if isinstance(one.value, (str, Path)) and Path(one.value).is_file()
         }
         for name, field in type(self).model_fields.items():
             path = getattr(self, name)
-            written = any(
-                isinstance(mark, AfterValidator) and mark.func is writable
-                for mark in marks_of(field.annotation, field.metadata)
-            )
-            if not written or not isinstance(path, Path):
+            if path is None or mark_of(Written, field.annotation, field.metadata) is None:
                 continue
-            source = inputs.get(path.resolve())
-            if source is not None and (name, source) not in self.replacing:
-                raise ValueError(
-                    f"{{{name}}} {path} would be written over what {{{source}}} names: give another file"
-                )
+            other = names.setdefault(path.resolve(), name)
+            if other not in (name, self.replacing.get(name)):
+                raise ValueError(f"{{{other}}} and {{{name}}} both name {path}: each needs a file of its own")
         return self
 
     @abstractmethod
@@ -61,11 +62,11 @@ def writable(path: Path) -> Path:
     return path
 
 
-OutputFile = Annotated[Path, AfterValidator(writable), Metavar("FILE")]
+OutputFile = Annotated[Path, AfterValidator(writable), Written(), Metavar("FILE")]
 """A file that the command writes."""
-LedgerFile = Annotated[Path, Metavar("FILE")]
+LedgerFile = Annotated[Path, Written(), Metavar("FILE")]
 """The path of a ledger, which is made where there is none."""
-OutputFolder = Annotated[Path, Metavar("FOLDER")]
+OutputFolder = Annotated[Path, Written(), Metavar("FOLDER")]
 """A folder that the command writes."""
 JsonFile = Annotated[OutputFile | None, Names("--json")]
 """The field is called `json_file`, since `json` is a name of pydantic's."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from backfire.cli.command import Command, JsonFile
 from backfire.cli.terminal import percent, say, show, table, write_answer
 from backfire.comparing.settings import CompareSettings
-from backfire.settings import Argument, Metavar
+from backfire.settings import Argument, FileReference, Metavar
 
 if TYPE_CHECKING:
     from backfire.answers.comparisons import Difference
@@ -26,7 +25,7 @@ class Compare(Command):
     unscored stays out of a rate, and the bounds show the most it could change.
     """
 
-    runs: Annotated[tuple[Path, ...], Argument(), Metavar("RUN_OR_JSON")]
+    runs: Annotated[tuple[FileReference, ...], Argument(), Metavar("RUN_OR_JSON")]
     """A run folder, or two or more files of `backfire attack --json`, the first of which is compared with every other."""
     settings: CompareSettings = CompareSettings()
     markdown: bool = False

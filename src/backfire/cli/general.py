@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import model_validator
 
-from backfire.cli.command import Command, JsonFile
+from backfire.cli.command import Command, JsonFile, OutputFile
 from backfire.cli.exits import keeping
 from backfire.cli.terminal import say, show, table, tell, warn, write_answer
 from backfire.evaluation.settings import GeneralSettings
@@ -33,7 +32,7 @@ class General(Command):
     model: Annotated[ModelReference, Argument()]
     """A checkpoint or adapter folder, a hub name, or organism:NAME."""
     settings: GeneralSettings = GeneralSettings()
-    resume: Annotated[Path | None, Metavar("FILE")] = None
+    resume: OutputFile | None = None
     """Each task's numbers are kept in this JSON file as the task ends, and those that are there are taken from it."""
     backend: Literal["hf", "vllm"] = "hf"
     """What runs the model: transformers (hf), or vLLM where it is installed."""
