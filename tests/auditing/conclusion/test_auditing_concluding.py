@@ -24,6 +24,7 @@ from backfire.answers.confounds import (
     EvaluationSet,
     Overlap,
     Repeats,
+    ScoreContradiction,
 )
 from backfire.answers.estimates import Accuracy, Auroc, Bits, Matched, ProbeResult
 from backfire.auditing.affected import Affected
@@ -173,10 +174,10 @@ def concluded(*probes: ProbeResult, **parts: Any) -> Conclusion:
         "contrast": contrast(),
         "points": reference_points(),
     }
-    affected = parts.pop("affected", {})
+    of_data = {name: parts.pop(name) for name in ("affected", "columns") if name in parts}
     given |= parts
     of_pairs = {name: given[name] for name in ("leak", "shortcuts", "confounds")}
-    effects = effects_of(evidence(**of_pairs, affected=affected))
+    effects = effects_of(evidence(**of_pairs, **of_data))
     return conclude(probes=probes, effects=effects, **given)
 
 
@@ -305,6 +306,53 @@ def test_a_cue_whose_removal_changes_nothing_is_not_advised() -> None:
     found = concluded(probe("words", 0.95), shortcuts=(shortcut("apostrophes", loss=little),))
     assert "cue:apostrophes" in [effect.name for effect in found.effects]
     assert not any("apostrophes" in step for step in found.advice)
+
+
+def test_a_cue_whose_removal_hardly_changes_the_answer_is_not_advised() -> None:
+    """In a large file a loss of half a hundredth lies above what swapped labels lose, and is no reason to change the data."""
+    for value, advised in ((0.005, False), (0.01, True)):
+        loss = Loss(value=value, low=value - 0.002, high=value + 0.002, control=0.0)
+        advice = concluded(probe("words", 0.8), shortcuts=(shortcut("colons", loss=loss),)).advice
+        assert any('the cue "colons"' in step for step in advice) == advised
+
+
+def test_scores_that_few_pairs_have_are_advised_on_with_what_their_command_does() -> None:
+    """Most of the pairs with scores contradict them, and they are fewer than half of all pairs."""
+    scores = ScoreContradiction(columns=("s1", "s2"), pairs=share(100, 120), rows=())
+    for columns, words in (
+        ({"chosen": ("best",), "rejected": ("worst",)}, "this exchanges the columns: `backfire convert"),
+        ({"chosen": ("turns",), "rejected": ("turns",)}, "this lists them: `backfire audit"),
+    ):
+        advice = concluded(
+            probe("words", 0.7),
+            confounds=Confounds(score_contradiction=scores),
+            affected={"contradicting-scores": 100},
+            columns=columns,
+        ).advice
+        assert any(words in step for step in advice)
+
+
+def test_swapped_columns_that_no_command_exchanges_are_not_said_to_be_exchanged_by_one() -> None:
+    advice = concluded(
+        probe("words", 0.7),
+        affected={"swapped-columns": 100},
+        columns={"chosen": ("turns",), "rejected": ("turns",)},
+    ).advice
+    (step,) = [step for step in advice if "the columns are swapped" in step]
+    assert "this exchanges" not in step
+
+
+def test_steps_that_change_the_data_are_to_be_taken_one_at_a_time() -> None:
+    """Each command reads the file that was audited: what two of them do does not add up."""
+    words = "Audit what it writes before"
+    one = concluded(probe("words", 0.8), affected={"duplicates": 40}).advice
+    assert not any(words in step for step in one)
+    several = concluded(
+        probe("words", 0.8), affected={"duplicates": 40}, shortcuts=(shortcut("headings"),)
+    ).advice
+    changing = [step for step in several if " --out " in step]
+    assert len(changing) == 2
+    assert [words in step for step in changing] == [True, False]
 
 
 def test_several_cues_of_which_none_is_missed_are_advised_together() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from test_auditing_concluding import accuracy, evidence, leak, shortcut
 
 from backfire.answers.conclusion import Effect, SideLengths
 from backfire.answers.confounds import Confounds, Counted, ScoreContradiction, SwappedColumns
 from backfire.answers.estimates import Estimate
+from backfire.auditing.affected import Affected
 from backfire.auditing.conclusion.effects import effects_of
 from backfire.auditing.conclusion.evidence import DATASET, bits_told
 from backfire.auditing.probes.uncertainty import share
@@ -66,6 +70,22 @@ def test_length_is_judged_by_the_pairs_that_it_ranks() -> None:
     assert found.low < found.size < found.high
 
 
+def test_where_too_few_pairs_lean_the_other_way_length_is_evened_out_by_writing_a_side_anew() -> None:
+    """`balance --by length` keeps as many pairs of either direction: none here, and then 28, which no audit can judge."""
+    for ranked in (1.0, 386 / 400):
+        (found,) = effects_of(evidence(lengths=(lengths(ranked),)))
+        assert found.fix == "backfire repair prefs.jsonl --method restyle --policy MODEL --out prefs-restyled"
+    (found,) = effects_of(evidence(lengths=(lengths(385 / 400),)))
+    assert "--by length" in (found.fix or "")
+
+
+def test_outputs_of_different_commands_have_different_names() -> None:
+    """Beside a leak of the sources, length is evened out into another folder."""
+    effects = effects_of(evidence(leak=leak(fixed=False), lengths=(lengths(0.7),)))
+    fixes = [named(effects, name).fix or "" for name in ("sources", "length")]
+    assert len({fix.split(" --out ")[1] for fix in fixes}) == 2
+
+
 def test_what_length_explains_of_a_cue_is_not_counted_again() -> None:
     follows = shortcut("sentences above 5", family="length").model_copy(update={"beyond_length": 0.52})
     effects = effects_of(evidence(lengths=(lengths(0.75),), shortcuts=(follows,)))
@@ -87,6 +107,15 @@ def test_rows_that_give_no_pair_are_an_effect() -> None:
 
 def test_rows_that_are_no_preference_are_no_fault() -> None:
     assert effects_of(evidence(rows=900, defects={"neither best nor worst": 500, "tie": 3})) == ()
+
+
+def test_rows_of_those_that_are_no_preference_are_not_listed_with_the_faults() -> None:
+    given = evidence(rows=403, defects={"tie": 2, "blank side": 1})
+    kinds = ("tie", "blank side", "tie")
+    (found,) = effects_of(
+        replace(given, affected={"defects": Affected("defects", np.array([3, 7, 9]), details=kinds)})
+    )
+    assert found.rows == (7,)
 
 
 def test_columns_the_wrong_way_round_are_exchanged_by_a_command() -> None:

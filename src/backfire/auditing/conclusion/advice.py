@@ -19,6 +19,13 @@ TRAIN_AND_ATTACK = (
     "Train on the data and attack the result, beside a set built another way: `backfire study run study.yaml` does both"
     " (docs/guides/study.md has such a file). The audit cannot tell whether a model trained on them is safe."
 )
+LEAST_LOSS = 0.01
+"""AUROC that the probe loses without a cue, from which evening the cue out changes the answer."""
+ONE_AT_A_TIME = (
+    "Audit what it writes before you take another step: every command here reads the file as it is now, so that what two of"
+    " them change does not add up."
+)
+"""Said of the first of several commands that change the data."""
 FEWEST_UNREAD = 0.05
 """Share of all responses, in a language that the judge does not read, from which another judge is advised."""
 CLEANED = {
@@ -66,8 +73,8 @@ def steps_of(
     """Concrete steps: what the data lack for a judgement, then effect by effect, the largest first.
 
     judged: whether any probe could be run. only_decisions: whether nothing is left where both sides decide alike; length and
-    cues are then the decision's own, and are not evened out. A cue is named only where the probe loses by its removal, and at
-    most one; where several cues tell the label and none of them alone is missed, none is named.
+    cues are then the decision's own, and are not evened out. A cue is named only where the probe loses LEAST_LOSS by its
+    removal, and at most one; where several cues tell the label and none of them alone is missed, none is named.
     """
     steps: list[Step] = []
     if not judged:
@@ -103,7 +110,17 @@ def steps_of(
         )
     steps += _safety(contrast)
     steps.append(Step(TRAIN_AND_ATTACK))
-    return tuple(steps)
+    return tuple(_one_at_a_time(steps))
+
+
+def _one_at_a_time(steps: Sequence[Step]) -> list[Step]:
+    """The steps; where several change the data, the first of these says that the others do not build on it."""
+    changing = [place for place, step in enumerate(steps) if " --out " in step.do]
+    if len(changing) < 2:
+        return list(steps)
+    first = steps[changing[0]]
+    more = f"{first.more} {ONE_AT_A_TIME}".strip()
+    return [*steps[: changing[0]], Step(first.do, more), *steps[changing[0] + 1 :]]
 
 
 def _is_cleaned(effect: Effect, confounds: Confounds) -> bool:
@@ -145,7 +162,8 @@ def _worth_evening_out(effects: Sequence[Effect], shortcuts: Sequence[Shortcut])
     costly = [
         cue
         for cue in shortcuts
-        if cue.loss.low > max(cue.loss.control, 0.0)
+        if cue.loss.value >= LEAST_LOSS
+        and cue.loss.low > max(cue.loss.control, 0.0)
         and cue.family != "refusal"
         and cue_finding(cue.cue) in named
     ]
@@ -211,18 +229,27 @@ def _step(effect: Effect, confounds: Confounds) -> list[Step]:
                 Step("Sample both sides with the same decoding and token limit, one that lets responses end.")
             ]
         case "length" if effect.size >= WORTH:
-            return [
-                Step(f"Even out the length of the two sides, which alone tells the label{run}", effect.what)
-            ]
-        case "swapped-columns":
+            how = (
+                "; too few pairs lean the other way to leave out the rest, so let your own model write the chosen side anew"
+                if "--method restyle" in run
+                else ""
+            )
             return [
                 Step(
-                    f"Read some of {count} whose chosen side complies; if the columns are swapped, this exchanges them{run}"
+                    f"Even out the length of the two sides, which alone tells the label{how}{run}",
+                    effect.what,
+                )
+            ]
+        case "swapped-columns":
+            exchange = "this exchanges them" if effect.fix else "exchange them"
+            return [
+                Step(
+                    f"Read some of {count} whose chosen side complies; if the columns are swapped, {exchange}{run}"
                 )
             ]
         case "contradicting-scores":
-            wrong = "this exchanges the columns" if effect.size > 0.5 else "this lists them"
-            return [Step(f"Find out whether the labels or the scores are right in {count}; {wrong}{run}")]
+            does = "this exchanges the columns" if "backfire convert" in run else "this lists them"
+            return [Step(f"Find out whether the labels or the scores are right in {count}; {does}{run}")]
         case "prompt-debris" if any((one.pairs.rate or 0) >= MANY for one in confounds.prompt_debris):
             return [Step(f"Take the marks of templates off the prompts, or the {count} out{run}")]
         case "thoughts":

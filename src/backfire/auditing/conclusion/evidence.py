@@ -124,6 +124,11 @@ def listing(found: Evidence) -> str:
     return f"backfire audit {found.dataset} --rows {found.beside('rows', '.jsonl')}"
 
 
+def restyling(found: Evidence) -> str:
+    """The command by which the policy writes the chosen side anew in its own words."""
+    return f"backfire repair {found.dataset} --method restyle --policy MODEL --out {found.beside('restyled')}"
+
+
 def turned_columns(found: Evidence) -> str | None:
     """The command that exchanges the two columns, where each side has one of its own."""
     names = {role: found.columns.get(role, ()) for role in ("prompt", "chosen", "rejected")}

@@ -8,11 +8,11 @@ from backfire.answers.conclusion import Effect
 from backfire.answers.confounds import Counted, are_cut
 from backfire.auditing.conclusion.confound_words import ALPHA, sides, uneven
 from backfire.auditing.conclusion.evidence import (
+    MOST_ROWS,
     Evidence,
     cleaning,
     counted_pairs,
     fault,
-    first_rows,
     listing,
     size_of_touched,
 )
@@ -122,13 +122,15 @@ def of_left_out(found: Evidence) -> list[Effect]:
     kinds = ", ".join(
         f"{count:,} {kind}" for kind, count in sorted(faulty.items(), key=lambda item: -item[1])[:3]
     )
+    listed = found.affected.get("defects")
+    rows = [] if listed is None else zip(listed.rows.tolist(), listed.details or (), strict=True)
     return [
         Effect(
             name="defects",
             what=f"{left:,} of {found.rows:,} rows ({left / found.rows:.1%}) {'gives' if left == 1 else 'give'} no pair and"
             f" {'is' if left == 1 else 'are'} left out: {kinds}.",
             pairs=touched,
-            rows=first_rows(found.rows_of("defects")),
+            rows=tuple(row for row, kind in rows if kind not in NO_FAULT)[:MOST_ROWS],
             fix=cleaning(found),
             condition="defects",
             **size_of_touched(touched),

@@ -10,12 +10,14 @@ from backfire.auditing.conclusion.evidence import (
     fault,
     first_rows,
     listing,
+    restyling,
     size_of_tell,
     size_of_touched,
     turned_columns,
 )
 from backfire.auditing.findings.shortcuts import cue_finding
 from backfire.auditing.probes.uncertainty import share
+from backfire.auditing.settings import FEWEST_PAIRS
 
 MORE = 1.25
 """Pairs left out for a cue, for each pair by which the sides differ in it: others of them are told apart as easily."""
@@ -24,8 +26,10 @@ FEWEST_KEPT = 0.3
 
 
 def of_sources(found: Evidence) -> list[Effect]:
-    leak, confounds, balanced = found.leak, found.confounds, found.beside("balanced")
-    balancing = f"backfire repair {found.dataset} --method balance --pool LEDGER --reward-model MODEL --out {balanced}"
+    leak, confounds, out = found.leak, found.confounds, found.beside("balanced-sources")
+    balancing = (
+        f"backfire repair {found.dataset} --method balance --pool LEDGER --reward-model MODEL --out {out}"
+    )
     effects = []
     if leak is not None and leak.fixed:
         touched = share(leak.pairs, found.pairs)
@@ -36,7 +40,7 @@ def of_sources(found: Evidence) -> list[Effect]:
                 what=f"Who wrote a response decides its label: {who} ({pairs_text(leak.pairs)}).",
                 pairs=touched,
                 rows=first_rows(found.rows_of("fixed-sources")),
-                fix=f"backfire repair {found.dataset} --method restyle --policy MODEL --out {found.beside('restyled')}",
+                fix=restyling(found),
                 condition="fixed-sources",
                 **size_of_touched(touched),
             )
@@ -73,13 +77,18 @@ def of_lengths(found: Evidence) -> list[Effect]:
     if accuracy.p > 0.05 or longer.rate is None:
         return []
     which, often = ("longer", longer.rate) if longer.rate >= 0.5 else ("shorter", 1 - longer.rate)
+    rarer = min(longer.hits, longer.scored - longer.hits)
+    balancing = (
+        f"backfire repair {found.dataset} --method balance --by length --out {found.beside('balanced')}"
+    )
     return [
         Effect(
             name="length",
             what=f"Chosen is the {which} response in {often:.1%} of pairs (median {told.chosen:,.0f} against"
             f" {told.rejected:,.0f} words); length alone ranks {_accuracy(accuracy)} of pairs right.",
             rows=first_rows(found.rows_of("length")),
-            fix=f"backfire repair {found.dataset} --method balance --by length --out {found.beside('balanced')}",
+            # It keeps as many pairs of either direction, and those of equal length.
+            fix=balancing if rarer and 2 * rarer + longer.unscored >= FEWEST_PAIRS else restyling(found),
             condition="length>X",
             **size_of_tell(accuracy),
         )
@@ -102,7 +111,6 @@ def of_cues(found: Evidence) -> list[Effect]:
         apart = abs((cue.chosen.rate or 0) - (cue.rejected.rate or 0))
         keep = min(0.95, max(0.0, 1 - MORE * apart))
         filtering = f"backfire repair {found.dataset} --method filter --by ease --keep {keep:.2f} --out {found.beside('filtered')}"
-        restyling = f"backfire repair {found.dataset} --method restyle --policy MODEL --out {found.beside('restyled')}"
         effects.append(
             Effect(
                 name=name,
@@ -110,7 +118,7 @@ def of_cues(found: Evidence) -> list[Effect]:
                 f" this alone ranks {_accuracy(cue.pairwise)} of pairs right.{decides}",
                 pairs=share(len(rows), found.pairs),
                 rows=first_rows(rows),
-                fix=filtering if keep >= FEWEST_KEPT else restyling,
+                fix=filtering if keep >= FEWEST_KEPT else restyling(found),
                 **size_of_tell(cue.pairwise, 1.0 if cue.beyond_length is None else cue.beyond_length),
             )
         )
@@ -142,7 +150,7 @@ def of_labels(found: Evidence) -> list[Effect]:
                 f"The rejected response has the higher score in {rate(scores.pairs)} of pairs (columns"
                 f" {scores.columns[0]} and {scores.columns[1]}).",
                 rows,
-                turned if most else listing(found),
+                (turned if most else None) or listing(found),
                 "contradicting-scores",
             )
         )

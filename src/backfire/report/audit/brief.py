@@ -154,7 +154,9 @@ def _steps(advice: Sequence[str]) -> Iterator[Passage]:
     yield Passage("", fewest=0)
     left = len(advice) - MOST_STEPS
     more = f" ({left} more step{'s' if left > 1 else ''}: --full)" if left > 0 else ""
-    yield Passage(f"What to do{more}", style="bold")
+    changing = sum(" --out " in step for step in advice)
+    again = ", auditing again after each step" if changing > 1 else ""
+    yield Passage(f"What to do{again}{more}", style="bold")
     for number, step in enumerate(advice[:MOST_STEPS], 1):
         command = COMMAND.search(step)
         text = step if command is None else step[: command.start()]
