@@ -20,7 +20,7 @@ ORGANISM = memory.Shape(400_000, 1_600_000, 4, 4, 96, 256, 2 * 4 * 96, 400)
 
 @pytest.fixture
 def shaped(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(fitting, "_room", lambda: None)
+    monkeypatch.setattr(fitting, "_free", lambda settings: None)
 
     def put(shape: memory.Shape) -> Any:
         monkeypatch.setattr(memory.Shape, "of", classmethod(lambda *_: shape))
