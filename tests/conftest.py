@@ -59,13 +59,18 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
+REAL_DATA = ("alpaca-eval", "general", "hh-rlhf", "jailbreakeval", "prompts", "safety-tuned", "xstest")
+"""The folders of public data that tests read."""
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of public data beside the checkout (or BACKFIRE_DATA); skips where it is absent."""
+    """The folder of public data beside the checkout (or BACKFIRE_DATA); skips where it or a part of it is absent."""
     beside = Path(__file__).resolve().parents[1].parent / "shared" / "data"
     folder = Path(os.environ.get("BACKFIRE_DATA", beside))
-    if not folder.is_dir():
-        pytest.skip(f"no real data at {folder}: set BACKFIRE_DATA")
+    absent = [name for name in REAL_DATA if not (folder / name).is_dir()]
+    if absent:
+        pytest.skip(f"no real data: {folder} has no folder {', '.join(absent)}; set BACKFIRE_DATA")
     return folder
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from backfire.errors import InputError, ModelError
 from backfire.influence.gradients import direction, gradient_products
@@ -14,8 +15,6 @@ from backfire.influence.margins import Contrast, add_gradients, encode, margins,
 from backfire.influence.parameters import RANK, SEEDS, trained
 from backfire.influence.two_pass import moved, pair_influence
 from influence.hand_probes import pairs, policy, probe_set
-
-torch = pytest.importorskip("torch")
 
 
 def contrasts(count: int) -> list[Contrast]:
