@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,6 @@ import backfire.report
 from backfire.answers import AuditReport, parse_audit
 from backfire.auditing.settings import AuditSettings
 from backfire.influence import PilotSettings
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "report"))
 from example_audit import example_audit, smallest_audit
 from running import Result, invoke
 from synthetic_pairs import rows

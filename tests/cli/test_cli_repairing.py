@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "repair"))
 from backfire.pairs import Built, find_recipe, read_pairs, write_pairs
 from repairing.repair_pairs import pair
 from running import Result, invoke

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "report"))
 from backfire.answers import AuditReport, parse_audit
 from backfire.answers.conclusion import Input
 from backfire.answers.confounds import Counted, EvaluationSet, Repeats

@@ -15,7 +15,7 @@ from planted.real_text import Row
 
 CLEAN = r"repair .*--method clean"
 SWAP_BACK = r"--columns .*chosen=rejected"
-REMAKE = r"--method (?:balance|restyle|filter|mix)|pairs build"
+REMAKE = r"--method (?:balance|restyle|filter|mix)"
 EVEN_LENGTH = r"--method balance .*--by length"
 BY_ROWS = r"--rows"
 

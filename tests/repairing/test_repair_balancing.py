@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 from backfire.errors import InputError
 from backfire.repairing import balance_pairs, match_ends
 from repairing.repair_pairs import pair, response, sources_of

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 from backfire.errors import InputError
 from backfire.repairing import choose_share, filter_pairs, mix_pairs
 from backfire.repairing.choosing import Prediction, mean_of

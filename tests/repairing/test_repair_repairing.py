@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 from backfire.errors import InputError
 from backfire.pairs import Built, Pair, find_recipe, read_pairs, write_pairs
 from backfire.preferences import open_preferences
 from backfire.records import Score
-from backfire.repairing import repair
+from backfire.repairing import Repaired, repair
 from backfire.store import Ledger
 from repairing.repair_pairs import pair, response, sources_of
 
@@ -39,6 +37,11 @@ def by_hand() -> list[Pair]:
 def folder(tmp_path: Path) -> Path:
     built = Built(find_recipe("gpt4o+self"), tuple(by_hand()), {"tie": ("x",)}, {}, ("mind this",))
     return write_pairs(tmp_path / "pairs", built)
+
+
+def half_of(data: Path, out: Path, pairs: int) -> Repaired:
+    """The later half of a data set of so many pairs."""
+    return repair(data, method="filter", out=out, keep=0.5, influence=np.arange(float(pairs)), audit=False)
 
 
 def test_a_filtered_folder_says_what_is_missing(folder: Path, tmp_path: Path) -> None:
@@ -204,14 +207,7 @@ def test_every_column_of_a_surviving_row_is_in_the_repaired_set(tmp_path: Path) 
     ]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     kept = COUNT - COUNT // 10
-    found = repair(
-        tmp_path / "in.jsonl",
-        method="filter",
-        out=tmp_path / "new",
-        keep=0.5,
-        influence=np.arange(float(kept)),
-        audit=False,
-    )
+    found = half_of(tmp_path / "in.jsonl", tmp_path / "new", kept)
     assert found.without_pair == {"identical sides": COUNT // 10}
     table = pq.read_table(tmp_path / "new" / "train.parquet").to_pylist()
     assert len(table) == kept // 2
@@ -222,14 +218,7 @@ def test_every_column_of_a_surviving_row_is_in_the_repaired_set(tmp_path: Path) 
         assert {name: row[name] for name in ("annotator", "rating", "topics", "note")} == {
             name: given[name] for name in ("annotator", "rating", "topics", "note")
         }
-    again = repair(
-        tmp_path / "new",
-        method="filter",
-        out=tmp_path / "more",
-        keep=0.5,
-        influence=np.arange(27.0),
-        audit=False,
-    )
+    again = half_of(tmp_path / "new", tmp_path / "more", 27)
     rows_again = pq.read_table(again.folder / "train.parquet").to_pylist()
     assert {row["given_row"] for row in rows_again} <= {row["row"] for row in table}
     assert all(row["annotator"] == f"a{row['given_row']}" for row in rows_again)
@@ -250,14 +239,7 @@ def test_both_rows_of_a_pair_of_two_are_in_the_repaired_set(tmp_path: Path) -> N
         for n in range(1, 21)
     ]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = repair(
-        tmp_path / "in.jsonl",
-        method="filter",
-        out=tmp_path / "new",
-        keep=0.5,
-        influence=np.arange(20.0),
-        audit=False,
-    )
+    found = half_of(tmp_path / "in.jsonl", tmp_path / "new", 20)
     table = pq.read_table(found.folder / "train.parquet").to_pylist()
     assert [row["topic"] for row in table] == [f"t{n}" for n in range(11, 21)]
     for row in table:
@@ -294,9 +276,7 @@ def test_calls_of_tools_in_prompts_and_sides_and_the_tools_column_survive(tmp_pa
     ]
     path = tmp_path / "in.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in given))
-    found = repair(
-        path, method="filter", out=tmp_path / "new", keep=0.5, influence=np.arange(40.0), audit=False
-    )
+    found = half_of(path, tmp_path / "new", 40)
     rows = [json.loads(line) for line in (found.folder / "train.jsonl").read_text().splitlines()]
     assert len(rows) == 20
     for row in rows:

@@ -60,9 +60,11 @@ def test_debris_names_the_sides_and_the_kind(affected: dict[str, Affected]) -> N
     found = affected["debris"]
     assert found.sides is not None
     assert found.details is not None
-    by_row = dict(zip(found.rows.tolist(), found.sides.tolist(), strict=True))
-    assert by_row[15] == REJECTED
-    assert by_row[16] in (BOTH, CHOSEN)
+    assert list(zip(found.rows.tolist(), found.sides.tolist(), found.details, strict=True)) == [
+        (15, REJECTED, "ChatML marks"),
+        (16, BOTH, "ChatML marks"),
+        (16, CHOSEN, "[INST] marks"),
+    ]
     marks = affected["prompt-debris"]
     assert marks.sides is not None
     assert set(marks.sides.tolist()) == {PROMPT}

@@ -101,7 +101,7 @@ def test_each_hit_names_its_item_and_quotes_what_matched(real_data: Path) -> Non
 
 
 def test_the_last_turn_is_quoted_and_read_anew_where_it_was_not_kept(real_data: Path, tmp_path: Path) -> None:
-    goal = column(real_data / "prompts" / "advbench.csv", "goal")[7]
+    goals = column(real_data / "prompts" / "advbench.csv", "goal")[:10]
     turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
     rows = [
         {
@@ -109,16 +109,18 @@ def test_the_last_turn_is_quoted_and_read_anew_where_it_was_not_kept(real_data: 
             "chosen": [said("yes")],
             "rejected": [said("no")],
         }
-        for text in [*(f"ask {i} of this thing" for i in range(60)), goal]
+        for text in [*(f"ask {i} of this thing" for i in range(50)), *goals]
     ]
     path = tmp_path / "rows.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     audited = collect(open_preferences(path).blocks(), sample=30)
     items = item_numbers(audited)
-    for blocks in (lambda: open_preferences(path).blocks(), None):
+    every = [(51 + place, 1 + place, goal) for place, goal in enumerate(goals)]
+    kept = [hit for hit in every if hit[0] - 1 in audited.sample]
+    assert 0 < len(kept) < len(every)
+    for blocks, expected in ((lambda: open_preferences(path).blocks(), every), (None, kept)):
         found = next(one for one in sets_of(audited, items, blocks)[0] if one.name == "AdvBench")
-        shown = [(hit.row, hit.item, hit.span) for hit in found.hits]
-        assert shown == [(61, 8, goal)] or (blocks is None and not shown)
+        assert [(hit.row, hit.item, hit.span) for hit in found.hits] == expected
 
 
 def said(text: str) -> dict[str, str]:
