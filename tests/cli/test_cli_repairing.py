@@ -135,7 +135,7 @@ def test_a_filter_says_that_it_leaves_duplicates_and_debris_in(tmp_path: Path) -
     assert "leaves faults of single pairs in (" in told
     assert "duplicates 5" in told
     assert "debris 1" in told
-    assert f"`backfire repair {filtered} --method clean --out CLEAN` takes them out" in told
+    assert f"`backfire repair {filtered} --method clean --out filtered-clean` takes them out" in told
     told = run(filtered, "--method", "clean", "--out", tmp_path / "clean.jsonl").stdout
     assert "leaves faults" not in told
     assert "length alone ranks right, of the pairs" in told

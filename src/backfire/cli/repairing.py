@@ -61,9 +61,9 @@ def _show(repaired: Repaired, method: str) -> None:
         target, share = repaired.choice.target, repaired.choice.prediction.share
         say(f"the smallest change predicted to lie above {target:g}: {share:.0%} of the pairs")
     if repaired.after is not None and (left := faults_left(repaired.after)):
+        pairs = {effect.name: effect.pairs.hits for effect in left if effect.pairs is not None}
         say(
-            f"this method leaves faults of single pairs in ({counted(left)}): `backfire repair {repaired.folder} --method clean"
-            " --out CLEAN` takes them out"
+            f"this method leaves faults of single pairs in ({counted(pairs)}): `{left[0].fix}` takes them out"
         )
     if lines:
         shown = table("", "before", "after")

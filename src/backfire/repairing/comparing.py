@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from backfire.answers import AuditReport
+from backfire.answers.conclusion import Effect
 from backfire.repairing.settings import USUAL
 
 PROBE = "words"
@@ -44,8 +45,8 @@ def _matched(report: AuditReport) -> str:
     probe = report.probe(PROBE)
     if probe is None:
         return "–"
-    found = probe.decision_matched
-    return _number(found.auroc, found.low, found.high)
+    matched = probe.decision_matched
+    return _number(matched.auroc, matched.low, matched.high)
 
 
 def _leak(report: AuditReport) -> str:
@@ -76,10 +77,9 @@ def _contrast(report: AuditReport, kind: str, which: int) -> str:
     return "–"
 
 
-def faults_left(report: AuditReport) -> dict[str, int]:
-    """Of an audited set, the pairs with each fault that `clean` takes out, where there are any."""
-    faults = (effect for effect in report.conclusion.effects if effect.name in USUAL)
-    return {effect.name: effect.pairs.hits for effect in faults if effect.pairs is not None}
+def faults_left(report: AuditReport) -> list[Effect]:
+    """Of an audited set, the faults that `clean` takes out; each has the command that does it."""
+    return [effect for effect in report.conclusion.effects if effect.name in USUAL]
 
 
 def _longer(report: AuditReport) -> str:

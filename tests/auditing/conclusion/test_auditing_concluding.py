@@ -377,6 +377,20 @@ def test_white_space_is_said_to_be_taken_off_and_no_pair_out() -> None:
     assert "390 with white space at an end of a response, which alone is taken off" in step
 
 
+def test_every_pair_that_the_command_takes_out_is_counted() -> None:
+    rare = Counted(what="ChatML", chosen=share(2, 400), rejected=share(0, 400), p=0.5)
+    (step,) = [
+        one
+        for one in concluded(
+            probe("words", 0.8),
+            confounds=Confounds(debris=(rare,)),
+            affected={"debris": 2, "duplicates": 20},
+        ).advice
+        if "--method clean" in one
+    ]
+    assert "(20 that repeat another exactly, 2 with remains of templates)" in step
+
+
 def test_two_writers_come_first_where_the_sides_are_nearly_always_told_apart() -> None:
     strong = concluded(probe("words", 0.97), shortcuts=(shortcut("headings"),))
     assert strong.advice[0].startswith("Say who wrote each side")

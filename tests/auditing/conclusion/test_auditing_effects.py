@@ -173,6 +173,19 @@ def test_commands_name_the_file_as_a_shell_takes_it() -> None:
     assert memory.fix == "backfire repair DATASET --method clean --out clean"
 
 
+def test_the_cleaning_leaves_responses_alone_that_end_naturally() -> None:
+    def ends(chosen: int) -> Confounds:
+        counted = Counted(what="cut", chosen=share(chosen, 400), rejected=share(2, 400), p=0.8)
+        return Confounds(cut_ends=counted)
+
+    affected = {"duplicates": 20, "truncation": 3}
+    (found,) = effects_of(evidence(confounds=ends(1), affected=affected))
+    assert found.name == "duplicates"
+    assert found.fix == "backfire repair prefs.jsonl --method clean --skip truncation --out prefs-clean"
+    cut = effects_of(evidence(confounds=ends(60), affected=affected))
+    assert {effect.fix for effect in cut} == {"backfire repair prefs.jsonl --method clean --out prefs-clean"}
+
+
 def test_an_effect_lists_a_thousand_rows() -> None:
     (found,) = effects_of(evidence(rows=5_000, pairs=5_000, affected={"duplicates": 1_500}))
     assert len(found.rows) == 1_000

@@ -93,10 +93,12 @@ def steps_of(
             )
         )
     cue = None if only_decisions else _worth_evening_out(effects, shortcuts)
-    cleaned = [effect for effect in effects if _is_cleaned(effect, confounds)]
+    # The command takes out all of them, and so all are counted, where one of them is worth it.
+    cleaned = [effect for effect in effects if effect.name in CLEANED or effect.name == "defects"]
+    first = next((effect for effect in cleaned if _is_worth_cleaning(effect, confounds)), None)
     for effect in effects:
         if effect in cleaned:
-            if effect is cleaned[0]:
+            if effect is first:
                 steps.append(_cleaning(cleaned, confounds))
         elif cue is not None and effect.name == cue_finding(cue.cue):
             steps.append(_evening_out(cue, effect, contrast))
@@ -123,10 +125,8 @@ def _one_at_a_time(steps: Sequence[Step]) -> list[Step]:
     return [*steps[: changing[0]], Step(first.do, more), *steps[changing[0] + 1 :]]
 
 
-def _is_cleaned(effect: Effect, confounds: Confounds) -> bool:
-    """Whether an effect is of pairs that `repair --method clean` takes out, and is worth it."""
-    if effect.name == "defects":
-        return True
+def _is_worth_cleaning(effect: Effect, confounds: Confounds) -> bool:
+    """Whether the pairs of an effect, which `repair --method clean` takes out, are worth a step."""
     if effect.name == "debris":
         frequent = effect.size >= MANY
         return frequent or any(worth_telling(one, tests=len(confounds.debris)) for one in confounds.debris)
@@ -137,7 +137,7 @@ def _is_cleaned(effect: Effect, confounds: Confounds) -> bool:
             or effect.size >= MANY
             or (confounds.truncated is not None and uneven(confounds.truncated))
         )
-    return effect.name in CLEANED
+    return True
 
 
 def _cleaning(cleaned: Sequence[Effect], confounds: Confounds) -> Step:

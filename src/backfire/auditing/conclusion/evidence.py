@@ -13,11 +13,11 @@ import numpy as np
 
 from backfire.answers.audit import Shortcut, SourceLeak
 from backfire.answers.conclusion import Effect, SideLengths
-from backfire.answers.confounds import Confounds
+from backfire.answers.confounds import Confounds, are_cut
 from backfire.answers.estimates import Accuracy, Share
 from backfire.auditing.affected import Affected
 from backfire.auditing.audited_pairs import Ints
-from backfire.auditing.conclusion.confound_words import pairs_text
+from backfire.auditing.conclusion.confound_words import ALPHA, pairs_text
 from backfire.auditing.finding import Findings
 from backfire.auditing.probes.uncertainty import share
 from backfire.auditing.reading import PairsRead
@@ -115,8 +115,17 @@ def counted_pairs(found: Evidence, rows: Ints) -> str:
     return f"{pairs_text(len(rows))} ({len(rows) / max(1, found.pairs):.1%})"
 
 
+def are_truncated(found: Evidence) -> bool:
+    """Whether the rows of `truncation` were cut off: by recorded stop reasons, or more of them by their text than of complete
+    responses, some of which end as cut ones do."""
+    cut = found.confounds.cut_ends
+    return found.confounds.truncated is not None or cut is None or are_cut(cut, ALPHA)
+
+
 def cleaning(found: Evidence) -> str:
-    return f"backfire repair {found.dataset} --method clean --out {found.beside('clean')}"
+    """The command that takes out the pairs with a fault of their own, and no response that ends naturally."""
+    skip = "" if are_truncated(found) or not len(found.rows_of("truncation")) else " --skip truncation"
+    return f"backfire repair {found.dataset} --method clean{skip} --out {found.beside('clean')}"
 
 
 def listing(found: Evidence) -> str:

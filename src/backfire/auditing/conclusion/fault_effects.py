@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backfire.answers.conclusion import Effect
-from backfire.answers.confounds import Counted, are_cut
-from backfire.auditing.conclusion.confound_words import ALPHA, sides, uneven
+from backfire.answers.confounds import Counted
+from backfire.auditing.conclusion.confound_words import sides, uneven
 from backfire.auditing.conclusion.evidence import (
     MOST_ROWS,
     Evidence,
+    are_truncated,
     cleaning,
     counted_pairs,
     fault,
@@ -71,8 +72,7 @@ def of_sides(found: Evidence) -> list[Effect]:
     confounds, effects = found.confounds, []
     rows = found.rows_of("truncation")
     cut = confounds.truncated if _any(confounds.truncated) else confounds.cut_ends
-    recorded = confounds.truncated is not None
-    if len(rows) and (recorded or confounds.cut_ends is None or are_cut(confounds.cut_ends, ALPHA)):
+    if len(rows) and are_truncated(found):
         where = f": {sides(cut)}" if cut is not None else ""
         what = f"{counted_pairs(found, rows)} hold a response that is cut off{where}."
         effects.append(fault(found, "truncation", what, rows, cleaning(found), "truncation"))
