@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from backfire import repair
+from backfire.errors import InputError
 from backfire.pairs import Built, find_recipe, read_pairs, write_pairs
 from repairing.repair_pairs import pair
 from running import Result, invoke
@@ -59,7 +61,9 @@ def test_auto_says_which_step_was_taken_or_that_none_does(folder: Path, values: 
     shared = (folder, "--method", "auto", "--influence", values, "--no-audit", "--out", tmp_path / "new")
     told = run(*shared, "--target", 8).stdout
     assert "the smallest change predicted to lie above 8:" in told
-    assert run(*shared, "--target", 100, code=2).stderr.startswith("error: auto: no change is predicted")
+    refused = run(*shared[:-1], tmp_path / "newer", "--target", 100, code=2).stderr
+    assert refused.startswith("error: auto: no change is predicted")
+    assert not (tmp_path / "newer").exists()
 
 
 @pytest.mark.parametrize(
@@ -139,3 +143,36 @@ def test_a_filter_says_that_it_leaves_duplicates_and_debris_in(tmp_path: Path) -
     told = run(filtered, "--method", "clean", "--out", tmp_path / "clean.jsonl").stdout
     assert "leaves faults" not in told
     assert "length alone ranks right, of the pairs" in told
+
+
+def test_a_folder_that_is_read_is_never_replaced(folder: Path, values: Path, tmp_path: Path) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    refusals = {
+        folder: f"DATASET and --out both name {folder}: each needs a folder of its own",
+        folder / "train.parquet": f"--out {folder} holds what DATASET names: name another folder",
+    }
+    for dataset, refusal in refusals.items():
+        options = ("--method", "filter", "--keep", 0.5, "--influence", values, "--out", folder)
+        assert refusal in run(dataset, *options, code=2).stderr
+    with pytest.raises(InputError, match="is the data set itself"):
+        repair(folder, method="balance", out=folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_pairs_of_an_earlier_run_are_replaced_and_it_is_said(
+    folder: Path, values: Path, tmp_path: Path
+) -> None:
+    new = tmp_path / "new"
+    options = ("--method", "filter", "--influence", values, "--no-audit", "--out", new)
+    assert "replaced" not in run(folder, *options, "--keep", 0.5).stderr
+    assert (
+        f"{new} is there already, and is replaced if this command succeeds"
+        in run(folder, *options, "--keep", 0.25).stderr
+    )
+    assert len(read_pairs(new).pairs) == 10
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.txt").write_text("words")
+    told = run(folder, "--method", "balance", "--out", other, code=2).stderr
+    assert "holds something that is not pairs: name a new folder" in told
+    assert (other / "thesis.txt").read_text() == "words"

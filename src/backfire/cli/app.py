@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from backfire.cli.entries import Entry, children
 from backfire.cli.exits import WRONG, clean_end
-from backfire.cli.terminal import catch_warnings, say
+from backfire.cli.terminal import catch_warnings, say, tell
 
 HELP = ("--help", "-h")
 
@@ -55,7 +55,10 @@ def _run(words: list[str]) -> int:
 
     command = entry.load()
     try:
-        return parse(command, rest, name).run() or 0
+        given = parse(command, rest, name)
+        for path in given.replaced():
+            tell(f"{path} is there already, and is replaced if this command succeeds")
+        return given.run() or 0
     except BackfireError as error:
         error.args = (error.spelled(lambda field: COMMAND_LINE.flat_name(command, field)),)
         raise

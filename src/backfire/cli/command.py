@@ -18,6 +18,9 @@ from backfire.settings.marks import mark_of
 class Written:
     """A mark: the command writes what the field names."""
 
+    whole: bool = False
+    """A folder that is written anew, in place of what an earlier run wrote there."""
+
 
 class Command(Settings):
     """A command's class docstring is its help, and each field's docstring that of an option.
@@ -29,21 +32,45 @@ class Command(Settings):
     """By an output's name, the input whose place it may take: that is read before."""
 
     @model_validator(mode="after")
-    def _a_file_each(self) -> Command:
-        """No output is written over an input, nor over another output."""
+    def _a_path_each(self) -> Command:
+        """No output is written over an input, nor over another output, nor in place of a folder that holds an input."""
         names = {
             Path(one.value).resolve(): one.name
             for one in inputs_of(self)
-            if isinstance(one.value, (str, Path)) and Path(one.value).is_file()
+            if isinstance(one.value, (str, Path)) and Path(one.value).exists()
         }
-        for name, field in type(self).model_fields.items():
-            path = getattr(self, name)
-            if path is None or mark_of(Written, field.annotation, field.metadata) is None:
-                continue
+        inputs = dict(names)
+        for name, path, written in self._outputs():
             other = names.setdefault(path.resolve(), name)
             if other not in (name, self.replacing.get(name)):
-                raise ValueError(f"{{{other}}} and {{{name}}} both name {path}: each needs a file of its own")
+                what = "folder" if path.is_dir() else "file"
+                raise ValueError(
+                    f"{{{other}}} and {{{name}}} both name {path}: each needs a {what} of its own"
+                )
+            if written.whole:
+                inside = next(
+                    (one for source, one in inputs.items() if path.resolve() in source.parents), None
+                )
+                if inside is not None:
+                    raise ValueError(f"{{{name}}} {path} holds what {{{inside}}} names: name another folder")
         return self
+
+    def replaced(self) -> list[Path]:
+        """The folders that this command writes whole, and in which something stands."""
+        return [
+            path
+            for _, path, written in self._outputs()
+            if written.whole and path.is_dir() and any(path.iterdir())
+        ]
+
+    def _outputs(self) -> list[tuple[str, Path, Written]]:
+        """The fields that name what is written, each with its path."""
+        outputs = []
+        for name, field in type(self).model_fields.items():
+            path, written = getattr(self, name), mark_of(Written, field.annotation, field.metadata)
+            if path is not None and written is not None:
+                outputs.append((name, path, written))
+        return outputs
 
     @abstractmethod
     def run(self) -> int | None:
@@ -66,7 +93,9 @@ OutputFile = Annotated[Path, AfterValidator(writable), Written(), Metavar("FILE"
 """A file that the command writes."""
 LedgerFile = Annotated[Path, Written(), Metavar("FILE")]
 """The path of a ledger, which is made where there is none."""
-OutputFolder = Annotated[Path, Written(), Metavar("FOLDER")]
-"""A folder that the command writes."""
+OutputFolder = Annotated[Path, Written(whole=True), Metavar("FOLDER")]
+"""A folder that the command writes whole, in place of what an earlier run wrote there."""
+ResumedFolder = Annotated[Path, Written(), Metavar("FOLDER")]
+"""A folder that the command adds to: what is done in it is not done again."""
 JsonFile = Annotated[OutputFile | None, Names("--json")]
 """The field is called `json_file`, since `json` is a name of pydantic's."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from backfire.cli.command import Command, OutputFolder
+from backfire.cli.command import Command, ResumedFolder
 from backfire.cli.exits import keeping
 from backfire.cli.terminal import say, show, table, tell
 from backfire.organisms.settings import GrowSettings
@@ -62,7 +62,7 @@ class ListMembers(Command):
 class Grow(Command):
     """Grow a world of organisms: 20 to 30 minutes of one core. A stopped run goes on where it was."""
 
-    out: Annotated[OutputFolder | None, Default("the cache")] = None
+    out: Annotated[ResumedFolder | None, Default("the cache")] = None
     """The folder that the world is grown in. References such as organism:w7:llama/target do not find it there."""
     settings: GrowSettings
 

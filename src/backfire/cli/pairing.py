@@ -62,7 +62,7 @@ class Pair(Command):
     ledger: LedgerFile
     """The SQLite file that holds responses, scores and verdicts."""
     out: Annotated[OutputFolder, AfterValidator(_of_pairs)]
-    """The folder that the pairs are written to, which TRL and datasets read."""
+    """The folder that the pairs are written to, in place of pairs that stand there. TRL and datasets read it."""
     role: Annotated[
         tuple[Annotated[tuple[str, str], BeforeValidator(_role_and_source)], ...], Metavar("ROLE=SOURCE")
     ] = ()

@@ -25,8 +25,9 @@ class RepairDataset(RepairCall, Command):
     dataset: Annotated[DatasetReference, Argument()]
     """A folder of pairs, or what `backfire audit` reads."""
     out: OutputFolder
-    """The folder in which the new pairs are written. Where pairs are only left out (clean, filter, balance by length), it may
-    be a .jsonl, .json or .parquet file, which gets the rows that stay as they are."""
+    """The folder in which the new pairs are written, in place of pairs that stand there. Where pairs are only left out
+    (clean, filter, balance by length), it may be a .jsonl, .json or .parquet file, which gets the rows that stay as they
+    are."""
 
     def run(self) -> None:
         from backfire.repairing import Restyle, repair

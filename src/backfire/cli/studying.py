@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from backfire.cli.command import Command, OutputFolder
+from backfire.cli.command import Command, ResumedFolder
 from backfire.cli.exits import PARTLY, keeping
 from backfire.cli.reporting import show_results
 from backfire.cli.terminal import complain, counted, say, show, table, tell
@@ -18,7 +18,7 @@ RUNS = Path("runs")
 IN_PARTS = ("audit", "influence")
 """Stages of which parts can fail; of all others, requests are lost."""
 StudyPath = Annotated[Path, Argument(), Metavar("FILE")]
-RunFolderOption = Annotated[OutputFolder | None, Default("runs/ and the study's name")]
+RunFolderOption = Annotated[ResumedFolder | None, Default("runs/ and the study's name")]
 
 
 class Run(Command):
@@ -109,7 +109,7 @@ class Demo(Command):
     Nothing is downloaded, and no GPU is needed. It takes some minutes on two cores. Run again, it finds everything done.
     """
 
-    out: OutputFolder = RUNS / "demo"
+    out: ResumedFolder = RUNS / "demo"
     """The run folder."""
 
     def run(self) -> int | None:

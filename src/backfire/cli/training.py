@@ -36,7 +36,7 @@ class TrainDPO(Train):
     """A JSONL, JSON, CSV or Parquet file, packed or not, a folder of pairs, a saved data set, or a hub name. It is read
     as `backfire audit` reads it."""
     out: OutputFolder
-    """The folder that becomes a checkpoint (or adapter) folder, with training.json."""
+    """The folder that becomes a checkpoint (or adapter) folder, with training.json, in place of what an earlier run wrote."""
     full: Annotated[bool, Group("Training")] = False
     """Train all weights, also where these with AdamW's moments take more than three times the weights and 2 GB, where a
     LoRA adapter is trained otherwise. The same as --parameters all."""
@@ -62,7 +62,7 @@ class TrainSFT(Train):
     conversations: Annotated[DatasetReference, Argument()]
     """A file, folder or hub data set with messages, or with prompt and completion."""
     out: OutputFolder
-    """The folder that becomes a checkpoint (or adapter) folder, with training.json."""
+    """The folder that becomes a checkpoint (or adapter) folder, with training.json, in place of what an earlier run wrote."""
     full: Annotated[bool, Group("Training")] = False
     """Train all weights, also where these with AdamW's moments take more than three times the weights and 2 GB, where a
     LoRA adapter is trained otherwise. The same as --parameters all."""

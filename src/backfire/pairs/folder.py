@@ -47,11 +47,7 @@ def write_pairs(
     Raises:
         InputError: something else stands there, which writing would destroy; `plain` for a pair of several turns.
     """
-    folder = Path(folder)
-    if folder.is_file():
-        raise InputError(f"{folder} is a file: name a folder for the pairs")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "pairs.json").is_file():
-        raise InputError(f"{folder} holds something that is not pairs: name a new folder")
+    folder = folder_for_pairs(folder)
     if configuration is None:
         configuration = {"recipe": built.recipe.as_dict(), "pairs": digest(*(p.id for p in built.pairs))}
     about = {
@@ -66,6 +62,16 @@ def write_pairs(
         write_json(aside / "pairs.json", about)
         for name, value in (extra_files or {}).items():
             write_json(aside / name, value)
+    return folder
+
+
+def folder_for_pairs(folder: str | Path) -> Path:
+    """The path of a folder to write; InputError where something else than pairs stands there, which writing would destroy."""
+    folder = Path(folder)
+    if folder.is_file():
+        raise InputError(f"{folder} is a file: name a folder for the pairs")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "pairs.json").is_file():
+        raise InputError(f"{folder} holds something that is not pairs: name a new folder")
     return folder
 
 

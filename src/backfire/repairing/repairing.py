@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backfire.errors import InputError
+from backfire.pairs.folder import folder_for_pairs
 from backfire.preferences import Reading, open_preferences
 from backfire.repairing.automatic import Inputs, Trial, automatic, mean_influence, needed
 from backfire.repairing.balancing import balance_pairs
@@ -47,7 +48,7 @@ from backfire.repairing.values import (
 )
 from backfire.repairing.writing import NOTES, notes_of, with_ends, written
 from backfire.settings import nested
-from backfire.store import write_json
+from backfire.store import not_the_data_set, write_json
 
 if TYPE_CHECKING:
     from backfire.influence import ProbeSet
@@ -102,14 +103,18 @@ def repair(
     call = _call(how, settings, keywords)
     how, settings = call.how, call.settings
     reading = settings.reading
+    added_from = how.self_pairs if isinstance(how, (Mix, Auto)) else None
+    for source in (dataset, added_from):
+        not_the_data_set(Path(out), source)
     as_rows = is_file_name(out)
     if as_rows:
         _check_file(how, settings, Path(out))
+    else:
+        folder_for_pairs(out)
     judge = _judge(settings)
     given = read_given(dataset, **reading.options())
     if as_rows:
         check_rows(open_preferences(dataset, **reading.options()), given.rows, Path(out))
-    added_from = how.self_pairs if isinstance(how, (Mix, Auto)) else None
     added = () if added_from is None else read_given(added_from).pairs
     uses_model = bool(settings.probe_prompts) or isinstance(how, Restyle)
     model = _opened(settings) if uses_model else None

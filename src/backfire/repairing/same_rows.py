@@ -16,7 +16,7 @@ from backfire.preferences import Preferences
 from backfire.preferences.settings import Reading
 from backfire.repairing.given import GivenPairs
 from backfire.repairing.outcome import Outcome
-from backfire.store import Row, ending_of, not_the_data_set, write_rows
+from backfire.store import Row, ending_of, write_rows
 from backfire.store.artifacts import whole_file
 from backfire.store.row_files import json_of
 from backfire.tables.json_lines import value_of
@@ -112,7 +112,6 @@ def write_same_rows(
     ending = ending_of(out)
     if isinstance(dataset, (str, Path)) and Path(dataset).expanduser().is_file():
         path = Path(dataset).expanduser()
-        not_the_data_set(out, path)
         container = recognise(path, reading.encoding).container
         if container == "JSON lines" and ending in LINES:
             return _copy_lines(path, reading.encoding, frozenset(rows), out, trims)

@@ -200,9 +200,11 @@ def _not_held(path: Path) -> NotHeldError:
 
 
 def not_the_data_set(path: Path, dataset: Any) -> Path:
-    """The path of a file to be written; InputError where it is the file of the data set that is read."""
+    """The path of what is written; InputError where it is the data set that is read, or a folder that holds it."""
     if isinstance(dataset, (str, Path)) and path.exists():
         source = Path(dataset).expanduser()
         if source.exists() and path.samefile(source):
             raise InputError(f"{path} is the data set itself: name another file to write")
+        if path.resolve() in source.resolve().parents:
+            raise InputError(f"{path} holds the data set {source}: name another folder to write")
     return path
