@@ -14,6 +14,7 @@ import pyarrow.parquet as parquet
 import pytest
 from preference_rows import Row, jsonl, read
 
+from backfire.errors import InputError
 from backfire.preferences import open_preferences
 
 COUNT, FROM = 1600, 1104
@@ -170,3 +171,38 @@ def test_an_unknown_late_column_changes_nothing(tmp_path: Path) -> None:
         assert not defects
         assert not remarks
         assert columns.keys() == {"prompt", "chosen", "rejected"}
+
+
+@pytest.mark.parametrize("container", ["JSON lines", "list"])
+def test_a_late_kind_of_something_else_is_not_read_and_said(container: str, tmp_path: Path) -> None:
+    opened = open_preferences(_in(container, _rows("prompt", {"kind": "code"}), tmp_path))
+    assert sum(map(len, opened.blocks())) == COUNT
+    assert "kind" not in opened.columns
+    (note,) = opened.notes()
+    assert "Column `kind` speaks neither of harmful nor of benign" in note
+
+
+@pytest.mark.parametrize("container", ["JSON", "list"])
+def test_a_late_kind_that_mixes_its_words_is_an_error_that_names_the_row(
+    container: str, tmp_path: Path
+) -> None:
+    rows = _rows("prompt", {"kind": "harmful"})
+    rows[1300]["kind"] = "code"
+    with pytest.raises(InputError, match="row 1301 of .*'code'"):
+        list(open_preferences(_in(container, rows, tmp_path)).blocks())
+
+
+@pytest.mark.parametrize("from_row", [FROM, 1300])
+def test_a_late_column_that_is_not_read_keeps_no_other_from_being_read(from_row: int, tmp_path: Path) -> None:
+    rows = _rows("prompt", {"question": "The same."})
+    for row in rows[from_row:]:
+        row["system"] = "Be brief."
+    for data in (rows, jsonl(tmp_path / "a.jsonl", rows)):
+        opened = open_preferences(data)
+        found = read(opened)
+        assert [row["row"] for row in found if row["messages"] is not None] == [
+            *range(from_row + 1, COUNT + 1)
+        ]
+        (note,) = opened.notes()
+        assert "`question`" in note
+        assert "system" not in note

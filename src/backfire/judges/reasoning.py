@@ -9,7 +9,7 @@ Forms that are read, wherever they stand in a response:
   (`analysis...assistantfinal...`);
 - blocks of weaker names (`<reasoning>`, `<analysis>`, `<scratchpad>`, ...), where one leads the response and is closed;
 - Ollama's `Thinking...` up to `...done thinking.`, and a response that is headed `Thinking:`, `Thought:` or the like: up to a
-  heading such as `AnswerAndThoughts:`, or else its first paragraph where others follow;
+  heading such as `Answer:`, or else its first paragraph where others follow;
 - what the policy's own chat template declares (`declared.py`).
 
 A mark between backticks or quotation marks is spoken of, and is none.

@@ -6,7 +6,7 @@ columns are read. The rows before it lack it, so that reading goes on by a plan 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,18 +73,22 @@ def known(look: Look, used: Iterable[str]) -> frozenset[str]:
     return frozenset((*used, *some, *(name for name in look.columns if normal(name) not in READ)))
 
 
+Numbered = tuple[int, Mapping[str, Any]]
+"""A row and its number."""
+
+
 class New(NamedTuple):
     """Rows that hold something in columns that are not known."""
 
     columns: dict[str, int]
     """Such columns that may be read, with the number of the first row that holds something there."""
-    rows: list[Mapping[str, Any]]
+    rows: list[Numbered]
 
 
 def new_columns(rows: Iterable[tuple[int, Any]], known: frozenset[str]) -> New:
     """What numbered rows hold beside the known columns."""
     columns: dict[str, int] = {}
-    found: list[Mapping[str, Any]] = []
+    found: list[Numbered] = []
     for number, row in rows:
         if not isinstance(row, Mapping) or row.keys() <= known:
             continue
@@ -95,7 +99,7 @@ def new_columns(rows: Iterable[tuple[int, Any]], known: frozenset[str]) -> New:
         ]
         if here:
             columns |= {name: number for name in sorted(here) if name not in columns}
-            found.append(row)
+            found.append((number, row))
     return New(columns, found)
 
 
@@ -130,6 +134,6 @@ def unread(columns: Mapping[str, int]) -> str:
     )
 
 
-def joined(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The columns of the first rows, and those of others."""
-    return list(dict.fromkeys((*columns, *(str(name) for row in rows for name in row))))
+def without(rows: Iterable[Numbered], columns: Collection[str]) -> list[Numbered]:
+    """Numbered rows without these columns."""
+    return [(number, {k: v for k, v in row.items() if k not in columns}) for number, row in rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from backfire.preferences.blocks import in_blocks
 from backfire.preferences.columnar import read_table, wanted
 from backfire.preferences.content import ContentDigest
 from backfire.preferences.explaining import remarked
-from backfire.preferences.late_columns import extends, joined, new_columns, sample, unread
+from backfire.preferences.late_columns import Numbered, extends, new_columns, sample, unread, without
 from backfire.preferences.pairing import Pairing
 from backfire.preferences.plan import Plan
 from backfire.preferences.reading_notes import Example, ReadingNotes
@@ -60,8 +61,18 @@ def open_preferences(
     """
     source = open_source(dataset, config, split, revision, encoding)
 
-    def recognised(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Plan:
-        plan = plan_of(source.origin, names, rows, columns, source_columns, ranked=ranked, plain=plain)
+    def recognised(late: Sequence[Numbered] = ()) -> Plan:
+        head = source.head(HEAD)
+        plan = plan_of(
+            source.origin,
+            head.columns,
+            head.rows,
+            columns,
+            source_columns,
+            ranked=ranked,
+            plain=plain,
+            late=late,
+        )
         if plain and not is_raw(plan):
             raise InputError(
                 f"{source.origin} is read as {plan.format}, which is made of turns and has no raw text: leave out plain, so "
@@ -69,11 +80,10 @@ def open_preferences(
             )
         return plan
 
-    head = source.head(HEAD)
-    return Preferences(source, recognised(head.columns, head.rows), recognised)
+    return Preferences(source, recognised(), recognised)
 
 
-Recognise = Callable[[Sequence[str], Sequence[Mapping[str, Any]]], Plan]
+Recognise = Callable[[Sequence[Numbered]], Plan]
 
 
 class _Part(NamedTuple):
@@ -89,8 +99,8 @@ class Preferences:
     def __init__(
         self, source: Source, plan: Plan, recognised: Recognise | None = None, *, fast: bool = True
     ) -> None:
-        """`recognised` gives the plan for columns and first rows, and is asked again where a column first holds something
-        below these. `fast` False reads every row by the exact path alone."""
+        """`recognised` gives the plan for the first rows and further ones, and is asked again where a column first holds
+        something below the first. `fast` False reads every row by the exact path alone."""
         self.origin = source.origin
         self.plain = plan.plain
         """Whether texts are meant to be used as they are, without a chat template."""
@@ -101,7 +111,7 @@ class Preferences:
         self._source = source
         self._parts = [_Part(0, plan)]
         self._recognised = recognised
-        self._late: list[Mapping[str, Any]] = []
+        self._late: list[Numbered] = []
         self._settled: frozenset[str] = frozenset()
         self._unread: dict[str, int] = {}
         self._fast = fast
@@ -240,12 +250,15 @@ class Preferences:
             return False
         self._settled |= new.columns.keys()
         self._late += new.rows[:HEAD]
-        head = self._source.head(HEAD)
-        plan = self._recognised(joined(head.columns, self._late), [*head.rows, *self._late])
-        if not extends(self._plan, plan):
-            self._unread |= new.columns
-            return False
-        if (plan.names, plan.media) == (self._plan.names, self._plan.media):
+        self._unread |= new.columns
+        before = plan = self._plan
+        for name in new.columns:
+            further = self._recognised(without(self._late, self._unread.keys() - {name}))
+            if extends(plan, further):
+                plan = further
+                del self._unread[name]
+        if (plan.names, plan.media) == (before.names, before.media):
+            self._parts[-1] = self._parts[-1]._replace(plan=replace(before, notes=plan.notes))
             return False
         self._parts.append(_Part(first, plan))
         return True

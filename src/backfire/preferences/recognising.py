@@ -51,8 +51,9 @@ def plan_of(
     *,
     ranked: str = "best-worst",
     plain: bool = False,
+    late: Sequence[tuple[int, Mapping[str, Any]]] = (),
 ) -> Plan:
-    """Recognise the form by a vote of `rows`, the first ones.
+    """Recognise the form by a vote of `rows`, the first ones, and of `late`, numbered ones below with further columns.
 
     Raises:
         InputError: a column that is not there or is not used, or columns of no known form; it shows the columns and how
@@ -60,6 +61,9 @@ def plan_of(
     """
     if ranked not in RANKED:
         raise InputError(f"ranked {ranked!r}: use {' or '.join(RANKED)}")
+    numbered = [*enumerate(rows, 1), *late]
+    columns = list(dict.fromkeys((*columns, *(str(name) for _, row in late for name in row))))
+    rows = [row for _, row in numbered]
     asked = _asked(origin, columns, mapping or {}, source_columns)
     look = Look(columns, rows, asked, plain)
     try:
@@ -70,12 +74,12 @@ def plan_of(
         raise InputError(unknown(origin, look))
     names = _provenance(look) | _beside(look) | dict(found.names)
     names |= {part: asked[part] for part in ("chosen_source", "rejected_source") if part in asked}
-    kinds = kind_column(columns, enumerate(rows, 1), origin, asked.get("kind"))
+    kinds = kind_column(columns, numbered, origin, asked.get("kind"))
     names |= {"kind": kinds.column.name} if kinds.column is not None else {}
     _check_used(origin, found, names, asked)
     used = set(names.values())
     media = tuple(c for name in MEDIA if (c := look.named.get(name)) and any(look.values(c)))
-    late = _late(look, names)
+    further = _late(look, names)
     notes = found.notes
     if spelled := [name for name in look.columns if name in look.spelled and name in used]:
         notes += (f"The text in {_listed(spelled)} spells messages or lists, and is read as these.",)
@@ -103,8 +107,8 @@ def plan_of(
         ranked=ranked,
         plain=plain,
         notes=notes,
-        late=late,
-        watched=watched(look, late),
+        late=further,
+        watched=watched(look, further),
         empty=empty(look, used),
         known=known(look, (*used, *media)),
         kind=kinds.column,

@@ -48,9 +48,11 @@ USUAL = frozenset(
 """All names by which something is recognised."""
 
 HEAD = 1000
-"""Rows by which a column `kind` is found to speak of harm or of something else."""
+"""Cells that are not blank by which a column `kind` is found to speak of harm or of something else."""
 _HARMFUL, _BENIGN = ("harmful", "unsafe", "true"), ("benign", "safe", "false")
 _WORDS: dict[str, Kind] = dict.fromkeys(_HARMFUL, "harmful") | dict.fromkeys(_BENIGN, "benign")  # type: ignore[assignment]
+_BLANK = (True, None)
+"""What `read_kind` says of a blank cell."""
 _NUMBERS: dict[str, Kind] = {"1": "harmful", "1.0": "harmful", "0": "benign", "0.0": "benign"}
 _BLANKS = re.compile(r"[\s\-_]+")
 
@@ -211,7 +213,7 @@ def kind_column(
     *,
     flags: bool = True,
 ) -> FoundKind:
-    """Find the column that says the kind, by its name and by the first values of `rows`, which are numbered.
+    """Find the column that says the kind, by its name and by its first HEAD values in `rows`, which are numbered.
 
     The words are harmful, unsafe and true, benign, safe and false, in capitals or not, and booleans; blank cells say
     nothing. `flags` False looks for `kind` alone, where a column `unsafe` would speak of the response. A column that
@@ -225,10 +227,10 @@ def kind_column(
     if name is None:
         return FoundKind(None)
     column = KindColumn(name, origin, numbers)
-    head = [(number, row.get(name)) for number, row in itertools.islice(rows, HEAD)]
-    read = [(number, value, *column.read(value)) for number, value in head]
-    speaks = any(kind is not None for _, _, _, kind in read)
-    wrong = next(((number, value) for number, value, known, _ in read if not known), None)
+    read = ((number, row.get(name), *column.read(row.get(name))) for number, row in rows)
+    values = list(itertools.islice((one for one in read if one[2:] != _BLANK), HEAD))
+    speaks = any(kind is not None for _, _, _, kind in values)
+    wrong = next(((number, value) for number, value, known, _ in values if not known), None)
     if wrong is None:
         return FoundKind(column)
     if not speaks and given is None:
