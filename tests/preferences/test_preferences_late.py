@@ -188,7 +188,7 @@ def test_a_late_kind_that_mixes_its_words_is_an_error_that_names_the_row(
 ) -> None:
     rows = _rows("prompt", {"kind": "harmful"})
     rows[1300]["kind"] = "code"
-    with pytest.raises(InputError, match="row 1301 of .*'code'"):
+    with pytest.raises(InputError, match=r"row 1301 of .*'code'"):
         list(open_preferences(_in(container, rows, tmp_path)).blocks())
 
 

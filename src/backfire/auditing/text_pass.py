@@ -27,6 +27,7 @@ from backfire.texts import (
     debris,
     exact_keys,
     groups_of,
+    longest_between_marks,
     near_links,
     signatures,
     template_marks,
@@ -130,6 +131,8 @@ def _digested(batch: pa.RecordBatch, judge: Judge | None) -> _Block:
     prompt, sides = batch["prompt"], [batch[side] for side in SIDES]
     spoken, last = batch["messages"].is_valid(), last_turns(batch)
     marked = template_marks(prompt)
+    remains = template_remains(prompt, marked)
+    unparsed: NDArray[np.bool_] = np.asarray(remains.any(axis=1))
     decided = [decisions(side) for side in sides]
     codes, reasons = _decisions(batch, decided, judge)
     kinds = pc.fill_null(pc.index_in(batch["kind"], pa.array(KINDS)), 0)
@@ -141,10 +144,10 @@ def _digested(batch: pa.RecordBatch, judge: Judge | None) -> _Block:
         np.stack([one.thinks for one in decided], axis=1),
         np.vstack([cue_features(side, one) for side, one in zip(sides, decided, strict=True)]),
         np.vstack([debris(side) for side in sides]),
-        template_remains(prompt, marked),
+        remains,
         text_faults(batch, last),
         text_keys(prompt),
-        text_keys(_unwrapped(last, marked)),
+        text_keys(_unwrapped(last, marked, unparsed)),
         _opening_keys(prompt, spoken),
         asked_signatures(batch),
         np.stack([exact_keys(side) for side in sides], axis=1),
@@ -159,16 +162,25 @@ def last_turns(batch: pa.RecordBatch) -> pa.Array:
     return pc.fill_null(last, "")
 
 
-def _unwrapped(turns: pa.Array, marked: NDArray[np.bool_]) -> pa.Array:
-    """Last turns without the wrapper that some stand in: where all prompts do, the reader has taken it off."""
+def _unwrapped(turns: pa.Array, marked: NDArray[np.bool_], remains: NDArray[np.bool_]) -> pa.Array:
+    """Last turns without the wrapper that some stand in: where all prompts do, the reader has taken it off.
+
+    Where marks that a template left make no turns, the longest part between them is what was asked.
+    """
     capitals = pc.match_substring(turns, "ASSISTANT:").to_numpy(zero_copy_only=False)
     wrapped = np.flatnonzero(marked | capitals)
     if not len(wrapped):
         return turns
     texts = turns.to_pylist()
+    odd: list[int] = []
     for index in wrapped.tolist():
         inside = [turn.content for turn in unwrapped(texts[index]) or () if turn.role == "user"]
-        texts[index] = inside[-1] if inside else texts[index]
+        if inside:
+            texts[index] = inside[-1]
+        elif remains[index]:
+            odd.append(index)
+    for index, asked in zip(odd, longest_between_marks(turns.take(pa.array(odd, pa.int64()))), strict=True):
+        texts[index] = asked
     return pa.array(texts, pa.large_string())
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from backfire.judges import Decisions, decisions
 from backfire.texts.layout import line_counts, sign_counts
+from backfire.texts.matching import has
 from backfire.texts.pieces import Piece, as_texts, pieces
 from backfire.texts.word_groups import GROUPS, word_counts
 
@@ -184,19 +185,14 @@ def _flagged(texts: pa.Array, decided: Decisions) -> dict[str, NDArray[np.generi
     # Heads and tails are cut at bytes; as binaries they are matched by bytes, whatever the encoding.
     binary = texts.cast(pa.large_binary())
     head, tail = pc.binary_slice(binary, 0, HEAD_BYTES), pc.binary_slice(binary, -TAIL_BYTES)
-    known: dict[str, NDArray[np.generic]] = {name: _has(head, wanted) for name, wanted in _OPENERS.items()}
-    known |= {name: _has(tail, wanted) for name, wanted in _CLOSERS.items()}
+    known: dict[str, NDArray[np.generic]] = {name: has(head, wanted) for name, wanted in _OPENERS.items()}
+    known |= {name: has(tail, wanted) for name, wanted in _CLOSERS.items()}
     opening = head
     if decided.thinks.any():
         opening = pc.binary_slice(decided.answers.cast(pa.large_binary()), 0, HEAD_BYTES)
-    known["opens with sorry"] = _has(opening, _SORRY)
-    known["ends unfinished"] = ~_has(tail, _FINISHED) & _has(tail, r"\S")
-    known["links"] = _has(binary, _LINK)
+    known["opens with sorry"] = has(opening, _SORRY)
+    known["ends unfinished"] = ~has(tail, _FINISHED) & has(tail, r"\S")
+    known["links"] = has(binary, _LINK)
     known["refusal phrase"] = decided.refuse
     known["reasoning block"] = decided.thinks
     return known
-
-
-def _has(texts: pa.Array, wanted: str) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = pc.match_substring_regex(texts, wanted).to_numpy(zero_copy_only=False)
-    return found

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from backfire.texts.matching import has
 from backfire.texts.pieces import as_texts
-from backfire.texts.remains import REMAINS, without_code
+from backfire.texts.remains import PARTS, REMAINS, ROLES, without_code
 
 _PATTERNS: dict[str, str] = {
     "ChatML marks": r"<\|im_(?:start|end|sep)\|>",
@@ -25,10 +24,8 @@ _PATTERNS: dict[str, str] = {
     "<s> or </s>": r"</?s>",
     "padding or unknown tokens": r"<pad>|\[PAD\]|<unk>|\[UNK\]|"
     r"\[CLS\]|\[SEP\]|\[EOS\]|\[BOS\]|<mask>|\[MASK\]",
-    "### Instruction or ### Response": r"(?m)^[ \t]*###? ?(?:Instructions?|Response|Input|Output|"
-    r"Human|User|Assistant|System)\b:?[ \t]*(?:$|:)",
-    "Human: or Assistant: at the start of a line": r"(?m)^[ \t]*(?:Human|HUMAN|User|USER|Assistant|"
-    r"ASSISTANT|SYSTEM|GPT|GPT4 Correct User|GPT4 Correct Assistant)\s?:",
+    "### Instruction or ### Response": rf"(?m)^[ \t]*###? ?(?:Instructions|{PARTS})\b:?[ \t]*(?:$|:)",
+    "Human: or Assistant: at the start of a line": rf"(?m)^[ \t]*{ROLES}",
     "Self-Instruct marks": r"(?m)<noinput>|^[ \t]*\d{1,3}\. (?:Instruction|Input|Output):|^###?[ \t]*\d{0,3}\.?\s*\z",
     "broken encoding": r"Ã[\x{80}-\x{bf}\x{152}-\x{178}\x{2c6}"
     r"\x{2dc}\x{2018}-\x{2122}]|â€|Â[\x{a0}-\x{bf}]|ï»¿|ï¿½",
@@ -82,26 +79,14 @@ def debris(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
     """
     texts = as_texts(texts)
     found = np.zeros((len(texts), len(DEBRIS)), dtype=bool)
-    with_some = np.flatnonzero(_matches(texts, _INSIDE))
+    with_some = np.flatnonzero(has(texts, _INSIDE))
     suspects = _Suspects(texts.take(pa.array(with_some)))
     for column, kind in enumerate(DEBRIS):
         if kind in WHITE_SPACE:
-            found[:, column] = _matches(texts, _PATTERNS[kind])
+            found[:, column] = has(texts, _PATTERNS[kind])
         elif len(with_some):
             found[with_some, column] = suspects.have(kind)
     return found
-
-
-def debris_mask(
-    texts: pa.Array | pa.ChunkedArray,
-    kinds: Iterable[str] | None = None,
-) -> NDArray[np.bool_]:
-    """Whether each text has any debris of these kinds: bool [texts]. By default of all but WHITE_SPACE."""
-    chosen = [kind for kind in DEBRIS if kind not in WHITE_SPACE] if kinds is None else kinds
-    some: NDArray[np.bool_] = np.asarray(
-        debris(texts)[:, [DEBRIS.index(kind) for kind in chosen]].any(axis=1)
-    )
-    return some
 
 
 def template_remains(
@@ -124,7 +109,13 @@ def template_remains(
 
 def template_marks(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
     """Whether each text has anything that a chat template may have written, natural or not: bool [texts]."""
-    return _matches(as_texts(texts), _MARKED)
+    return has(as_texts(texts), _MARKED)
+
+
+def longest_between_marks(texts: pa.Array | pa.ChunkedArray) -> list[str]:
+    """Of each text the longest part between what a chat template may have written: most likely what somebody asked."""
+    parts = pc.split_pattern_regex(as_texts(texts), _MARKED).to_pylist()
+    return [max(of_one, key=len) for of_one in parts]
 
 
 class _Suspects:
@@ -137,14 +128,9 @@ class _Suspects:
     def have(self, kind: str) -> NDArray[np.bool_]:
         """Whether each has debris of this kind: [texts]."""
         looked_at = self._texts if kind in _IN_CODE_TOO else self._prose
-        found = _matches(looked_at, _PATTERNS[kind])
+        found = has(looked_at, _PATTERNS[kind])
         remains = REMAINS.get(kind)
         if remains is not None and found.any():
             some = np.flatnonzero(found)
             found[some] = remains(looked_at.take(pa.array(some)))
         return found
-
-
-def _matches(texts: pa.Array, pattern: str) -> NDArray[np.bool_]:
-    matched: NDArray[np.bool_] = pc.match_substring_regex(texts, pattern).to_numpy(zero_copy_only=False)
-    return matched.copy()

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from backfire.texts.hashing import hash_spans, read_eight
 from backfire.texts.keys import plain_spaces
+from backfire.texts.matching import counts
 from backfire.texts.pieces import PADDING, as_texts, buffers_of, folded
 
 FEWEST_WORDS = 6
@@ -88,7 +89,7 @@ def _sentences(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[n
 def _repeat(wanted: pa.Array, texts: pa.Array) -> NDArray[np.bool_]:
     """Whether each text holds the wanted one of its row, from a sentence's or line's beginning to an end."""
     found = np.zeros(len(texts), dtype=bool)
-    words = pc.count_substring_regex(wanted, r"\S+").to_numpy(zero_copy_only=False)
+    words = counts(wanted, r"\S+")
     (needle, needles), (data, offsets) = _bytes(wanted), _bytes(texts)
     places = _sentences(data, offsets)
     owners = np.searchsorted(offsets, places, side="right") - 1

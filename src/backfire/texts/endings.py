@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from backfire.texts.matching import has
 from backfire.texts.pieces import as_texts
 
 TAIL_BYTES = 400
@@ -87,7 +88,7 @@ def cut_ends(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
     texts = as_texts(texts)
     found = np.zeros((len(texts), len(ENDINGS)), dtype=bool)
     tails = pc.binary_slice(texts.cast(pa.large_binary()), -TAIL_BYTES)
-    undone = np.flatnonzero(~_has(tails, _END_MARK) & _has(tails, r"(?:[\pL\pN]|[,(\[{*-]|[\x80-\xbf])\s*\z"))
+    undone = np.flatnonzero(~has(tails, _END_MARK) & has(tails, r"(?:[\pL\pN]|[,(\[{*-]|[\x80-\xbf])\s*\z"))
     column = {kind: place for place, kind in enumerate(ENDINGS)}
 
     def put(kind: str, rows: NDArray[np.int64], hits: Flags) -> None:
@@ -95,29 +96,29 @@ def cut_ends(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
 
     some = tails.take(pa.array(undone))
     if len(undone):
-        put("a word that goes on", undone, _has(some, _GOES_ON))
-        put("a comma or an open bracket", undone, _but_for(_has(some, _ASKS_FOR_MORE), some, _CLOSING))
+        put("a word that goes on", undone, has(some, _GOES_ON))
+        put("a comma or an open bracket", undone, _but_for(has(some, _ASKS_FOR_MORE), some, _CLOSING))
         unfinished = {
-            "an unfinished sentence": _has(some, _UNFINISHED_SENTENCE) | _has(some, _UNFINISHED_WIDE),
-            "an unfinished paragraph": _has(some, _UNFINISHED_PARAGRAPH),
-            "an unfinished list item": _has(some, _UNFINISHED_ITEM),
+            "an unfinished sentence": has(some, _UNFINISHED_SENTENCE) | has(some, _UNFINISHED_WIDE),
+            "an unfinished paragraph": has(some, _UNFINISHED_PARAGRAPH),
+            "an unfinished list item": has(some, _UNFINISHED_ITEM),
         }
         for kind, hits in unfinished.items():
             put(kind, undone, _but_for(hits, some, rf"(?:{_NO_PROSE})\s*\z"))
-    bold = undone[_has(some, r"\*\*[^\s*]")]
-    bare = np.flatnonzero(_has(tails, r"\n[ \t]*[*]{0,2}(?:\d{1,3}[.)]?|[-*+]|•)\s*\z"))
+    bold = undone[has(some, r"\*\*[^\s*]")]
+    bare = np.flatnonzero(has(tails, r"\n[ \t]*[*]{0,2}(?:\d{1,3}[.)]?|[-*+]|•)\s*\z"))
     if len(bare):
         some = tails.take(pa.array(bare))
-        put("a bare list mark", bare, _next_number(some) | _has(some, _BARE_BULLET))
+        put("a bare list mark", bare, _next_number(some) | has(some, _BARE_BULLET))
     if len(bold):
         line = pc.struct_field(pc.extract_regex(tails.take(pa.array(bold)), _LINE), "line")
         marks = pc.fill_null(pc.count_substring(line, "**"), 0).to_numpy(zero_copy_only=False)
         opened = pc.fill_null(pc.match_substring_regex(line, r"(?:\A|[\s(])\*\*[^\s*][^*]*\z"), False)
         put("an open bold mark", bold, (marks % 2 == 1) & opened.to_numpy(zero_copy_only=False))
-    fenced = np.flatnonzero(_has(texts, "```"))
+    fenced = np.flatnonzero(has(texts, "```"))
     if len(fenced):
         fences = pc.count_substring_regex(texts.take(pa.array(fenced)), _FENCE).to_numpy(zero_copy_only=False)
-        closed_by_prose = _has(tails.take(pa.array(fenced)), _PROSE)
+        closed_by_prose = has(tails.take(pa.array(fenced)), _PROSE)
         put("an open code fence", fenced, (fences % 2 == 1) & ~closed_by_prose)
     return found
 
@@ -143,10 +144,5 @@ def _but_for(hits: Flags, texts: pa.Array, unwanted: str) -> Flags:
     """The hits whose texts do not match `unwanted`; only those are read again."""
     places = np.flatnonzero(hits)
     left: Flags = hits.copy()
-    left[places] = ~_has(texts.take(pa.array(places)), unwanted)
+    left[places] = ~has(texts.take(pa.array(places)), unwanted)
     return left
-
-
-def _has(texts: pa.Array, wanted: str) -> Flags:
-    found: Flags = pc.match_substring_regex(texts, wanted).to_numpy(zero_copy_only=False)
-    return found

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from backfire.texts.matching import counts, has
 from backfire.texts.pieces import as_texts
 
 Flags = NDArray[np.bool_]
@@ -57,12 +58,12 @@ def personal_data(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
     with_at = _places(texts, "@")
     if len(with_at):
         some = texts.take(pa.array(with_at))
-        found[with_at, 0] = _counts(some, _EMAIL) > _counts(some, _NOBODYS)
-    with_digits = np.flatnonzero(_has(texts, _NUMBER))
+        found[with_at, 0] = counts(some, _EMAIL) > counts(some, _NOBODYS)
+    with_digits = np.flatnonzero(has(texts, _NUMBER))
     if len(with_digits):
         some = texts.take(pa.array(with_digits))
         for column, (pattern, right) in enumerate(_CHECKED, start=1):
-            places = np.flatnonzero(_has(some, pattern))
+            places = np.flatnonzero(has(some, pattern))
             plain = some.take(pa.array(places)).cast(pa.large_binary()).to_pylist()
             found[with_digits[places], column] = [right(text.decode("utf-8", "replace")) for text in plain]
     return found
@@ -136,13 +137,3 @@ _CHECKED: tuple[tuple[str, Callable[[str], bool]], ...] = (
 
 def _places(texts: pa.Array, wanted: str) -> NDArray[np.int64]:
     return np.flatnonzero(pc.match_substring(texts, wanted).to_numpy(zero_copy_only=False))
-
-
-def _has(texts: pa.Array, wanted: str) -> Flags:
-    found: Flags = pc.match_substring_regex(texts, wanted).to_numpy(zero_copy_only=False)
-    return found
-
-
-def _counts(texts: pa.Array, wanted: str) -> NDArray[np.int64]:
-    counted: NDArray[np.int64] = pc.count_substring_regex(texts, wanted).to_numpy(zero_copy_only=False)
-    return counted

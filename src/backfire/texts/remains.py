@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from backfire.texts.matching import counts, has
+
 Flags = NDArray[np.bool_]
 
 _SPOKEN = r"(?:(?:system|user|assistant): )?"
@@ -17,31 +19,33 @@ _START = rf"(?:\A|\n\n){_SPOKEN}\s*"
 _FIRST = rf"\A{_SPOKEN}\s*"
 _END = r"\s*\z"
 
-_PARTS = r"(?:Instruction|Response|Input|Output|Human|User|Assistant|System)"
+PARTS = r"(?:Instruction|Response|Input|Output|Human|User|Assistant|System)"
+"""What a heading of a template is called."""
 _HEADING_LEFT = "|".join(
     (
         # An answer that begins with the mark of its own turn, or ends with the mark of the next one.
         rf"{_FIRST}###? ?(?:Instruction|Response|Human|Assistant) ?:",
-        rf"(?m:^)[ \t]*###? ?{_PARTS} ?:?{_END}",
+        rf"(?m:^)[ \t]*###? ?{PARTS} ?:?{_END}",
         # A further turn.
         r"(?m:^)[ \t]*### ?(?:Human|Assistant|User|System) ?:",
         r"(?s)(?m:^)[ \t]*###? ?Instruction ?:.*^[ \t]*###? ?Response ?:",
     )
 )
 
-_ROLES = (
+ROLES = (
     r"(?:Human|HUMAN|User|USER|Assistant|ASSISTANT|SYSTEM|GPT|GPT4 Correct User|GPT4 Correct Assistant)\s?:"
 )
-_ROLE_LINE = rf"(?m)^[ ]?{_ROLES}"
+"""Who speaks, as templates write it before a turn."""
+_ROLE_LINE = rf"(?m)^[ ]?{ROLES}"
 _ANY_SPEAKER = (
     r"(?m)^[ ]?[\*_\[(]{0,3}[A-Z][\w.'-]{0,20}(?: [A-Z0-9][\w.'-]{0,20}){0,2}[\*_\])]{0,3}\s?:[ \t]+\S"
 )
 _INTRODUCED = (
     r"(?i:\b(?:dialog(?:ue)?|script|scene|transcript|sketch|role-?play|interview|conversation between)s?\b)"
-    rf"(?:[^\n]*\n){{1,4}}\s*{_ROLES}"
-    rf"|(?i:\b(?:example|sample)s?\b)[^\n]*\n\s*{_ROLES}|:[ \t*]*\n\s*{_ROLES}"
+    rf"(?:[^\n]*\n){{1,4}}\s*{ROLES}"
+    rf"|(?i:\b(?:example|sample)s?\b)[^\n]*\n\s*{ROLES}|:[ \t*]*\n\s*{ROLES}"
 )
-_AFTER_A_ROLE = rf"(?s)(?m:^)[ ]?{_ROLES}(?P<rest>.*)"
+_AFTER_A_ROLE = rf"(?s)(?m:^)[ ]?{ROLES}(?P<rest>.*)"
 _DIALOGUE = 3
 """From so many turns on, a text that begins with one is a dialogue."""
 
@@ -62,46 +66,46 @@ def without_code(texts: pa.Array) -> pa.Array:
 
 def _headings(texts: pa.Array) -> Flags:
     """A template's mark such as `### Response:`; not a heading with something below it, such as `### Instructions:`."""
-    return _has(texts, _HEADING_LEFT)
+    return has(texts, _HEADING_LEFT)
 
 
 def _roles(texts: pa.Array) -> Flags:
     """A role's mark with a turn of a chat behind it; not the lines of a dialogue that the answer tells."""
-    marks = _count(texts, _ROLE_LINE)
-    begins = _has(texts, _FIRST + _ROLES)
+    marks = counts(texts, _ROLE_LINE)
+    begins = has(texts, _FIRST + ROLES)
     rest = pc.fill_null(pc.struct_field(pc.extract_regex(texts, _AFTER_A_ROLE), "rest"), "")
-    others = _count(rest, _ANY_SPEAKER) > _count(rest, _ROLE_LINE + r"[ \t]+\S")
-    told = np.where(begins, marks >= _DIALOGUE, _has(texts, _INTRODUCED))
-    remains: Flags = (marks > 0) & ~others & ~told
-    return remains | begins & (marks <= 1) & ~others
+    others = counts(rest, _ANY_SPEAKER) > counts(rest, _ROLE_LINE + r"[ \t]+\S")
+    told = np.where(begins, marks >= _DIALOGUE, has(texts, _INTRODUCED))
+    remains: Flags = (begins | (marks > 0)) & ~others & ~told
+    return remains
 
 
 def _struck(texts: pa.Array) -> Flags:
     """A mark of a text's beginning or end; not words that are struck out, as in HTML."""
     bare = pc.replace_substring_regex(texts, _STRUCK, "")
-    at_an_end = _has(bare, rf"{_START}<s>|</s>{_END}|</s>\s*<s>")
-    return at_an_end | (_has(bare, r"</?s>") & ~_has(texts, _HTML))
+    at_an_end = has(bare, rf"{_START}<s>|</s>{_END}|</s>\s*<s>")
+    return at_an_end | (has(bare, r"</?s>") & ~has(texts, _HTML))
 
 
 def _padding(texts: pa.Array) -> Flags:
     """Tokens that fill or stand for something; not talk of them."""
-    repeated = _has(texts, r"(?:(?:<pad>|\[PAD\]|<unk>|\[UNK\])\s*){2}")
-    return repeated | ~_has(texts, _OF_TOKENS)
+    repeated = has(texts, r"(?:(?:<pad>|\[PAD\]|<unk>|\[UNK\])\s*){2}")
+    return repeated | ~has(texts, _OF_TOKENS)
 
 
 def _page_marks(texts: pa.Array) -> Flags:
     """Marks of a web page in plain prose; not in an answer that is HTML, or in a table's cells."""
-    return ~_has(texts, _HTML) & ~_has(texts, _TABLE)
+    return ~has(texts, _HTML) & ~has(texts, _TABLE)
 
 
 def _self_instruct(texts: pa.Array) -> Flags:
     """Tasks after the answer, as Self-Instruct numbers them; not a list whose items are called input and output."""
     number = r"(?m)^[ \t]*\d{1,3}\. "
     return (
-        _has(texts, r"<noinput>")
-        | _has(texts, rf"(?s){number}Instruction:.*{number}(?:Input|Output):")
-        | _has(texts, rf"{number}(?:Input|Output):[ \t]*\n")
-        | _has(texts, r"\n###?[ \t]*\n\d{1,3}\. Instruction:|\n###?[ \t]*\d{0,3}\.?\s*\z")
+        has(texts, r"<noinput>")
+        | has(texts, rf"(?s){number}Instruction:.*{number}(?:Input|Output):")
+        | has(texts, rf"{number}(?:Input|Output):[ \t]*\n")
+        | has(texts, r"\n###?[ \t]*\n\d{1,3}\. Instruction:|\n###?[ \t]*\d{0,3}\.?\s*\z")
     )
 
 
@@ -115,13 +119,3 @@ REMAINS: dict[str, Callable[[pa.Array], Flags]] = {
     "HTML line breaks": _page_marks,
 }
 """By kind of debris, which of the texts that have such a mark have it left over."""
-
-
-def _has(texts: pa.Array, wanted: str) -> Flags:
-    found: Flags = pc.match_substring_regex(texts, wanted).to_numpy(zero_copy_only=False)
-    return found
-
-
-def _count(texts: pa.Array, wanted: str) -> NDArray[np.int64]:
-    counted: NDArray[np.int64] = pc.count_substring_regex(texts, wanted).to_numpy(zero_copy_only=False)
-    return counted

@@ -73,6 +73,21 @@ def test_items_are_found_in_other_letters_spaces_and_wrappers(real_data: Path) -
     assert found_in(prompts)["AdvBench"] == 5
 
 
+def test_items_are_found_beside_marks_that_make_no_turns(real_data: Path) -> None:
+    goal = column(real_data / "prompts" / "advbench.csv", "goal")[7]
+    broken = (
+        "{} [/INST]",
+        "<s>[INST] {}",
+        "{}<|im_end|>\n<|im_start|>assistant\n",
+        "### Instruction:\n{}",
+        "{}</s>",
+    )
+    prompts = [*(how.format(goal) for how in broken), "Tell me. [/INST]", f"What is `</s>` in `{goal}</s>`?"]
+    rows = [{"prompt": p, "chosen": f"yes {i}", "rejected": f"no {i}"} for i, p in enumerate(prompts)]
+    found = item_numbers(collect(open_preferences(rows).blocks()))
+    assert found["AdvBench"].tolist() == [8] * len(broken) + [0, 0]
+
+
 def test_tasks_are_found(real_data: Path) -> None:
     arc = (real_data / "general" / "arc_easy.jsonl").read_text(encoding="utf-8").splitlines()
     questions = [json.loads(line)["query"] for line in arc[:100]]
