@@ -170,12 +170,14 @@ def main(folder: Path) -> None:
         )
         print(f"| {name} | {len(sides):,} | {' | '.join(cells)} |")
     natural = [text.strip() for _, text in texts["AlpacaEval, six models"]]
+    count, false = READ_CUTS["AlpacaEval, six models"]
+    right_cuts = count - len(false)
     print("\n| rule | false alarms on AlpacaEval | planted | found |\n|-|-|-|-|")
     for kind in KINDS:
         column = DEBRIS.index(kind)
         hits = (
             debris(arrow(natural))[:, column]
-            if kind not in ("replacement character",)
+            if kind != "replacement character"
             else np.zeros(len(natural), bool)
         )
         planted = [plant(text) for plant in PLANTS[kind] for text in natural[::6]]
@@ -189,7 +191,7 @@ def main(folder: Path) -> None:
         told = cut_mask(arrow(way(text, drawn) for text in long))
         hits = cut_mask(arrow(natural))
         print(
-            f"| cut ends: {name} | {rate(hits.sum() - 2, len(hits))} | {len(long):,} | {rate(told.sum(), len(told))} |"
+            f"| cut ends: {name} | {rate(hits.sum() - right_cuts, len(hits))} | {len(long):,} | {rate(told.sum(), len(told))} |"
         )
     asked = [prompt for prompt, _ in texts["AlpacaEval, six models"]]
     echoed = [f"{prompt}\n\n{text}" for prompt, text in texts["AlpacaEval, six models"]]

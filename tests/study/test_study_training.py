@@ -10,6 +10,7 @@ import pytest
 from backfire.errors import StudyError
 from backfire.models import Opening
 from backfire.study.cells import RunFolder, grid
+from backfire.study.graph import stages_of
 from backfire.study.plan import StudyFile
 from backfire.study.sampling import sample_stages, score_stages
 from backfire.study.study_file import parse_study
@@ -45,6 +46,13 @@ def test_what_training_says_itself_counts() -> None:
     assert opened_as(training, Opening(dtype="bfloat16")).dtype == "float32"
     with pytest.raises(StudyError, match=r"opening\.dtype float16 cannot be trained in"):
         opened_as(study().dpo(), Opening(dtype="float16"))
+
+
+def test_a_dtype_that_nothing_is_trained_in_ends_the_study_before_any_stage_runs(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path, tmp_path / "ledger.db")
+    settings = study(opening={"dtype": "float16"})
+    with pytest.raises(StudyError, match=r"opening\.dtype float16 cannot be trained in"):
+        stages_of(run, grid(settings))
 
 
 def test_a_rate_that_the_study_does_not_give_stays_one_that_nobody_gave() -> None:

@@ -124,7 +124,7 @@ class Import(Command):
             warn(f"{self.file}: rows left out: {counted(given.left_out)}")
         if given.ignored is not None:
             warn(
-                f"{self.file}: column {given.ignored!r} speaks neither of harmful nor of benign, and was not read as the kind"
+                f"{self.file}: the column {given.ignored!r} says neither harmful nor benign, and was not read as the kind"
             )
 
 
@@ -166,7 +166,7 @@ def chosen_sources(store: Ledger, named: Sequence[str]) -> list[str]:
     there = store.sources()
     if not there:
         raise InputError(
-            f"{store.path} holds no responses: draw some with `backfire sample`, or `backfire import` a file"
+            f"{store.path} holds no responses: sample some with `backfire sample`, or `backfire import` a file"
         )
     for name in named:
         if name not in there:

@@ -40,11 +40,11 @@ class Page:
 
 def command_page(cls: type[Command], name: str) -> Page:
     """The help of one command; `name` is how it is called, such as `backfire train dpo`."""
-    from backfire.cli.parsing import arguments_of, switches
+    from backfire.cli.parsing import arguments_of, is_list, switches
     from backfire.settings import Argument, flat
 
     places = arguments_of(cls)
-    metavars = [_metavar(one) + ("..." if one.mark(Argument) and _many(one) else "") for one in places]
+    metavars = [_metavar(one) + ("..." if one.mark(Argument) and is_list(one) else "") for one in places]
     headings: dict[str, list[Row]] = {}
     if places:
         headings["Arguments"] = [(metavar, _text(one)) for metavar, one in zip(metavars, places, strict=True)]
@@ -155,14 +155,14 @@ def _text(setting: Setting) -> str:
     """What an option says: its docstring, whether it may be repeated, and its default."""
     from pydantic_core import PydanticUndefined
 
-    from backfire.cli.parsing import is_flag
+    from backfire.cli.parsing import is_flag, is_list
     from backfire.settings import Argument, Default, Metavar
 
     parts = [" ".join(setting.about.split())]
     choices = _choices(setting.field.annotation)
     if len(choices) > WIDEST_CHOICES and not setting.mark(Metavar):
         parts.append(f"[one of {', '.join(choices.split('|'))}]")
-    if _many(setting) and not setting.mark(Argument):
+    if is_list(setting) and not setting.mark(Argument):
         parts.append("[repeatable]")
     shown = setting.mark(Default)
     if setting.tags:
@@ -178,12 +178,6 @@ def _text(setting: Setting) -> str:
     elif not is_flag(setting) and setting.default not in (None, (), {}, ""):
         parts.append(f"[default: {_default(setting.default)}]")
     return " ".join(part for part in parts if part)
-
-
-def _many(setting: Setting) -> bool:
-    from backfire.cli.parsing import is_list
-
-    return is_list(setting)
 
 
 def _default(value: Any) -> str:

@@ -69,9 +69,9 @@ def counted(counts: Mapping[str, int]) -> str:
 
 def row_numbers(rows: tuple[int, ...]) -> str:
     """`row 7`; `rows 1, 2, 3, 4, 5 and 12 more`."""
-    shown = ", ".join(map(str, rows[:EXAMPLES]))
-    more = f" and {len(rows) - EXAMPLES} more" if len(rows) > EXAMPLES else ""
-    return f"row{'s' if len(rows) > 1 else ''} {shown}{more}"
+    from backfire.answers.numerals import shown_rows
+
+    return f"row{'s' if len(rows) > 1 else ''} {shown_rows(rows, EXAMPLES)}"
 
 
 def percent(rate: float | None) -> str:

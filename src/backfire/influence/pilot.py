@@ -104,7 +104,7 @@ def run_pilot(
     prompts = list({probe.prompt.id: probe.prompt for probe in probes.probes}.values())
     with trained(model, parameters, seed=seed, shards=PASSED) as chosen:
         adapted_by_auto = parameters == "auto" and chosen.adapter
-        rate = rate_of(DPO_RATE if lr is None else lr, given=lr is not None, adapter_by_auto=adapted_by_auto)
+        rate = rate_of(lr, DPO_RATE, adapter_by_auto=adapted_by_auto)
         first_values = [p.detach().to("cpu", copy=True) for _, p in chosen.named]
         before = [] if judge is None else _refused(model, prompts, judge, max_new_tokens)
         first = last = margins(model, probed)

@@ -18,8 +18,9 @@ class PilotSettings(Settings):
 
     steps: Annotated[int, Names("--pilot"), Metavar("STEPS"), Default("no pilot")] = Field(default=8, ge=1)
     """Also take this many steps of DPO on the data, in memory, and see how often the probe prompts are refused
-    afterwards. This predicts better than the direction of the first step does. 8 is a good start."""
-    lr: Annotated[float, Default("1e-06; 1e-05 for an adapter that was not asked for")] = Field(
+    afterwards. 8 is a good start. On small synthetic models, eight steps ordered data sets much as whole trainings changed
+    attack success. Whether the direction of the first step does as well is not known."""
+    lr: Annotated[float, Default("1e-06, or 1e-05 where auto trains an adapter")] = Field(
         default=DPO_RATE, gt=0
     )
     """The pilot's learning rate: that of the training you mean. AdamW keeps it constant, without a warm-up, so that a

@@ -17,9 +17,11 @@ LORA_RATE = 10
 Regret)."""
 
 
-def rate_of(lr: float, *, given: bool, adapter_by_auto: bool) -> float:
+def rate_of(given: float | None, default: float, *, adapter_by_auto: bool) -> float:
     """The learning rate that is taken, by the one rule of training and of the pilot: what was given counts as it is."""
-    return lr if given or not adapter_by_auto else float(f"{LORA_RATE * lr:.6g}")
+    if given is not None:
+        return given
+    return float(f"{LORA_RATE * default:.6g}") if adapter_by_auto else default
 
 
 def _no_bound(value: Any) -> Any:

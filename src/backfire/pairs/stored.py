@@ -74,7 +74,7 @@ def _samplings(responses: Iterable[Response]) -> Counter[Sampling]:
 
 
 def _in_words(samplings: Mapping[Sampling, int]) -> str:
-    """How many responses each draw has, and in what it differs from the others."""
+    """How many responses each sampling has, and in what it differs from the others."""
     described = [_described(*sampling) for sampling in samplings]
     names = dict.fromkeys(name for one in described for name in one)
     differing = [name for name in names if len({one.get(name) for one in described}) > 1]

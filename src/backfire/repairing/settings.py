@@ -45,7 +45,7 @@ class Filter(Settings):
     )
     """filter: leave out what pushes away from refusing (influence), or what is told apart most easily (ease). balance: even
     out the sources, which is the default, or the length. auto: predict by mean influence, or by a pilot of a few steps on
-    what is left, which costs more and predicts better."""
+    what is left, which costs more."""
     keep: Annotated[float | None, FILTERING, Metavar("SHARE")] = Field(default=None, gt=0, le=1)
     """Keep this share of the pairs, those of highest value."""
     above: Annotated[float | None, FILTERING, Metavar("VALUE")] = None
@@ -127,7 +127,7 @@ class Auto(Settings):
     method: Literal["auto"] = "auto"
     """What is done."""
     by: Annotated[Literal["influence", "pilot"], FILTERING] = "influence"
-    """Predict by mean influence, or by a pilot of a few steps on what is left, which costs more and predicts better."""
+    """Predict by mean influence, or by a pilot of a few steps on what is left, which costs more."""
     target: Annotated[float, FILTERING, Metavar("VALUE")] = 0.0
     """The prediction's 95% interval has to lie above this."""
     stratify: Annotated[bool, FILTERING] = True

@@ -230,7 +230,8 @@ class Cell:
         given: dict[str, Any] = scoring.model_dump(
             mode="json", exclude_unset=True, exclude={"opening": {"dtype", "device"}}
         )
-        return {**{k: v for k, v in given.items() if k != "opening"}, **given.get("opening", {})}
+        opening = given.pop("opening", {})
+        return {**given, **opening}
 
     def _opening_of(self, target: TargetSettings, responder: ResponderSettings) -> Opening:
         if responder.opening is None and responder.model == target.policy:

@@ -170,7 +170,7 @@ def _repair(job: Job[Repairing]) -> Report:
 def _pilot(cell: Cell) -> dict[str, Any]:
     """A pilot in the settings of the study's training; those of its `trainings` share the repaired data."""
     steps, settings = cell.study.pilot()
-    given = {"lr": settings.lr} if "lr" in settings.model_fields_set else {}
+    given = {} if settings.given_lr is None else {"lr": settings.given_lr}
     return {
         "steps": steps,
         "beta": settings.beta,

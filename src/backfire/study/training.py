@@ -53,7 +53,7 @@ def _pilot(job: Job[Pilot]) -> Report:
         [pair.body for pair in pairs.read()],
         refusal,
         steps=job.settings.steps,
-        lr=training.lr if "lr" in training.model_fields_set else None,
+        lr=training.given_lr,
         beta=training.beta,
         batch_size=training.batch_size * training.gradient_accumulation,
         parameters=training.trains,
@@ -69,6 +69,7 @@ def train_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
     if cell.recipe == SFT:
         return
     settings = cell.study.dpo(cell.training_name, seed=cell.seed)
+    opened_as(settings, cell.opening)  # what cannot be trained in ends the study before any stage runs
     inputs = [PairsArtifact("pairs", run.pairs(cell)), ModelInput("policy", cell.policy, cell.opening)]
     yield Stage(run, "train", run.policy(cell), settings, inputs, _train)
 

@@ -49,9 +49,8 @@ def fitted(settings: TrainingSettings, model: Any) -> tuple[TrainingSettings, st
     most = ceiling(shape.parameters) - PROGRAM - LEAST if free is None else free
     if needed <= most:
         return settings.model_copy(update={"parameters": "all"}), ""
-    chosen: dict[str, Any] = {"adapter": LoRASettings(), "parameters": "lora"}
-    rate = rate_of(settings.lr, given="lr" in settings.model_fields_set, adapter_by_auto=True)
-    chosen["lr"] = rate
+    rate = rate_of(settings.given_lr, settings.lr, adapter_by_auto=True)
+    chosen = {"adapter": LoRASettings(), "parameters": "lora", "lr": rate}
     why = (
         f"a LoRA adapter is trained, at lr {rate:g}: all {shape.parameters / 1e6:,.0f} million weights with gradients and "
         f"AdamW's moments take {needed / GIGABYTE:.1f} GB, and {max(0, most) / GIGABYTE:.1f} GB are meant for them here; "

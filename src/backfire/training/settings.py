@@ -142,6 +142,11 @@ class TrainingSettings(Settings):
         return self
 
     @property
+    def given_lr(self) -> float | None:
+        """The learning rate, where one was given."""
+        return self.lr if "lr" in self.model_fields_set else None
+
+    @property
     def trains(self) -> str:
         """What is trained, as `influence.parameters` names it."""
         return "lora" if self.adapter is not None else self.parameters
@@ -155,7 +160,7 @@ class DPOSettings(TrainingSettings):
     parameters; one of a million needs about a hundred times the learning rate.
     """
 
-    lr: Annotated[float, Default("1e-06; 1e-05 for an adapter that was not asked for")] = Field(
+    lr: Annotated[float, Default("1e-06, or 1e-05 where auto trains an adapter")] = Field(
         default=DPO_RATE, gt=0
     )
     """The peak learning rate of AdamW. A model of a million parameters needs about a hundred times as much."""
@@ -182,9 +187,7 @@ class DPOSettings(TrainingSettings):
 class SFTSettings(TrainingSettings):
     """Supervised fine-tuning on responses. lr is TRL's and the Alignment Handbook's, 2e-5."""
 
-    lr: Annotated[float, Default("2e-05; 2e-04 for an adapter that was not asked for")] = Field(
-        default=2e-5, gt=0
-    )
+    lr: Annotated[float, Default("2e-05, or 2e-04 where auto trains an adapter")] = Field(default=2e-5, gt=0)
     """The peak learning rate of AdamW. A model of a million parameters needs about a hundred times as much."""
     reading: ConversationReading = ConversationReading()
     """How the conversations are read."""

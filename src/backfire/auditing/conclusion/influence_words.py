@@ -83,7 +83,7 @@ def _pilot(influence: SafetyInfluence) -> list[str]:
     sentence = f"{pilot_text(influence.pilot)}."
     pilot, first = pilot_direction(influence.pilot), direction_of(influence.refusal)
     if {pilot, first} == {"up", "down"}:
-        sentence += " The first step points the other way; on held-out worlds of organisms the pilot was the better guide."
+        sentence += " The first step points the other way; go by the pilot, which was tried on held-out worlds of organisms."
     return [sentence]
 
 
