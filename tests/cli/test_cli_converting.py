@@ -24,7 +24,7 @@ def convert(folder: Path, rows: list[dict[str, str]], *more: object, name: str =
 def test_it_says_what_was_read_written_and_left_out(tmp_path: Path) -> None:
     done = convert(tmp_path, ROWS, "--columns", ROLES)
     assert done.exit_code == 0, done.output
-    assert "1 pairs from 3 rows" in done.output
+    assert "1 pair from 3 rows" in done.output
     assert "1 blank side (row 2)" in done.output
     assert "1 identical sides (row 3)" in done.output
     (row,) = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())

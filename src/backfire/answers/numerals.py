@@ -33,6 +33,15 @@ def interval(low: str, high: str) -> str:
     return f"{low} to {high}" if {"−", "+"} & set(low + high) else f"{low}–{high}"
 
 
+def plural(count: int, one: str, several: str) -> str:
+    return one if count == 1 else several
+
+
+def count_of(count: int, noun: str) -> str:
+    """`1 pair`, `1,200 pairs`."""
+    return f"{count:,} {plural(count, noun, f'{noun}s')}"
+
+
 def listed(names: list[str]) -> str:
     """Names in prose: `a`, `a and b`, `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+from backfire.answers.numerals import count_of
 from backfire.cli.command import Command, OutputFile
 from backfire.cli.exits import keeping
 from backfire.cli.terminal import DIGITS, row_numbers, say
@@ -40,7 +41,7 @@ def say_converted(done: Converted) -> None:
     say(f"read as: {done.format}")
     for note in done.notes:
         say(note)
-    say(f"{done.pairs} pairs from {done.rows} rows, digest {done.digest[:DIGITS]}")
+    say(f"{count_of(done.pairs, 'pair')} from {count_of(done.rows, 'row')}, digest {done.digest[:DIGITS]}")
     for kind, rows in done.left_out.items():
         say(f"  rows left out: {len(rows)} {kind} ({row_numbers(rows)})")
     if done.kept:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from backfire.answers.audit import SafetyContrast, Shortcut
 from backfire.answers.conclusion import Effect, Level
-from backfire.answers.confounds import Confounds, are_cut
+from backfire.answers.confounds import Confounds
 from backfire.answers.influence import SafetyInfluence
-from backfire.answers.numerals import listed
-from backfire.auditing.conclusion.confound_words import ALPHA, MANY, pairs_text, uneven, worth_telling
+from backfire.answers.numerals import count_of, listed, plural
+from backfire.auditing.conclusion.count_words import MANY, pairs_text, uneven, worth_telling
 from backfire.auditing.conclusion.effects import WORTH
 from backfire.auditing.conclusion.influence_words import influence_advice
 from backfire.auditing.findings.shortcuts import cue_finding
@@ -131,12 +131,8 @@ def _is_worth_cleaning(effect: Effect, confounds: Confounds) -> bool:
         frequent = effect.size >= MANY
         return frequent or any(worth_telling(one, tests=len(confounds.debris)) for one in confounds.debris)
     if effect.name == "truncation":
-        by_text = confounds.cut_ends is not None and are_cut(confounds.cut_ends, ALPHA)
-        return (
-            by_text
-            or effect.size >= MANY
-            or (confounds.truncated is not None and uneven(confounds.truncated))
-        )
+        recorded = confounds.truncated
+        return recorded is None or effect.size >= MANY or uneven(recorded)
     return True
 
 
@@ -148,7 +144,11 @@ def _cleaning(cleaned: Sequence[Effect], confounds: Confounds) -> Step:
         for effect in cleaned
         if effect.name in CLEANED
     ]
-    counts += [f"{e.pairs.hits:,} rows that give no pair" for e in cleaned if e.name == "defects" and e.pairs]
+    counts += [
+        f"{count_of(e.pairs.hits, 'row')} that {plural(e.pairs.hits, 'gives', 'give')} no pair"
+        for e in cleaned
+        if e.name == "defects" and e.pairs
+    ]
     again = "Better, sample the responses that are cut off again, with a token limit that lets them end."
     more = again if any(effect.name == "truncation" for effect in cleaned) else ""
     return Step(

@@ -6,19 +6,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from backfire.answers.as_trained import AsTrained
-from backfire.answers.audit import (
-    Contrast,
-    SafetyContrast,
-    Shortcut,
-    SourceLeak,
-)
+from backfire.answers.audit import Contrast, SafetyContrast, Shortcut, SourceLeak
 from backfire.answers.conclusion import Conclusion, Effect, Level, ReferencePoint
 from backfire.answers.confounds import Confounds
-from backfire.answers.estimates import Accuracy, Auroc, ProbeEstimate, ProbeResult
+from backfire.answers.estimates import Accuracy, Auroc, Matched, ProbeEstimate, ProbeResult
 from backfire.answers.influence import SafetyInfluence
 from backfire.auditing.conclusion.advice import steps_of
 from backfire.auditing.conclusion.as_trained_words import trained_sentences
 from backfire.auditing.conclusion.confound_words import confounded
+from backfire.auditing.conclusion.count_words import ALPHA
 from backfire.auditing.conclusion.influence_words import influence_reasons
 from backfire.auditing.conclusion.verdict import verdict
 from backfire.auditing.probes.family import family_p
@@ -27,7 +23,6 @@ STRONG = 0.9
 """Strong: the whole interval of a probe's AUROC, or of its pairwise accuracy, lies above this."""
 WIDEST = 0.2
 """A wider interval says too little for a judgement."""
-ALPHA = 0.05
 MOST_WHYS = 4
 """Reasons and languages that a sentence names."""
 FEWEST_DECIDED = 0.05
@@ -116,12 +111,12 @@ def conclude(
     )
 
 
-def holds(estimate: ProbeEstimate, value: float, comparisons: int) -> bool:
+def holds(estimate: ProbeEstimate | Matched, value: float, comparisons: int) -> bool:
     """Whether a number stands out from its swapped controls among so many comparisons, at ALPHA for all together.
 
     The correction is `family.family_p`, which the answer holds as `p_family`.
     """
-    return value > estimate.control and family_p(estimate, value, comparisons) <= ALPHA
+    return family_p(estimate, value, comparisons) <= ALPHA
 
 
 def best_probe(probes: Sequence[ProbeResult]) -> ProbeResult:
@@ -187,16 +182,7 @@ def _beyond_decisions(probes: Sequence[ProbeResult], level: Level) -> list[str]:
     numbers = f"AUROC {value:.3f} [{low:.3f}, {high:.3f}] (swapped labels {control:.3f})"
     same = f"the {matched.pairs:,} pairs whose two sides make the same decision (both refuse, or both comply)"
     among = f"Among {same}, the probe {best.probe} has {numbers}"
-    within = ProbeEstimate(
-        low=low,
-        high=high,
-        control=control,
-        control_high=matched.control_high if matched.control_high is not None else control,
-        p=matched.p if matched.p is not None else 1.0,
-        swaps=matched.swaps or 0,
-        control_pairs=matched.control_pairs or matched.pairs,
-    )
-    if holds(within, value, len(measured)):
+    if holds(matched, value, len(measured)):
         return [
             f"{among}, against {best.pointwise.auroc:.3f} over all pairs. So the probe does not need the decision to refuse or"
             " to comply: something else tells the sides apart."
@@ -217,9 +203,8 @@ def _only_decisions(probes: Sequence[ProbeResult]) -> bool:
     if not measured:
         return False
     best = max(measured, key=lambda one: one.auroc or 0.0)
-    return (best.high or 1.0) - (best.low or 0.0) <= WIDEST and family_p(
-        best, best.auroc or 0.0, len(measured)
-    ) > ALPHA
+    wide = (best.high or 1.0) - (best.low or 0.0) > WIDEST
+    return not wide and not holds(best, best.auroc or 0.0, len(measured))
 
 
 def _sources(leak: SourceLeak) -> list[str]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from backfire.answers.confounds import Confounds, Counted
-from backfire.answers.estimates import Share
+from backfire.answers.numerals import plural
+from backfire.auditing.conclusion.count_words import MANY, pairs_text, rate, sides, uneven, worth_telling
 from backfire.auditing.conclusion.fault_words import faulty_texts, turned_round
 
-ALPHA = 0.05
-MANY = 0.01
-"""Share of pairs from which repeats, evaluation items and debris on both sides alike are worth a sentence."""
 REPEATS = {
     "exact duplicates": ("repeats an earlier one exactly", "repeat an earlier one exactly"),
     "contradictions": (
@@ -76,33 +74,3 @@ def _thoughts(counted: Counted) -> str:
     if uneven(counted):
         text = f"{text[:-1]}. That differs by side, so that the label can be learned as whether a response thinks."
     return text
-
-
-def uneven(counted: Counted, tests: int = 1) -> bool:
-    """Whether it differs by side, beyond swaps; Bonferroni over `tests`, as far as the swaps can tell."""
-    return (
-        counted.p is not None
-        and counted.p <= max(ALPHA / max(tests, 1), 0.005)
-        and counted.chosen.hits != counted.rejected.hits
-    )
-
-
-def worth_telling(counted: Counted, tests: int) -> bool:
-    """Whether debris differs by side or is frequent on either."""
-    return uneven(counted, tests) or max(counted.chosen.rate or 0, counted.rejected.rate or 0) >= MANY
-
-
-def sides(counted: Counted) -> str:
-    return f"{rate(counted.chosen)} of chosen and {rate(counted.rejected)} of rejected responses"
-
-
-def rate(share: Share) -> str:
-    return "none" if share.rate is None else f"{share.rate:.1%}"
-
-
-def plural(count: int, one: str, several: str) -> str:
-    return one if count == 1 else several
-
-
-def pairs_text(count: int) -> str:
-    return f"{count:,} {plural(count, 'pair', 'pairs')}"

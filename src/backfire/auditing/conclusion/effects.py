@@ -16,8 +16,8 @@ from backfire.auditing.conclusion.fault_effects import (
 from backfire.auditing.conclusion.label_effects import of_cues, of_labels, of_lengths, of_sources
 
 WORTH = 0.05
-"""A fault of this share of the pairs stands among the first three effects, and a cue that tells this share of the label is
-worth evening out."""
+"""A fault of this share of the pairs stands among the first three effects, and length is worth evening out that tells so many
+bits of the label."""
 BEFORE_FAULTS = 2
 """Effects that tell the label, and that may stand before such a fault."""
 TELLING = ("fixed-sources", "sources", "length", "cue:", "decoding")
@@ -48,13 +48,8 @@ def effects_of(found: Evidence) -> tuple[Effect, ...]:
 
 def _in_order(effects: Sequence[Effect]) -> tuple[Effect, ...]:
     ordered = sorted(effects, key=lambda effect: -effect.size)
-    first = next((e for e in ordered if e.size >= WORTH and not tells(e.name)), None)
+    first = next((e for e in ordered if e.size >= WORTH and not e.name.startswith(TELLING)), None)
     if first is not None and ordered.index(first) > BEFORE_FAULTS:
         ordered.remove(first)
         ordered.insert(BEFORE_FAULTS, first)
     return tuple(ordered)
-
-
-def tells(name: str) -> bool:
-    """Whether an effect is one by which the label can be told, and no fault of single pairs."""
-    return name.startswith(TELLING)

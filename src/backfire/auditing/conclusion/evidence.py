@@ -17,12 +17,12 @@ from backfire.answers.confounds import Confounds, are_cut
 from backfire.answers.estimates import Accuracy, Share
 from backfire.auditing.affected import Affected
 from backfire.auditing.audited_pairs import Ints
-from backfire.auditing.conclusion.confound_words import ALPHA, pairs_text
+from backfire.auditing.conclusion.count_words import ALPHA, pairs_text
 from backfire.auditing.finding import Findings
+from backfire.auditing.findings.generation_traces import MOST_ROWS
 from backfire.auditing.probes.uncertainty import share
 from backfire.auditing.reading import PairsRead
 
-MOST_ROWS = 1_000
 DATASET = "DATASET"
 """Stands in commands for data that are no file."""
 
@@ -43,10 +43,10 @@ class Evidence:
     confounds: Confounds
     affected: Mapping[str, Affected]
 
-    def rows_of(self, *findings: str) -> Ints:
-        """The rows of these findings, each once, ascending."""
-        found = [self.affected[name].rows for name in findings if name in self.affected]
-        return np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=np.int64)
+    def rows_of(self, finding: str) -> Ints:
+        """The rows of a finding, each once, ascending."""
+        affected = self.affected.get(finding)
+        return np.zeros(0, dtype=np.int64) if affected is None else np.unique(affected.rows)
 
     def beside(self, suffix: str, ending: str = "") -> str:
         """A name for what is made of the data set."""

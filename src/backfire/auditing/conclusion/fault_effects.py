@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from backfire.answers.conclusion import Effect
 from backfire.answers.confounds import Counted
-from backfire.auditing.conclusion.confound_words import sides, uneven
+from backfire.answers.numerals import plural
+from backfire.auditing.conclusion.count_words import sides, uneven
 from backfire.auditing.conclusion.evidence import (
-    MOST_ROWS,
     Evidence,
     are_truncated,
     cleaning,
@@ -17,6 +17,7 @@ from backfire.auditing.conclusion.evidence import (
     listing,
     size_of_touched,
 )
+from backfire.auditing.findings.generation_traces import MOST_ROWS
 from backfire.auditing.probes.uncertainty import share
 
 NO_FAULT = ("neither best nor worst", "tie")
@@ -25,17 +26,18 @@ NO_FAULT = ("neither best nor worst", "tie")
 
 def of_repeats(found: Evidence) -> list[Effect]:
     words = {
-        "duplicates": "repeats an earlier one exactly|repeat an earlier one exactly",
-        "near-duplicates": "nearly repeats another|nearly repeat another",
-        "contradictions": "contradicts another with the same two responses"
-        "|contradict one another: the same two responses, the other way round",
+        "duplicates": ("repeats an earlier one exactly", "repeat an earlier one exactly"),
+        "near-duplicates": ("nearly repeats another", "nearly repeat another"),
+        "contradictions": (
+            "contradicts another with the same two responses",
+            "contradict one another: the same two responses, the other way round",
+        ),
     }
     effects = []
-    for name, told in words.items():
+    for name, one_or_several in words.items():
         rows = found.rows_of(name)
         if len(rows):
-            one, several = told.split("|")
-            what = f"{counted_pairs(found, rows)} {one if len(rows) == 1 else several}."
+            what = f"{counted_pairs(found, rows)} {plural(len(rows), *one_or_several)}."
             condition = "contradictions" if name == "contradictions" else "duplicates"
             effects.append(fault(found, name, what, rows, cleaning(found), condition))
     return effects
@@ -71,10 +73,9 @@ def of_sides(found: Evidence) -> list[Effect]:
     """What is wrong with single responses: cut ends, the prompt repeated, thoughts on one side, personal data."""
     confounds, effects = found.confounds, []
     rows = found.rows_of("truncation")
-    cut = confounds.truncated if _any(confounds.truncated) else confounds.cut_ends
-    if len(rows) and are_truncated(found):
-        where = f": {sides(cut)}" if cut is not None else ""
-        what = f"{counted_pairs(found, rows)} hold a response that is cut off{where}."
+    cut = confounds.cut_ends if confounds.truncated is None else confounds.truncated
+    if len(rows) and cut is not None and are_truncated(found):
+        what = f"{counted_pairs(found, rows)} hold a response that is cut off: {sides(cut)}."
         effects.append(fault(found, "truncation", what, rows, cleaning(found), "truncation"))
     rows = found.rows_of("echo")
     if len(rows):
@@ -95,20 +96,16 @@ def of_sides(found: Evidence) -> list[Effect]:
     return effects
 
 
-def _any(counted: Counted | None) -> bool:
-    return counted is not None and bool(counted.chosen.hits or counted.rejected.hits)
-
-
 def of_prompts(found: Evidence) -> list[Effect]:
     confounds, effects = found.confounds, []
     rows = found.rows_of("contamination")
     if len(rows):
         names = ", ".join(f"{one.name} ({one.pairs.hits:,})" for one in confounds.evaluation_sets[:3])
-        what = f"{counted_pairs(found, rows)} {'has' if len(rows) == 1 else 'have'} a prompt of an evaluation set: {names}."
+        what = f"{counted_pairs(found, rows)} {plural(len(rows), 'has', 'have')} a prompt of an evaluation set: {names}."
         effects.append(fault(found, "contamination", what, rows, listing(found), "contamination"))
     rows = found.rows_of("overlap")
     if confounds.overlap is not None and len(rows):
-        what = f"{counted_pairs(found, rows)} {'has' if len(rows) == 1 else 'have'} a prompt that {confounds.overlap.other} has, too."
+        what = f"{counted_pairs(found, rows)} {plural(len(rows), 'has', 'have')} a prompt that {confounds.overlap.other} has, too."
         effects.append(fault(found, "overlap", what, rows, listing(found), "overlap"))
     return effects
 
@@ -127,8 +124,8 @@ def of_left_out(found: Evidence) -> list[Effect]:
     return [
         Effect(
             name="defects",
-            what=f"{left:,} of {found.rows:,} rows ({left / found.rows:.1%}) {'gives' if left == 1 else 'give'} no pair and"
-            f" {'is' if left == 1 else 'are'} left out: {kinds}.",
+            what=f"{left:,} of {found.rows:,} rows ({left / found.rows:.1%}) {plural(left, 'gives', 'give')} no pair and"
+            f" {plural(left, 'is', 'are')} left out: {kinds}.",
             pairs=touched,
             rows=tuple(row for row, kind in rows if kind not in NO_FAULT)[:MOST_ROWS],
             fix=cleaning(found),

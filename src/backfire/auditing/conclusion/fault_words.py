@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from backfire.answers.confounds import Confounds, Counted, ScoreContradiction, SwappedColumns, are_cut
 from backfire.answers.estimates import Share
-
-ALPHA = 0.05
+from backfire.auditing.conclusion.count_words import ALPHA, rate, sides
 
 
 def turned_round(confounds: Confounds) -> list[str]:
@@ -24,16 +23,16 @@ def faulty_texts(confounds: Confounds) -> list[str]:
     cut = confounds.cut_ends
     if confounds.truncated is None and cut is not None and are_cut(cut, ALPHA):
         sentences.append(
-            f"By their text, {_sides(cut)} end in the middle of a sentence, a list or a code block"
+            f"By their text, {sides(cut)} end in the middle of a sentence, a list or a code block"
             f" ({_uneven(cut)}). No stop reasons are recorded, and a cut-off end is itself a cue."
         )
     if confounds.echoed is not None:
         sentences.append(
-            f"The prompt is repeated whole in {_sides(confounds.echoed)} ({_uneven(confounds.echoed)})."
+            f"The prompt is repeated whole in {sides(confounds.echoed)} ({_uneven(confounds.echoed)})."
         )
     if confounds.personal or confounds.prompt_personal:
-        kinds = [f"{one.what} in {_sides(one)}" for one in confounds.personal]
-        kinds += [f"{one.what} in {_rate(one.pairs)} of prompts" for one in confounds.prompt_personal]
+        kinds = [f"{one.what} in {sides(one)}" for one in confounds.personal]
+        kinds += [f"{one.what} in {rate(one.pairs)} of prompts" for one in confounds.prompt_personal]
         sentences.append(f"There are personal data: {'; '.join(kinds)}. A model can learn to repeat them.")
     return sentences
 
@@ -41,7 +40,7 @@ def faulty_texts(confounds: Confounds) -> list[str]:
 def _swapped(found: SwappedColumns) -> str:
     shares = (
         f"the chosen response complies and the rejected one refuses in {_band(found.complying)} of"
-        f" {found.complying.scored:,} pairs, the other way round in {_rate(found.refusing)}"
+        f" {found.complying.scored:,} pairs, the other way round in {rate(found.refusing)}"
     )
     if found.prompts == "harmful":
         return (
@@ -69,13 +68,5 @@ def _uneven(counted: Counted) -> str:
     return f"{'the sides differ' if counted.p <= ALPHA else 'the sides do not differ'}, p = {counted.p:.3f}"
 
 
-def _sides(counted: Counted) -> str:
-    return f"{_rate(counted.chosen)} of chosen and {_rate(counted.rejected)} of rejected responses"
-
-
 def _band(share: Share) -> str:
-    return f"{_rate(share)} [{share.low or 0:.1%}, {share.high or 0:.1%}]"
-
-
-def _rate(share: Share) -> str:
-    return "none" if share.rate is None else f"{share.rate:.1%}"
+    return f"{rate(share)} [{share.low or 0:.1%}, {share.high or 0:.1%}]"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backfire.answers.conclusion import Effect
 from backfire.answers.estimates import Accuracy
-from backfire.auditing.conclusion.confound_words import pairs_text, rate
+from backfire.auditing.conclusion.count_words import pairs_text, rate
 from backfire.auditing.conclusion.evidence import (
     Evidence,
     fault,

@@ -7,12 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from backfire.answers.audit import (
-    Contrast,
-    SafetyContrast,
-    Spoken,
-    Undecided,
-)
+from backfire.answers.audit import Contrast, SafetyContrast, Spoken, Undecided
 from backfire.auditing.audited_pairs import COMPLY, KINDS, REFUSE, UNDECIDED, AuditedPairs, Coded
 from backfire.auditing.probes.uncertainty import share
 from backfire.judges.languages import name_of

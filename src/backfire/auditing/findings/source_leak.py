@@ -9,12 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from backfire.answers.audit import (
-    Combination,
-    SourceLeak,
-    TextTellsSource,
-    WithinSource,
-)
+from backfire.answers.audit import Combination, SourceLeak, TextTellsSource, WithinSource
 from backfire.auditing.audited_pairs import AuditedPairs, Ints
 from backfire.auditing.probes.folds import Split, too_few
 from backfire.auditing.probes.held_out import Measured, measure

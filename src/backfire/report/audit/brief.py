@@ -12,7 +12,7 @@ from rich.text import Text
 
 from backfire.answers.audit import AuditReport, parse_audit
 from backfire.answers.conclusion import FIRST, Effect, Level
-from backfire.answers.numerals import listed, printable, shown_rows
+from backfire.answers.numerals import count_of, listed, printable, shown_rows
 from backfire.answers.phrases import pilot_text
 from backfire.report.audit.words import (
     digest_part,
@@ -106,7 +106,8 @@ def audit_brief(report: AuditReport | Mapping[str, Any]) -> BriefAnswer:
 def _passages(report: AuditReport) -> Iterator[Passage]:
     conclusion = report.conclusion
     yield Passage(
-        f"{report.dataset}: {report.pairs:,} pairs from {report.rows:,} rows, {report.format}", style="bold"
+        f"{report.dataset}: {count_of(report.pairs, 'pair')} from {count_of(report.rows, 'row')}, {report.format}",
+        style="bold",
     )
     if left_out := left_out_line(report, MOST_ROWS):
         yield Passage(left_out, style="yellow")
@@ -143,7 +144,7 @@ def _effects(effects: Sequence[Effect]) -> Iterator[Passage]:
     if smaller:
         cues = sum(name.startswith("cue:") for name in smaller)
         names = [name for name in smaller if not name.startswith("cue:")]
-        names += [f"{cues} cue{'s' if cues > 1 else ''}"] if cues else []
+        names += [count_of(cues, "cue")] if cues else []
         yield Passage(f"Smaller: {listed(names)}", style="dim")
 
 
@@ -153,7 +154,7 @@ def _steps(advice: Sequence[str]) -> Iterator[Passage]:
         return
     yield Passage("", fewest=0)
     left = len(advice) - MOST_STEPS
-    more = f" ({left} more step{'s' if left > 1 else ''}: --full)" if left > 0 else ""
+    more = f" ({count_of(left, 'more step')}: --full)" if left > 0 else ""
     changing = sum(" --out " in step for step in advice)
     again = ", auditing again after each step" if changing > 1 else ""
     yield Passage(f"What to do{again}{more}", style="bold")

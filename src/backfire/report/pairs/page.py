@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from backfire.answers.numerals import printable
+from backfire.answers.numerals import count_of, printable
 from backfire.answers.shown import Shown
 from backfire.report.audit.as_trained_lines import rendered_by, tokens_line, trained_lines
 from backfire.store import write_text
@@ -22,6 +22,7 @@ def render_shown_page(shown: Shown) -> str:
         lstrip_blocks=True,
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
+    environment.filters["count_of"] = count_of
     as_trained = shown.as_trained
     page = environment.get_template("pairs/page.html.jinja").render(
         shown=shown,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
 
-from backfire.answers.numerals import printable
+from backfire.answers.numerals import count_of, printable
 from backfire.answers.shown import TEMPLATE, Piece, Shown, ShownPair, Stretch
 from backfire.report.audit.as_trained_table import as_trained_parts
 
@@ -26,7 +26,7 @@ def shown_table(shown: Shown) -> Group:
     """The answer as a rich renderable."""
     parts: list[RenderableType] = [
         Text(_one(shown.dataset), style="bold"),
-        Text(f"{shown.format}; {shown.pairs:,} pairs from {shown.rows:,} rows"),
+        Text(f"{shown.format}; {count_of(shown.pairs, 'pair')} from {count_of(shown.rows, 'row')}"),
     ]
     for kind, count in shown.defects.items():
         parts.append(Text(f"left out: {count:,} with {kind}", style="yellow"))
