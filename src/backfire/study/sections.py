@@ -242,7 +242,8 @@ class InfluenceSettings(Settings):
     benign: PromptsReference | None = None
     """Prompts that deserve an answer, for the influence on needless refusals."""
     parameters: str = "auto"
-    """The parameters whose gradients are compared: `all`, `lora`, `auto` or a regular expression of names."""
+    """The parameters whose gradients are compared: `all`, `lora`, `auto` or a regular expression of names. `none` takes no
+    gradients, and predicts by hidden states alone."""
     pairs: int = Field(default=1000, ge=30)
     """The direction is estimated on a random sample of so many pairs. Every pair gets a value of its own in any case."""
     pilot: PilotSettings | None = None
