@@ -132,17 +132,17 @@ def differences(
 ) -> NDArray[np.float32]:
     """Mean hidden state of each contrast's `plus` less that of its `minus`: [contrasts, layers, hidden]; NaN where it is not usable."""
     hidden = int(model.model.config.get_text_config().hidden_size)
-    found = np.full((encoded.count, len(layers), hidden), np.nan, dtype=np.float32)
+    vectors = np.full((encoded.count, len(layers), hidden), np.nan, dtype=np.float32)
     reader = Reader(model.model, model.name, model.filler)
     for positions in _slices(encoded.count):
         some = encoded.subset(positions)
         states = reader.read(some.rows, scored=False, layers=layers).states.astype(np.float32, copy=False)
         sums = np.zeros((len(positions), len(layers), hidden), dtype=np.float32)
         np.add.at(sums, some.items, states * some.weights[:, None, None].astype(np.float32))
-        found[positions[some.usable]] = sums[some.usable]
+        vectors[positions[some.usable]] = sums[some.usable]
         if progress is not None:
             progress(int(positions[-1]) + 1, encoded.count)
-    return found
+    return vectors
 
 
 def _slices(count: int) -> Iterator[NDArray[np.int64]]:
