@@ -56,8 +56,10 @@ if TYPE_CHECKING:
         ConversationReading,
         DPOSettings,
         LoRASettings,
+        RewardSettings,
         SFTSettings,
         train_dpo,
+        train_reward,
         train_sft,
     )
 
@@ -132,8 +134,10 @@ _PACKAGES = {
         "ConversationReading",
         "DPOSettings",
         "LoRASettings",
+        "RewardSettings",
         "SFTSettings",
         "train_dpo",
+        "train_reward",
         "train_sft",
     ),
 }
@@ -176,6 +180,7 @@ __all__ = [
     "RepairSettings",
     "Response",
     "Restyle",
+    "RewardSettings",
     "Rewording",
     "SFTSettings",
     "SamplingSettings",
@@ -220,6 +225,7 @@ __all__ = [
     "store_given",
     "train_dpo",
     "train_judge",
+    "train_reward",
     "train_sft",
     "validate_judges",
     "write_audit",

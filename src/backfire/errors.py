@@ -50,6 +50,17 @@ class InputError(BackfireError):
     """A file, a column, an option or a value that cannot be used as it is."""
 
 
+class DivergedError(InputError):
+    """A training whose loss or weights are no finite numbers any more."""
+
+    def __init__(self, *parts: object, step: int, value: float | None = None) -> None:
+        super().__init__(*parts)
+        self.step = step
+        """The optimizer steps that were done when it was seen."""
+        self.value = value
+        """The loss; None where it was the weights that were not finite."""
+
+
 class ModelError(BackfireError):
     """A model reference that cannot be opened."""
 

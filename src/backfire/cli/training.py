@@ -1,4 +1,4 @@
-"""`train dpo` and `train sft`."""
+"""`train dpo`, `train sft` and `train reward`."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from pydantic import model_validator
 from backfire.cli.command import Command, OutputFolder
 from backfire.cli.exits import keeping
 from backfire.cli.progress import progress
-from backfire.cli.terminal import counted, say, warn
+from backfire.cli.terminal import counted, interval, percent, say, show, table, warn
 from backfire.settings import Argument, DatasetReference, Group, ModelReference
-from backfire.training.settings import DPOSettings, SFTSettings
+from backfire.training.settings import DPOSettings, RewardSettings, SFTSettings, TrainingSettings
 
 if TYPE_CHECKING:
-    from backfire.training import TrainingLog
+    from backfire.training import HeldOut, TrainingLog
 
 ROWS_SHOWN = 5
 UNWRITTEN = "nothing was written, since weights are saved whole or not at all; run the same command again"
 
 
 class Train(Command):
-    """What both commands have in common."""
+    """What the commands have in common."""
 
     policy: Annotated[ModelReference, Argument()]
-    """The model to train: a checkpoint folder, a GGUF file, a hub name, or organism:NAME."""
+    """The model to train: a checkpoint folder, a hub name, or organism:NAME."""
 
 
 class TrainDPO(Train):
@@ -82,7 +82,38 @@ class TrainSFT(Train):
         say_log(log, self.out)
 
 
-def _check_full(full: bool, settings: DPOSettings | SFTSettings) -> None:
+class TrainReward(Train):
+    """Train a reward model on preference pairs, and say how often it agrees with pairs that it was not trained on."""
+
+    policy: Annotated[ModelReference, Argument()]
+    """What it is made of: a language model, which gets a new head of one score, or a reward model that is trained further. A
+    checkpoint folder, a hub name, or organism:NAME."""
+    pairs: Annotated[DatasetReference, Argument()]
+    """A JSONL, JSON, CSV or Parquet file, packed or not, a folder of pairs, a saved data set, or a hub name. It is read
+    as `backfire audit` reads it."""
+    out: OutputFolder
+    """The folder that becomes a checkpoint folder, which `backfire score` opens, with training.json, in place of what an
+    earlier run wrote. An adapter is merged into the weights."""
+    full: Annotated[bool, Group("Training")] = False
+    """Train all weights, also where these with AdamW's moments take more than three times the weights and 2 GB, where a
+    LoRA adapter is trained otherwise. The same as --parameters all."""
+    settings: RewardSettings = RewardSettings()
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> TrainReward:
+        _check_full(self.full, self.settings)
+        return self
+
+    def run(self) -> None:
+        from backfire.training import train_reward
+
+        settings = self.settings if not self.full else RewardSettings.of(self.settings, parameters="all")
+        with keeping(UNWRITTEN), progress("training a reward model") as advance:
+            log = train_reward(self.policy, self.pairs, self.out, settings, progress=advance)
+        say_log(log, self.out)
+
+
+def _check_full(full: bool, settings: TrainingSettings) -> None:
     if full and settings.adapter is not None:
         raise ValueError("--full and --lora: give one of them")
     if full and settings.parameters == "lora":
@@ -107,6 +138,8 @@ def say_log(log: TrainingLog, out: Path) -> None:
         say(
             f"reward accuracy {log.reward_accuracy:.3f}, reward margin {log.reward_margin:.3f}, on training pairs"
         )
+    if log.held_out is not None:
+        say_held_out(log.held_out)
     for what, lost in (
         (f"rows that give no example (of {counts.given})", counts.left_out),
         ("left out", counts.dropped),
@@ -125,3 +158,23 @@ def say_log(log: TrainingLog, out: Path) -> None:
             "use --save-dtype float32"
         )
     say(f"in {out}: weights and training.json")
+
+
+def say_held_out(held_out: HeldOut) -> None:
+    """How often a reward model agrees with the pairs that were held out, of all and by what is known of them."""
+    shown = table("held-out pairs", "pairs", "prompts", "agreement", "95% interval", "ties", "unscored")
+    parts = {"all": held_out.all}
+    for named in (held_out.by_kind, held_out.by_writers):
+        if set(named) != {"unknown"}:
+            parts |= {f"  {name}": part for name, part in named.items()}
+    for name, part in parts.items():
+        shown.add_row(
+            name,
+            str(part.pairs),
+            str(part.prompts),
+            percent(part.rate),
+            interval(part.low, part.high),
+            str(part.ties),
+            counted(part.unscored) if part.unscored else "0",
+        )
+    show(shown, "Agreement with pairs whose prompts were not trained on:")

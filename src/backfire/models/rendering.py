@@ -106,30 +106,38 @@ def render(
     *,
     max_length: int | None = None,
     strict: bool = True,
+    whole: bool = False,
 ) -> Iterator[Rendered]:
     """Prompts and their completions as ids, in their order; completions of one item share the prompt's ids.
 
     A prompt that stands there several times is rendered once. Where the template loses or refuses something, `fault`
-    says what; `strict` raises TemplateError instead, unless it is a loss that the response survives.
+    says what; `strict` raises TemplateError instead, unless it is a loss that the response survives. `whole` keeps what the
+    template writes after the end token, for a sequence classifier reads its score at the last token of all.
     """
     ends = _Ends(how)
     for start in range(0, len(items), AT_ONCE):
-        yield from _some(how, ends, items[start : start + AT_ONCE], max_length, strict)
+        yield from _some(how, ends, items[start : start + AT_ONCE], max_length, strict, whole)
 
 
 def render_pairs(
-    how: Renders, pairs: Sequence[PairBody], *, max_length: int | None = MAX_LENGTH, strict: bool = True
+    how: Renders,
+    pairs: Sequence[PairBody],
+    *,
+    max_length: int | None = MAX_LENGTH,
+    strict: bool = True,
+    whole: bool = False,
 ) -> RenderedPairs:
     """The token rows of pairs: TRL's `prompt_ids`, `chosen_ids`, `rejected_ids`, and what happened to each.
 
     how: a policy's CheckedTemplate, or RawText. A prompt and a side longer than `max_length` together lose the side's
     end. Raises TemplateError at the first pair of which the template loses or refuses something; without `strict` it is
-    kept as that pair's fault.
+    kept as that pair's fault. `whole` keeps what stands after the end token, as `render` does.
     """
     from backfire.models.rendered import RenderedPairs
 
     items = [(prompt, (chosen, rejected)) for prompt, chosen, rejected in pairs]
-    return RenderedPairs.of(render(how, items, max_length=max_length, strict=strict), max_length)
+    rendered = render(how, items, max_length=max_length, strict=strict, whole=whole)
+    return RenderedPairs.of(rendered, max_length)
 
 
 def _some(
@@ -138,6 +146,7 @@ def _some(
     items: Sequence[tuple[Prompt, Sequence[Completion]]],
     limit: int | None,
     strict: bool,
+    whole: bool,
 ) -> Iterator[Rendered]:
     prompts = list(dict.fromkeys(prompt for prompt, _ in items))
     place = {prompt: k for k, prompt in enumerate(prompts)}
@@ -156,7 +165,7 @@ def _some(
         before = befores[place[prompt]]
         faults = [text.fault for text in (before, *texts) if text.fault is not None]
         fault = next((one for one in faults if one.stops), faults[0] if faults else None)
-        yield _joined(ends, prompt, before_ids[place[prompt]], completions, ids, fault, limit)
+        yield _joined(ends, prompt, before_ids[place[prompt]], completions, ids, fault, limit, whole)
 
 
 def _joined(
@@ -167,13 +176,15 @@ def _joined(
     wholes: Sequence[list[int]],
     fault: Fault | None,
     limit: int | None,
+    whole: bool,
 ) -> Rendered:
     if fault is not None and not (before and all(wholes)):
         empty: list[list[int]] = [[] for _ in completions]
         none = [False] * len(completions)
         return Rendered([], empty, [0] * len(empty), none, none, False, False, False, False, fault)
     start = min((shared(before, ids) for ids in wholes), default=len(before))
-    sides = [ends.closed(ids[start:]) for ids in wholes]
+    closed = [ends.closed(ids[start:]) for ids in wholes]
+    sides = [ids[start:] for ids in wholes] if whole else closed
     turns = [1 if isinstance(c, str) else len(c) for c in completions]
     most = None if limit is None else max(limit - start, 0)
     bounded = sides if most is None else [side[:most] for side in sides]
@@ -182,7 +193,7 @@ def _joined(
         before[: start if limit is None else min(start, limit)],
         bounded,
         [len(side) - len(cut) for side, cut in zip(sides, bounded, strict=True)],
-        [ends.missing(side) for side in sides],
+        [ends.missing(side) for side in closed],
         [ends.count(side) > n for side, n in zip(sides, turns, strict=True)],
         *ends.bos(before[:start], sides, contents),
         merged=start < len(before),

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from backfire.errors import InputError, ModelError, TemplateError
 from backfire.models.batching import length_batches
-from backfire.models.gguf import refuse_gguf
 from backfire.models.identity import folder_digest
 from backfire.models.memory import tokens_to_read
 from backfire.models.opening import check_device, open_folder, open_tokenizer, place, resolve
-from backfire.records import Prompt, digest
+from backfire.records import Completion, Prompt, completion_turns, digest, said_by_assistant
 
 
 class RewardModel:
@@ -34,15 +33,31 @@ class RewardModel:
 
     def score(
         self,
-        pairs: Sequence[tuple[Prompt, str]],
+        pairs: Sequence[tuple[Prompt, Completion]],
         *,
         batch_size: int = 32,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[float]:
         """Score each response to its prompt, in their order; batches of like length."""
+        scores = self.score_rows(self._encode(pairs), batch_size=batch_size, progress=progress)
+        for (prompt, _), value in zip(pairs, scores, strict=True):
+            if value != value:
+                raise ModelError(
+                    f"{self.name} scored prompt {prompt.id[:8]} as NaN: open it with dtype float32"
+                )
+        return scores
+
+    def score_rows(
+        self,
+        rows: Sequence[Mapping[str, list[int]]],
+        *,
+        batch_size: int = 32,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[float]:
+        """Score token rows (`input_ids` and what else the tokenizer gives of a text), in their order; NaN where the model
+        gives NaN."""
         import torch
 
-        rows = self._encode(pairs)
         scores = [float("nan")] * len(rows)
         done = 0
         size = batch_size if self.tokenizer.pad_token_id is not None else 1
@@ -50,22 +65,18 @@ class RewardModel:
             [len(row["input_ids"]) for row in rows], size, tokens_to_read(self.model)
         ):
             batch = self.tokenizer.pad(
-                [rows[i] for i in places], padding=size > 1, padding_side="right", return_tensors="pt"
+                [dict(rows[i]) for i in places], padding=size > 1, padding_side="right", return_tensors="pt"
             )
             with torch.inference_mode():
                 logits = self.model(**batch.to(self.model.device)).logits
             for i, value in zip(places, logits[:, self.label].float().tolist(), strict=True):
-                if value != value:
-                    raise ModelError(
-                        f"{self.name} scored prompt {pairs[i][0].id[:8]} as NaN: open it with dtype float32"
-                    )
                 scores[i] = value
             done += len(places)
             if progress is not None:
                 progress(done, len(rows))
         return scores
 
-    def _encode(self, pairs: Sequence[tuple[Prompt, str]]) -> list[dict[str, list[int]]]:
+    def _encode(self, pairs: Sequence[tuple[Prompt, Completion]]) -> list[dict[str, list[int]]]:
         rows = [self._encode_one(prompt, text, None) for prompt, text in pairs]
         bound = self.max_length
         if bound is None:
@@ -76,7 +87,7 @@ class RewardModel:
                 rows[i] = self._encode_one(*pairs[i], bound)
         return rows
 
-    def _encode_one(self, prompt: Prompt, text: str, bound: int | None) -> dict[str, list[int]]:
+    def _encode_one(self, prompt: Prompt, response: Completion, bound: int | None) -> dict[str, list[int]]:
         """Through the chat template, or as the pair (question, answer) where there is none.
 
         Cut inputs lose the end of the response; of a pair, the end of the longer side.
@@ -84,12 +95,13 @@ class RewardModel:
         options = {} if bound is None else {"truncation": True, "max_length": bound}
         if not self.tokenizer.chat_template:
             question = "\n".join(turn.content for turn in prompt.messages)
-            return dict(self.tokenizer(question, text, verbose=False, **options))
+            answer = said_by_assistant(response)
+            return dict(self.tokenizer(question, answer, verbose=False, **options))
         import jinja2
 
-        turns = [*prompt.as_messages(), {"role": "assistant", "content": text}]
+        turns = [*prompt.as_messages(), *completion_turns(response)]
         try:
-            whole = self.tokenizer.apply_chat_template(turns, tokenize=False)
+            whole = self.tokenizer.apply_chat_template(turns, tokenize=False, **prompt.template_arguments())
         except jinja2.TemplateError as error:
             raise TemplateError(
                 f"the chat template of {self.name} refuses prompt {prompt.id[:8]} ({error}): fold its system "
@@ -118,12 +130,11 @@ def open_reward_model(
     check_device(device)
     name = str(reference)
     folder = resolve(name)
-    refuse_gguf(name, folder, "the checkpoint folder of a sequence classifier")
     tokenizer = open_tokenizer(folder)
     model = open_folder(AutoModelForSequenceClassification, folder, dtype)
     column = _label(name, model.config, label)
     bound = max_length or _max_length(tokenizer, model.config)
-    _set_pad(tokenizer, model.config)
+    agree_on_pad(tokenizer, model.config)
     id = digest("reward", folder_digest(folder), column, bound)
     return RewardModel(place(model, device), tokenizer, name=name, id=id, label=column, max_length=bound)
 
@@ -150,7 +161,7 @@ def _max_length(tokenizer: Any, config: Any) -> int | None:
     return min(known) if known else None
 
 
-def _set_pad(tokenizer: Any, config: Any) -> None:
+def agree_on_pad(tokenizer: Any, config: Any) -> None:
     """Agree on the padding token: a causal classifier finds the last token of a row by it.
 
     Where neither side names one, none is made up (EOS would hide the closing EOS): rows go one at a time.

@@ -9,14 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backfire.errors import InputError, TemplateError
+from backfire.errors import InputError, TemplateError, setting
 from backfire.models.losses import LEFT_OUT
 from backfire.models.rendered import RenderedPairs
 from backfire.models.rendering import render, render_pairs
 from backfire.preferences import Preferences, no_pairs, pairs_of
+from backfire.training.held_out import (
+    UNKNOWN,
+    About,
+    HeldOutPair,
+    held_out_pairs,
+    prompt_groups,
+    question_of,
+)
 from backfire.training.log import Examples
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from backfire.models.losses import Fault
     from backfire.training.conversation_files import Conversations
     from backfire.training.policy import Tokens
@@ -46,33 +56,103 @@ def prepare_pairs(data: Preferences, tokens: Tokens) -> Prepared:
     """
     from datasets import Dataset
 
-    limit = tokens.max_length
+    read = _read(data, tokens)
+    trained = read.pairs.trained
+    return Prepared(Dataset(read.pairs.ids.filter(trained).combine_chunks()), _counts(read, trained))
+
+
+def prepare_reward_pairs(
+    data: Preferences, tokens: Tokens, held_out: float, seed: int
+) -> tuple[Prepared, list[HeldOutPair]]:
+    """TRL's `chosen_ids` and `rejected_ids` of the pairs that a reward model is trained on, and the pairs that are held out.
+
+    held_out: the share of the pairs; all pairs of a prompt stay together.
+
+    Raises as `prepare_pairs` does, and InputError where no pair can be held out or none is left to train on.
+    """
+    from datasets import Dataset
+
+    read = _read(data, tokens, whole=True)
+    groups = prompt_groups(read.questions)
+    held = held_out_pairs(groups, read.questions, held_out, seed)
+    trained = read.pairs.trained & ~held
+    if not trained.any():
+        raise InputError(
+            f"none of the {len(held)} pairs is left to train on beside the {int(held.sum())} that are held out: lower "
+            f"{setting('held_out')} {held_out:g}, or give more pairs"
+        )
+    counts = _counts(read, trained, held).model_copy(update={"held_out": int(held.sum())})
+    pairs_held_out = [
+        HeldOutPair(
+            *_whole(read.pairs, place), read.about[place], int(groups[place]), _unscorable(read, place)
+        )
+        for place in np.flatnonzero(held).tolist()
+    ]
+    return Prepared(Dataset(_whole_rows(read.pairs, trained)), counts), pairs_held_out
+
+
+@dataclass(frozen=True)
+class _Read:
+    """The pairs of a data set as token rows, with what is known of each."""
+
+    data: Preferences
+    tokens: Tokens
+    pairs: RenderedPairs
+    rows: np.ndarray
+    """The row of each pair, from 1."""
+    questions: list[str]
+    about: list[About]
+
+
+def _read(data: Preferences, tokens: Tokens, *, whole: bool = False) -> _Read:
+    """Every pair of a data set, rendered a block at a time; `whole` as in `render`, and then what is known of each pair, too."""
     parts, numbers = [], []
+    questions: list[str] = []
+    about: list[About] = []
     for block in data.blocks():
-        parts.append(render_pairs(tokens.how, pairs_of(block), max_length=limit, strict=False))
+        bodies = pairs_of(block)
+        parts.append(
+            render_pairs(tokens.how, bodies, max_length=tokens.max_length, strict=False, whole=whole)
+        )
         numbers.append(block.column("row").to_numpy())
+        if whole:
+            questions += [question_of(body.prompt) for body in bodies]
+            columns = (
+                block.column(name).to_pylist() for name in ("kind", "chosen_source", "rejected_source")
+            )
+            about += [
+                About(kind or UNKNOWN, f"{one} over {other}" if one and other else UNKNOWN)
+                for kind, one, other in zip(*columns, strict=True)
+            ]
     if not parts:
         raise InputError(no_pairs(data))
     pairs = RenderedPairs.joined(parts)
     rows = np.concatenate(numbers)
     _check_faults({int(rows[place]): fault for place, fault in pairs.faults.items()}, len(pairs), tokens)
-    trained = pairs.trained
-    if not trained.any():
-        _nothing_left(limit, pairs.faults.values(), tokens)
+    if not pairs.trained.any():
+        _nothing_left(tokens.max_length, pairs.faults.values(), tokens)
+    return _Read(data, tokens, pairs, rows, questions, about)
+
+
+def _counts(read: _Read, trained: np.ndarray, held: np.ndarray | None = None) -> Examples:
+    """What was read, and what became of it; of truncation and ends, for those that are trained on. Pairs that are held out
+    are neither trained on nor dropped."""
+    data, tokens, pairs, rows = read.data, read.tokens, read.pairs, read.rows
     happened = {name: int((mask & trained).sum()) for name, mask in pairs.happened().items()}
-    dropped = [("prompt_fills_max_length", rows[pairs.fills].tolist())]
+    meant = np.ones(len(pairs), dtype=np.bool_) if held is None else ~held
+    dropped = [("prompt_fills_max_length", rows[pairs.fills & meant].tolist())]
     dropped += _without_tools(
-        {int(rows[k]): fault for k, fault in pairs.faults.items() if not pairs.fills[k]}
+        {int(rows[k]): fault for k, fault in pairs.faults.items() if meant[k] and not pairs.fills[k]}
     )
     lengths = pairs.tokens()[trained]
-    examples = Examples(
+    return Examples(
         given=data.rows,
         left_out={kind: len(some) for kind, some in data.defects.items()},
         examples=len(pairs),
         trained=int(trained.sum()),
         **_dropped(dropped),
         truncated={side: happened[f"{side}_cut"] for side in ("chosen", "rejected")},
-        max_length=limit,
+        max_length=tokens.max_length,
         boundary_merged=happened["boundary_merged"],
         happened={name: n for name, n in happened.items() if n and name not in TOLD_APART},
         tokens=int(2 * lengths[:, 0].sum() + lengths[:, 1:].sum()),
@@ -81,7 +161,32 @@ def prepare_pairs(data: Preferences, tokens: Tokens) -> Prepared:
         plain=not tokens.template,
         template=tokens.template,
     )
-    return Prepared(Dataset(pairs.ids.filter(trained).combine_chunks()), examples)
+
+
+def _whole(pairs: RenderedPairs, place: int) -> tuple[list[int], list[int]]:
+    """Prompt and chosen, prompt and rejected."""
+    row = pairs.row(place)
+    return row.prompt_ids + row.chosen_ids, row.prompt_ids + row.rejected_ids
+
+
+def _unscorable(read: _Read, place: int) -> str:
+    if read.pairs.fills[place]:
+        return "prompt fills max_length"
+    fault = read.pairs.faults.get(place)
+    return fault.kind if fault is not None and fault.stops else ""
+
+
+def _whole_rows(pairs: RenderedPairs, trained: np.ndarray) -> pa.Table:
+    """Whole conversations of the pairs that are trained on, a batch at a time."""
+    import pyarrow as pa
+
+    parts = []
+    for batch in pairs.ids.filter(trained).combine_chunks().to_batches(max_chunksize=1024):
+        prompts, *sides = (column.to_pylist() for column in batch.columns)
+        rows = [[p + side for p, side in zip(prompts, ids, strict=True)] for ids in sides]
+        arrays = [pa.array(column, pa.list_(pa.int32())) for column in rows]
+        parts.append(pa.RecordBatch.from_arrays(arrays, ["chosen_ids", "rejected_ids"]))
+    return pa.Table.from_batches(parts).combine_chunks()
 
 
 def prepare_conversations(data: Conversations, tokens: Tokens) -> Prepared:

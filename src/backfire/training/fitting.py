@@ -70,7 +70,7 @@ def portions(settings: TrainingSettings, policy: Policy, longest: int) -> Portio
     weights = shape.bytes if lora else (ALL_BYTES + KEPT_BYTES) * shape.parameters
     free = _free(settings)
     left = max(2 * LEAST, (ceiling(shape.parameters) - PROGRAM if free is None else free) - weights)
-    tokens = longest * (2 if isinstance(settings, DPOSettings) else 1)
+    tokens = longest * settings.sides
     recompute = settings.gradient_checkpointing
     if recompute is None:
         recompute = tokens * shape.with_gradients > left

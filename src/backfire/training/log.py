@@ -15,7 +15,8 @@ FINAL_SHARE = 0.1
 
 
 class TrainingStep(BaseModel):
-    """Means over the optimizer steps since the line before. DPO's metrics are TRL's; None where not defined."""
+    """Means over the optimizer steps since the line before. DPO's and reward models' metrics are TRL's; None where not
+    defined."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -28,9 +29,11 @@ class TrainingStep(BaseModel):
     grad_norm: float | None = None
     """Before clipping, at the line's last step."""
     reward_accuracy: float | None = None
-    """DPO: share of pairs whose chosen response has the higher implicit reward; ties count as wrong."""
+    """Share of pairs whose chosen response has the higher implicit reward (DPO) or score (reward model); ties count as
+    wrong."""
     reward_margin: float | None = None
-    """DPO: implicit reward of chosen less that of rejected, beta times a difference of log-ratios, in nats."""
+    """Implicit reward of chosen less that of rejected (DPO: beta times a difference of log-ratios, in nats), or the score of
+    chosen less that of rejected (reward model)."""
     logps_chosen: float | None = None
     """DPO: log-probability of the chosen response, summed over its tokens, in nats."""
     logps_rejected: float | None = None
@@ -52,6 +55,8 @@ class Examples(BaseModel):
     """Examples after that, before any was dropped."""
     trained: int
     """Examples trained on."""
+    held_out: int = 0
+    """Reward models: examples kept for the held-out agreement."""
     dropped: dict[str, int]
     """Examples left out, by reason: `prompt_fills_max_length`; `tools_lost`, `tool_calls_lost` by the chat template."""
     dropped_rows: dict[str, tuple[int, ...]] = {}
@@ -78,12 +83,48 @@ class Examples(BaseModel):
     """Digest of the chat template that they went through; empty for raw text."""
 
 
+class Agreement(BaseModel):
+    """How often a reward model scores the chosen response of a pair higher; equal scores count as no agreement."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pairs: int
+    """Pairs that were scored."""
+    prompts: int
+    """Different prompts of these, nearly equal ones counted once; the clusters of the interval."""
+    agrees: int
+    """Pairs whose chosen response has the higher score."""
+    ties: int = 0
+    """Pairs whose two scores are equal."""
+    unscored: dict[str, int] = {}
+    """Held-out pairs without scores, by reason; no part of the rate."""
+    rate: float | None = None
+    """agrees / pairs; None where nothing was scored."""
+    low: float | None = None
+    """Of the 95% interval, clustered by prompt."""
+    high: float | None = None
+
+
+class HeldOut(BaseModel):
+    """Agreement of a reward model with pairs that it was not trained on, of all and by what is known of them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    share: float
+    """Of the pairs, as it was asked for."""
+    all: Agreement
+    by_kind: dict[str, Agreement]
+    """By the prompt's kind: `harmful`, `benign`, `unknown`."""
+    by_writers: dict[str, Agreement]
+    """By who wrote the two sides: `gpt4o over self` has chosen from `gpt4o`. `unknown` where the data name nobody."""
+
+
 class TrainingLog(BaseModel):
     """A finished run. `training.json` is its `as_dict()`."""
 
     model_config = ConfigDict(frozen=True)
 
-    method: Literal["dpo", "sft"]
+    method: Literal["dpo", "sft", "reward"]
     policy: str
     """What training started from (and DPO's reference model)."""
     settings: dict[str, Any]
@@ -101,16 +142,19 @@ class TrainingLog(BaseModel):
     final_loss: float
     """Mean over the last tenth of the logged lines, at least one."""
     reward_accuracy: float | None = None
-    """DPO: mean over the same lines; on training pairs, so it says what was fitted, not what generalises."""
+    """DPO and reward models: mean over the same lines; on training pairs, so it says what was fitted, not what
+    generalises."""
     reward_margin: float | None = None
-    """DPO: mean over the same lines."""
+    """DPO and reward models: mean over the same lines."""
+    held_out: HeldOut | None = None
+    """Reward models: how often the trained model agrees with pairs whose prompts it was not trained on."""
     update_lost: float | None = None
     """Norm of what rounding to `saved_dtype` took away over the norm of what training changed; 0 is nothing,
     near 1 means that the saved weights hardly differ from the first ones."""
     seconds: float
     """Training alone: without imports, reading, opening, tokenizing and saving."""
     seconds_preparing: float
-    """Opening the policy, tokenizing, and DPO's reference log-probabilities."""
+    """Opening the model, tokenizing, and DPO's reference log-probabilities."""
     versions: dict[str, str]
     log: list[TrainingStep]
 

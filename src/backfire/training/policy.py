@@ -30,7 +30,7 @@ class Tokens:
 
 @dataclass
 class Policy:
-    """A causal language model in the dtype it is trained in, with what is needed to save it as it came."""
+    """A model in the dtype it is trained in, with what is needed to save it as it came."""
 
     reference: str
     settings: TrainingSettings
@@ -47,7 +47,8 @@ class Policy:
     initial: dict[str, Any]
     """Parameters as they came, where saving will round them; empty otherwise."""
     special_ids: tuple[int | None, int | None]
-    """The pad token's id in the configuration and in the generation configuration, which TRL overwrites."""
+    """The pad token's id in the configuration and in the generation configuration, which TRL overwrites; a classifier has
+    no generation configuration."""
     max_length: int | None
     """Of the settings, or the model's context where that is shorter."""
     use_cache: bool
@@ -60,7 +61,7 @@ def open_tokens(
     *,
     plain: bool = False,
 ) -> Tokens:
-    """The tokenizer and checked template of a checkpoint folder, GGUF file, `organism:` reference or hub name.
+    """The tokenizer and checked template of a checkpoint folder, `organism:` reference or hub name.
 
     `plain` takes the data as raw text: no template is needed then. Raises ModelError or TemplateError.
     """
@@ -82,15 +83,21 @@ def open_tokens(
 
 def open_weights(tokens: Tokens, settings: TrainingSettings) -> Policy:
     """The weights, in the dtype that they are trained in. Raises ModelError."""
-    import torch
     from transformers import AutoModelForCausalLM
 
     from backfire.models.opening import check_device, open_folder
 
-    device = settings.opening.on()
-    check_device(device)
+    check_device(settings.opening.on())
     # An absolute path, because an adapter stores it as its base.
     model = open_folder(AutoModelForCausalLM, tokens.folder.resolve(), "auto")
+    return in_training_dtype(model, tokens, settings)
+
+
+def in_training_dtype(model: Any, tokens: Tokens, settings: TrainingSettings) -> Policy:
+    """A model that was opened in its own dtype, in the dtype that it is trained in, with what is trained decided."""
+    import torch
+
+    device = settings.opening.on()
     settings, why = fitted(settings, model)
     dtype = settings.dtype
     if dtype == "auto":
@@ -113,16 +120,18 @@ def open_weights(tokens: Tokens, settings: TrainingSettings) -> Policy:
         device=device,
         source_dtypes=sources,
         initial=initial,
-        special_ids=(model.config.get_text_config().pad_token_id, model.generation_config.pad_token_id),
+        special_ids=(
+            model.config.get_text_config().pad_token_id,
+            getattr(getattr(model, "generation_config", None), "pad_token_id", None),
+        ),
         max_length=tokens.max_length,
         use_cache=model.config.use_cache,
     )
 
 
-def save_policy(
-    model: Any, policy: Policy, folder: Path, settings: TrainingSettings
-) -> tuple[str, float | None]:
-    """Write weights (or adapter), configuration, tokenizer and template; the dtype saved, and `update_lost`.
+def save_policy(model: Any, policy: Policy, folder: Path, settings: TrainingSettings) -> dict[str, Any]:
+    """Write weights (or adapter), configuration, tokenizer and template; what the log says of it: `saved_dtype`,
+    `update_lost`.
 
     `policy.tokenizer` must be as it was opened.
     """
@@ -130,12 +139,12 @@ def save_policy(
     if settings.adapter is not None:
         model.save_pretrained(folder)
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
-        return "float32", None
-    lost = _round(model, policy) if settings.save_dtype == "source" else None
+        return {"saved_dtype": "float32", "update_lost": None}
+    lost = as_it_came(model, policy) if settings.save_dtype == "source" else None
     model.config.get_text_config().pad_token_id, model.generation_config.pad_token_id = policy.special_ids
     model.config.use_cache = policy.use_cache
     model.save_pretrained(folder)
-    return str(model.dtype).removeprefix("torch."), lost
+    return {"saved_dtype": str(model.dtype).removeprefix("torch."), "update_lost": lost}
 
 
 def usable_folder(out: str | Path) -> Path:
@@ -148,7 +157,7 @@ def usable_folder(out: str | Path) -> Path:
     return folder
 
 
-def _round(model: Any, policy: Policy) -> float | None:
+def as_it_came(model: Any, policy: Policy) -> float | None:
     """Put every parameter back into the dtype it came in; how much of the update that took away."""
     lost = changed = 0.0
     for name, p in model.named_parameters():

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from backfire.errors import InputError
+from backfire.errors import DivergedError, InputError, setting
 from backfire.store import artifact
 from backfire.training.examples import Prepared
 from backfire.training.fitting import Portions, portions
@@ -26,11 +26,14 @@ Prepare = Callable[[Tokens], Prepared]
 """From the policy's tokens to the token rows that are trained on."""
 Build = Callable[[Policy, Any, Any, dict[str, Any], list[Any]], Any]
 """(policy, token rows, tokenizer, arguments, callbacks) -> trainer. The tokenizer is a copy that TRL may change."""
+OpenWeights = Callable[[Tokens, TrainingSettings], Policy]
+Save = Callable[[Any, Policy, Path, TrainingSettings], dict[str, Any]]
+"""(model, policy, folder, settings) -> what the log says of what was saved: `saved_dtype`, `update_lost` and so on."""
 PACKAGES = ("backfire", "torch", "transformers", "trl", "peft", "accelerate")
 
 
 def run(
-    method: Literal["dpo", "sft"],
+    method: Literal["dpo", "sft", "reward"],
     reference: str | Path,
     prepare: Prepare,
     out: str | Path,
@@ -39,6 +42,8 @@ def run(
     progress: Progress | None,
     *,
     plain: bool = False,
+    weights: OpenWeights = open_weights,
+    save: Save = save_policy,
 ) -> TrainingLog:
     """Train and write the folder `out`. Raises InputError, ModelError or TemplateError before training."""
     folder = usable_folder(out)
@@ -51,7 +56,7 @@ def run(
         started = time.perf_counter()
         tokens = open_tokens(reference, settings, plain=plain)
         data = prepare(tokens)
-        policy = open_weights(tokens, settings)
+        policy = weights(tokens, settings)
         settings = policy.settings
         if policy.why:
             warnings.warn(policy.why, stacklevel=3)
@@ -76,6 +81,7 @@ def run(
 
         model = trainer.accelerator.unwrap_model(trainer.model)
         log = recorder.log
+        _check_finite(model.named_parameters(), trainer.state.global_step, settings)
         sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
         accuracies = [line.reward_accuracy for line in log if line.reward_accuracy is not None]
         margins = [line.reward_margin for line in log if line.reward_margin is not None]
@@ -102,8 +108,7 @@ def run(
             configuration = {"method": method, "policy": result.policy, "settings": result.settings}
             configuration["text"] = "raw" if plain else f"chat template {tokens.template}"
             with artifact(folder, configuration) as aside:
-                saved, lost = save_policy(model, policy, aside, settings)
-                result = result.model_copy(update={"saved_dtype": saved, "update_lost": lost})
+                result = result.model_copy(update=save(model, policy, aside, settings))
                 result.write(aside)
         trainer.accelerator.wait_for_everyone()
         trainer.accelerator.free_memory()
@@ -111,7 +116,7 @@ def run(
 
 
 def arguments(settings: TrainingSettings, policy: Policy, cut: Portions, scratch: str) -> dict[str, Any]:
-    """Keyword arguments that TRL's DPOConfig and SFTConfig have in common."""
+    """Keyword arguments that TRL's configurations have in common."""
     return {
         "output_dir": scratch,
         "learning_rate": settings.lr,
@@ -138,8 +143,8 @@ def arguments(settings: TrainingSettings, policy: Policy, cut: Portions, scratch
     }
 
 
-def lora_config(settings: TrainingSettings) -> Any:
-    """PEFT's configuration of the adapter, or None."""
+def lora_config(settings: TrainingSettings, task: str = "CAUSAL_LM") -> Any:
+    """PEFT's configuration of the adapter, or None. With the task SEQ_CLS the classifier's head is trained whole beside it."""
     if settings.adapter is None:
         return None
     from peft import LoraConfig
@@ -151,8 +156,18 @@ def lora_config(settings: TrainingSettings) -> Any:
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=targets if isinstance(targets, str) else list(targets),
-        task_type="CAUSAL_LM",
+        task_type=task,
     )
+
+
+def _check_finite(named: Iterable[tuple[str, Any]], step: int, settings: TrainingSettings) -> None:
+    """The last step's loss is measured before its update, so that the update itself is looked at."""
+    wrong = next((name for name, p in named if p.requires_grad and not bool(p.isfinite().all())), None)
+    if wrong is not None:
+        raise DivergedError(
+            f"weights are not finite after step {step} ({wrong}): lower {setting('lr')} (it is {settings.lr:g})",
+            step=step,
+        )
 
 
 def _one_device_per_process(settings: TrainingSettings) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -88,16 +88,18 @@ class TrainingOpening(Settings):
 
 
 class TrainingSettings(Settings):
-    """What DPO and SFT have in common."""
+    """What all trainings have in common."""
 
     group = "Training"
+    sides: ClassVar[int] = 1
+    """Sequences that go through the model for each example: two for a pair."""
 
     lr: float = Field(gt=0)
     """Peak learning rate of AdamW."""
     epochs: float = Field(default=1.0, gt=0)
     """How many times training goes over the data."""
     batch_size: int = Field(default=8, ge=1)
-    """Pairs (DPO) or conversations (SFT) per forward and backward pass, on each device."""
+    """Pairs (DPO, reward models) or conversations (SFT) per forward and backward pass, on each device."""
     gradient_accumulation: int = Field(default=1, ge=1)
     """How many such passes are summed into one optimizer step. The effective batch is this times the batch size."""
     max_length: int | None = Field(default=1024, ge=2)
@@ -160,6 +162,8 @@ class DPOSettings(TrainingSettings):
     parameters; one of a million needs about a hundred times the learning rate.
     """
 
+    sides: ClassVar[int] = 2
+
     lr: Annotated[float, Default("1e-06, or 1e-05 where auto trains an adapter")] = Field(
         default=DPO_RATE, gt=0
     )
@@ -180,6 +184,36 @@ class DPOSettings(TrainingSettings):
             raise ValueError(
                 f"{{label_smoothing}} {self.label_smoothing:g} does nothing with {{loss_type}} {self.loss_type}: "
                 f"use {{loss_type}} {', '.join(SMOOTHED)}, or leave it 0"
+            )
+        return self
+
+
+class RewardSettings(TrainingSettings):
+    """A reward model: a sequence classifier with one label, trained by the loss of Bradley and Terry (1952).
+
+    lr is that of TRL's own script for all weights, 1e-5; under an adapter TRL takes ten times as much.
+    """
+
+    sides: ClassVar[int] = 2
+
+    lr: Annotated[float, Default("1e-05, or 1e-04 where auto trains an adapter")] = Field(default=1e-5, gt=0)
+    """The peak learning rate of AdamW. A model of a million parameters needs about a hundred times as much."""
+    held_out: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """The share of the pairs that is not trained on. The trained model scores these pairs, and the log says how often it
+    scores the chosen response higher. All pairs of a prompt, and of nearly the same prompts, stay together. 0 trains on all
+    pairs."""
+    centering: float = Field(default=0.0, ge=0.0)
+    """The weight of the squared sum of a pair's two scores in the loss, which keeps scores around 0 (Eisenstein et al. 2023,
+    equation 2). 0.01 is usual; 0 leaves it out."""
+    reading: Reading = Reading()
+    """How the pairs are read."""
+
+    @model_validator(mode="after")
+    def _through_the_template(self) -> RewardSettings:
+        if self.reading.plain:
+            raise ValueError(
+                "{plain} is not for reward models: `backfire score` shows them every response through the chat template; "
+                "leave it out"
             )
         return self
 

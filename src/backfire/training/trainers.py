@@ -20,20 +20,23 @@ import pyarrow.compute as pc
 import transformers
 from torch.utils.data import DataLoader
 from transformers import TrainerCallback
-from trl import DPOTrainer, SFTTrainer
+from trl import DPOTrainer, RewardTrainer, SFTTrainer
 
-from backfire.errors import InputError
+from backfire.errors import DivergedError, setting
 from backfire.training.log import TrainingStep
 
 Progress = Callable[[int, int], None]
 METRICS = {
-    "reward_accuracy": "rewards/accuracies",
-    "reward_margin": "rewards/margins",
-    "logps_chosen": "logps/chosen",
-    "logps_rejected": "logps/rejected",
-    "token_accuracy": "mean_token_accuracy",
+    "rewards/accuracies": "reward_accuracy",
+    "rewards/margins": "reward_margin",
+    "logps/chosen": "logps_chosen",
+    "logps/rejected": "logps_rejected",
+    "mean_token_accuracy": "token_accuracy",
     "grad_norm": "grad_norm",
+    "accuracy": "reward_accuracy",
+    "margin": "reward_margin",
 }
+"""What TRL's trainers call what a TrainingStep holds; the last two are RewardTrainer's."""
 LOUD = ("trl", "transformers", "accelerate", "peft", "datasets")
 
 
@@ -58,10 +61,12 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         if "loss" not in logs or (self.log and self.log[-1].step == state.global_step):
             return
         if not math.isfinite(logs["loss"]):
-            raise InputError(
-                f"the loss is {logs['loss']} at step {state.global_step}: lower lr (it is {args.learning_rate:g})"
+            raise DivergedError(
+                f"the loss is {logs['loss']} at step {state.global_step}: lower {setting('lr')} (it is {args.learning_rate:g})",
+                step=state.global_step,
+                value=logs["loss"],
             )
-        metrics = {ours: float(logs[theirs]) for ours, theirs in METRICS.items() if theirs in logs}
+        metrics = {ours: float(logs[theirs]) for theirs, ours in METRICS.items() if theirs in logs}
         self.log.append(
             TrainingStep(step=state.global_step, loss=logs["loss"], lr=logs["learning_rate"], **metrics)
         )
@@ -110,6 +115,16 @@ class TokenSFTTrainer(SFTTrainer):  # type: ignore[misc]
         formatting_func: Any,
         dataset_name: str,
     ) -> Any:
+        return dataset
+
+    def _send_telemetry(self) -> None:
+        pass
+
+
+class TokenRewardTrainer(RewardTrainer):  # type: ignore[misc]
+    """RewardTrainer on token rows as they are: `chosen_ids`, `rejected_ids`, whole conversations cut to `max_length`."""
+
+    def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:
         return dataset
 
     def _send_telemetry(self) -> None:
