@@ -9,7 +9,7 @@ DEMO := runs/demo
 
 DEMO_EXTRAS := train,eval,api,plots
 DEMO_INSTALLED := $(VENV)/.installed-demo
-DEV_EXTRAS := $(DEMO_EXTRAS),gcg,docs,dev
+DEV_EXTRAS := $(DEMO_EXTRAS),gcg,gguf,docs,dev
 DEV_INSTALLED := $(VENV)/.installed-dev
 
 # Test workers share the cores: one thread each, and none that spins while it waits.

@@ -71,6 +71,36 @@ class PilotOutcome(Part):
     """Probe prompts of which the judge could not say before or after whether they are refused."""
 
 
+class ProbeContrast(Part):
+    """How far chosen responses lie from rejected ones along one probe set's direction of hidden states."""
+
+    cosine: Estimate | None = None
+    """Between the mean difference of the pairs and that of the probes, without the noise bias of the two norms; a placebo's over the
+    length of the refusal probes' difference."""
+    contrast: Estimate | None = None
+    """Of the distance between a compliance and a refusal of the policy: 1 is as far as that, 0 not along it."""
+    undetermined: str | None = None
+    """Why there is no conclusion, such as `fewer than 30 probes`."""
+
+
+class ActivationContrast(Part):
+    """Hidden states of chosen responses less those of rejected ones, along the policy's own direction of refusing: forward passes only.
+
+    Above 0 the chosen side is the one that resembles the policy's refusals (`refusal`), its helpful answers to benign prompts
+    (`benign`), or either of two samples of one decision, which should be neither (`placebo`).
+    """
+
+    layer: Count
+    """The block whose output was read, from 1: that at which the refusal probes agree most."""
+    layers: Count
+    """Blocks of the policy."""
+    agreement: Unit
+    """How much of single refusal probes' squared difference is common to all, at that layer."""
+    refusal: ProbeContrast
+    benign: ProbeContrast | None = None
+    placebo: ProbeContrast | None = None
+
+
 class SafetyInfluence(Part):
     """First-order safety influence of a data set on a policy; the headline is that on the refusal probe."""
 
@@ -99,10 +129,12 @@ class SafetyInfluence(Part):
     *refusal* probes' |v|, so that it is seen in the units of the refusal's cosine."""
     wording: float | None = None
     """The same from bags of words, no model: the text-only rival."""
+    activations: ActivationContrast | None = None
+    """By hidden states instead of gradients."""
     pilot: PilotOutcome | None = None
     """Where one was asked for: it predicted better than the cosine on held-out worlds (docs/concepts/influence.md)."""
     failed: dict[str, str] | None = None
-    """Parts of this answer that failed, `influence` or `pilot`, each with its reason; the others stand."""
+    """Parts of this answer that failed, `influence`, `activations` or `pilot`, each with its reason; the others stand."""
     damage: PairsDoingDamage | None = None
     epsilon: float | None = None
     """Length of the step that single pairs' influence was read at, by two forward passes."""

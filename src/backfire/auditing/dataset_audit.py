@@ -60,7 +60,7 @@ def audit(
     measured = measure(pairs, inputs, settings, steps, each_pair=file is not None)
     findings = find(pairs, measured, inputs, steps)
     with steps.step("conclusion"):
-        values = None if measured.influence is None else measured.influence.values
+        values = {} if measured.influence is None else measured.influence.columns
         column = pair_column(measured.probes, pairs.audited, file, values)
         conclusion = conclude(
             pairs.audited.pairs,

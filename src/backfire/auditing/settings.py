@@ -48,9 +48,10 @@ class AuditSettings(Settings):
     """Harmful requests that are not in the data (a file, a published set such as advbench:100, or
     organism:prompts/probe), and benign ones if over-refusal is to
     be seen; several can be given. They predict where training on the data moves refusals. A policy is needed."""
-    parameters: Annotated[str, Metavar("all|lora|PATTERN|auto")] = "auto"
+    parameters: Annotated[str, Metavar("all|lora|PATTERN|auto|none")] = "auto"
     """Which parameters will be trained, for the prediction by probe prompts: all, lora, a regular expression of their names,
-    or auto."""
+    or auto. With none no gradients are taken: the prediction then goes by hidden states alone, which takes forward passes only,
+    and by a pilot, if one is asked for."""
     pilot: PilotSettings | None = None
     """A few steps of DPO from the policy, to see what becomes of the probe prompts; a number stands for so many steps."""
     embedder: Annotated[EmbedderReference | None, Names("--embeddings"), Metavar("MODEL")] = None

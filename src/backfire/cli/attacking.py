@@ -32,7 +32,7 @@ class Attack(Command):
     """
 
     model: Annotated[ModelReference, Argument()]
-    """A checkpoint or adapter folder, a hub name, organism:NAME, openai:MODEL or openai:MODEL@URL."""
+    """A checkpoint or adapter folder, a GGUF file, a hub name, organism:NAME, openai:MODEL or openai:MODEL@URL."""
     ledger: LedgerFile
     """The SQLite file that holds responses, scores and verdicts."""
     settings: AttackSettings = AttackSettings()

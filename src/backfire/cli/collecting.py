@@ -40,7 +40,7 @@ class Sample(Command):
     """
 
     model: Annotated[ModelReference, Argument()]
-    """A checkpoint or adapter folder, a hub name, organism:NAME, openai:MODEL or openai:MODEL@URL."""
+    """A checkpoint or adapter folder, a GGUF file, a hub name, organism:NAME, openai:MODEL or openai:MODEL@URL."""
     prompts: Annotated[PromptsReference, Metavar("FILE")]
     """A JSONL, JSON, CSV or Parquet file, a TXT (a prompt a line), a hub name, or organism:prompts/NAME."""
     ledger: LedgerFile

@@ -30,7 +30,7 @@ class General(Command):
     """Score a model on general tasks, by lm-evaluation-harness."""
 
     model: Annotated[ModelReference, Argument()]
-    """A checkpoint or adapter folder, a hub name, or organism:NAME."""
+    """A checkpoint or adapter folder, a GGUF file, a hub name, or organism:NAME."""
     settings: GeneralSettings = GeneralSettings()
     resume: OutputFile | None = None
     """Each task's numbers are kept in this JSON file as the task ends, and those that are there are taken from it."""

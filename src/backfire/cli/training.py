@@ -26,7 +26,7 @@ class Train(Command):
     """What the commands have in common."""
 
     policy: Annotated[ModelReference, Argument()]
-    """The model to train: a checkpoint folder, a hub name, or organism:NAME."""
+    """The model to train: a checkpoint folder, a GGUF file, a hub name, or organism:NAME."""
 
 
 class TrainDPO(Train):

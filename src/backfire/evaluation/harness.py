@@ -15,6 +15,7 @@ from typing import Any
 
 from backfire.errors import InputError, ModelError
 from backfire.models import LocalModel
+from backfire.models.gguf import refuse_gguf
 from backfire.models.opening import model_files
 
 
@@ -49,6 +50,7 @@ def open_vllm(
             "backend vllm: vLLM is not installed here; pip install vllm, or use the backend hf, which needs no more"
         )
     files = model_files(str(reference), adapter, chat_template)
+    refuse_gguf(str(reference), files.folder, "its checkpoint folder for vLLM, or take the backend hf")
     with quiet():
         from lm_eval.models.vllm_causallms import VLLM
 

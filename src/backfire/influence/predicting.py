@@ -21,15 +21,16 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from backfire.answers.estimates import Estimate
-from backfire.answers.influence import PairsDoingDamage, PilotOutcome, ProbeInfluence, SafetyInfluence
+from backfire.answers.influence import ProbeInfluence, SafetyInfluence
 from backfire.errors import InputError, ModelError
-from backfire.influence.estimates import Alignment, Shards, align
+from backfire.influence.activations import Probed, read_activations
+from backfire.influence.estimates import Shards, align
 from backfire.influence.gradients import Products, gradient_products
 from backfire.influence.kept import KeptGradients
-from backfire.influence.margins import Contrast, Progress, encode, probe_contrasts
+from backfire.influence.margins import Contrast, Encoded, Progress, encode, probe_contrasts
 from backfire.influence.parameters import trained
 from backfire.influence.pilot_outcome import piloted
+from backfire.influence.probe_answers import damage_of, probe_influence, too_little, without_gradients
 from backfire.influence.probes import ProbeSet, ProbeSets
 from backfire.influence.settings import PilotSettings
 from backfire.influence.shards import shards_of, whole_groups
@@ -47,10 +48,8 @@ if TYPE_CHECKING:
 DATA_SHARDS = 20
 PROBE_SHARDS = 8
 """Of every stratum of every probe set."""
-FEWEST_PROBES = 30
-LEAST_COVERAGE = 0.2
-OF_DAMAGE = 0.5
-ROWS_LISTED = 1_000
+NO_GRADIENTS = "none"
+"""In the place of which parameters are trained: only activations are read."""
 LIMITS = (
     "It is the direction of the first step, not an outcome, and no threshold separates safe from unsafe data. On nine"
     " held-out worlds of small organisms it ordered eleven data sets by what training did to attack success (Spearman -.70"
@@ -86,7 +85,8 @@ def safety_influence(
         probe_prompts: harmful prompts, and benign ones if over-refusal is to be seen: a file, `organism:prompts/NAME`, a
             list of these or of Prompts, a file of (prompt, refusal, compliance), or ProbeSets.
         judge: says which sampled responses refuse; by default the refusal phrases.
-        parameters: that will be trained: `all`, `lora`, a regular expression of names, or `auto` (`parameters.trained`).
+        parameters: that will be trained: `all`, `lora`, a regular expression of names, or `auto` (`parameters.trained`);
+            `none` takes no gradients and reads hidden states alone.
         pairs: read at most so many pairs, whole prompts, drawn by `seed`.
         beta: DPO's, for the projection.
         precondition: "adam" takes inner products as Adam's second moment would.
@@ -152,9 +152,37 @@ class InfluenceRead:
 
     answer: SafetyInfluence
     values: NDArray[np.float64]
-    """Of the pairs that the answer is of: [pairs]; NaN where nothing fits the context."""
+    """Of the pairs that the answer is of: [pairs]; NaN where nothing fits the context, and without gradients."""
     others: NDArray[np.float64]
     """Of the other pairs that were asked for."""
+    contrasts: NDArray[np.float64]
+    """The activation contrast of each pair, in distances between a compliance and a refusal: [pairs]."""
+    other_contrasts: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class _Probes:
+    """A probe set as token rows, and its shards by stratum, which are numbered after those of the data."""
+
+    probe_set: ProbeSet
+    encoded: Encoded
+    parts: list[NDArray[np.int64]]
+    strata: dict[str, Shards]
+
+    @property
+    def places(self) -> Shards:
+        return np.concatenate(list(self.strata.values()))
+
+
+@dataclass(frozen=True, eq=False)
+class _Gradients:
+    """What the gradients give: products of shards, each pair's influence, and which parameters they are of."""
+
+    products: Products
+    each: PairInfluence
+    others: NDArray[np.float64]
+    how: str
+    trained: int
 
 
 def read_influence_of(
@@ -189,36 +217,124 @@ def read_influence_of(
     pairs = encode(model, [Contrast(p, (c,), (r,)) for p, c, r in conversations], **how)
     if not pairs.usable.any():
         raise InputError(f"no pair fits the context of {model.name}")
-    parts_of_data = shards_of(groups, DATA_SHARDS, seed)
-    shards = [pairs.subset(part) for part in parts_of_data]
-    data = np.arange(len(shards))
-    named: dict[str, dict[str, Shards]] = {}
-    sets: dict[str, ProbeSet] = {
-        s.name: s for s in (probes.refusal, probes.benign, probes.placebo) if s is not None and s.probes
-    }
-    for name, probe_set in sets.items():
-        named[name] = {}
-        encoded = encode(model, probe_contrasts(probe_set))
-        strata = np.array([probe.stratum for probe in probe_set.probes], dtype=object)
-        for stratum in sorted(set(strata)):
-            inside = np.flatnonzero(strata == stratum)
-            parts = [encoded.subset(inside[part]) for part in shards_of(inside, PROBE_SHARDS, seed)]
-            named[name][stratum] = np.arange(len(shards), len(shards) + len(parts))
-            shards += parts
-    of_data = np.arange(len(shards)) < len(data)
-    stored_gradients = None if keep is None else KeptGradients(keep, seed)
-    toward = np.isin(np.arange(len(shards)), np.concatenate(list(named["refusal"].values())))
+    parts = shards_of(groups, DATA_SHARDS, seed)
+    sets = _encoded(model, probes, len(parts), seed)
     failed: dict[str, str] = {}
-    guard = nullcontext() if pilot is None else standing(failed, "influence")
-    with guard, trained(model, parameters, seed=seed, shards=len(shards)) as chosen:
+    others_encoded = encode(model, [Contrast(p, (c,), (r,)) for p, c, r in others], **how) if others else None
+    activations = None
+    with standing(failed, "activations"):
+        activations = read_activations(
+            model,
+            pairs,
+            parts,
+            {
+                name: Probed(one.encoded, one.parts, too_little(one.probe_set, None))
+                for name, one in sets.items()
+            },
+            others_encoded,
+        )
+    gradients = None
+    with nullcontext() if pilot is None and activations is None else standing(failed, "influence"):
+        if parameters != NO_GRADIENTS:
+            gradients = _gradients(
+                model,
+                conversations,
+                others,
+                pairs,
+                parts,
+                sets,
+                parameters=parameters,
+                precondition=precondition,
+                stored=None if keep is None else KeptGradients(keep, seed),
+                seed=seed,
+                progress=progress,
+                how=how,
+            )
+    pilot_outcome = None
+    if pilot is not None:
+        pilot_settings = PilotSettings(steps=pilot) if isinstance(pilot, int) else pilot
+        trained_by = "auto" if parameters == NO_GRADIENTS else parameters
+        with standing(failed, "pilot"):
+            pilot_outcome = piloted(
+                model, conversations, probes.refusal, pilot_settings, trained_by, judge, seed, **how
+            )
+    if all(measured is None for measured in (gradients, activations, pilot_outcome)):
+        raise ModelError("; ".join(failed.values()))
+    beside = {
+        "policy": model.name,
+        "pairs": int(pairs.usable.sum()),
+        "wording": _finite(
+            wording_cosine(
+                [Contrast(p, (c,), (r,)) for p, c, r in conversations], probe_contrasts(probes.refusal)
+            )
+        ),
+        "activations": None if activations is None else activations.answer,
+        "pilot": pilot_outcome,
+        "failed": failed or None,
+        "limits": LIMITS,
+    }
+    nothing = np.full(len(conversations), np.nan), np.full(len(others), np.nan)
+    if gradients is None:
+        why = failed.get("influence", "gradients were not asked for (parameters none)")
+        answer = without_gradients(probes.refusal, parameters, why, beside)
+    else:
+        answer = _answer(gradients, sets, rows, len(parts), beta, precondition, beside)
+    return InfluenceRead(
+        answer,
+        nothing[0] if gradients is None else gradients.each.values,
+        nothing[1] if gradients is None else gradients.others,
+        nothing[0] if activations is None else activations.values,
+        nothing[1] if activations is None else activations.others,
+    )
+
+
+def _encoded(model: LocalModel, probes: ProbeSets, first: int, seed: int) -> dict[str, _Probes]:
+    """The probe sets that hold a probe, as token rows in shards that are numbered from `first` on."""
+    sets: dict[str, _Probes] = {}
+    for probe_set in (probes.refusal, probes.benign, probes.placebo):
+        if probe_set is None or not probe_set.probes:
+            continue
+        named = np.array([probe.stratum for probe in probe_set.probes], dtype=object)
+        parts: list[NDArray[np.int64]] = []
+        strata: dict[str, Shards] = {}
+        for stratum in sorted(set(named)):
+            inside = np.flatnonzero(named == stratum)
+            of_stratum = [inside[part] for part in shards_of(inside, PROBE_SHARDS, seed)]
+            strata[stratum] = np.arange(first, first + len(of_stratum))
+            parts += of_stratum
+            first += len(of_stratum)
+        sets[probe_set.name] = _Probes(probe_set, encode(model, probe_contrasts(probe_set)), parts, strata)
+    return sets
+
+
+def _gradients(
+    model: LocalModel,
+    conversations: Sequence[PairBody],
+    others: Sequence[PairBody],
+    pairs: Encoded,
+    parts: list[NDArray[np.int64]],
+    sets: dict[str, _Probes],
+    *,
+    parameters: str,
+    precondition: Literal["adam"] | None,
+    stored: KeptGradients | None,
+    seed: int,
+    progress: Progress | None,
+    how: dict[str, Any],
+) -> _Gradients:
+    """Gradients of the pairs' and the probes' margins, shard by shard, and each pair along the probes' direction."""
+    shards = [pairs.subset(part) for part in parts]
+    shards += [one.encoded.subset(part) for one in sets.values() for part in one.parts]
+    numbers = np.arange(len(shards))
+    with trained(model, parameters, seed=seed, shards=len(shards)) as chosen:
         products = gradient_products(
             model,
             shards,
-            of_data,
+            numbers < len(parts),
             chosen,
-            toward=toward,
+            toward=np.isin(numbers, sets["refusal"].places),
             precondition=precondition,
-            stored=stored_gradients,
+            stored=stored,
             progress=progress,
         )
         assert products.direction is not None
@@ -227,148 +343,56 @@ def read_influence_of(
             each = along(model, conversations, chosen, steps, length, **how)
         else:
             values = np.full(len(conversations), np.nan)
-            for part, found_there in zip(parts_of_data, products.values, strict=True):
+            for part, found_there in zip(parts, products.values, strict=True):
                 values[part] = found_there
             each = PairInfluence(values, None, 0.0)
-        apart = along(model, others, chosen, steps, length, **how) if others else None
-    pilot_outcome = None
-    if pilot is not None:
-        pilot_settings = PilotSettings(steps=pilot) if isinstance(pilot, int) else pilot
-        with standing(failed, "pilot"):
-            pilot_outcome = piloted(
-                model, conversations, probes.refusal, pilot_settings, parameters, judge, seed, **how
-            )
-    if "influence" in failed:
-        if pilot_outcome is None:
-            raise ModelError(failed["influence"])
-        nothing = np.full(len(conversations), np.nan)
-        lost = _lost(model, probes.refusal, parameters, int(pairs.usable.sum()), failed, pilot_outcome)
-        return InfluenceRead(lost, nothing, np.full(len(others), np.nan))
+        apart = along(model, others, chosen, steps, length, **how).values if others else np.zeros(0)
+    return _Gradients(products, each, apart, chosen.how, chosen.count)
 
-    def influence_of(name: str, stratum: str | None = None) -> ProbeInfluence:
-        strata = named[name]
-        places = np.concatenate(list(strata.values())) if stratum is None else strata[stratum]
-        yardstick = np.concatenate(list(named["refusal"].values())) if name == "placebo" else None
+
+def _answer(
+    gradients: _Gradients,
+    sets: dict[str, _Probes],
+    rows: NDArray[np.int64],
+    data_shards: int,
+    beta: float,
+    precondition: str | None,
+    beside: dict[str, Any],
+) -> SafetyInfluence:
+    """The answer of the gradients, with what stands beside it."""
+    products, each, data = gradients.products, gradients.each, np.arange(data_shards)
+
+    def influence_of(name: str, stratum: str | None = None) -> ProbeInfluence | None:
+        if name not in sets:
+            return None
+        probes = sets[name]
+        places = probes.places if stratum is None else probes.strata[stratum]
+        yardstick = sets["refusal"].places if name == "placebo" else None
         alignment = align(products.gram, products.counts, data, places, yardstick=yardstick)
-        return _probe_influence(sets[name], stratum, alignment, products, places, beta)
+        return probe_influence(probes.probe_set, stratum, alignment, products, places, beta)
 
     refusal = influence_of("refusal")
-    beside = {name: influence_of(name) if name in sets else None for name in ("benign", "placebo")}
-    headline = refusal.cosine
-    answer = SafetyInfluence(
+    assert refusal is not None
+    headline, kinds = refusal.cosine, sets["refusal"].strata
+    by_kind = {name: influence_of("refusal", name) for name in kinds if len(kinds) > 1}
+    return SafetyInfluence(
         cosine=None if headline is None else headline.value,
         low=None if headline is None else headline.low,
         high=None if headline is None else headline.high,
         probes=refusal.probes,
-        policy=model.name,
-        parameters=chosen.how + (", steps as Adam takes them" if precondition else ""),
-        trained=chosen.count,
-        pairs=int(pairs.usable.sum()),
-        shards=len(data),
+        parameters=gradients.how + (", steps as Adam takes them" if precondition else ""),
+        trained=gradients.trained,
+        shards=data_shards,
         refusal=refusal,
-        strata={s: influence_of("refusal", s) for s in named["refusal"] if len(named["refusal"]) > 1},
-        benign=beside["benign"],
-        placebo=beside["placebo"],
-        wording=_finite(
-            wording_cosine(
-                [Contrast(p, (c,), (r,)) for p, c, r in conversations], probe_contrasts(probes.refusal)
-            )
-        ),
-        pilot=pilot_outcome,
-        failed=failed or None,
-        damage=_damage(each, rows),
+        strata={name: one for name, one in by_kind.items() if one is not None},
+        benign=influence_of("benign"),
+        placebo=influence_of("placebo"),
+        damage=damage_of(each, rows),
         epsilon=each.epsilon,
         epsilon_agrees=None if each.epsilon is None else each.agrees,
-        limits=LIMITS,
+        **beside,
     )
-    return InfluenceRead(answer, each.values, np.zeros(0) if apart is None else apart.values)
-
-
-def _probe_influence(
-    probe_set: ProbeSet,
-    stratum: str | None,
-    alignment: Alignment,
-    products: Products,
-    places: Shards,
-    beta: float,
-) -> ProbeInfluence:
-    """One probe set, or one stratum of it, in words and numbers."""
-    inside = [probe for probe in probe_set.probes if stratum in (None, probe.stratum)]
-    prompts = sum(probe_set.asked.values()) if stratum is None else probe_set.asked[stratum]
-    coverage = len(inside) / prompts
-    reason = alignment.reason
-    if coverage < LEAST_COVERAGE:
-        reason = f"coverage {coverage:.2f} is below {LEAST_COVERAGE:g}: {len(inside)} of {prompts} prompts gave a probe"
-    if len(inside) < FEWEST_PROBES:
-        reason = f"{len(inside)} probes are fewer than {FEWEST_PROBES}"
-    lengths = products.parameters * alignment.probe_norm.value
-    signs = products.signs[places].sum() / max(1, products.counts[places].sum())
-    sound = reason is None and alignment.cosine is not None
-    projection = [beta / 2 * value for value in alignment.product]
-    return ProbeInfluence(
-        probes=len(inside),
-        asked=prompts,
-        coverage=coverage,
-        sampled=sum(probe.how == "sampled" for probe in inside),
-        cosine=_cosine(alignment.cosine) if sound else None,
-        point=None if sound else _finite(alignment.point),
-        adam_sign=float(signs / lengths**0.5) if lengths > 0 and sound else None,
-        projection=_cosine(projection) if sound else None,
-        undetermined=reason,
-    )
-
-
-def _lost(
-    model: LocalModel,
-    refusal: ProbeSet,
-    parameters: str,
-    pairs: int,
-    failed: dict[str, str],
-    pilot: PilotOutcome | None,
-) -> SafetyInfluence:
-    """The answer of the pilot alone, where the gradients failed."""
-    prompts = sum(refusal.asked.values())
-    none = ProbeInfluence(
-        probes=len(refusal.probes),
-        asked=prompts,
-        coverage=len(refusal.probes) / prompts,
-        sampled=sum(probe.how == "sampled" for probe in refusal.probes),
-        undetermined=failed["influence"],
-    )
-    return SafetyInfluence(
-        probes=len(refusal.probes),
-        policy=model.name,
-        parameters=parameters,
-        trained=0,
-        pairs=pairs,
-        shards=0,
-        refusal=none,
-        strata={},
-        pilot=pilot,
-        failed=failed,
-        limits=LIMITS,
-    )
-
-
-def _cosine(numbers: Any) -> Estimate:
-    value, low, high = numbers
-    return Estimate(value=value, low=low, high=high)
 
 
 def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
-
-
-def _damage(each: PairInfluence, rows: NDArray[np.int64]) -> PairsDoingDamage | None:
-    """The fewest pairs that carry half of the push away from refusing; None where no pair pushes that way."""
-    values = np.nan_to_num(each.values)
-    order = np.argsort(values, kind="stable")
-    push = np.cumsum(-np.minimum(values[order], 0.0))
-    if push[-1] <= 0:
-        return None
-    count = int(np.searchsorted(push, OF_DAMAGE * push[-1])) + 1
-    return PairsDoingDamage(
-        share=count / len(values),
-        rows=tuple(int(r) for r in rows[order[:count]][:ROWS_LISTED]),
-        of_damage=float(push[count - 1] / push[-1]),
-    )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from backfire.errors import InputError, ModelError
 from backfire.models.batching import length_batches
 from backfire.models.forward_pass import Progress
+from backfire.models.gguf import refuse_gguf
 from backfire.models.memory import tokens_to_read
 from backfire.models.opening import check_device, open_folder, open_tokenizer, place, resolve
 
@@ -163,6 +164,7 @@ def open_embedder(reference: str | Path, *, device: str | None = None, dtype: st
         raise InputError(f"{name} is an endpoint: embeddings come from a checkpoint folder or a hub name")
     check_device(device)
     folder = resolve(name)
+    refuse_gguf(name, folder, "the checkpoint folder of a text encoder")
     tokenizer = open_tokenizer(folder)
     model = place(open_folder(AutoModel, folder, dtype, **_without_pooler(folder)), device)
     recipe = _recipe(name, folder, tokenizer, model)

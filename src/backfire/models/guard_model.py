@@ -8,6 +8,7 @@ from typing import Any
 
 from backfire.errors import ModelError
 from backfire.models.batching import length_batches
+from backfire.models.gguf import refuse_gguf
 from backfire.models.identity import folder_digest
 from backfire.models.logps import keeps_logits
 from backfire.models.memory import Shape, positions_at_once, rows_to_generate, tokens_to_read
@@ -153,6 +154,8 @@ def open_guard_model(
 
     check_device(device)
     folder: Path = resolve(reference)
+    if classifier:
+        refuse_gguf(reference, folder, "the checkpoint folder of a sequence classifier")
     tokenizer = open_tokenizer(folder)
     auto = AutoModelForSequenceClassification if classifier else AutoModelForCausalLM
     model = place(open_folder(auto, folder, dtype), device)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backfire.errors import ModelError
+from backfire.models.gguf import is_gguf
 from backfire.records import digest
 
 WEIGHTS = "*.safetensors"
@@ -33,11 +34,14 @@ PATH_KEYS = frozenset({"_name_or_path", "base_model_name_or_path", "name_or_path
 
 
 def folder_digest(folder: Path) -> str:
-    """Digest of a checkpoint or adapter folder: weights, configuration, tokenizer and template by content.
+    """Digest of a checkpoint or adapter folder: weights, configuration, tokenizer and template by content. A GGUF file has
+    all of them in one.
 
     Cards, logs, optimizer states and sub-folders do not count, nor do paths written into the configuration.
     Raises ModelError where there are no safetensors weights.
     """
+    if is_gguf(folder):
+        return digest("gguf", _file_digest(folder))
     weights = sorted(folder.glob(WEIGHTS))
     if not weights:
         raise ModelError(no_weights(folder))
@@ -59,6 +63,8 @@ def no_weights(folder: Path) -> str:
             f"{folder} has its weights in {', '.join(pickles)}: pickle files can run code and are not opened; "
             "save the model with `save_pretrained` of transformers 5 (or peft), which writes safetensors"
         )
+    if packed := sorted(folder.glob("*.gguf")):
+        return f"{folder} has its weights in a GGUF file: name the file itself, {packed[0]}"
     return (
         f"{folder} has no *.safetensors weights: name a checkpoint folder written by `save_pretrained`, "
         "or an adapter folder written by peft"

@@ -203,7 +203,7 @@ class LocalModel:
         return self._reader.read(
             self._encode(conversations, max_length),
             scored=True,
-            layers=range(self._layers),
+            layers=range(self.layers),
             half=self.model.dtype.itemsize == 2,
             batch_size=batch_size,
             progress=progress,
@@ -244,7 +244,7 @@ class LocalModel:
 
         if pool not in ("mean", "last"):
             raise InputError(f"pool {pool!r}: use 'mean' or 'last'")
-        count = self._layers
+        count = self.layers
         wanted = list(range(count)) if layers == "all" else [int(k) for k in layers]
         if bad := [k for k in wanted if not -count <= k < count]:
             raise InputError(f"layer {bad[0]} of {self.name}: it has 0 (embeddings) to {count - 1}")
@@ -253,7 +253,8 @@ class LocalModel:
         return reading.states.astype(np.float32, copy=False)
 
     @property
-    def _layers(self) -> int:
+    def layers(self) -> int:
+        """Layers whose hidden states can be read: the embeddings and every block."""
         return int(self.model.config.get_text_config().num_hidden_layers) + 1
 
     @property

@@ -1,4 +1,4 @@
-"""Opening a model by reference: an organism, a checkpoint folder, a hub name, or an endpoint."""
+"""Opening a model by reference: an organism, a checkpoint folder, a GGUF file, a hub name, or an endpoint."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from backfire.errors import InputError, ModelError, TemplateError, setting
 from backfire.models.endpoint import EndpointModel
+from backfire.models.gguf import ENDING, check_gguf, gguf_configuration, gguf_model, gguf_tokenizer, is_gguf
 from backfire.models.identity import folder_digest, no_weights
 from backfire.models.local import LocalModel
 from backfire.models.template import check_template, template_digest
@@ -40,7 +41,7 @@ def open_model(
 ) -> LocalModel | EndpointModel:
     """Open a model, check its template, and give it an id made of its contents.
 
-    `reference` is `organism:NAME`, a checkpoint or PEFT adapter folder, a hub name, or
+    `reference` is `organism:NAME`, a checkpoint or PEFT adapter folder, a GGUF file, a hub name, or
     `openai:MODEL[@BASE_URL]`. `chat_template` names a Jinja file that replaces the tokenizer's. `dtype` is
     `auto` (the checkpoint's own; on an x86 CPU without units for 16 bits float32, which is about five times as fast
     there, where four times the weights are free), `float32`, `bfloat16` or `float16`; it does not enter the id. `device` is
@@ -100,7 +101,8 @@ def reference_digest(reference: str | Path) -> str:
 
 
 def resolve(reference: str, *, weights: bool = True) -> Path:
-    """The local folder that a reference names; a hub name is fetched into the hub's cache first, with its weights or not."""
+    """The local folder or GGUF file that a reference names; a hub name is fetched into the hub's cache first, with its
+    weights or not."""
     if reference.startswith("organism:"):
         from backfire.organisms.catalog import folder_of
 
@@ -112,12 +114,24 @@ def resolve(reference: str, *, weights: bool = True) -> Path:
     folder = Path(reference).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
-            raise ModelError(
-                f"{reference} has no config.json: name a checkpoint folder written by `save_pretrained`"
+            packed = sorted(folder.glob(f"*{ENDING}"))
+            instead = (
+                f"the GGUF file in it, {packed[0]}"
+                if packed
+                else "a checkpoint folder written by `save_pretrained`"
             )
+            raise ModelError(f"{reference} has no config.json: name {instead}")
         return folder
     if folder.is_file():
-        raise ModelError(f"{reference} is a file: name the checkpoint folder that holds it")
+        if is_gguf(folder):
+            return check_gguf(folder).path
+        raise ModelError(f"{reference} is a file: name the checkpoint folder that holds it, or a GGUF file")
+    if is_gguf(reference) and reference.count("/") == 2 and not reference.startswith((".", "/", "~")):
+        return check_gguf(_fetch_file(*reference.rsplit("/", 1))).path
+    if is_gguf(reference):
+        raise ModelError(
+            f"there is no file {reference!r}: name a GGUF file that is here, or one on the hub as org/model/file.gguf"
+        )
     if reference.startswith((".", "/", "~")) or reference.count("/") > 1:
         raise ModelError(
             f"there is no folder {reference!r}: name a checkpoint folder, or a hub name such as org/model"
@@ -126,30 +140,33 @@ def resolve(reference: str, *, weights: bool = True) -> Path:
 
 
 def open_folder(auto: Any, folder: Path, dtype: str, *, fresh: Collection[str] = (), **options: Any) -> Any:
-    """`auto.from_pretrained` of safetensors only, without remote code.
+    """`auto.from_pretrained` of safetensors or a GGUF file only, without remote code.
 
-    Every weight must come from the file, but for those named `fresh`, which are made anew where the file has none.
+    Every weight must come from it, but for those named `fresh`, which are made anew where it has none.
     """
     from transformers.utils import logging
 
     if dtype not in ("auto", "float32", "bfloat16", "float16"):
         raise InputError(f"dtype {dtype!r}: use auto, float32, bfloat16 or float16")
-    if not any(folder.glob("*.safetensors")):
+    if not is_gguf(folder) and not any(folder.glob("*.safetensors")):
         raise ModelError(no_weights(folder))
     bar = logging.is_progress_bar_enabled()
     level = logging.get_verbosity()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:
-        model, report = auto.from_pretrained(
-            folder,
-            dtype=dtype,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-            **options,
-        )
+        if is_gguf(folder):
+            model, report = gguf_model(auto, folder, dtype, **options)
+        else:
+            model, report = auto.from_pretrained(
+                folder,
+                dtype=dtype,
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                output_loading_info=True,
+                **options,
+            )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise ModelError(f"{folder} does not open as a checkpoint: {_first_line(error)}") from error
     finally:
@@ -190,6 +207,8 @@ def place(model: Any, device: str | None) -> Any:
 
 
 def open_tokenizer(folder: Path) -> Any:
+    if is_gguf(folder):
+        return gguf_tokenizer(folder)
     from transformers import AutoTokenizer
 
     try:
@@ -218,17 +237,27 @@ def _fast(folder: Path, dtype: str, device: str | None) -> str:
     """`auto` is float32 where a CPU has no units for 16 bits, and weights twice as large fit it with ease."""
     from backfire.models.memory import available, slow_in_16_bits
 
-    size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    if dtype != "auto" or size < LARGE or not slow_in_16_bits(device):
+    if dtype != "auto" or not slow_in_16_bits(device):
         return dtype
-    try:
-        stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return dtype
-    if not isinstance(stored, dict) or (stored.get("dtype") or stored.get("torch_dtype")) not in HALVES:
+    head = check_gguf(folder) if is_gguf(folder) else None
+    if head is not None:
+        size = 2 * head.numbers
+    else:
+        size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    stored_in = head.dtype if head else _dtype_of(folder)
+    if size < LARGE or stored_in not in HALVES:
         return dtype
     free = available()
     return "float32" if free is None or 4 * size < free else dtype
+
+
+def _dtype_of(folder: Path) -> str | None:
+    """What a checkpoint says its weights are stored in."""
+    try:
+        stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return (stored.get("dtype") or stored.get("torch_dtype")) if isinstance(stored, dict) else None
 
 
 def put_on(model: Any, adapter: Path, folder: Path) -> Any:
@@ -265,6 +294,10 @@ def policy_tokenizer(folder: Path, adapter: Path | None, chat_template: Path | N
 def open_configuration(folder: Path) -> tuple[Any, list[int]]:
     """A checkpoint's configuration, and the end tokens of its generation configuration; without the weights."""
     from transformers import AutoConfig, GenerationConfig
+
+    if is_gguf(folder):
+        configuration = gguf_configuration(folder)
+        return configuration, _ends(GenerationConfig.from_model_config(configuration))
 
     try:
         configuration = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
@@ -317,6 +350,19 @@ def _base_of(adapter: Path) -> Path:
         raise ModelError(
             f"adapter {adapter} adapts {base}, which does not open ({error}); "
             f"open the base model from where it lies with {setting('adapter')} {adapter}"
+        ) from error
+
+
+def _fetch_file(name: str, file: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(name, file))
+    except (HFValidationError, LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise ModelError(
+            f"{name}/{file} is neither a file here nor one that the Hugging Face hub gives "
+            f"({type(error).__name__}: {_first_line(error)}): check the name, or download it and name the file"
         ) from error
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from backfire.errors import InputError, ModelError, TemplateError
 from backfire.models.batching import length_batches
+from backfire.models.gguf import refuse_gguf
 from backfire.models.identity import folder_digest
 from backfire.models.memory import tokens_to_read
 from backfire.models.opening import check_device, open_folder, open_tokenizer, place, resolve
@@ -130,6 +131,7 @@ def open_reward_model(
     check_device(device)
     name = str(reference)
     folder = resolve(name)
+    refuse_gguf(name, folder, "the checkpoint folder of a sequence classifier")
     tokenizer = open_tokenizer(folder)
     model = open_folder(AutoModelForSequenceClassification, folder, dtype)
     column = _label(name, model.config, label)

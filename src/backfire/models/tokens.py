@@ -48,7 +48,8 @@ def open_tokens(
     adapter: Path | None = None,
     plain: bool = False,
 ) -> PolicyTokens:
-    """Open the tokenizer and the template of `organism:NAME`, a checkpoint or adapter folder, or a hub name.
+    """Open the tokenizer and the template of `organism:NAME`, a checkpoint or adapter folder, a GGUF file, or a
+    hub name.
 
     `plain` takes texts as they are, without a template. Raises ModelError or InputError, and TemplateError where there is no
     chat template at all.

@@ -50,7 +50,8 @@ def _named(value: Any) -> str:
 
 
 ModelReference = Annotated[Any, Reference("model")]
-"""A checkpoint or adapter folder, a hub name, `organism:NAME`, `openai:MODEL[@URL]`; or what `open_model` gave."""
+"""A checkpoint or adapter folder, a GGUF file, a hub name, `organism:NAME`, `openai:MODEL[@URL]`; or what `open_model`
+gave."""
 RewardModelReference = Annotated[Any, Reference("reward model")]
 """A sequence classifier by its folder or hub name; or what `open_reward_model` gave."""
 EmbedderReference = Annotated[Any, Reference("embedder")]

@@ -103,7 +103,7 @@ class ResponderSettings(Settings):
     role: Name
     """`self`, `stronger`, `gpt4o`, `peer`, or a role of your own recipes. Several responders may share a role."""
     model: ModelReference | None = None
-    """A checkpoint folder, a hub name, `organism:NAME` or `openai:MODEL[@URL]`."""
+    """A checkpoint folder, a GGUF file, a hub name, `organism:NAME` or `openai:MODEL[@URL]`."""
     file: str | None = None
     """Instead of a model: a file with a column of prompts and one of responses that somebody has written."""
     reading: GivenSection | None = None
@@ -137,7 +137,7 @@ class TargetSettings(Settings):
     family: Name
     """The name under which its cells appear, such as `llama`."""
     policy: ModelReference
-    """The SFT checkpoint that DPO starts from: a folder, a hub name or `organism:NAME`."""
+    """The SFT checkpoint that DPO starts from: a folder, a GGUF file, a hub name or `organism:NAME`."""
     responders: tuple[ResponderSettings, ...]
     """Who writes responses. One has the role `self` if recipes are to use the policy's own responses."""
     worlds: tuple[str, ...] = ()
@@ -242,7 +242,8 @@ class InfluenceSettings(Settings):
     benign: PromptsReference | None = None
     """Prompts that deserve an answer, for the influence on needless refusals."""
     parameters: str = "auto"
-    """The parameters whose gradients are compared: `all`, `lora`, `auto` or a regular expression of names."""
+    """The parameters whose gradients are compared: `all`, `lora`, `auto` or a regular expression of names. `none` takes no
+    gradients, and predicts by hidden states alone."""
     pairs: int = Field(default=1000, ge=30)
     """The direction is estimated on a random sample of so many pairs. Every pair gets a value of its own in any case."""
     pilot: PilotSettings | None = None

@@ -61,7 +61,7 @@ def open_tokens(
     *,
     plain: bool = False,
 ) -> Tokens:
-    """The tokenizer and checked template of a checkpoint folder, `organism:` reference or hub name.
+    """The tokenizer and checked template of a checkpoint folder, GGUF file, `organism:` reference or hub name.
 
     `plain` takes the data as raw text: no template is needed then. Raises ModelError or TemplateError.
     """

@@ -8,7 +8,13 @@ import pytest
 from test_auditing_concluding import concluded, probe
 
 from backfire.answers.estimates import Estimate
-from backfire.answers.influence import PairsDoingDamage, ProbeInfluence, SafetyInfluence
+from backfire.answers.influence import (
+    ActivationContrast,
+    PairsDoingDamage,
+    ProbeContrast,
+    ProbeInfluence,
+    SafetyInfluence,
+)
 
 
 def probed(value: float | None, half: float = 0.08, probes: int = 142, **more: Any) -> ProbeInfluence:
@@ -117,3 +123,47 @@ def test_the_price_in_over_refusal_and_the_strata_are_told() -> None:
     assert "over-refusal beside attack success" in advice
     helping, _ = told(influence(probed(0.31), benign=probed(0.3)))
     assert "towards helping and away from needless refusals" in helping
+
+
+def contrasted(value: float, half: float = 0.05) -> ProbeContrast:
+    estimate = Estimate(value=value, low=value - half, high=value + half)
+    return ProbeContrast(cosine=estimate, contrast=estimate)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "placebo", "said"),
+    [
+        (
+            contrasted(0.4),
+            contrasted(0.02),
+            "Chosen responses lie towards its refusals in the policy's hidden states (block 3 of 4), seen from rejected ones: 0.40"
+            " [0.35, 0.45] of the distance between a compliance and a refusal of its own (placebo 0.02 [-0.03, 0.07]).",
+        ),
+        (
+            contrasted(-0.4),
+            None,
+            "Chosen responses lie towards its compliances in the policy's hidden states",
+        ),
+        (contrasted(-0.08), contrasted(-0.04), "the intervals meet, so that need not be about refusing)."),
+        (contrasted(0.01), contrasted(0.02), "do not differ clearly along refusing"),
+        (
+            ProbeContrast(undetermined="12 probes are fewer than 30"),
+            None,
+            "Whether chosen responses resemble the policy's refusals in the policy's hidden states (block 3 of 4) is undetermined: 12"
+            " probes are fewer than 30.",
+        ),
+    ],
+)
+def test_hidden_states_are_told_with_their_interval_beside_the_placebo(
+    refusal: ProbeContrast, placebo: ProbeContrast | None, said: str
+) -> None:
+    read = ActivationContrast(layer=3, layers=4, agreement=0.5, refusal=refusal, placebo=placebo)
+    reasons, _ = told(influence(probed(0.2), activations=read))
+    assert said in reasons
+
+
+def test_hidden_states_alone_call_for_no_more_probes() -> None:
+    read = ActivationContrast(layer=3, layers=4, agreement=0.5, refusal=contrasted(-0.4))
+    reasons, advice = told(influence(probed(None), trained=0, activations=read))
+    assert "The first step" not in reasons
+    assert not advice

@@ -124,6 +124,34 @@ def test_the_column_holds_the_change_of_the_margin_that_a_step_makes(
     assert np.mean(np.array(list(values.values())) > 0) > 0.9
 
 
+def test_hidden_states_alone_give_a_sentence_a_column_and_no_cosine(
+    llama: LocalModel, probes: ProbeSet, tmp_path: Path
+) -> None:
+    file = tmp_path / "pairs.parquet"
+    found = audit(
+        refusing(),
+        policy=llama,
+        policy_pairs=40,
+        probe_prompts=probes,
+        parameters="none",
+        per_pair=file,
+    )
+    read = found.safety_influence
+    assert read is not None
+    assert (read.cosine, read.trained) == (None, 0)
+    assert read.activations is not None
+    assert read.activations.refusal.contrast is not None
+    assert read.activations.refusal.contrast.low > 0
+    reasons = " ".join(found.conclusion.reasons)
+    assert "Chosen responses lie towards its refusals in the policy's hidden states (block" in reasons
+    assert "undetermined" not in " ".join(found.conclusion.advice)
+    table = pq.read_table(file)
+    assert "safety_influence" not in table.column_names
+    contrasts = np.array(table["activation_contrast"].to_pylist(), dtype=float)
+    assert len(contrasts) == len(refusing())
+    assert np.mean(contrasts > 0) > 0.9
+
+
 def test_probes_whose_prompts_the_data_have_are_left_out(llama: LocalModel, probes: ProbeSets) -> None:
     data = refusing()
     for row, probe in zip(data[:5], probes.refusal.probes, strict=False):

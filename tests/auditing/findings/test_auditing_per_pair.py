@@ -72,7 +72,7 @@ def test_influence_is_a_column_where_it_was_read_and_null_elsewhere(tmp_path: Pa
     probe, audited, _ = probe_of()
     influence = np.linspace(-1, 1, audited.pairs)
     influence[3] = np.nan
-    assert write_column(tmp_path / "with.parquet", probe, audited, influence)
+    assert write_column(tmp_path / "with.parquet", probe, audited, {"safety_influence": influence})
     written = pq.read_table(tmp_path / "with.parquet")["safety_influence"].to_pylist()
     assert written[3] is None
     assert [value for value in written if value is not None] == np.delete(influence, 3).tolist()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from backfire.answers.estimates import Estimate
-from backfire.answers.influence import PilotOutcome, ProbeInfluence, SafetyInfluence
+from backfire.answers.influence import ActivationContrast, PilotOutcome, ProbeInfluence, SafetyInfluence
 from backfire.answers.phrases import pilot_text
 
 Direction = Literal["up", "down", "neither"]
@@ -33,10 +33,11 @@ def pilot_direction(pilot: PilotOutcome | None) -> Direction | None:
 
 
 def influence_reasons(influence: SafetyInfluence) -> list[str]:
-    """The pilot; refusals with the placebo, the pairs behind it and the text-only rival; strata; benign requests; limits."""
+    """The pilot; hidden states; refusals with the placebo, the pairs behind it and the text-only rival; strata; benign requests; limits."""
     return [
         *_pilot(influence),
-        _refusals(influence),
+        *_activations(influence.activations),
+        *_refusals(influence),
         *_strata(influence),
         *_benign(influence),
         f"Limits of this prediction: {influence.limits}",
@@ -48,6 +49,8 @@ def influence_advice(influence: SafetyInfluence) -> list[str]:
     moves = direction_of(influence.refusal)
     if influence.pilot is not None:
         moves = pilot_direction(influence.pilot)
+    elif _by_states_alone(influence):
+        return []
     if moves is None:
         return [
             "For a prediction of safety influence, probe with more harmful prompts that are not in the data, of kinds that the"
@@ -65,6 +68,15 @@ def influence_advice(influence: SafetyInfluence) -> list[str]:
             "Measure over-refusal beside attack success: `backfire attack --benign NAME=PROMPTS` counts it."
         ]
     return []
+
+
+def _by_states_alone(influence: SafetyInfluence) -> bool:
+    """Whether no gradients were asked for, so that hidden states stand in their place."""
+    return (
+        influence.trained == 0
+        and influence.activations is not None
+        and "influence" not in (influence.failed or {})
+    )
 
 
 def cosine_text(cosine: Estimate) -> str:
@@ -92,13 +104,39 @@ def _two(value: float) -> str:
     return f"{round(value, 2) + 0.0:.2f}"
 
 
-def _refusals(influence: SafetyInfluence) -> str:
+def _activations(read: ActivationContrast | None) -> list[str]:
+    """How far the chosen side resembles the policy's refusals, beside the placebo."""
+    if read is None:
+        return []
+    contrast = read.refusal.contrast
+    where = f"in the policy's hidden states (block {read.layer} of {read.layers})"
+    if contrast is None:
+        return [
+            f"Whether chosen responses resemble the policy's refusals {where} is undetermined: {read.refusal.undetermined}."
+        ]
+    side = {"up": "towards its refusals", "down": "towards its compliances"}.get(_side(contrast))
+    placebo = None if read.placebo is None else read.placebo.contrast
+    distance = "of the distance between a compliance and a refusal of its own"
+    if side is None:
+        text = f"Chosen and rejected responses do not differ clearly along refusing {where}: {cosine_text(contrast)} {distance}"
+    else:
+        text = f"Chosen responses lie {side} {where}, seen from rejected ones: {cosine_text(contrast)} {distance}"
+    if placebo is not None:
+        meets = contrast.low <= placebo.high and contrast.high >= placebo.low
+        text += f" (placebo {cosine_text(placebo)}"
+        text += ": the intervals meet, so that need not be about refusing)" if side and meets else ")"
+    return [f"{text}."]
+
+
+def _refusals(influence: SafetyInfluence) -> list[str]:
     refusal, moves = influence.refusal, direction_of(influence.refusal)
     if moves is None or refusal.cosine is None:
-        return (
+        if _by_states_alone(influence):
+            return []
+        return [
             "Whether the first step of training on this would move refusals is undetermined:"
             f" {refusal.undetermined} ({refusal.probes:,} of {refusal.asked:,} prompts gave a probe)."
-        )
+        ]
     numbers = f"cosine {cosine_text(refusal.cosine)} ({refusal.probes:,} probe prompts)"
     if moves == "neither":
         sentence = f"{ORDER} to move refusals neither clearly up nor clearly down: {numbers}"
@@ -114,7 +152,7 @@ def _refusals(influence: SafetyInfluence) -> str:
             f"{influence.damage.share:.0%} of the pairs carry {influence.damage.of_damage:.0%} of the push towards complying (rows"
             f" {rows}{', ...' if more > 0 else ''})"
         )
-    return ". ".join(parts) + "."
+    return [". ".join(parts) + "."]
 
 
 def _placebo(refusal: Estimate, moves: Direction, placebo: ProbeInfluence | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,10 +33,11 @@ PARTS = 2
 
 
 class InfluenceView(NamedTuple):
-    """What influence adds to an answer; `values` are of every pair, [pairs], NaN where it was not read, or None."""
+    """What influence adds to an answer, and to the file of single pairs."""
 
     answer: SafetyInfluence
-    values: Values | None
+    columns: Mapping[str, Values]
+    """By the column's name, the value of every pair: [pairs], NaN where it was not read. Empty where none is wanted."""
 
 
 def read_influence(
@@ -64,7 +65,7 @@ def read_influence(
 
     probes = _probes(model, audited, source, judge, seed, _part(progress, 0))
     if not probes.refusal.probes:
-        return InfluenceView(_nothing(model, probes.refusal, parameters), None)
+        return InfluenceView(_nothing(model, probes.refusal, parameters), {})
     pairs, text = sampled(audited, split, most)
     rest = np.setdiff1d(audited.sample, pairs) if each_pair else np.zeros(0, dtype=np.int64)
     place = np.searchsorted(audited.sample, rest)
@@ -83,12 +84,15 @@ def read_influence(
         max_length=max_length,
         progress=_part(progress, 1),
     )
-    if not each_pair:
-        return InfluenceView(influence.answer, None)
-    values = np.full(audited.pairs, np.nan)
-    values[pairs] = influence.values
-    values[rest] = influence.others
-    return InfluenceView(influence.answer, values)
+    columns: dict[str, Values] = {}
+    for name, of_pairs, of_others in (
+        ("safety_influence", influence.values, influence.others),
+        ("activation_contrast", influence.contrasts, influence.other_contrasts),
+    ):
+        if each_pair and np.isfinite(of_pairs).any():
+            columns[name] = np.full(audited.pairs, np.nan)
+            columns[name][pairs], columns[name][rest] = of_pairs, of_others
+    return InfluenceView(influence.answer, columns)
 
 
 def _probes(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import sqrt
@@ -61,7 +61,10 @@ class PairColumn:
 
 
 def pair_column(
-    probes: Sequence[MeasuredProbe], audited: AuditedPairs, file: Path | None, influence: Values | None
+    probes: Sequence[MeasuredProbe],
+    audited: AuditedPairs,
+    file: Path | None,
+    influence: Mapping[str, Values],
 ) -> PairColumn:
     """Take the probe that tells most, and write what it says of each pair where a file is asked for."""
     probe = most_informative(probes, audited)
@@ -78,11 +81,11 @@ def check_file(path: Path) -> Path:
 
 
 def write_column(
-    path: Path, probe: MeasuredProbe, audited: AuditedPairs, influence: Values | None = None
+    path: Path, probe: MeasuredProbe, audited: AuditedPairs, influence: Mapping[str, Values] | None = None
 ) -> bool:
     """Write one line a pair: its row, V-information in bits, prompt group, and what either side decides.
 
-    influence: [pairs], each pair's on refusing, NaN where it was not read: a column with nulls for those.
+    influence: what a policy's probes say of each pair, by the column's name: [pairs], NaN where it was not read, which is null.
     A file that cannot be written is warned about, for the answer is not to be lost with it.
     """
     table = pa.table(
@@ -97,11 +100,10 @@ def write_column(
                 )
                 for column, side in enumerate(("chosen", "rejected"))
             },
-            **(
-                {}
-                if influence is None
-                else {"safety_influence": pa.array(influence, mask=~np.isfinite(influence))}
-            ),
+            **{
+                name: pa.array(values, mask=~np.isfinite(values))
+                for name, values in (influence or {}).items()
+            },
         }
     )
     return write_table(path, table)

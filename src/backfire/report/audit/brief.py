@@ -15,6 +15,7 @@ from backfire.answers.conclusion import FIRST, Effect, Level
 from backfire.answers.numerals import count_of, listed, printable, shown_rows
 from backfire.answers.phrases import pilot_text
 from backfire.report.audit.words import (
+    contrast_text,
     digest_part,
     influence_text,
     known_sets_line,
@@ -183,6 +184,9 @@ def _of_policy(report: AuditReport) -> Iterator[Passage]:
         yield Passage(f"As trained, of {trained.pairs:,} pairs: {text}")
     if influence is not None:
         text = f"Predicted to move refusals by (cosine, above 0 is up): {influence_text(influence.refusal)}"
+        if influence.activations is not None and influence.trained == 0:
+            nearer = contrast_text(influence.activations.refusal)
+            text = f"By hidden states, chosen is nearer to the policy's refusals by (above 0 is nearer): {nearer}"
         yield Passage(
             text
             if influence.pilot is None

@@ -34,6 +34,7 @@ from backfire.report.audit.words import (
     COMBINATIONS,
     HEADLINES,
     PROMPTS,
+    activations_line,
     columns_line,
     cue_name,
     damage_text,
@@ -259,6 +260,8 @@ def _influence(found: SafetyInfluence) -> Table:
 
 
 def _beside_influence(found: SafetyInfluence) -> Iterator[str]:
+    if found.activations is not None:
+        yield activations_line(found.activations)
     if found.pilot is not None:
         yield pilot_text(found.pilot)
     yield f"of {found.pairs:,} pairs on {found.policy}, {found.parameters}: {found.trained:,} numbers"

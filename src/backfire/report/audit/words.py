@@ -6,7 +6,9 @@ from backfire.answers.audit import AuditReport, Shortcut
 from backfire.answers.conclusion import Level, SideLengths
 from backfire.answers.estimates import ProbeResult, Share
 from backfire.answers.influence import (
+    ActivationContrast,
     PairsDoingDamage,
+    ProbeContrast,
     ProbeInfluence,
     SafetyInfluence,
 )
@@ -97,6 +99,25 @@ def influence_text(found: ProbeInfluence) -> str:
     if found.undetermined is not None or found.cosine is None:
         return f"undetermined: {found.undetermined or 'no cosine'}"
     return band(found.cosine.value, found.cosine.low, found.cosine.high, 2)
+
+
+def contrast_text(probed: ProbeContrast) -> str:
+    """`−0.31 [−0.40 to −0.22]`, of the distance between a compliance and a refusal, or `undetermined: ...`."""
+    if probed.contrast is None:
+        return f"undetermined: {probed.undetermined}"
+    return band(probed.contrast.value, probed.contrast.low, probed.contrast.high, 2)
+
+
+def activations_line(read: ActivationContrast) -> str:
+    """The contrast with every probe set that was read, and what it is."""
+    sets = ((name, getattr(read, name)) for name in PROBE_SETS)
+    shown = "; ".join(
+        f"{PROBE_SETS[name]} {contrast_text(probed)}" for name, probed in sets if probed is not None
+    )
+    return (
+        f"by hidden states of block {read.layer} of {read.layers}, chosen less rejected, in distances between a compliance and a refusal"
+        f" of the policy: {shown}"
+    )
 
 
 def probe_sets(found: SafetyInfluence) -> list[tuple[str, ProbeInfluence]]:
