@@ -85,6 +85,9 @@ def test_a_pilot_moves_the_margin_and_leaves_the_policy() -> None:
     assert len(up.margins) == 4
     assert len(up.changes) == 20
     assert np.mean(up.changes) == pytest.approx(up.margin_change)
+    chosen_moved, rejected_moved = np.array(up.moved).T
+    assert len(up.moved) == 40
+    assert (chosen_moved - rejected_moved).mean() > 0
     rare = run_pilot(model, pairs(40), probe_set(20), steps=3, lr=1e-4, batch_size=16, every=2)
     assert rare.margins == (up.margins[0], up.margins[2], up.margins[3])
     assert up.margins[0] == pytest.approx(down.margins[0], abs=1e-4)

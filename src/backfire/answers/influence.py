@@ -66,6 +66,11 @@ class PilotOutcome(Part):
     refused_after: Unit | None = None
     refusal_change: Estimate | None = None
     """The difference of the two, with its paired interval (Agresti and Min 2005)."""
+    chosen_change: Estimate | None = None
+    """Of the mean log-probability of chosen responses, in nats, over up to 64 pairs that steps were taken on. Below 0 the pilot made
+    them less likely, although it was to prefer them: likelihood displacement (Razin et al. 2024, arXiv 2410.08847)."""
+    rejected_change: Estimate | None = None
+    """The same of their rejected responses."""
     scored: Count = 0
     unscored: Count = 0
     """Probe prompts of which the judge could not say before or after whether they are refused."""

@@ -41,3 +41,14 @@ def pilot_text(pilot: PilotOutcome) -> str:
         f"A pilot of {steps} ({pilot.pairs:,} pairs, learning rate {pilot.lr:g}) moved"
         f" {' and '.join(parts) or 'nothing that could be scored'}{unscored}"
     )
+
+
+def displacement_text(pilot: PilotOutcome) -> str:
+    """What a pilot did to the pairs that it was taken on; empty where that was not read."""
+    if pilot.chosen_change is None or pilot.rejected_change is None:
+        return ""
+    chosen, rejected = (
+        band(change.value, change.low, change.high, 2)
+        for change in (pilot.chosen_change, pilot.rejected_change)
+    )
+    return f"the pilot moved the log-probability of chosen responses by {chosen} nats, of rejected ones by {rejected}"

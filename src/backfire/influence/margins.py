@@ -133,21 +133,32 @@ def mean_margins(model: LocalModel, probes: ProbeSet, *, batch_size: int = 64) -
 def margins(
     model: LocalModel, encoded: Encoded, *, batch_size: int = 64, progress: Progress | None = None
 ) -> NDArray[np.float64]:
-    """The margin of each contrast under the model, in nats: [contrasts]; NaN where it is not usable.
+    """The margin of each contrast under the model, in nats: [contrasts]; NaN where it is not usable. As `side_logps`."""
+    plus, minus = side_logps(model, encoded, batch_size=batch_size, progress=progress).T
+    difference: NDArray[np.float64] = plus - minus
+    return difference
+
+
+def side_logps(
+    model: LocalModel, encoded: Encoded, *, batch_size: int = 64, progress: Progress | None = None
+) -> NDArray[np.float64]:
+    """Log-probability of `plus` and of `minus` of each contrast, the mean over a side's responses, in nats: [contrasts, 2]; NaN where
+    it is not usable.
 
     One forward pass in batches of like length; sums in float64. Neither the batches nor their padding matter, but for
     rounding. Raises ModelError where the model gives NaN or runs out of memory.
     """
     import torch
 
-    values = np.where(encoded.usable, 0.0, np.nan)
+    values = np.where(encoded.usable[:, None], np.zeros(2), np.nan)
     done = 0
     with torch.inference_mode():
         for batch in batches(model, encoded, batch_size):
             logps = logps_of(model, [encoded.rows[i] for i in batch]).double().cpu().numpy()
             if np.isnan(logps).any():
                 raise ModelError(f"{model.name} gives NaN: open it with dtype float32")
-            np.add.at(values, encoded.items[batch], encoded.weights[batch] * logps)
+            weights = encoded.weights[batch]
+            np.add.at(values, (encoded.items[batch], (weights < 0).astype(np.int64)), np.abs(weights) * logps)
             done += len(batch)
             if progress is not None:
                 progress(done, len(encoded.rows))

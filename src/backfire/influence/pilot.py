@@ -18,6 +18,7 @@ from backfire.influence.margins import (
     pair_batches,
     probe_contrasts,
     recomputed,
+    side_logps,
 )
 from backfire.influence.parameters import trained
 from backfire.models.settings import DPO_RATE, MAX_LENGTH, rate_of
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 BATCH = 64
 """Probe prompts that are answered at a time, at most."""
+DISPLACED = 64
+"""Pairs that are read again after the last step, to see whether chosen responses became likelier."""
 PASSED = 8
 """Copies of the trained parameters that a pilot has room for: gradients, Adam's moments, what they were before."""
 
@@ -47,6 +50,8 @@ class Pilot:
     a judge."""
     lr: float = DPO_RATE
     """The learning rate that the steps were taken at."""
+    moved: tuple[tuple[float, float], ...] = ()
+    """Of the first DISPLACED pairs that steps were taken on: how far log p(chosen) and log p(rejected) moved, in nats."""
 
     @property
     def margin_change(self) -> float:
@@ -99,8 +104,10 @@ def run_pilot(
         raise InputError("no pair fits the policy's context: there is nothing to take a step on")
     order = np.random.default_rng(seed).permutation(usable)
     order = np.resize(order, steps * min(batch_size, len(usable)))
-    reference = margins(model, data.subset(np.unique(order)))
+    before_steps = side_logps(model, data.subset(np.unique(order)))
+    reference = before_steps[:, 0] - before_steps[:, 1]
     place = {int(i): k for k, i in enumerate(np.unique(order))}
+    read_again = np.unique(order[:DISPLACED])
     prompts = list({probe.prompt.id: probe.prompt for probe in probes.probes}.values())
     with trained(model, parameters, seed=seed, shards=PASSED) as chosen:
         adapted_by_auto = parameters == "auto" and chosen.adapter
@@ -122,11 +129,20 @@ def run_pilot(
                     last = margins(model, probed)
                     path.append(float(np.nanmean(last)))
             after = [] if judge is None else _refused(model, prompts, judge, max_new_tokens)
+            moved = (
+                side_logps(model, data.subset(read_again)) - before_steps[[place[int(i)] for i in read_again]]
+            )
         finally:
             with torch.no_grad():
                 for (_, p), value in zip(chosen.named, first_values, strict=True):
                     p.copy_(value)
-    return Pilot(tuple(path), tuple((last - first).tolist()), tuple(zip(before, after, strict=True)), rate)
+    return Pilot(
+        tuple(path),
+        tuple((last - first).tolist()),
+        tuple(zip(before, after, strict=True)),
+        rate,
+        tuple((chosen_moved, rejected_moved) for chosen_moved, rejected_moved in moved.tolist()),
+    )
 
 
 def _gradients_of_loss(model: LocalModel, pairs: Encoded, reference: np.ndarray, beta: float) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from backfire.answers.estimates import Estimate
 from backfire.answers.influence import PilotOutcome
@@ -55,12 +54,8 @@ def piloted(
         plain=plain,
         max_length=max_length,
     )
-    changes = np.array(pilot.changes)
-    changes = changes[np.isfinite(changes)]
-    margin = None
-    if len(changes) > 1:
-        mean, low, high = mean_of_clusters(changes.tolist())
-        margin = Estimate(value=mean, low=low, high=high)
+    margin = _mean_change(pilot.changes)
+    chosen, rejected = (_mean_change([of_pair[side] for of_pair in pilot.moved]) for side in (0, 1))
     both = [(a, b) for a, b in pilot.refused if a is not None and b is not None]
     gained, lost = sum(b and not a for a, b in both), sum(a and not b for a, b in both)
     moved = None
@@ -78,6 +73,17 @@ def piloted(
         refused_before=sum(a for a, _ in both) / len(both) if both else None,
         refused_after=sum(b for _, b in both) / len(both) if both else None,
         refusal_change=moved,
+        chosen_change=chosen,
+        rejected_change=rejected,
         scored=len(both),
         unscored=len(pilot.refused) - len(both),
     )
+
+
+def _mean_change(changes: Sequence[float]) -> Estimate | None:
+    """Student's interval of the mean, over those that are numbers; None for fewer than two."""
+    finite = [change for change in changes if isfinite(change)]
+    if len(finite) < 2:
+        return None
+    mean, low, high = mean_of_clusters(finite)
+    return Estimate(value=mean, low=low, high=high)

@@ -11,6 +11,7 @@ from backfire.answers.estimates import Estimate
 from backfire.answers.influence import (
     ActivationContrast,
     PairsDoingDamage,
+    PilotOutcome,
     ProbeContrast,
     ProbeInfluence,
     SafetyInfluence,
@@ -167,3 +168,29 @@ def test_hidden_states_alone_call_for_no_more_probes() -> None:
     reasons, advice = told(influence(probed(None), trained=0, activations=read))
     assert "The first step" not in reasons
     assert not advice
+
+
+def piloted(chosen: float, rejected: float) -> PilotOutcome:
+    sides = [Estimate(value=value, low=value - 0.1, high=value + 0.1) for value in (chosen, rejected)]
+    return PilotOutcome(
+        steps=8,
+        pairs=256,
+        lr=1e-4,
+        beta=0.1,
+        batch_size=32,
+        margins=(0.1, 0.0),
+        margin_change=Estimate(value=-0.1, low=-0.2, high=0.2),
+        chosen_change=sides[0],
+        rejected_change=sides[1],
+    )
+
+
+def test_chosen_responses_that_became_less_likely_are_told() -> None:
+    reasons, _ = told(influence(probed(0.2), pilot=piloted(-0.5, -2.0)))
+    assert (
+        "The pilot made the chosen responses themselves less likely: by -0.50 [-0.60, -0.40] nats a response, rejected ones by"
+        " -2.00 [-2.10, -1.90]." in reasons
+    )
+    for chosen in (0.5, -0.05):
+        reasons, _ = told(influence(probed(0.2), pilot=piloted(chosen, -2.0)))
+        assert "less likely" not in reasons

@@ -96,7 +96,19 @@ def _pilot(influence: SafetyInfluence) -> list[str]:
     pilot, first = pilot_direction(influence.pilot), direction_of(influence.refusal)
     if {pilot, first} == {"up", "down"}:
         sentence += " The first step points the other way; go by the pilot, which was tried on held-out worlds of organisms."
-    return [sentence]
+    return [sentence, *_displacement(influence.pilot)]
+
+
+def _displacement(pilot: PilotOutcome) -> list[str]:
+    """Whether preferring chosen responses made them less likely, and that where it is clear."""
+    chosen, rejected = pilot.chosen_change, pilot.rejected_change
+    if chosen is None or rejected is None or chosen.high >= 0:
+        return []
+    return [
+        f"The pilot made the chosen responses themselves less likely: by {cosine_text(chosen)} nats a response, rejected ones by"
+        f" {cosine_text(rejected)}. Such likelihood displacement moves the policy towards responses that are neither (arXiv 2410.08847);"
+        " look at what it answers after training."
+    ]
 
 
 def _two(value: float) -> str:

@@ -29,7 +29,7 @@ from backfire.answers.numerals import (
     shown_rows,
     span,
 )
-from backfire.answers.phrases import pilot_text
+from backfire.answers.phrases import displacement_text, pilot_text
 from backfire.report.audit import pictures as draw
 from backfire.report.audit.as_trained_lines import rendered_by, tokens_line, trained_lines
 from backfire.report.audit.brief import rows_of
@@ -153,6 +153,7 @@ def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
         hidden=checked.probe("hidden"),
         activations_line=activations_line,
         influence_picture=influence_picture,
+        displacement_text=displacement_text,
         pilot_text=pilot_text,
         probe_sets=probe_sets(checked.safety_influence) if checked.safety_influence else [],
         undefined=UNDEFINED,

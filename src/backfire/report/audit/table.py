@@ -25,7 +25,7 @@ from backfire.answers.numerals import (
     shown_rows,
     span,
 )
-from backfire.answers.phrases import pilot_text
+from backfire.answers.phrases import displacement_text, pilot_text
 from backfire.report.audit.as_trained_table import as_trained_parts
 from backfire.report.audit.brief import LEVEL_STYLES, rows_of
 from backfire.report.audit.fault_lines import fault_lines, matched_items
@@ -264,6 +264,8 @@ def _beside_influence(found: SafetyInfluence) -> Iterator[str]:
         yield activations_line(found.activations)
     if found.pilot is not None:
         yield pilot_text(found.pilot)
+        if text := displacement_text(found.pilot):
+            yield text
     yield f"of {found.pairs:,} pairs on {found.policy}, {found.parameters}: {found.trained:,} numbers"
     if found.wording is not None:
         yield f"from bags of words alone, without a model: {number(found.wording, 2)}"
