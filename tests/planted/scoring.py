@@ -14,7 +14,7 @@ from typing import Any
 
 import backfire
 from backfire.auditing import audit
-from backfire.report.audit.conditions import CONDITIONS, outcomes
+from backfire.report.audit.conditions import meanings, outcomes
 from planted.faults import Fault
 from planted.planting import Planted
 
@@ -24,7 +24,7 @@ FIRST = 3
 """The terminal shows so many effects."""
 HALF = 0.5
 """The share of the planted rows that an effect has to list, at least, where it lists rows."""
-GATES = tuple(name for name in CONDITIONS if not set(name) & set("<>"))
+GATES = tuple(name for name in meanings() if not set(name) & set("<>"))
 """The conditions of `--fail-on` that need no number."""
 OF_LABELS = ("some", "no-judgement")
 """Conditions that may hold for people's labels, which have to do with the text."""

@@ -12,7 +12,7 @@ from rich.console import Console
 from backfire.answers import parse_audit
 from backfire.errors import InputError
 from backfire.report import audit_table, failed_conditions, parse_conditions, unchecked_conditions
-from backfire.report.audit.conditions import CONDITIONS
+from backfire.report.audit.conditions import meanings
 from example_audit import example_audit, share, smallest_audit
 
 
@@ -81,7 +81,6 @@ def test_the_commonest_remains_are_named_first() -> None:
     ]
     text = " ".join(printed(audit).split())
     assert text.index("debris, kind 30") < text.index("debris, kind 9") < text.index("debris, kind 4")
-    assert "debris: 2 rarer kinds more" in text
 
 
 def test_the_conclusion_is_last() -> None:
@@ -272,7 +271,7 @@ def test_a_share_of_personal_data_is_a_bound() -> None:
 def test_nothing_fails_on_a_clean_set() -> None:
     report = parse_audit(clean_audit())
     conditions = [
-        *(name for name in CONDITIONS if not name.endswith("X")),
+        *(name for name in meanings() if not name.endswith("X")),
         "end-doubled>0",
         "matched>0.95",
         "total > 0.99",
@@ -331,7 +330,7 @@ def test_an_unknown_condition_is_refused_in_a_line_with_a_fix(text: str) -> None
         ("influence>0", "write influence<X, X from -1 to 1"),
         ("personal-data>2", "write personal-data or personal-data>X, X from 0 to below 1"),
         ("end-tokn>0", "did you mean end-token>X, X from 0 to below 1?"),
-        ("zzz", f"there are {', '.join(CONDITIONS)}; `backfire audit --help` describes them"),
+        ("zzz", f"there are {', '.join(meanings())}; `backfire audit --help` describes them"),
     ],
 )
 def test_an_unknown_condition_is_told_which_one_is_meant(text: str, fix: str) -> None:

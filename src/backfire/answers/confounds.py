@@ -136,3 +136,5 @@ class Confounds(Part):
     """Where scores of both sides are recorded."""
     swapped_columns: SwappedColumns | None = None
     """Where it is so."""
+    others: dict[str, tuple[Counted | InPrompts, ...]] | None = None
+    """What findings that have no field of their own counted, by the finding's name, where it occurs."""

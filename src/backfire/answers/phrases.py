@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from backfire.answers.as_trained import Happening
-from backfire.answers.estimates import Estimate
+from backfire.answers.estimates import Estimate, Share
 from backfire.answers.influence import PilotOutcome
-from backfire.answers.numerals import band, percent, shown_rows
+from backfire.answers.numerals import UNDEFINED, band, interval, percent, shown_rows
 
 MOST_ROWS = 5
+
+PROMPTS = {
+    "harmful": "harmful prompts",
+    "benign": "benign prompts",
+    "unknown": "prompts of unknown kind",
+    "all": "all prompts (none is marked harmful or benign)",
+}
+"""Kinds of prompts in prose."""
+
+
+def share_text(share: Share) -> str:
+    """`27.3% [25.3–29.4] (503 of 1,840)`; a dash where nothing was scored."""
+    if share.rate is None:
+        return UNDEFINED
+    band = interval(percent(share.low), percent(share.high))
+    return f"{percent(share.rate)}%{f' [{band}]' if band else ''} ({share.hits:,} of {share.scored:,})"
 
 
 def happening_text(happening: Happening, of: int) -> str:

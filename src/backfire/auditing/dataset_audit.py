@@ -8,8 +8,7 @@ from typing import Any
 from backfire.answers.audit import AuditReport
 from backfire.auditing.audit_report import influence_answer, report_of, settings_of
 from backfire.auditing.conclusion.concluding import conclude
-from backfire.auditing.conclusion.effects import effects_of
-from backfire.auditing.conclusion.evidence import evidence_of
+from backfire.auditing.conclusion.effects import effects_of, evidence_of
 from backfire.auditing.conclusion.reference_points import reference_points
 from backfire.auditing.finding import find
 from backfire.auditing.findings.per_pair import check_file, pair_column

@@ -13,12 +13,13 @@ from backfire.cli.command import Command, JsonFile, OutputFile
 from backfire.cli.exits import FAILED, PARTLY, keeping
 from backfire.cli.progress import progress
 from backfire.cli.terminal import complain, say, show, warn
-from backfire.settings import Argument, DatasetReference, FileReference, Group, Metavar, Names
+from backfire.settings import Argument, DatasetReference, FileReference, Group, Listed, Metavar, Names
 
 if TYPE_CHECKING:
     from backfire.answers import AuditReport
 
 WRITING, GATE = Group("Writing the answer"), Group("As a check")
+CONDITIONS = "backfire.report.audit.conditions:listed_names"
 PER_PAIR_SUFFIXES = (".parquet", ".jsonl", ".csv")
 
 
@@ -52,14 +53,8 @@ class Audit(Command):
     compare: Annotated[FileReference | None, GATE, Metavar("OLD.json")] = None
     """Say what has become worse since an earlier audit, which --json wrote: by rates and not by counts, and no more than
     chance brings. Exit with 3 where anything has."""
-    fail_on: Annotated[str | None, GATE, Metavar("CONDITIONS")] = None
-    """Exit with 3 when one of these conditions holds. They stand with commas between: strong, some, no-judgement,
-    fixed-sources, truncation, swapped-columns, contradicting-scores, contamination, overlap, duplicates, contradictions,
-    debris, prompt-debris, echo, personal-data, personal-data>X, defects, matched>X, total>X, length>X,
-    influence<X, pilot<X; of the tokens, with --policy, where X is a share of pairs: end-token>X, end-missing>X,
-    end-doubled>X, bos-doubled>X, bos-missing>X, cut-sides>X, full-prompts>X, merged-boundary>X, system-lost>X,
-    inside-thought>X, template-losses>X, refused>X, turn-lost>X, tools-lost>X, tool-calls-lost>X, prompt-rewritten>X,
-    reasoning-lost>X, response-changed>X."""
+    fail_on: Annotated[str | None, GATE, Metavar("CONDITIONS"), Listed(CONDITIONS)] = None
+    """Exit with 3 when one of these conditions holds. They stand with commas between: {names}."""
     unchecked: Annotated[Literal["fail", "ignore"], GATE, Names("--fail-on-unchecked")] = "fail"
     """What becomes of a condition that could not be looked at, such as influence<X where there are no probes: it counts as
     failed, or the output only names it."""

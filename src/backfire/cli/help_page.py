@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import PurePath
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
@@ -158,7 +159,7 @@ def _text(setting: Setting) -> str:
     from backfire.cli.parsing import is_flag, is_list
     from backfire.settings import Argument, Default, Metavar
 
-    parts = [" ".join(setting.about.split())]
+    parts = [_with_list(setting)]
     choices = _choices(setting.field.annotation)
     if len(choices) > WIDEST_CHOICES and not setting.mark(Metavar):
         parts.append(f"[one of {', '.join(choices.split('|'))}]")
@@ -178,6 +179,17 @@ def _text(setting: Setting) -> str:
     elif not is_flag(setting) and setting.default not in (None, (), {}, ""):
         parts.append(f"[default: {_default(setting.default)}]")
     return " ".join(part for part in parts if part)
+
+
+def _with_list(setting: Setting) -> str:
+    """The docstring on one line; a list that it names is read from where it is made."""
+    from backfire.settings import Listed
+
+    text, mark = " ".join(setting.about.split()), setting.mark(Listed)
+    if mark is None:
+        return text
+    module, name = mark.source.split(":")
+    return text.replace("{names}", getattr(import_module(module), name)())
 
 
 def _default(value: Any) -> str:

@@ -69,9 +69,20 @@ def contents() -> str:
 def _sources(cls: type[Command]) -> set[str]:
     """The files of every class that the page is made from, and of what makes it."""
     modules = {one.__module__ for part in _classes(cls) for one in part.__mro__}
-    modules |= {"backfire.cli.help_page", "backfire.cli.parsing"}
+    modules |= {"backfire.cli.help_page", "backfire.cli.parsing", *_listing(cls)}
     files = [Path(str(sys.modules[name].__file__)) for name in modules if name.startswith("backfire.")]
     return {file.resolve().relative_to(PACKAGE).as_posix() for file in files}
+
+
+def _listing(cls: type[Command]) -> set[str]:
+    """The modules that make a list of a docstring, and those of the same package that they import."""
+    from backfire.settings import Listed, flat
+
+    marks = [mark for setting in flat(cls).values() if (mark := setting.mark(Listed)) is not None]
+    modules = {mark.source.split(":")[0] for mark in marks}
+    if modules:
+        modules |= {name for name in sys.modules if name.startswith("backfire.auditing.faults.")}
+    return modules
 
 
 def _classes(cls: type[Any]) -> Iterator[type[Any]]:

@@ -8,8 +8,9 @@ from typing import Literal
 
 from backfire.answers.audit import AuditReport
 from backfire.answers.audit_comparison import AuditComparison, Change, Direction
-from backfire.answers.confounds import Confounds, Counted
+from backfire.answers.confounds import Confounds
 from backfire.answers.estimates import Accuracy, Auroc, Estimate, Matched, Share
+from backfire.auditing.faults.registry import finding_named, tallies
 from backfire.statistics.exact_tests import holm
 from backfire.statistics.independent import (
     Interval,
@@ -103,36 +104,18 @@ def quantities(report: AuditReport) -> Iterator[Quantity]:
     for defect in report.defects:
         yield from _of_share(f"defects: {defect.kind}", defect.count, report.rows)
     yield from _of_share("defects", sum(one.count for one in report.defects), report.rows)
-    yield from _of_confounds(report.confounds)
+    yield from _of_findings(report.confounds)
     yield from _of_decisions(report)
     yield from _of_policy(report)
 
 
-def _of_confounds(confounds: Confounds) -> Iterator[Quantity]:
-    for repeat in confounds.repeats:
-        if repeat.what in ("exact duplicates", "near duplicates", "contradictions"):
-            name = {"exact duplicates": "duplicates", "near duplicates": "near-duplicates"}.get(repeat.what)
-            yield from _shares((name or repeat.what, repeat.pairs))
-    for finding, one in (
-        ("truncation", confounds.truncated),
-        ("truncation", confounds.cut_ends),
-        ("echo", confounds.echoed),
-    ):
-        yield from _of_sides(finding, one)
-    for finding, several in (("debris", confounds.debris), ("personal-data", confounds.personal)):
-        for one in several:
-            yield from _of_sides(finding, one)
-    for kind in confounds.prompt_personal:
-        yield from _shares((f"personal-data: {kind.what}, prompts", kind.pairs))
-    for mark in confounds.prompt_debris:
-        yield from _shares((f"prompt-debris: {mark.what}", mark.pairs))
-    for items in confounds.evaluation_sets:
-        yield from _shares((f"contamination: {items.name}", items.pairs))
-    if confounds.overlap is not None:
-        yield from _shares((f"overlap: {confounds.overlap.other}", confounds.overlap.exact))
-        yield from _shares((f"overlap, nearly: {confounds.overlap.other}", confounds.overlap.near))
-    if confounds.score_contradiction is not None:
-        yield from _shares(("contradicting-scores", confounds.score_contradiction.pairs))
+def _of_findings(confounds: Confounds) -> Iterator[Quantity]:
+    for one in tallies(confounds):
+        if one.compared is not None:
+            sides = [
+                (f"{one.compared}: {one.what}, {side}" if side else one.compared, s) for side, s in one.shares
+            ]
+            yield from _shares(*sides)
 
 
 def _of_decisions(report: AuditReport) -> Iterator[Quantity]:
@@ -155,13 +138,6 @@ def _of_policy(report: AuditReport) -> Iterator[Quantity]:
         cosine = influence.refusal.cosine
         value = (cosine.value, cosine.low, cosine.high)
         yield Quantity(f"influence on {policy}", "cosine", value, more_is_worse=False)
-
-
-def _of_sides(finding: str, one: Counted | None) -> Iterator[Quantity]:
-    if one is not None:
-        yield from _shares(
-            *((f"{finding}: {one.what}, {side}", getattr(one, side)) for side in ("chosen", "rejected"))
-        )
 
 
 def _shares(*named: tuple[str, Share]) -> Iterator[Quantity]:
@@ -198,6 +174,7 @@ def _fill(some: dict[str, Quantity], others: dict[str, Quantity], report: AuditR
     for name in others.keys() - some.keys():
         finding = name.partition(":")[0]
         of = report.rows if finding == "defects" else report.pairs
-        listed = finding in ("debris", "prompt-debris", "echo", "personal-data") and not older
+        counted = finding_named(finding)
+        listed = counted is not None and counted.listed_where_it_occurs and not older
         if name in known or finding == "defects" or listed:
             some.update((one.name, one) for one in _of_share(name, 0, of))

@@ -68,6 +68,13 @@ class Default:
     text: str
 
 
+@dataclass(frozen=True)
+class Listed:
+    """`{names}` in the docstring stands for a list that is made elsewhere: `module:function`, called where the help is written."""
+
+    source: str
+
+
 def one_or_several(value: Any) -> Any:
     """What may be given alone, or as several: a tuple; None is none of them. Used as a validator of a field."""
     if value is None:

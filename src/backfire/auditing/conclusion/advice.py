@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from backfire.answers.audit import SafetyContrast, Shortcut
 from backfire.answers.conclusion import Effect, Level
 from backfire.answers.confounds import Confounds
 from backfire.answers.influence import SafetyInfluence
-from backfire.answers.numerals import count_of, listed, plural
-from backfire.auditing.conclusion.count_words import MANY, pairs_text, uneven, worth_telling
+from backfire.answers.numerals import count_of, plural
 from backfire.auditing.conclusion.effects import WORTH
 from backfire.auditing.conclusion.influence_words import influence_advice
+from backfire.auditing.conclusion.step import Step
+from backfire.auditing.faults.registry import finding_named
 from backfire.auditing.findings.shortcuts import cue_finding
 
 TRAIN_AND_ATTACK = (
@@ -28,15 +28,6 @@ ONE_AT_A_TIME = (
 """Said of the first of several commands that change the data."""
 FEWEST_UNREAD = 0.05
 """Share of all responses, in a language that the judge does not read, from which another judge is advised."""
-CLEANED = {
-    "contradictions": "that contradict one another",
-    "duplicates": "that repeat another exactly",
-    "near-duplicates": "that nearly repeat another",
-    "debris": "with remains of templates",
-    "truncation": "with a response that is cut off",
-    "echo": "with a response that repeats its prompt",
-}
-"""What `repair --method clean` takes out, in the words of the advice."""
 SAFETY_LOST = (
     "Pairs whose chosen side refuses and whose rejected side complies are often among those that are told apart most easily, and"
     " here there are {pairs}. Compare their number before and after, and train beside the result on as many random pairs"
@@ -44,19 +35,6 @@ SAFETY_LOST = (
 )
 """Said of leaving out the easiest pairs where some pairs teach refusing."""
 WHITE_SPACE = "with white space at an end of a response, which alone is taken off"
-
-
-@dataclass(frozen=True)
-class Step:
-    """One thing to do."""
-
-    do: str
-    """One sentence, with the command."""
-    more: str = ""
-    """What else is to be said of it."""
-
-    def __str__(self) -> str:
-        return f"{self.do} {self.more}".strip()
 
 
 def steps_of(
@@ -94,7 +72,7 @@ def steps_of(
         )
     cue = None if only_decisions else _worth_evening_out(effects, shortcuts)
     # The command takes out all of them, and so all are counted, where one of them is worth it.
-    cleaned = [effect for effect in effects if effect.name in CLEANED or effect.name == "defects"]
+    cleaned = [effect for effect in effects if _is_cleaned(effect)]
     first = next((effect for effect in cleaned if _is_worth_cleaning(effect, confounds)), None)
     for effect in effects:
         if effect in cleaned:
@@ -125,25 +103,20 @@ def _one_at_a_time(steps: Sequence[Step]) -> list[Step]:
     return [*steps[: changing[0]], Step(first.do, more), *steps[changing[0] + 1 :]]
 
 
+def _is_cleaned(effect: Effect) -> bool:
+    finding = finding_named(effect.name)
+    return finding is not None and effect.name in finding.cleaned
+
+
 def _is_worth_cleaning(effect: Effect, confounds: Confounds) -> bool:
     """Whether the pairs of an effect, which `repair --method clean` takes out, are worth a step."""
-    if effect.name == "debris":
-        frequent = effect.size >= MANY
-        return frequent or any(worth_telling(one, tests=len(confounds.debris)) for one in confounds.debris)
-    if effect.name == "truncation":
-        recorded = confounds.truncated
-        return recorded is None or effect.size >= MANY or uneven(recorded)
-    return True
+    finding = finding_named(effect.name)
+    return finding is not None and finding.worth_cleaning(effect, confounds)
 
 
 def _cleaning(cleaned: Sequence[Effect], confounds: Confounds) -> Step:
     white = all(one.what.startswith("white space") for one in confounds.debris)
-    words = CLEANED | ({"debris": WHITE_SPACE} if white else {})
-    counts = [
-        f"{effect.pairs.hits if effect.pairs else len(effect.rows):,} {words[effect.name]}"
-        for effect in cleaned
-        if effect.name in CLEANED
-    ]
+    counts = [_counted(effect, white) for effect in cleaned if effect.name != "defects"]
     counts += [
         f"{count_of(e.pairs.hits, 'row')} that {plural(e.pairs.hits, 'gives', 'give')} no pair"
         for e in cleaned
@@ -154,6 +127,15 @@ def _cleaning(cleaned: Sequence[Effect], confounds: Confounds) -> Step:
     return Step(
         f"Take out the pairs with a fault of their own ({', '.join(counts)}): `{cleaned[0].fix}`.", more
     )
+
+
+def _counted(effect: Effect, only_white_space: bool) -> str:
+    """`12 that repeat another exactly`."""
+    finding = finding_named(effect.name)
+    what = "" if finding is None else finding.cleaned[effect.name]
+    if effect.name == "debris" and only_white_space:
+        what = WHITE_SPACE
+    return f"{effect.pairs.hits if effect.pairs else len(effect.rows):,} {what}"
 
 
 def _worth_evening_out(effects: Sequence[Effect], shortcuts: Sequence[Shortcut]) -> Shortcut | None:
@@ -212,7 +194,6 @@ def _safety_lost(fix: str, contrast: SafetyContrast) -> str:
 def _step(effect: Effect, confounds: Confounds) -> list[Step]:
     """What to do about an effect that is neither cleaned nor a cue."""
     run = f": `{effect.fix}`." if effect.fix else "."
-    count = pairs_text(effect.pairs.hits) if effect.pairs else "pairs"
     match effect.name:
         case "fixed-sources":
             return [
@@ -224,10 +205,6 @@ def _step(effect: Effect, confounds: Confounds) -> list[Step]:
             ]
         case "sources":
             return [Step(f"Balance the sources over the sides, or compare responses of one source only{run}")]
-        case "decoding":
-            return [
-                Step("Sample both sides with the same decoding and token limit, one that lets responses end.")
-            ]
         case "length" if effect.size >= WORTH:
             how = (
                 "; too few pairs lean the other way to leave out the rest, so let your own model write the chosen side anew"
@@ -240,40 +217,9 @@ def _step(effect: Effect, confounds: Confounds) -> list[Step]:
                     effect.what,
                 )
             ]
-        case "swapped-columns":
-            exchange = "this exchanges them" if effect.fix else "exchange them"
-            return [
-                Step(
-                    f"Read some of {count} whose chosen side complies; if the columns are swapped, {exchange}{run}"
-                )
-            ]
-        case "contradicting-scores":
-            does = "this exchanges the columns" if "backfire convert" in run else "this lists them"
-            return [Step(f"Find out whether the labels or the scores are right in {count}; {does}{run}")]
-        case "prompt-debris" if any((one.pairs.rate or 0) >= MANY for one in confounds.prompt_debris):
-            return [Step(f"Take the marks of templates off the prompts, or the {count} out{run}")]
-        case "thoughts":
-            return [
-                Step(
-                    "Give both sides thoughts, or neither: write the missing ones, or take them off both sides alike."
-                )
-            ]
-        case "personal-data":
-            return [Step(f"Read {count} with personal data, and take out what is real; this lists them{run}")]
-        case "contamination":
-            names = listed([one.name for one in confounds.evaluation_sets])
-            return [
-                Step(
-                    f"Take out {count} with prompts of {names}, or report no score on it; this lists them{run}"
-                )
-            ]
-        case "overlap" if confounds.overlap is not None:
-            return [
-                Step(
-                    f"Take {count} whose prompts {confounds.overlap.other} has, too, out of one of the two; this lists them{run}"
-                )
-            ]
-    return []
+    finding = finding_named(effect.name)
+    step = None if finding is None else finding.step(effect, confounds)
+    return [] if step is None else [step]
 
 
 def _safety(contrast: SafetyContrast) -> list[Step]:

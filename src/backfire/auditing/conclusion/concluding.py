@@ -13,10 +13,10 @@ from backfire.answers.estimates import Accuracy, Auroc, Matched, ProbeEstimate, 
 from backfire.answers.influence import SafetyInfluence
 from backfire.auditing.conclusion.advice import steps_of
 from backfire.auditing.conclusion.as_trained_words import trained_sentences
-from backfire.auditing.conclusion.confound_words import confounded
 from backfire.auditing.conclusion.count_words import ALPHA
 from backfire.auditing.conclusion.influence_words import influence_reasons
 from backfire.auditing.conclusion.verdict import verdict
+from backfire.auditing.faults.registry import sentences
 from backfire.auditing.probes.family import family_p
 
 STRONG = 0.9
@@ -88,7 +88,7 @@ def conclude(
         reasons += trained_sentences(trained)
     if influence is not None:
         reasons += influence_reasons(influence)
-    reasons += confounded(confounds)
+    reasons += sentences(confounds)
     if probes:
         reasons.append(CAVEAT)
     steps = steps_of(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from backfire.answers.confounds import Counted
 from backfire.answers.estimates import Share
 from backfire.answers.numerals import count_of
@@ -35,3 +37,23 @@ def rate(share: Share) -> str:
 
 def pairs_text(count: int) -> str:
     return count_of(count, "pair")
+
+
+def differing(counted: Counted) -> str:
+    """Whether the sides differ, with p."""
+    if counted.p is None:
+        return "no p"
+    return f"{'the sides differ' if counted.p <= ALPHA else 'the sides do not differ'}, p = {counted.p:.3f}"
+
+
+def rate_and_interval(share: Share) -> str:
+    return f"{rate(share)} [{share.low or 0:.1%}, {share.high or 0:.1%}]"
+
+
+def commonest(counts: Sequence[Counted], most: int = 2) -> str:
+    """The kinds that occur most often, with their counts by side, and how many more kinds there are."""
+    ordered = sorted(counts, key=lambda one: -(one.chosen.hits + one.rejected.hits))
+    shown = ", ".join(
+        f"{one.what} ({one.chosen.hits:,} chosen, {one.rejected.hits:,} rejected)" for one in ordered[:most]
+    )
+    return f"{shown} and {len(ordered) - most} more kinds" if len(ordered) > most else shown

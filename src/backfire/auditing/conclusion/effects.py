@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from backfire.answers.conclusion import Effect
-from backfire.auditing.conclusion.evidence import Evidence
-from backfire.auditing.conclusion.fault_effects import (
-    of_left_out,
-    of_prompts,
-    of_remains,
-    of_repeats,
-    of_sides,
-)
-from backfire.auditing.conclusion.label_effects import of_cues, of_labels, of_lengths, of_sources
+from backfire.auditing.conclusion.evidence import DATASET, Evidence
+from backfire.auditing.conclusion.label_effects import of_cues, of_lengths, of_sources
+from backfire.auditing.faults.registry import FINDINGS
+from backfire.auditing.finding import Findings
+from backfire.auditing.reading import PairsRead
 
 WORTH = 0.05
 """A fault of this share of the pairs stands among the first three effects, and length is worth evening out that tells so many
@@ -24,7 +23,7 @@ TELLING = ("fixed-sources", "sources", "length", "cue:", "decoding")
 """Beginnings of the names of effects that tell the label, beside the faults of single pairs."""
 
 
-def effects_of(found: Evidence) -> tuple[Effect, ...]:
+def effects_of(evidence: Evidence) -> tuple[Effect, ...]:
     """Every effect, the largest first.
 
     The size of a fault is the share of pairs that it touches: their label says less, or nothing. The size of what tells the label
@@ -32,18 +31,25 @@ def effects_of(found: Evidence) -> tuple[Effect, ...]:
     beyond the swapped control. So a cue that ranks 58% of the pairs right (.02) lies below a fault in 3 of 100 pairs, and one
     that ranks 90% right (.53) above a fault in half of them. A fault of WORTH or more stands third at worst.
     """
-    every = [
-        *of_sources(found),
-        *of_lengths(found),
-        *of_cues(found),
-        *of_labels(found),
-        *of_repeats(found),
-        *of_remains(found),
-        *of_sides(found),
-        *of_prompts(found),
-        *of_left_out(found),
-    ]
+    every = [*of_sources(evidence), *of_lengths(evidence), *of_cues(evidence)]
+    every += [effect for finding in FINDINGS for effect in finding.effects(evidence)]
     return _in_order([effect for effect in every if effect.size > 0 or effect.rows])
+
+
+def evidence_of(dataset: Any, pairs: PairsRead, findings: Findings) -> Evidence:
+    """What effects are made of, from the steps of an audit of `dataset`."""
+    return Evidence(
+        dataset=shlex.quote(str(dataset)) if isinstance(dataset, str | Path) else DATASET,
+        columns=pairs.data.columns,
+        rows=pairs.data.rows,
+        pairs=pairs.audited.pairs,
+        defects={str(kind): count for kind, count in pairs.left_out.items()},
+        leak=findings.source_leak,
+        shortcuts=findings.shortcuts,
+        lengths=findings.lengths,
+        confounds=findings.confounds,
+        affected={one.finding: one for one in findings.affected},
+    )
 
 
 def _in_order(effects: Sequence[Effect]) -> tuple[Effect, ...]:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log2
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,8 @@ from backfire.answers.estimates import Accuracy, Share
 from backfire.auditing.affected import Affected
 from backfire.auditing.audited_pairs import Ints
 from backfire.auditing.conclusion.count_words import ALPHA, pairs_text
-from backfire.auditing.finding import Findings
 from backfire.auditing.findings.generation_traces import MOST_ROWS
 from backfire.auditing.probes.uncertainty import share
-from backfire.auditing.reading import PairsRead
 
 DATASET = "DATASET"
 """Stands in commands for data that are no file."""
@@ -54,22 +52,6 @@ class Evidence:
             return f"{suffix}{ending}"
         stem = PurePath(shlex.split(self.dataset)[0]).name.split(".")[0] or "data"
         return shlex.quote(f"{stem}-{suffix}{ending}")
-
-
-def evidence_of(dataset: Any, pairs: PairsRead, findings: Findings) -> Evidence:
-    """What effects are made of, from the steps of an audit of `dataset`."""
-    return Evidence(
-        dataset=shlex.quote(str(dataset)) if isinstance(dataset, str | Path) else DATASET,
-        columns=pairs.data.columns,
-        rows=pairs.data.rows,
-        pairs=pairs.audited.pairs,
-        defects={str(kind): count for kind, count in pairs.left_out.items()},
-        leak=findings.source_leak,
-        shortcuts=findings.shortcuts,
-        lengths=findings.lengths,
-        confounds=findings.confounds,
-        affected={one.finding: one for one in findings.affected},
-    )
 
 
 def bits_told(accuracy: float) -> float:

@@ -1,19 +1,16 @@
-"""Effects by which a label can be told, or that contradict it: sources, length, cues, decisions, scores."""
+"""Effects by which a label can be told: sources, length, cues."""
 
 from __future__ import annotations
 
 from backfire.answers.conclusion import Effect
 from backfire.answers.estimates import Accuracy
-from backfire.auditing.conclusion.count_words import pairs_text, rate
+from backfire.auditing.conclusion.count_words import pairs_text
 from backfire.auditing.conclusion.evidence import (
     Evidence,
-    fault,
     first_rows,
-    listing,
     restyling,
     size_of_tell,
     size_of_touched,
-    turned_columns,
 )
 from backfire.auditing.findings.shortcuts import cue_finding
 from backfire.auditing.probes.uncertainty import share
@@ -26,7 +23,7 @@ FEWEST_KEPT = 0.3
 
 
 def of_sources(found: Evidence) -> list[Effect]:
-    leak, confounds, out = found.leak, found.confounds, found.beside("balanced-sources")
+    leak, out = found.leak, found.beside("balanced-sources")
     balancing = (
         f"backfire repair {found.dataset} --method balance --pool LEDGER --reward-model MODEL --out {out}"
     )
@@ -54,16 +51,6 @@ def of_sources(found: Evidence) -> list[Effect]:
                 what=f"Who wrote a response, without its text, ranks {_accuracy(leak.pairwise)} of pairs right.",
                 fix=balancing,
                 **size_of_tell(leak.pairwise),
-            )
-        )
-    differs = confounds.decoding_differs
-    if differs is not None and differs.hits:
-        effects.append(
-            Effect(
-                name="decoding",
-                what=f"The two sides of {pairs_text(differs.hits)} ({rate(differs)}) were decoded differently.",
-                pairs=differs,
-                **size_of_touched(differs),
             )
         )
     return effects
@@ -120,38 +107,6 @@ def of_cues(found: Evidence) -> list[Effect]:
                 rows=first_rows(rows),
                 fix=filtering if keep >= FEWEST_KEPT else restyling(found),
                 **size_of_tell(cue.pairwise, 1.0 if cue.beyond_length is None else cue.beyond_length),
-            )
-        )
-    return effects
-
-
-def of_labels(found: Evidence) -> list[Effect]:
-    """Labels that contradict what stands beside them."""
-    effects = []
-    turned = turned_columns(found)
-    rows, swapped = found.rows_of("swapped-columns"), found.confounds.swapped_columns
-    if len(rows):
-        told = ""
-        if swapped is not None:
-            of = "harmful prompts" if swapped.prompts == "harmful" else "pairs"
-            told = (
-                f" in {rate(swapped.complying)} of {of}, and the other way round in {rate(swapped.refusing)}"
-            )
-        what = f"Chosen complies and rejected refuses{told}: the columns may be the wrong way round."
-        effects.append(fault(found, "swapped-columns", what, rows, turned, "swapped-columns"))
-    scores = found.confounds.score_contradiction
-    if scores is not None and scores.pairs.hits:
-        rows = found.rows_of("contradicting-scores")
-        most = (scores.pairs.rate or 0) > 0.5
-        effects.append(
-            fault(
-                found,
-                "contradicting-scores",
-                f"The rejected response has the higher score in {rate(scores.pairs)} of pairs (columns"
-                f" {scores.columns[0]} and {scores.columns[1]}).",
-                rows,
-                (turned if most else None) or listing(found),
-                "contradicting-scores",
             )
         )
     return effects

@@ -29,7 +29,8 @@ from backfire.answers.numerals import (
     shown_rows,
     span,
 )
-from backfire.answers.phrases import displacement_text, pilot_text
+from backfire.answers.phrases import PROMPTS, displacement_text, pilot_text, share_text
+from backfire.auditing.faults.registry import tallies
 from backfire.report.audit import pictures as draw
 from backfire.report.audit.as_trained_lines import rendered_by, tokens_line, trained_lines
 from backfire.report.audit.brief import rows_of
@@ -39,7 +40,6 @@ from backfire.report.audit.known_picture import compared_probe, known_picture
 from backfire.report.audit.words import (
     COMBINATIONS,
     HEADLINES,
-    PROMPTS,
     activations_line,
     best_matched,
     best_total,
@@ -53,7 +53,6 @@ from backfire.report.audit.words import (
     probe_name,
     probe_sets,
     read_line,
-    share_text,
     why_not_matched,
 )
 from backfire.store import write_text
@@ -132,6 +131,7 @@ def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
         report=checked,
         verdict=checked.conclusion.verdict.partition(FIRST)[0] or HEADLINES[checked.conclusion.level],
         left_out=left_out_line(checked, 5),
+        counts=list(tallies(checked.confounds)),
         compared=known_sets_line(checked),
         lengths=[length_line(found) for found in checked.lengths],
         rows_of=rows_of,

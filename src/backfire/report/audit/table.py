@@ -25,15 +25,15 @@ from backfire.answers.numerals import (
     shown_rows,
     span,
 )
-from backfire.answers.phrases import displacement_text, pilot_text
+from backfire.answers.phrases import PROMPTS, displacement_text, pilot_text, share_text
+from backfire.auditing.faults.finding import at_rows
+from backfire.auditing.faults.registry import tallies
 from backfire.report.audit.as_trained_table import as_trained_parts
 from backfire.report.audit.brief import LEVEL_STYLES, rows_of
-from backfire.report.audit.fault_lines import fault_lines, matched_items
 from backfire.report.audit.known_sets import known_sets_table, numbers_table, shown_number
 from backfire.report.audit.words import (
     COMBINATIONS,
     HEADLINES,
-    PROMPTS,
     activations_line,
     columns_line,
     cue_name,
@@ -43,7 +43,6 @@ from backfire.report.audit.words import (
     probe_name,
     probe_sets,
     read_line,
-    share_text,
 )
 
 MOST_CUES = 6
@@ -279,31 +278,17 @@ def _beside_influence(found: SafetyInfluence) -> Iterator[str]:
 
 
 def _confounds(report: AuditReport) -> Iterator[str]:
-    found = report.confounds
-    if found.truncated is not None and (found.truncated.chosen.hits or found.truncated.rejected.hits):
-        both = f"{share_text(found.truncated.chosen)} of chosen, {share_text(found.truncated.rejected)} of rejected"
-        yield f"truncated: {both}, {p_value(found.truncated.p)}"
-    yield from fault_lines(found)
-    if found.decoding_differs is not None and found.decoding_differs.hits:
-        yield f"sides decoded differently: {share_text(found.decoding_differs)}"
-    if found.thoughts is not None:
-        both = f"{share_text(found.thoughts.chosen)} of chosen, {share_text(found.thoughts.rejected)} of rejected"
-        yield f"thoughts before the answer: {both}, {p_value(found.thoughts.p)}"
-    commonest = sorted(found.debris, key=lambda one: -(one.chosen.hits + one.rejected.hits))
-    for debris in commonest[:MOST_LINES]:
-        yield f"debris, {debris.what}: {share_text(debris.chosen)} of chosen, {share_text(debris.rejected)} of rejected"
-    if len(found.debris) > MOST_LINES:
-        yield f"debris: {len(found.debris) - MOST_LINES} rarer kinds more"
-    for one in sorted(found.prompt_debris, key=lambda one: -one.pairs.hits)[:MOST_LINES]:
-        yield f"in prompts, {one.what}: {share_text(one.pairs)}{_at(one.rows, one.pairs.hits)}"
-    for repeat in found.repeats:
-        if repeat.pairs.hits:
-            yield f"{repeat.what}: {share_text(repeat.pairs)}{_at(repeat.rows, repeat.pairs.hits)}"
-    for known in found.evaluation_sets:
-        yield f"prompts of {known.name}: {share_text(known.pairs)}{_at(known.rows, known.pairs.hits)}{matched_items(found, known.name)}"
-    if found.overlap is not None:
-        near = share_text(found.overlap.near)
-        yield f"prompts also in {found.overlap.other}: {share_text(found.overlap.exact)}, nearly the same {near}"
+    """A line for everything that occurs, as the findings count it."""
+    for one in tallies(report.confounds):
+        if not one.occurs:
+            continue
+        if one.sides is None:
+            shares = share_text(one.pairs) if one.pairs is not None else UNDEFINED
+        else:
+            chosen, rejected = map(share_text, one.sides)
+            shares = f"{chosen} of chosen, {rejected} of rejected"
+        p = f", {p_value(one.p)}" if one.p is not None else ""
+        yield f"{one.name}: {shares}{p}{at_rows(one.rows)}{one.after}"
 
 
 def _policy(report: AuditReport) -> Iterator[str]:
@@ -350,10 +335,6 @@ def _share(share: Share, counted: bool) -> Text:
 
 def _title(title: str, about: str = "") -> Text:
     return Text.assemble((title, "bold"), (f"  {about}" if about else "", "dim"))
-
-
-def _at(rows: Sequence[int], count: int) -> str:
-    return f", row {shown_rows(rows, MOST_ROWS, count)}" if rows else ""
 
 
 def _line(text: str, style: str = "") -> Text:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backfire.answers.audit import AuditReport, Shortcut
 from backfire.answers.conclusion import Level, SideLengths
-from backfire.answers.estimates import ProbeResult, Share
+from backfire.answers.estimates import ProbeResult
 from backfire.answers.influence import (
     ActivationContrast,
     PairsDoingDamage,
@@ -12,7 +12,8 @@ from backfire.answers.influence import (
     ProbeInfluence,
     SafetyInfluence,
 )
-from backfire.answers.numerals import UNDEFINED, band, interval, listed, number, percent, shown_rows
+from backfire.answers.numerals import band, interval, listed, number, percent, shown_rows
+from backfire.answers.phrases import share_text
 
 DIGITS = 16
 """Of a digest that is shown; the JSON has all 64."""
@@ -41,14 +42,6 @@ COMBINATIONS = (
     ("both_comply", "both comply"),
 )
 """Fields of a Contrast, in the order in which they are shown."""
-
-PROMPTS = {
-    "harmful": "harmful prompts",
-    "benign": "benign prompts",
-    "unknown": "prompts of unknown kind",
-    "all": "all prompts (none is marked harmful or benign)",
-}
-
 
 PROBE_SETS = {
     "refusal": "refusing harmful requests",
@@ -84,14 +77,6 @@ def why_not_matched(report: AuditReport) -> str:
         probe.decision_matched.reason for probe in report.separability if probe.decision_matched.reason
     ]
     return reasons[0] if reasons else "no probe was run"
-
-
-def share_text(share: Share) -> str:
-    """`27.3% [25.3–29.4] (503 of 1,840)`; a dash where nothing was scored."""
-    if share.rate is None:
-        return UNDEFINED
-    band = interval(percent(share.low), percent(share.high))
-    return f"{percent(share.rate)}%{f' [{band}]' if band else ''} ({share.hits:,} of {share.scored:,})"
 
 
 def influence_text(found: ProbeInfluence) -> str:

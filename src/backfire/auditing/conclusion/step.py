@@ -1,0 +1,18 @@
+"""One thing to do next, as the advice of an audit says it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do."""
+
+    do: str
+    """One sentence, with the command."""
+    more: str = ""
+    """What else is to be said of it."""
+
+    def __str__(self) -> str:
+        return f"{self.do} {self.more}".strip()

@@ -1,0 +1,177 @@
+"""What a finding is: how it is looked for, its effect, its sentences, its rows in tables, and its conditions, in one value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from backfire.answers.audit import AuditReport
+from backfire.answers.conclusion import Effect
+from backfire.answers.confounds import Confounds, Counted, InPrompts
+from backfire.answers.estimates import Share
+from backfire.answers.numerals import shown_rows
+from backfire.answers.phrases import share_text
+from backfire.auditing.affected import Affected, Flags
+from backfire.auditing.audited_pairs import AuditedPairs
+from backfire.auditing.conclusion.evidence import Evidence
+from backfire.auditing.conclusion.step import Step
+from backfire.auditing.findings.generation_traces import GenerationTraces, counted, generation_traces
+from backfire.auditing.findings.single_texts import SingleTexts, single_texts
+from backfire.auditing.reading import PairsRead
+from backfire.preferences import Preferences
+
+NOT_LOOKED_AT = "the texts were not looked at for this: audit the data again"
+MOST_ROWS = 5
+"""Row numbers in the line of a condition."""
+
+
+@dataclass(frozen=True)
+class Looking:
+    """What findings are looked for in."""
+
+    pairs: PairsRead
+    other: Preferences | None = None
+    """The second data set, whose prompts should not be in the first."""
+
+    @property
+    def audited(self) -> AuditedPairs:
+        return self.pairs.audited
+
+    @cached_property
+    def traces(self) -> GenerationTraces:
+        return generation_traces(self.audited, self.pairs.split)
+
+    @cached_property
+    def single_texts(self) -> SingleTexts:
+        return single_texts(self.audited, self.pairs.split)
+
+    def counted(self, what: str, hits: Flags) -> Counted:
+        """How often either side is hit, with p of the difference; hits: [pairs, 2], in the order of the audited pairs."""
+        return counted(what, hits, np.ones(hits.shape, dtype=bool), self.audited, self.pairs.split)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found."""
+
+    parts: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `Confounds` by name. A finding that has no field of its own gives `others`: its name with what it counted."""
+    affected: Sequence[Affected] = ()
+    """Every row, by the finding's names."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How often something occurs, as the terminal, the page and a comparison of two audits show it."""
+
+    what: str
+    """In words, such as `repeats its prompt`."""
+    kind: str = ""
+    """What it is one of, such as `debris`; stands before it."""
+    sides: tuple[Share, Share] | None = None
+    """Of chosen and of rejected responses."""
+    pairs: Share | None = None
+    """Of pairs, where it is not counted by side."""
+    p: float | None = None
+    rows: tuple[int, ...] = ()
+    beside: tuple[str, ...] = ()
+    """What the page says beside it."""
+    after: str = ""
+    """What the terminal says after it."""
+    compared: str | None = None
+    """The stable name by which two audits are compared; None where it is no better or worse for being rarer."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}, {self.what}" if self.kind else self.what
+
+    @property
+    def shares(self) -> Sequence[tuple[str, Share]]:
+        """Each share with what it is a share of: `chosen` and `rejected`, or nothing where it is of pairs."""
+        if self.sides is not None:
+            return [("chosen", self.sides[0]), ("rejected", self.sides[1])]
+        return [] if self.pairs is None else [("", self.pairs)]
+
+    @property
+    def occurs(self) -> bool:
+        return any(share.hits for _, share in self.shares)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition of `--fail-on`."""
+
+    name: str
+    """Such as `echo`; `echo>X` where it has a bound."""
+    meaning: str
+    check: Callable[[AuditReport, float], tuple[bool | None, str]]
+    """Whether it holds in an answer (None: this could not be looked at), and the number. The bound is 0 where there is none."""
+
+
+def _nothing(_: Any) -> Iterable[Any]:
+    return ()
+
+
+def _no_step(_effect: Effect, _confounds: Confounds) -> Step | None:
+    return None
+
+
+def _always(_effect: Effect, _confounds: Confounds) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding. `registry.FINDINGS` lists them all; everything that the audit says of findings is made of that list."""
+
+    names: tuple[str, ...]
+    """Its stable names: those of its effects, and of its rows in the file of `--rows`."""
+    look: Callable[[Looking], Found]
+    effects: Callable[[Evidence], Iterable[Effect]]
+    tallies: Callable[[Confounds], Iterable[Tally]] = _nothing
+    """Its rows of the terminal's and the page's tables, also where nothing was counted."""
+    sentences: Callable[[Confounds], Iterable[str]] = _nothing
+    """What the conclusion says of it."""
+    step: Callable[[Effect, Confounds], Step | None] = _no_step
+    """What to do about its effect, where `repair --method clean` does not do it."""
+    cleaned: Mapping[str, str] = field(default_factory=dict)
+    """For each name that `repair --method clean` takes out: of which pairs the advice says so."""
+    worth_cleaning: Callable[[Effect, Confounds], bool] = _always
+    """Whether its effect, which `clean` takes out, is worth a step of the advice."""
+    conditions: tuple[Condition, ...] = ()
+    listed_where_it_occurs: bool = False
+    """Whether every audit looks for it and lists it only where it occurs, so that an audit without it has none."""
+
+
+def of_side(one: Counted, *, kind: str = "", what: str | None = None, compared: str | None = None) -> Tally:
+    """A count by side as a row of a table."""
+    return Tally(
+        what or one.what, kind, sides=(one.chosen, one.rejected), p=one.p, rows=one.rows, compared=compared
+    )
+
+
+def of_prompts(one: InPrompts, *, kind: str, compared: str | None = None) -> Tally:
+    """A count over prompts as a row of a table."""
+    return Tally(one.what, kind, pairs=one.pairs, rows=one.rows, compared=compared)
+
+
+def by_side(one: Counted) -> Iterator[tuple[str, Share, Sequence[int]]]:
+    """The two shares with their names, as `occurring` takes them."""
+    yield f"{one.what}, chosen", one.chosen, one.rows
+    yield f"{one.what}, rejected", one.rejected, one.rows
+
+
+def occurring(counts: Iterable[tuple[str, Share, Sequence[int]]]) -> tuple[bool, str]:
+    """Whether any of the counts is above 0, and those that are, with their first rows: the answer of a condition."""
+    there = [(name, share, rows) for name, share, rows in counts if share.hits]
+    lines = [f"{name}: {share_text(share)}{at_rows(rows)}" for name, share, rows in there]
+    return bool(there), "; ".join(lines) or "none"
+
+
+def at_rows(rows: Sequence[int], count: int | None = None) -> str:
+    """`, row 3, 8 and 12 more`; nothing where there are none."""
+    return f", row {shown_rows(rows, MOST_ROWS, count)}" if rows else ""

@@ -1,0 +1,97 @@
+"""`personal-data`: kinds of personal data in responses and prompts, such as e-mail addresses; never the data themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from backfire.answers.audit import AuditReport
+from backfire.answers.conclusion import Effect
+from backfire.answers.confounds import Confounds
+from backfire.auditing.affected import PROMPT, joined_parts, side_codes
+from backfire.auditing.conclusion.count_words import commonest, pairs_text, rate, sides
+from backfire.auditing.conclusion.evidence import Evidence, counted_pairs, fault, listing
+from backfire.auditing.conclusion.step import Step
+from backfire.auditing.faults.finding import (
+    NOT_LOOKED_AT,
+    Condition,
+    Finding,
+    Found,
+    Looking,
+    Tally,
+    by_side,
+    occurring,
+    of_prompts,
+    of_side,
+)
+from backfire.texts import PERSONAL
+
+NAME = "personal-data"
+
+
+def _look(looking: Looking) -> Found:
+    audited, texts = looking.audited, looking.single_texts
+    personal, prompts = audited.faults.personal, np.full(audited.pairs, PROMPT, np.int8)
+    parts = [(kind, *side_codes(personal[:, 1:, i])) for i, kind in enumerate(PERSONAL)]
+    parts += [(kind, personal[:, 0, i], prompts) for i, kind in enumerate(PERSONAL)]
+    return Found(
+        {"personal": texts.personal, "prompt_personal": texts.prompt_personal},
+        [joined_parts(NAME, parts, audited.rows)],
+    )
+
+
+def _effects(evidence: Evidence) -> Iterator[Effect]:
+    rows, personal = evidence.rows_of(NAME), evidence.confounds.personal
+    if len(rows):
+        kinds = f": {commonest(personal)}" if personal else " in the prompt"
+        what = f"{counted_pairs(evidence, rows)} hold personal data{kinds}."
+        yield fault(evidence, NAME, what, rows, listing(evidence), NAME)
+
+
+def _tallies(confounds: Confounds) -> Iterator[Tally]:
+    for one in confounds.personal:
+        yield of_side(one, kind="personal data", compared=NAME)
+    for kind in confounds.prompt_personal:
+        yield of_prompts(kind, kind="personal data in prompts", compared=f"{NAME}: {kind.what}, prompts")
+
+
+def _sentences(confounds: Confounds) -> Iterator[str]:
+    kinds = [f"{one.what} in {sides(one)}" for one in confounds.personal]
+    kinds += [f"{one.what} in {rate(one.pairs)} of prompts" for one in confounds.prompt_personal]
+    if kinds:
+        yield f"There are personal data: {'; '.join(kinds)}. A model can learn to repeat them."
+
+
+def _step(effect: Effect, _: Confounds) -> Step:
+    count = pairs_text(effect.pairs.hits) if effect.pairs else "pairs"
+    return Step(
+        f"Read {count} with personal data, and take out what is real; this lists them: `{effect.fix}`."
+    )
+
+
+def _check(report: AuditReport, bound: float) -> tuple[bool | None, str]:
+    if report.confounds.cut_ends is None:
+        return None, NOT_LOOKED_AT
+    parts = [part for one in report.confounds.personal for part in by_side(one)]
+    parts += [(f"{one.what}, prompts", one.pairs, one.rows) for one in report.confounds.prompt_personal]
+    return any((share.rate or 0.0) > bound for _, share, _ in parts), occurring(parts)[1]
+
+
+PERSONAL_DATA = Finding(
+    names=(NAME,),
+    look=_look,
+    effects=_effects,
+    tallies=_tallies,
+    sentences=_sentences,
+    step=_step,
+    conditions=(
+        Condition(NAME, "prompts or responses hold personal data, such as e-mail addresses", _check),
+        Condition(
+            f"{NAME}>X",
+            "a kind of personal data stands in a share above X of chosen responses, of rejected ones or of prompts",
+            _check,
+        ),
+    ),
+    listed_where_it_occurs=True,
+)

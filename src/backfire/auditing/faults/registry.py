@@ -1,0 +1,72 @@
+"""Every finding of this package: a new one is its module and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from backfire.answers.confounds import Confounds
+from backfire.auditing.affected import Affected
+from backfire.auditing.faults.contamination import CONTAMINATION
+from backfire.auditing.faults.contradicting_scores import CONTRADICTING_SCORES
+from backfire.auditing.faults.debris import DEBRIS
+from backfire.auditing.faults.decoding import DECODING
+from backfire.auditing.faults.echo import ECHO
+from backfire.auditing.faults.finding import Condition, Finding, Looking, Tally
+from backfire.auditing.faults.left_out import LEFT_OUT
+from backfire.auditing.faults.overlap import OVERLAP
+from backfire.auditing.faults.personal_data import PERSONAL_DATA
+from backfire.auditing.faults.repeats import REPEATS
+from backfire.auditing.faults.swapped_columns import SWAPPED_COLUMNS
+from backfire.auditing.faults.thoughts import THOUGHTS
+from backfire.auditing.faults.truncation import TRUNCATION
+
+FINDINGS: list[Finding] = [
+    SWAPPED_COLUMNS,
+    CONTRADICTING_SCORES,
+    TRUNCATION,
+    ECHO,
+    THOUGHTS,
+    DEBRIS,
+    PERSONAL_DATA,
+    DECODING,
+    REPEATS,
+    CONTAMINATION,
+    OVERLAP,
+    LEFT_OUT,
+]
+"""In the order in which the conclusion, the terminal and the page name them."""
+
+
+def looked_for(looking: Looking) -> tuple[Confounds, list[Affected]]:
+    """What every finding counts, and its rows, where it has any."""
+    parts: dict[str, object] = {}
+    others: dict[str, object] = {}
+    affected: list[Affected] = []
+    for finding in FINDINGS:
+        found = finding.look(looking)
+        parts |= {name: part for name, part in found.parts.items() if name != "others"}
+        others |= found.parts.get("others", {})
+        affected += [one for one in found.affected if len(one.rows)]
+    return Confounds.model_validate({**parts, "others": others or None}), affected
+
+
+def finding_named(name: str) -> Finding | None:
+    """The finding with an effect of this name."""
+    return next((finding for finding in FINDINGS if name in finding.names), None)
+
+
+def tallies(confounds: Confounds) -> Iterator[Tally]:
+    """The rows of every finding's tables."""
+    for finding in FINDINGS:
+        yield from finding.tallies(confounds)
+
+
+def sentences(confounds: Confounds) -> Iterator[str]:
+    """What the conclusion says of every finding."""
+    for finding in FINDINGS:
+        yield from finding.sentences(confounds)
+
+
+def conditions() -> Iterable[Condition]:
+    """The conditions of `--fail-on` that are of findings."""
+    return [condition for finding in FINDINGS for condition in finding.conditions]
