@@ -176,3 +176,21 @@ def test_pairs_of_an_earlier_run_are_replaced_and_it_is_said(
     told = run(folder, "--method", "balance", "--out", other, code=2).stderr
     assert "holds something that is not pairs: name a new folder" in told
     assert (other / "thesis.txt").read_text() == "words"
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (("--method", "filter", "--control"), "--control of backfire repair is called --at-random now"),
+        (
+            ("--method", "restyle", "--when-changed", "drop"),
+            "--when-changed of backfire repair is called --not-rewritten now",
+        ),
+    ],
+)
+def test_an_option_that_was_renamed_is_told_by_its_new_name(
+    folder: Path, tmp_path: Path, options: tuple[str, ...], error: str
+) -> None:
+    result = run(folder, *options, "--out", tmp_path / "out", code=2)
+    assert error in result.stderr
+    assert result.stderr.count("\n") == 1

@@ -71,8 +71,8 @@ def test_what_no_try_decides_alike_is_kept_or_dropped(stage: dict[str, Any]) -> 
     """One greedy-like try: where it decides otherwise, the pair is kept as it was, or left out."""
     pairs, target = stage["pairs"], stage["target"]
     settings = {"judge": ExactJudge(stage["world"]), "mode": "resample", "tries": 1, "decoding": DECODING}
-    kept = restyle_pairs(pairs, target, when_changed="keep", **settings)
-    dropped = restyle_pairs(pairs, target, when_changed="drop", **settings)
+    kept = restyle_pairs(pairs, target, not_rewritten="keep", **settings)
+    dropped = restyle_pairs(pairs, target, not_rewritten="drop", **settings)
     dropped.account_for(len(pairs))
     stay = {m.place for m in kept.pairs if m.change == "kept"}
     assert stay == {p for places in dropped.left_out.values() for p in places}

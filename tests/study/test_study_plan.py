@@ -87,6 +87,10 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         ("llama", "w9", "worlds"),
     ),
     "a name that is no folder's": (settings(name="../up"), ("name",)),
+    "a name of earlier versions": (
+        settings(repairs={"r": {"of": ["self+rm"], "method": "filter", "keep": 0.5, "control": True}}),
+        ("repairs.r.control is called repairs.r.at_random now",),
+    ),
     "temperature below nothing": (settings(decoding={"temperature": -1}), ("decoding.temperature",)),
 }
 

@@ -25,7 +25,7 @@ from backfire.settings import (
     parts,
 )
 from backfire.settings.faults import close
-from backfire.settings.fields import is_part
+from backfire.settings.fields import is_part, renamed_in
 
 if TYPE_CHECKING:
     from backfire.cli.command import Command
@@ -168,6 +168,9 @@ def _fault(error: Any, cls: type[Command], name: str) -> str:
 
     if isinstance(error, UnknownOptionError):
         option = str(error.token.keyword or error.token.value).partition("=")[0]
+        now = renamed_in(cls).get(option.removeprefix("--").replace("-", "_"))
+        if now is not None:
+            return f"{option} of {name} is called --{now.replace('_', '-')} now: write that"
         near = close(option, known_options(cls))
         fix = f"did you mean {near}?" if near else f"`{name} --help` lists the options"
         return f"{name} has no option {option}: {fix}"

@@ -243,7 +243,7 @@ def _filtered(how: Filter, work: Repairing) -> Outcome:
     outcome = filter_pairs(
         given.pairs, needed(ranking), keep=how.keep, above=how.above, stratify=how.stratify, what=what
     )
-    if how.control:
+    if how.at_random:
         places = [m.place for m in outcome.pairs if m.place is not None]
         outcome = matched_at_random(given.pairs, decisions_of(work.judge, given.pairs), places, seed=seed)
     return outcome
@@ -261,7 +261,7 @@ def _restyled(how: Restyle, work: Repairing) -> Outcome:
             mode=how.mode,
             tries=how.tries,
             template=_template(how.template),
-            when_changed=how.when_changed,
+            not_rewritten=how.not_rewritten,
             reward_model=opened_reward_model(how.reward_model),
             ledger=ledger,
             decoding=how.decoding.decoding(),
@@ -291,10 +291,10 @@ def recorded(how: Repair, settings: RepairSettings, judge: str) -> dict[str, Any
         "keep": None,
         "above": None,
         "stratify": True,
-        "control": False,
+        "at_random": False,
         "mode": "auto",
         "tries": 8,
-        "when_changed": "keep",
+        "not_rewritten": "keep",
         "share": None,
         "grow": False,
         "target": 0.0,

@@ -56,7 +56,7 @@ def restyle_pairs(
     mode: Mode = "auto",
     tries: int = 8,
     template: str = TEMPLATE,
-    when_changed: Changed = "keep",
+    not_rewritten: Changed = "keep",
     reward_model: RewardModel | None = None,
     ledger: Ledger | None = None,
     decoding: Decoding | None = None,
@@ -76,16 +76,16 @@ def restyle_pairs(
             and resample where no rewriting was fit.
         tries: responses drawn for each pair and way.
         template: the rewriting instruction, with {prompt} and {response}.
-        when_changed: whether a pair without a fit candidate is kept as it was, or left out.
+        not_rewritten: whether a pair without a fit candidate is kept as it was, or left out.
         ledger: keeps responses and verdicts, so that an interrupted run goes on; else a temporary file does.
         decoding: temperature 1 and up to 256 tokens, unless given.
 
     Raises:
         InputError: a template without its two places, a mode that is none, or fewer than one try.
     """
-    if mode not in ("auto", "rewrite", "resample") or when_changed not in ("keep", "drop") or tries < 1:
+    if mode not in ("auto", "rewrite", "resample") or not_rewritten not in ("keep", "drop") or tries < 1:
         raise InputError(
-            f"restyle: mode {mode!r}, when changed {when_changed!r}, tries {tries}: use auto, rewrite or resample; keep "
+            f"restyle: mode {mode!r}, not rewritten {not_rewritten!r}, tries {tries}: use auto, rewrite or resample; keep "
             "or drop; at least 1"
         )
     if "{prompt}" not in template or "{response}" not in template:
@@ -149,7 +149,7 @@ def restyle_pairs(
         if rewritten is not None:
             new = replace(pair, chosen=rewritten, chosen_role="self", chosen_score=None, rejected_score=None)
             repaired_pairs.append(RepairedPair(new, "response rewritten", why, place))
-        elif when_changed == "keep":
+        elif not_rewritten == "keep":
             repaired_pairs.append(RepairedPair(pair, "kept", why, place))
         else:
             left_out.append((why.partition(" (")[0], place))

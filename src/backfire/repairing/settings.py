@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -38,6 +38,8 @@ Values = Annotated[Any, Metavar("FILE")]
 class Filter(Settings):
     """Leave out the pairs that push away from refusing, or those that are told apart most easily."""
 
+    renamed: ClassVar = {"control": "at_random"}
+
     method: Annotated[Literal["filter"], Metavar("NAME")] = "filter"
     """What is done: filter, balance, restyle, mix, auto or clean. The guide to repairing says what each of them does."""
     by: Annotated[Literal["influence", "ease"], FILTERING, Metavar("influence|ease|pilot|sources|length")] = (
@@ -52,8 +54,9 @@ class Filter(Settings):
     """Keep the pairs above this value, instead of a share."""
     stratify: Annotated[bool, FILTERING] = True
     """Let harmful and benign prompts keep their shares."""
-    control: Annotated[bool, FILTERING] = False
-    """Keep pairs that are chosen at random instead, and that match the filtered ones in number, kind and decisions."""
+    at_random: Annotated[bool, FILTERING] = False
+    """Keep pairs that are chosen at random instead, and that match the filtered ones in number, kind and decisions: a control,
+    to train on beside the filtered ones."""
     ease: Annotated[Values | None, FILTERING] = None
     """How easily each pair is told apart: the per-pair file of an audit, with columns row and v_information. Where it is not
     given, an audit measures it."""
@@ -76,6 +79,8 @@ class Balance(Settings):
 class Restyle(Settings):
     """Let the model that is to be trained rewrite the responses, so that both sides are in its own style."""
 
+    renamed: ClassVar = {"when_changed": "not_rewritten"}
+
     method: Literal["restyle"] = "restyle"
     """What is done."""
     reward_model: Annotated[RewardModelReference | None, RESTYLING, Metavar("MODEL")] = None
@@ -87,8 +92,9 @@ class Restyle(Settings):
     """How many responses are sampled for each one."""
     template: Annotated[str | None, RESTYLING, Metavar("FILE")] = None
     """A file with another rewriting instruction: a text with {prompt} and {response}. In Python, the text itself, too."""
-    when_changed: Annotated[Literal["keep", "drop"], RESTYLING] = "keep"
-    """What becomes of a pair of which every rewriting decides otherwise."""
+    not_rewritten: Annotated[Literal["keep", "drop"], RESTYLING] = "keep"
+    """What becomes of a pair that could not be rewritten, since no rewriting is fit or every one decides otherwise: keep it
+    as it was, or drop it."""
     ledger: Annotated[LedgerReference | None, RESTYLING, Metavar("FILE")] = None
     """A ledger that keeps what is sampled, so that an interrupted run goes on where it was."""
     decoding: DecodingSettings = DecodingSettings()

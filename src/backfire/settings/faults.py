@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from backfire.settings.fields import classes_anywhere, flat, tags_of
+from backfire.settings.fields import classes_anywhere, flat, renamed_in, tags_of
 from backfire.settings.places import Place
 
 if TYPE_CHECKING:
@@ -170,6 +170,9 @@ def _unknown(where: Located, value: Any, cls: type[Settings], place: Place) -> s
         field = classes_anywhere(cls.model_fields[str(path[0])].annotation)
         tag = place.name(cls, (*path[:-1], tags_of(field[0])[0][0])) if field else "the kind"
         return "; ".join(f"{place.setting(one)} belongs to {tag} {_listed(one.tags)}" for one in given)
+    now = renamed_in(owner).get(str(path[-1]))
+    if now is not None:
+        return f"{place.name(cls, path)} is called {place.name(cls, (*path[:-1], now))} now: write that"
     known = list(dict.fromkeys([*owner.model_fields, *(flat(owner) if owner is cls else ())]))
     near = close(str(path[-1]), known)
     fix = f"did you mean {near}?" if near else f"{owner.__name__} has {', '.join(known)}"

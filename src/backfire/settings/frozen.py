@@ -31,6 +31,8 @@ class Settings(BaseModel):
 
     group: ClassVar[str | None] = None
     """The heading of the help below which the fields stand, where neither they nor their part has a Group."""
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Names that fields had in earlier versions, with what they are called now: an error says so to whoever gives an old one."""
     sections: ClassVar[bool] = False
     """Whether nested parts are sections with names of their own, as in a study file. There is no flat view of them then."""
 

@@ -295,9 +295,9 @@ def test_leaving_out_the_easiest_pairs_comes_with_what_it_may_take_from_safety()
         (step,) = [step for step in found.advice if words in step]
         assert "--by ease" in step
         assert "here there are 40. Compare their number before and after" in step
-        assert "`--control`" in step
+        assert "`--at-random`" in step
         plain = concluded(probe("words", 0.8), shortcuts=cues).advice
-        assert not any("--control" in step for step in plain), "no pair here teaches refusing"
+        assert not any("--at-random" in step for step in plain), "no pair here teaches refusing"
 
 
 def test_a_cue_whose_removal_changes_nothing_is_not_advised() -> None:

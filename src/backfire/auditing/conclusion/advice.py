@@ -31,7 +31,7 @@ FEWEST_UNREAD = 0.05
 SAFETY_LOST = (
     "Pairs whose chosen side refuses and whose rejected side complies are often among those that are told apart most easily, and"
     " here there are {pairs}. Compare their number before and after, and train beside the result on as many random pairs"
-    " (the same options and `--control`)."
+    " (the same options and `--at-random`)."
 )
 """Said of leaving out the easiest pairs where some pairs teach refusing."""
 WHITE_SPACE = "with white space at an end of a response, which alone is taken off"
