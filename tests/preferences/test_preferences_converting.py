@@ -130,7 +130,7 @@ def _halves(count: int) -> list[Row]:
 def test_pairs_of_two_rows_keep_the_columns_of_both(tmp_path: Path) -> None:
     rows = _halves(5000)
     done = bf.convert(rows, tmp_path / "a.jsonl")
-    assert done.kept == ("topic", "messages")
+    assert done.further == ("topic", "messages")
     assert done.by_side == ("annotator", "finish_reason")
     assert done.left_out == {"unpaired": (10001,)}
     found = _rows(tmp_path / "a.jsonl")

@@ -91,7 +91,7 @@ def test_the_conclusion_is_last() -> None:
         "How well",
         "What gives the label away",
         "SOURCES DECIDE",
-        "truncated",
+        "stopped by the token limit",
         "Conclusion. Strong",
     ]
     order += ["- Separability measures a shortcut", "What to do next", "1. Draw both sides"]

@@ -270,8 +270,8 @@ class AuditReport(Part):
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, numbers unrounded; what was not measured is left out, never null."""
-        found: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_none=True)
-        return found
+        plain: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return plain
 
     def probe(self, name: str) -> ProbeResult | None:
         """The probe of that name, where it was run."""

@@ -73,8 +73,8 @@ class Audit(Command):
 
         conditions = parse_conditions(self.fail_on) if self.fail_on is not None else ()
         earlier = None if self.compare is None else read_audit(self.compare)
-        kept = "nothing was kept; run the same command again, with --max-pairs for fewer pairs"
-        with keeping(kept), progress(f"auditing {self.dataset}") as advance:
+        failure = "nothing was kept; run the same command again, with --max-pairs for fewer pairs"
+        with keeping(failure), progress(f"auditing {self.dataset}") as advance:
             report = audit(
                 self.dataset, self.settings, per_pair=self.per_pair, rows=self.rows, progress=advance
             )
@@ -122,11 +122,11 @@ def _write(report: AuditReport, json: Path | None, html: Path | None, markdown: 
     from backfire.errors import BackfireError
     from backfire.report import write_audit_markdown, write_audit_page
 
-    def short(path: Path, found: AuditReport) -> Path:
-        return write_audit_markdown(found, path)
+    def short(path: Path, answer: AuditReport) -> Path:
+        return write_audit_markdown(answer, path)
 
-    def page(path: Path, found: AuditReport) -> Path:
-        return write_audit_page(found, path)
+    def page(path: Path, answer: AuditReport) -> Path:
+        return write_audit_page(answer, path)
 
     files: list[tuple[Path | None, Callable[[Path, AuditReport], Path], str]] = [
         (json, write_audit, "the same, unrounded"),

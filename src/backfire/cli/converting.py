@@ -44,8 +44,8 @@ def say_converted(done: Converted) -> None:
     say(f"{count_of(done.pairs, 'pair')} from {count_of(done.rows, 'row')}, digest {done.digest[:DIGITS]}")
     for kind, rows in done.left_out.items():
         say(f"  rows left out: {len(rows)} {kind} ({row_numbers(rows)})")
-    if done.kept:
-        say(f"  further columns kept: {', '.join(done.kept)}")
+    if done.further:
+        say(f"  further columns kept: {', '.join(done.further)}")
     for name, new in done.renamed.items():
         say(f"  the column {name} is called {new}, since trainers would take it for part of the pair")
     if done.by_side:

@@ -32,10 +32,10 @@ class RepairDataset(RepairCall, Command):
     def run(self) -> None:
         from backfire.repairing import Restyle, repair
 
-        kept = "nothing was written; run the same command again"
+        failure = "nothing was written; run the same command again"
         if isinstance(self.how, Restyle) and self.how.ledger is not None:
-            kept += f": what was sampled is in {self.how.ledger}"
-        with keeping(kept), progress(f"repairing {self.dataset}") as advance:
+            failure += f": what was sampled is in {self.how.ledger}"
+        with keeping(failure), progress(f"repairing {self.dataset}") as advance:
             repaired = repair(self.dataset, self.how, out=self.out, settings=self.settings, progress=advance)
         _show(repaired, self.how.method)
 

@@ -164,25 +164,25 @@ def _renamed(roles: pa.Array) -> tuple[pa.Array, np.ndarray]:
 
 def says_something(texts: pa.Array) -> np.ndarray:
     """Whether texts hold more than blanks; null does not. Only those that begin with an odd character are looked into."""
-    found = truth(pc.greater(pc.binary_length(texts), 0))
+    spoken = truth(pc.greater(pc.binary_length(texts), 0))
     _, offsets, data = texts.buffers()
-    if not found.any() or offsets is None or data is None:
-        return found
+    if not spoken.any() or offsets is None or data is None:
+        return spoken
     starts = np.frombuffer(offsets, dtype=np.int64)[texts.offset : texts.offset + len(texts)]
     letters = np.frombuffer(data, dtype=np.uint8)
     first = letters[np.minimum(starts, len(letters) - 1)]
-    odd = found & ((first <= 0x20) | (first >= 0x7F))
+    odd = spoken & ((first <= 0x20) | (first >= 0x7F))
     if odd.any():
         where = np.flatnonzero(odd)
         trimmed = pc.utf8_trim(texts.take(pa.array(where)), characters=BLANKS)
-        found[where] = truth(pc.greater(pc.binary_length(trimmed), 0))
-    return found
+        spoken[where] = truth(pc.greater(pc.binary_length(trimmed), 0))
+    return spoken
 
 
 def truth(mask: pa.Array) -> np.ndarray:
     """A Boolean array as numpy's; null is False."""
-    found: np.ndarray = np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), dtype=bool)
-    return found
+    flags: np.ndarray = np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), dtype=bool)
+    return flags
 
 
 def same_turns(one: Turns, other: Turns) -> np.ndarray:
@@ -193,8 +193,8 @@ def same_turns(one: Turns, other: Turns) -> np.ndarray:
     same = truth(pc.and_(pc.equal(a.roles, b.roles), pc.equal(a.contents, b.contents)))
     wrong = np.concatenate([[0], np.cumsum(~same)])
     alike[rows] = wrong[a.starts + a.lengths] == wrong[a.starts]
-    found: np.ndarray = alike
-    return found
+    same_rows: np.ndarray = alike
+    return same_rows
 
 
 def written(turns: Turns, rows: np.ndarray) -> tuple[pa.Array, pa.Array, np.ndarray]:
@@ -218,9 +218,9 @@ def written(turns: Turns, rows: np.ndarray) -> tuple[pa.Array, pa.Array, np.ndar
     )
     wrong = np.concatenate([[0], np.cumsum(odd)])
     right[several] = wrong[some.starts + some.lengths] == wrong[some.starts]
-    said = _glued(some.roles, ": ", some.contents)
+    lines = _glued(some.roles, ": ", some.contents)
     spelled = _glued('{"role":"', _escaped(some.roles), '","content":"', _escaped(some.contents), '"}')
-    texts = _joined(said, some, "\n\n")
+    texts = _joined(lines, some, "\n\n")
     messages = _glued("[", _joined(spelled, some, ","), "]")
     place = np.full(count, -1)
     place[several] = np.arange(len(several))

@@ -35,17 +35,17 @@ class RowsBeside:
 
     def at(self, numbers: np.ndarray) -> list[Any]:
         """The values of the rows with these numbers."""
-        found: list[Any] = []
-        while len(found) < len(numbers):
-            left = numbers[len(found) :]
+        rows: list[Any] = []
+        while len(rows) < len(numbers):
+            left = numbers[len(rows) :]
             chunk = self._chunk
             if chunk is None or not len(chunk.numbers) or chunk.numbers[-1] < left[0]:
                 self._chunk = next(self._chunks)
                 continue
             here, back = np.unique(left[left <= chunk.numbers[-1]], return_inverse=True)
             values = chunk.values(np.searchsorted(chunk.numbers, here))
-            found += [values[i] for i in back]
-        return found
+            rows += [values[i] for i in back]
+        return rows
 
 
 class TwoRows(NamedTuple):
@@ -70,7 +70,7 @@ ROWS_OF_SIDES = tuple(f"{side}_row" for side in SIDES)
 class Beside:
     """What a data set says beside its pairs."""
 
-    said: frozenset[str]
+    understood: frozenset[str]
     """Names of PROVENANCE and ARGUMENTS that the reader understood anywhere."""
     given: Mapping[str, str]
     """The data set's own columns that are no part of the pair, as they are, and what they are to be called."""
@@ -83,11 +83,11 @@ class Beside:
         """The own columns of a pair's row, or of its two rows, under their new names."""
         if not isinstance(row, TwoRows):
             return {new: row.get(name) for name, new in self.given.items()}
-        kept: dict[str, Any] = dict(zip(ROWS_OF_SIDES, (row.chosen_row, row.rejected_row), strict=True))
-        kept |= {new: row.chosen.get(name) for name, new in self.given.items()}
+        columns: dict[str, Any] = dict(zip(ROWS_OF_SIDES, (row.chosen_row, row.rejected_row), strict=True))
+        columns |= {new: row.chosen.get(name) for name, new in self.given.items()}
         for name, (chosen, rejected) in self.by_side.items():
-            kept |= {chosen: row.chosen.get(name), rejected: row.rejected.get(name)}
-        return kept
+            columns |= {chosen: row.chosen.get(name), rejected: row.rejected.get(name)}
+        return columns
 
 
 def columns_beside(data: Preferences, own: Collection[str]) -> Beside:
@@ -97,15 +97,17 @@ def columns_beside(data: Preferences, own: Collection[str]) -> Beside:
     the reader has understood all of it under that name, it is not given twice. Of pairs that are made of two rows, a column
     that is the same in both rows of every pair is kept once, and another as `chosen_NAME` and `rejected_NAME`.
     """
-    said: dict[str, None] = {}
+    understood: dict[str, None] = {}
     there: dict[str, None] = {}
     apart: set[str] = set()
     differing: set[str] = set()
     pairs = 0
     for block, rows in data.with_rows():
         pairs += len(block)
-        found = {name: block.column(IN_BLOCK.get(name, name)) for name in (*PROVENANCE, *ARGUMENTS)}
-        said |= dict.fromkeys(name for name, column in found.items() if column.null_count < len(column))
+        spelled = {name: block.column(IN_BLOCK.get(name, name)) for name in (*PROVENANCE, *ARGUMENTS)}
+        understood |= dict.fromkeys(
+            name for name, column in spelled.items() if column.null_count < len(column)
+        )
         for place, row in enumerate(rows):
             if isinstance(row, TwoRows):
                 both = dict.fromkeys(map(str, (*row.chosen, *row.rejected)))
@@ -115,7 +117,7 @@ def columns_beside(data: Preferences, own: Collection[str]) -> Beside:
                 }
                 row = row.later
             there |= dict.fromkeys(map(str, row))
-            for name, column in found.items():
+            for name, column in spelled.items():
                 if row.get(name) not in (None, "", [], {}) and not column[place].is_valid:
                     differing.add(name)
     of_pair = {name for what in ("prompt", *SIDES) for name in data.columns.get(what, ())}
@@ -130,9 +132,9 @@ def columns_beside(data: Preferences, own: Collection[str]) -> Beside:
         if name in apart:
             chosen, rejected = (_new(f"{side}_{name}", taken) for side in SIDES)
             by_side[name] = (chosen, rejected)
-        elif name not in said or name in differing:
-            given[name] = _free(f"given_{name}", taken) if name in own or name in said else name
-    return Beside(frozenset(said), given, by_side, pairs)
+        elif name not in understood or name in differing:
+            given[name] = _free(f"given_{name}", taken) if name in own or name in understood else name
+    return Beside(frozenset(understood), given, by_side, pairs)
 
 
 def _same(one: Any, other: Any) -> bool:

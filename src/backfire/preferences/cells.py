@@ -118,8 +118,8 @@ def number_of(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def with_system(said: str, turns: list[Turn]) -> list[Turn]:
+def with_system(system: str, turns: list[Turn]) -> list[Turn]:
     """The turns after a system turn, where something is said and they have none of their own."""
-    if not said.strip() or (turns and turns[0].role == "system"):
+    if not system.strip() or (turns and turns[0].role == "system"):
         return turns
-    return [Turn("system", said), *turns]
+    return [Turn("system", system), *turns]

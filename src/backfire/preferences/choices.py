@@ -123,7 +123,7 @@ def _by_rule(value: Any, rule: str, names: Mapping[str, str]) -> Choice | None:
     if rule == "words":
         return _word(value, names)
     if rule == "true the first":
-        return None if (said := _truth(value)) is None else not said
+        return None if (first := _truth(value)) is None else not first
     number = number_of(value)
     if number is None:
         return None
@@ -176,15 +176,15 @@ def rule_of(column: str, values: Sequence[Any], names: Mapping[str, str]) -> str
     values = [
         value["selected"] if isinstance(value, Mapping) and "selected" in value else value for value in values
     ]
-    told = [v for v in values if not (isinstance(v, str) and (normal(v) in TIES or not v.strip()))]
-    if not told:
+    decisive = [v for v in values if not (isinstance(v, str) and (normal(v) in TIES or not v.strip()))]
+    if not decisive:
         return "words"
-    if _nearly_all(told, lambda value: _truth(value) is not None):
+    if _nearly_all(decisive, lambda value: _truth(value) is not None):
         return "true the first"
-    numbers = {number for value in told if (number := number_of(value)) is not None}
-    if numbers and _nearly_all(told, lambda value: number_of(value) is not None):
+    numbers = {number for value in decisive if (number := number_of(value)) is not None}
+    if numbers and _nearly_all(decisive, lambda value: number_of(value) is not None):
         return _numbered(name, numbers, names)
-    return "words" if _nearly_all(told, lambda value: _word(value, names) is not None) else None
+    return "words" if _nearly_all(decisive, lambda value: _word(value, names) is not None) else None
 
 
 def _numbered(name: str, numbers: set[float], names: Mapping[str, str]) -> str | None:

@@ -85,8 +85,8 @@ def wanted(plan: Plan) -> pa.Schema | None:
         return None
     fields |= dict.fromkeys(plan.empty, TEXT)
     messages = any(type_ is not None and pa.types.is_nested(type_) for type_ in fields.values())
-    told = {"keys": ",".join(KEYS)} if messages else {}
-    return pa.schema(list(fields.items()), metadata=told | {"late": ",".join(plan.watched)})
+    metadata = {"keys": ",".join(KEYS)} if messages else {}
+    return pa.schema(list(fields.items()), metadata=metadata | {"late": ",".join(plan.watched)})
 
 
 def read_table(plan: Plan, numbers: np.ndarray, table: pa.Table) -> tuple[pa.RecordBatch, np.ndarray]:
@@ -162,7 +162,7 @@ def _provenance(table: pa.Table, plan: Plan, swapped: np.ndarray | None) -> list
             raise _Doubtful
         return kind
 
-    def said(part: str, spell: Callable[[Any], str | None], type_: pa.DataType) -> pa.Array:
+    def texts_of(part: str, spell: Callable[[Any], str | None], type_: pa.DataType) -> pa.Array:
         if part not in names:
             return pa.nulls(len(table), type_)
         column = _column(table, names[part]).combine_chunks()
@@ -171,17 +171,17 @@ def _provenance(table: pa.Table, plan: Plan, swapped: np.ndarray | None) -> list
         return _spelled(column, spell, type_)
 
     short = pa.string()
-    sources = [said(f"{side}_source", name_of, short) for side in SIDES]
+    sources = [texts_of(f"{side}_source", name_of, short) for side in SIDES]
     if swapped is not None and "first_source" in names:
-        pair = [said(part, name_of, short) for part in ("first_source", "second_source")]
+        pair = [texts_of(part, name_of, short) for part in ("first_source", "second_source")]
         sources = _swap(pair[0], pair[1], swapped)
     return [
-        said("kind", kind_of, short),
+        texts_of("kind", kind_of, short),
         *sources,
-        *(said(f"{side}_stop", name_of, short) for side in SIDES),
-        *(said(f"{side}_decoding", decoding_of, short) for side in SIDES),
+        *(texts_of(f"{side}_stop", name_of, short) for side in SIDES),
+        *(texts_of(f"{side}_decoding", decoding_of, short) for side in SIDES),
         *(_score(table, names, part) for part in _NUMBERS),
-        said("tags", tags_of, pa.large_string()),
+        texts_of("tags", tags_of, pa.large_string()),
         *(pa.nulls(len(table), TEXT) for _ in range(4)),
     ]
 
@@ -281,8 +281,8 @@ def _conversational_implicit(table: pa.Table, plan: Plan) -> _Sides:
     sound = (
         one & two & (chosen.lengths > 1) & same_turns(prompt, rejected.but_last()) & _no_system(table, plan)
     )
-    if "prompt" in plan.names and (told := as_turns(_column(table, plan.names["prompt"]))) is not None:
-        sound &= same_turns(told, prompt)
+    if "prompt" in plan.names and (stated := as_turns(_column(table, plan.names["prompt"]))) is not None:
+        sound &= same_turns(stated, prompt)
     elif "prompt" in plan.names:
         sound &= truth(pc.is_valid(_text(table, plan.names, "prompt")))
     sound &= prompt.asks() & _has_user(prompt)
@@ -293,8 +293,8 @@ def _conversational_implicit(table: pa.Table, plan: Plan) -> _Sides:
 def _has_user(turns: Turns) -> np.ndarray:
     """Whether each row's turns have one of the user's."""
     users = np.concatenate([[0], np.cumsum(truth(pc.equal(turns.roles, "user")))])
-    found: np.ndarray = users[turns.starts + turns.lengths] > users[turns.starts]
-    return found
+    with_user: np.ndarray = users[turns.starts + turns.lengths] > users[turns.starts]
+    return with_user
 
 
 def _single_turns(table: pa.Table, plan: Plan) -> _Sides:
@@ -316,8 +316,8 @@ def _text_prompt(table: pa.Table, names: Mapping[str, str]) -> tuple[pa.Array, p
     if "history" in names:
         history = _column(table, names["history"]).combine_chunks()
         none = pc.is_null(history)
-        if (said := as_text(history)) is not None:
-            none = pc.equal(pc.fill_null(said, ""), "")
+        if (earlier := as_text(history)) is not None:
+            none = pc.equal(pc.fill_null(earlier, ""), "")
         sound &= truth(none)
     system = _text(table, names, "system")
     there = says_something(system)

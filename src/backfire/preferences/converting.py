@@ -46,7 +46,7 @@ class Converted:
     pairs: int
     left_out: Mapping[DefectKind, tuple[int, ...]]
     """Numbers of the rows that gave no pair, by what is wrong with them."""
-    kept: tuple[str, ...]
+    further: tuple[str, ...]
     """Further columns of the data set, as they are."""
     renamed: Mapping[str, str]
     """Those of them whose names trainers would take for something else, and what they are called now."""
@@ -107,7 +107,7 @@ def convert(
 
 def _written(data: Preferences, beside: Beside, texts: bool) -> Iterator[list[Row]]:
     """The rows of the file; `texts`: tools are text of JSON, which TRL takes too."""
-    names = [name for name in (*ARGUMENTS, *PROVENANCE) if name in beside.said]
+    names = [name for name in (*ARGUMENTS, *PROVENANCE) if name in beside.understood]
     for block, rows in data.with_rows():
         made: list[Row] = []
         for index, pair in enumerate(block.to_pylist()):
@@ -131,5 +131,5 @@ def _argument(name: str, value: str | None, texts: bool) -> Any:
 
 
 def _turns(text: str, turns: str | None, role: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [{"role": role, "content": text}] if turns is None else json.loads(turns)
-    return found
+    messages: list[dict[str, Any]] = [{"role": role, "content": text}] if turns is None else json.loads(turns)
+    return messages

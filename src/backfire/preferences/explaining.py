@@ -14,7 +14,7 @@ MANY = 1 / 3
 """Share of rows left out from which this is the first thing to say of a data set: what is measured on the rest need not
 hold for the file that its owner thinks of."""
 
-SAID: Mapping[DefectKind, str] = {
+HAVE: Mapping[DefectKind, str] = {
     "undecodable": "cannot be decoded",
     "wrong type": "hold a value of another type than their column",
     "no prompt": "have no prompt",
@@ -53,9 +53,11 @@ def no_pairs(preferences: Preferences) -> str:
     rows, defects = preferences.rows, preferences.defects
     if not rows:
         return f"{preferences.origin} has no rows. Fix: name a file with at least one row"
-    told = sorted(defects.items(), key=lambda item: -len(item[1]))
-    counts = ", ".join(f"{len(numbers):,} {_said(kind, len(numbers))} ({kind})" for kind, numbers in told)
-    kind = told[0][0]
+    by_count = sorted(defects.items(), key=lambda item: -len(item[1]))
+    counts = ", ".join(
+        f"{len(numbers):,} {_what_they_have(kind, len(numbers))} ({kind})" for kind, numbers in by_count
+    )
+    kind = by_count[0][0]
     example = preferences.examples.get(kind)
     shown = f"; row {example.row} holds {example.value}" if example else ""
     the = f"none of the {rows:,} rows" if rows > 1 else "the one row"
@@ -68,19 +70,21 @@ def remarked(remarks: Mapping[str, list[int]]) -> tuple[str, ...]:
     media = [
         f"{what} in {len(remarks[what]):,} rows" for what in ("images", "videos", "audio") if what in remarks
     ]
-    told = []
+    sentences = []
     if media:
-        told.append(f"There are {' and '.join(media)}: the text is read, and what it is about is not seen.")
+        sentences.append(
+            f"There are {' and '.join(media)}: the text is read, and what it is about is not seen."
+        )
     if "numbers read as text" in remarks:
-        told.append(
+        sentences.append(
             f"In {len(remarks['numbers read as text']):,} rows a response is a number, and is read as text."
         )
     if "pairs of a list left out" in remarks:
         rows = len(remarks["pairs of a list left out"])
-        told.append(
+        sentences.append(
             f"In {rows:,} rows some of the ranked responses are blank or equal to the best, and give no pair."
         )
-    return tuple(told)
+    return tuple(sentences)
 
 
 def left_out_first(rows: int, defects: Mapping[DefectKind, int]) -> str | None:
@@ -88,9 +92,9 @@ def left_out_first(rows: int, defects: Mapping[DefectKind, int]) -> str | None:
     left = sum(defects.values())
     if not rows or left < MANY * rows:
         return None
-    told = sorted(defects.items(), key=lambda item: -item[1])
-    counts = ", ".join(f"{count:,} {_said(kind, count)}" for kind, count in told)
-    most = told[0][0]
+    by_count = sorted(defects.items(), key=lambda item: -item[1])
+    counts = ", ".join(f"{count:,} {_what_they_have(kind, count)}" for kind, count in by_count)
+    most = by_count[0][0]
     fix = FIXES[most]
     return (
         f"{left:,} of {rows:,} rows ({left / rows:.0%}) give no pair and are left out: {counts}. Everything below is said"
@@ -98,8 +102,8 @@ def left_out_first(rows: int, defects: Mapping[DefectKind, int]) -> str | None:
     )
 
 
-def _said(kind: DefectKind, count: int) -> str:
-    words = SAID[kind]
+def _what_they_have(kind: DefectKind, count: int) -> str:
+    words = HAVE[kind]
     if count != 1:
         return words
     verb, _, rest = words.partition(" ")

@@ -10,7 +10,7 @@ from backfire.preferences.cells import cell, prompt_of_value, side_of_value, tex
 from backfire.preferences.choices import rule_of, voted
 from backfire.preferences.columns import PROMPTS, TWO_RESPONSES, first_pair
 from backfire.preferences.look import Look
-from backfire.preferences.plan import Found, Plan
+from backfire.preferences.plan import Plan, Recognised
 from backfire.preferences.schema import Unusable
 from backfire.preferences.single_responses import last_answer
 from backfire.preferences.splitting import Sides, split
@@ -18,11 +18,11 @@ from backfire.preferences.turns import Turn, turns_of
 from backfire.tables.columns import by_name
 
 
-def find_openai(look: Look) -> Found | None:
+def find_openai(look: Look) -> Recognised | None:
     chosen, rejected = look.column("preferred_output"), look.column("non_preferred_output")
     if not chosen or not rejected or "input" not in look.named:
         return None
-    return Found(
+    return Recognised(
         "OpenAI preferences", {"prompt": look.named["input"], "chosen": chosen, "rejected": rejected}
     )
 
@@ -33,10 +33,10 @@ def read_openai(row: Mapping[str, Any], plan: Plan) -> Sides:
     Raises:
         Unusable: what makes the row no pair.
     """
-    asked = cell(row, plan, "prompt")
-    if asked is None:
+    question = cell(row, plan, "prompt")
+    if question is None:
         raise Unusable("no prompt")
-    messages = asked.get("messages") if isinstance(asked, Mapping) else asked
+    messages = question.get("messages") if isinstance(question, Mapping) else question
     sides = [cell(row, plan, side) for side in ("chosen", "rejected")]
     if None in sides:
         raise Unusable("missing side")
@@ -45,11 +45,11 @@ def read_openai(row: Mapping[str, Any], plan: Plan) -> Sides:
 
 def openai_tools(row: Mapping[str, Any], plan: Plan) -> Any:
     """The tools inside of `input`."""
-    asked = cell(row, plan, "prompt")
-    return asked.get("tools") if isinstance(asked, Mapping) else None
+    question = cell(row, plan, "prompt")
+    return question.get("tools") if isinstance(question, Mapping) else None
 
 
-def find_swift(look: Look) -> Found | None:
+def find_swift(look: Look) -> Recognised | None:
     rejected = look.column("rejected_response", "rejected_messages") or (
         None if "chosen" in look.named else look.column("rejected")
     )
@@ -62,7 +62,7 @@ def find_swift(look: Look) -> Found | None:
         return None
     names = {"conversation": messages, "rejected": rejected}
     system = look.column("system", "system_prompt")
-    return Found("messages and a rejected response", names | ({"system": system} if system else {}))
+    return Recognised("messages and a rejected response", names | ({"system": system} if system else {}))
 
 
 def read_swift(row: Mapping[str, Any], plan: Plan) -> Sides:
@@ -80,7 +80,7 @@ def read_swift(row: Mapping[str, Any], plan: Plan) -> Sides:
     return split(prompt, chosen, other)
 
 
-def find_label_studio(look: Look) -> Found | None:
+def find_label_studio(look: Look) -> Recognised | None:
     """Label Studio's JSON export of pairwise comparisons.
 
     Raises:
@@ -103,7 +103,7 @@ def find_label_studio(look: Look) -> Found | None:
         )
     names = {"record": data, "annotations": annotations}
     fields = {"prompt": prompt, "first": pair[0], "second": pair[1]}
-    return Found("Label Studio export", names, inner=fields)
+    return Recognised("Label Studio export", names, inner=fields)
 
 
 def _mappings(value: Any) -> list[Mapping[str, Any]]:
@@ -133,8 +133,8 @@ def read_label_studio(row: Mapping[str, Any], plan: Plan) -> Sides:
 def _selected(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return None
-    said = next((value[key] for key in ("selected", "choices", "text", "rating") if key in value), None)
-    return said[0] if isinstance(said, list) and len(said) == 1 else said
+    answer = next((value[key] for key in ("selected", "choices", "text", "rating") if key in value), None)
+    return answer[0] if isinstance(answer, list) and len(answer) == 1 else answer
 
 
 def _decided(data: Mapping[str, Any], fields: Mapping[str, str], *, swapped: bool) -> Sides:
@@ -150,7 +150,7 @@ ARGILLA = (
 )
 
 
-def find_argilla(look: Look) -> Found | None:
+def find_argilla(look: Look) -> Recognised | None:
     """Argilla's records with `fields`, and `responses` or `suggestions`.
 
     Raises:
@@ -170,41 +170,43 @@ def find_argilla(look: Look) -> Found | None:
             ARGILLA.format(f"its fields are {', '.join(named)}, of which no two are known as responses")
         )
     parts = {"prompt": prompt, "first": pair[0], "second": pair[1]}
-    told: dict[str, list[Any]] = {}
+    answered: dict[str, list[Any]] = {}
     for row in look.rows:
         for question, values in _answers([row.get(name) for name in answers]).items():
-            told.setdefault(question, []).extend(values)
-    rules = {question: rule_of(question, values, parts) for question, values in told.items()}
+            answered.setdefault(question, []).extend(values)
+    rules = {question: rule_of(question, values, parts) for question, values in answered.items()}
     asking = next((name for name, rule in rules.items() if rule), None)
     if asking is None:
         raise InputError(
-            ARGILLA.format(f"no question says which is preferred (there is {', '.join(told) or 'none'})")
+            ARGILLA.format(f"no question says which is preferred (there is {', '.join(answered) or 'none'})")
         )
     names = {"record": fields} | dict(zip(("answers", "suggestions"), answers, strict=False))
     note = f"The preference is the answer to Argilla's question `{asking}`."
-    return Found("Argilla records", names, str(rules[asking]), (note,), inner=parts | {"question": asking})
+    return Recognised(
+        "Argilla records", names, str(rules[asking]), (note,), inner=parts | {"question": asking}
+    )
 
 
 def _answers(held: list[Any]) -> dict[str, list[Any]]:
     """Question to the values that were answered, of `responses` and `suggestions`; submitted responses come first."""
-    found: dict[str, list[Any]] = {}
+    answered: dict[str, list[Any]] = {}
     for value in held:
         if isinstance(value, Mapping):
             for question, answers in value.items():
                 for one in answers if isinstance(answers, list) else [answers]:
-                    said = one.get("value") if isinstance(one, Mapping) else one
-                    if said is not None and not (
+                    answer = one.get("value") if isinstance(one, Mapping) else one
+                    if answer is not None and not (
                         isinstance(one, Mapping) and one.get("status") in ("draft", "discarded")
                     ):
-                        found.setdefault(str(question), []).append(said)
+                        answered.setdefault(str(question), []).append(answer)
         elif isinstance(value, list):
             for one in _mappings(value):
                 values = one.get("values", {one.get("question_name", "question"): one})
-                for question, said in _answers([values]).items():
-                    found.setdefault(question, []).extend(said)
-        if found:
-            return found
-    return found
+                for question, answer in _answers([values]).items():
+                    answered.setdefault(question, []).extend(answer)
+        if answered:
+            return answered
+    return answered
 
 
 def read_argilla(row: Mapping[str, Any], plan: Plan) -> Sides:

@@ -232,9 +232,9 @@ FORMS: Mapping[Format, Form] = {
 
 def layouts() -> str:
     """The forms as a part of a page in Markdown."""
-    told = []
+    sections = []
     for name, form in FORMS.items():
         lines = [f"### {name}", "", form.about, "", "```json", *form.example, "```"]
         lines += ["", f"Left out: {form.left_out}."] if form.left_out else []
-        told.append("\n".join(lines))
-    return "\n\n".join(told) + "\n"
+        sections.append("\n".join(lines))
+    return "\n\n".join(sections) + "\n"

@@ -62,10 +62,10 @@ def unknown(origin: str, look: Look) -> str:
             f"{origin} holds no rows with named columns: each row has to be an object, such as {{'prompt': ..., 'chosen': ...,"
             " 'rejected': ...}, not a list, a text or a number"
         )
-    found = ", ".join(f"{name} ({shape})" for name, shape in look.shapes.items()) or "no columns"
+    columns = ", ".join(f"{name} ({shape})" for name, shape in look.shapes.items()) or "no columns"
     first = "" if look.rows else " and no rows"
     return (
-        f"{origin} is in no form of preference data that backfire knows. Columns{first}: {found}. {_proposal(look)};"
+        f"{origin} is in no form of preference data that backfire knows. Columns{first}: {columns}. {_proposal(look)};"
         " responses are text, or lists of {'role', 'content'} messages. docs/data.md lists every form"
     )
 
@@ -120,8 +120,8 @@ def _inside(look: Look) -> str | None:
 
 
 def _mapping(prompt: str | None, **parts: str) -> str:
-    told = ({"prompt": prompt} if prompt else {}) | parts
-    return ",".join(f"{part}={name}" for part, name in told.items())
+    parts_and_prompt = ({"prompt": prompt} if prompt else {}) | parts
+    return ",".join(f"{part}={name}" for part, name in parts_and_prompt.items())
 
 
 def _other(names: list[str], *taken: str) -> str | None:

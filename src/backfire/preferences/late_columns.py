@@ -88,7 +88,7 @@ class New(NamedTuple):
 def new_columns(rows: Iterable[tuple[int, Any]], known: frozenset[str]) -> New:
     """What numbered rows hold beside the known columns."""
     columns: dict[str, int] = {}
-    found: list[Numbered] = []
+    with_new: list[Numbered] = []
     for number, row in rows:
         if not isinstance(row, Mapping) or row.keys() <= known:
             continue
@@ -99,8 +99,8 @@ def new_columns(rows: Iterable[tuple[int, Any]], known: frozenset[str]) -> New:
         ]
         if here:
             columns |= {name: number for name in sorted(here) if name not in columns}
-            found.append((number, row))
-    return New(columns, found)
+            with_new.append((number, row))
+    return New(columns, with_new)
 
 
 def _nothing(value: Any) -> bool:

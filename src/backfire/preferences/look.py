@@ -45,11 +45,11 @@ class Look:
         self,
         columns: Sequence[str],
         rows: Sequence[Mapping[str, Any]],
-        asked: Mapping[str, str],
+        mapping: Mapping[str, str],
         plain: bool = False,
     ) -> None:
         self.columns = list(columns)
-        self.asked = dict(asked)
+        self.asked = dict(mapping)
         self.named = by_name(columns)
         self.plain = plain
         self.spelled = frozenset(name for name in columns if self._spells(name, rows))

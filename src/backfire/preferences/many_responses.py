@@ -9,7 +9,7 @@ from backfire.preferences.cells import cell, number_of, side_of_value
 from backfire.preferences.choices import RULES, choice_of, rule_of
 from backfire.preferences.columns import CONVERSATIONS, LISTS
 from backfire.preferences.look import NEARLY_ALL, Look
-from backfire.preferences.plan import Found, Plan
+from backfire.preferences.plan import Plan, Recognised
 from backfire.preferences.prompt_columns import prompt_columns
 from backfire.preferences.schema import Format, Unusable
 from backfire.preferences.splitting import Side, Sides, split
@@ -71,14 +71,14 @@ SCORE_LISTS = (
 MODEL_LISTS = ("generation_models", "models", "model_names", "generation_model", "sources", "policies")
 
 
-def find_ranked(look: Look, ranked: str) -> Found | None:
+def find_ranked(look: Look, ranked: str) -> Recognised | None:
     """The form of rows with a list of ranked or scored responses."""
     for name in LISTS:
         column = look.named.get(name)
         if column and look.mostly(column, lambda value: isinstance(value, list) and len(value) > 1):
-            found = _within(look, column) or _beside(look, column) or _by_choice(look, column)
-            if found is not None:
-                return _found(look, column, *found, ranked)
+            columns = _within(look, column) or _beside(look, column) or _by_choice(look, column)
+            if columns is not None:
+                return _form_of(look, column, *columns, ranked)
     return None
 
 
@@ -89,8 +89,8 @@ def _within(look: Look, column: str) -> tuple[dict[str, str], dict[str, str]] | 
     texts = next((key for key in TEXTS if any(key in item for item in items)), None)
     for better, keys in (("rank", RANKS), ("score", SCORES)):
         for key in keys:
-            told = sum(_worth(item.get(key)) is not None for item in items)
-            if texts and told >= len(items) / 2:
+            numbered = sum(_worth(item.get(key)) is not None for item in items)
+            if texts and numbered >= len(items) / 2:
                 return {"better": better, "text": texts, "number": key}, {}
     return None
 
@@ -144,14 +144,14 @@ def _is_index(value: Any) -> TypeGuard[float]:
 def _from_one(look: Look, column: str, *indices: str) -> bool | None:
     """Whether responses are counted from 1: none is number 0, and some number is as large as its list is long. None where
     the numbers are hardly ever places in the list."""
-    told: list[tuple[int, int]] = []
+    places: list[tuple[int, int]] = []
     for row in look.rows:
         held = row.get(column)
         if isinstance(held, list):
-            told += [(int(n), len(held)) for name in indices if _is_index(n := row.get(name))]
-    from_one = all(number != 0 for number, _ in told) and any(number == size for number, size in told)
-    fits = sum(from_one <= number < size + from_one for number, size in told)
-    return from_one if told and fits >= NEARLY_ALL * len(told) else None
+            places += [(int(n), len(held)) for name in indices if _is_index(n := row.get(name))]
+    from_one = all(number != 0 for number, _ in places) and any(number == size for number, size in places)
+    fits = sum(from_one <= number < size + from_one for number, size in places)
+    return from_one if places and fits >= NEARLY_ALL * len(places) else None
 
 
 _CHOICE_RULES = ("0 the first, 1 the second", "1 the first, 2 the second", "words")
@@ -161,16 +161,16 @@ def _are_lists(look: Look, column: str) -> bool:
     return look.mostly(column, lambda value: isinstance(value, list))
 
 
-def _found(look: Look, column: str, inner: dict[str, str], more: dict[str, str], ranked: str) -> Found:
+def _form_of(look: Look, column: str, inner: dict[str, str], more: dict[str, str], ranked: str) -> Recognised:
     names = {"responses": column} | more
     prompts = prompt_columns(look, also=look.lists_of_turns(CONVERSATIONS), taken=tuple(names.values()))
     rest = ranked == "best-rest"
     if inner["better"] == "choice":
         by = f"`{names['preference']}`"
-        said = RULES.get(inner["rule"], f"the responses are counted {inner['rule']}")
-        note = f"Which response of `{column}` is preferred is read from {by}: {said}."
+        rule = RULES.get(inner["rule"], f"the responses are counted {inner['rule']}")
+        note = f"Which response of `{column}` is preferred is read from {by}: {rule}."
         form: Format = "ranked responses, best against worst"
-        return Found(
+        return Recognised(
             form, names | prompts.names, notes=(*prompts.notes, note), wrapped=prompts.wrapped, inner=inner
         )
     by = f"`{names['scores']}`" if "scores" in names else f"`{inner['number']}` in `{column}`"
@@ -181,7 +181,7 @@ def _found(look: Look, column: str, inner: dict[str, str], more: dict[str, str],
         f"The responses in `{column}` are ranked by {by} ({order}): the best one is chosen, against {against}"
         f" (`--ranked {other}` for the other way)."
     )
-    return Found(
+    return Recognised(
         "ranked responses, best against each other" if rest else "ranked responses, best against worst",
         names | prompts.names,
         notes=(*prompts.notes, note),
@@ -209,11 +209,13 @@ def read_ranked(row: Mapping[str, Any], plan: Plan) -> list[Pair]:
         Unusable: missing side, for fewer than two responses with a number; tie, where the best and the worst have the
             same; and what makes a row no pair besides.
     """
-    told = cell(row, plan, "prompt") if "prompt" in plan.names else None
-    prompt: list[Turn] = [] if told is None and "prompt" not in plan.names else read_prompt(row, plan, told)
+    prompt_cell = cell(row, plan, "prompt") if "prompt" in plan.names else None
+    prompt: list[Turn] = (
+        [] if prompt_cell is None and "prompt" not in plan.names else read_prompt(row, plan, prompt_cell)
+    )
     pairs = []
     for best, worse in opposed(_candidates(row, plan), plan.ranked):
-        sides = split(prompt, best.side, worse.side, loose=isinstance(told, str))
+        sides = split(prompt, best.side, worse.side, loose=isinstance(prompt_cell, str))
         pairs.append(Pair(sides, (best.source, worse.source)))
     return pairs
 
@@ -245,8 +247,8 @@ def _candidates(row: Mapping[str, Any], plan: Plan) -> list[Candidate]:
     if better == "choice":
         return _picked(row, plan, items)
     if "number" in plan.inner:
-        told = [
-            _told(item, plan.inner["text"], plan.inner["number"])
+        responses = [
+            _text_number_model(item, plan.inner["text"], plan.inner["number"])
             for item in items
             if isinstance(item, Mapping)
         ]
@@ -255,17 +257,17 @@ def _candidates(row: Mapping[str, Any], plan: Plan) -> list[Candidate]:
         if not isinstance(numbers, list) or len(numbers) != len(items):
             raise Unusable("no preference")
         models = models if isinstance(models, list) and len(models) == len(items) else [None] * len(items)
-        told = [(_plain(item), n, model) for item, n, model in zip(items, numbers, models, strict=True)]
-    found = []
-    if sum(value is not None for value, _, _ in told) > 1:
-        numbers_told = sum(_worth(number) is not None for _, number, _ in told)
-        if numbers_told < 2:
+        responses = [(_plain(item), n, model) for item, n, model in zip(items, numbers, models, strict=True)]
+    candidates = []
+    if sum(value is not None for value, _, _ in responses) > 1:
+        numbered = sum(_worth(number) is not None for _, number, _ in responses)
+        if numbered < 2:
             raise Unusable("no preference")
-    for value, number, model in told:
+    for value, number, model in responses:
         worth = _worth(number)
         if value is not None and worth is not None:
-            found.append(Candidate(side_of_value(value), -worth if better == "rank" else worth, model))
-    return found
+            candidates.append(Candidate(side_of_value(value), -worth if better == "rank" else worth, model))
+    return candidates
 
 
 def _picked(row: Mapping[str, Any], plan: Plan, items: list[Any]) -> list[Candidate]:
@@ -279,17 +281,17 @@ def _picked(row: Mapping[str, Any], plan: Plan, items: list[Any]) -> list[Candid
     else:
         second = choice_of(cell(row, plan, "preference"), rule, {})
         where = [int(second), int(not second)]
-    found = []
+    candidates = []
     for worth, at in zip((1.0, 0.0), where, strict=True):
         if at is None or not 0 <= at < len(items):
             raise Unusable("no preference")
         value = _plain(items[at])
         if value is None:
             raise Unusable("missing side")
-        found.append(Candidate(side_of_value(value), worth, _model(items[at])))
+        candidates.append(Candidate(side_of_value(value), worth, _model(items[at])))
     if where[0] == where[1]:
         raise Unusable("tie")
-    return found
+    return candidates
 
 
 def _worth(value: Any) -> float | None:
@@ -302,7 +304,7 @@ def _model(item: Any) -> Any:
     return next((item[name] for name in MODELS if item.get(name) is not None), None)
 
 
-def _told(item: Mapping[str, Any], text: str, key: str) -> tuple[Any, Any, Any]:
+def _text_number_model(item: Mapping[str, Any], text: str, key: str) -> tuple[Any, Any, Any]:
     return (
         item.get(text),
         item.get(key),

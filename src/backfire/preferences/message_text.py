@@ -35,10 +35,10 @@ def value_in(text: str) -> Any:
     if not (_LIST.match(text) or _OBJECT.match(text)):
         return None
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
-        found = _of_python(text)
-    return found if isinstance(found, (list, dict)) else None
+        value = _of_python(text)
+    return value if isinstance(value, (list, dict)) else None
 
 
 def _of_python(text: str) -> Any:
@@ -74,10 +74,10 @@ def _as_python(text: str) -> str:
 
 
 def _plain(between: str) -> str:
-    found = _TYPE.sub("", _ARRAY.sub("", between)) if "array" in between or "dtype" in between else between
+    text = _TYPE.sub("", _ARRAY.sub("", between)) if "array" in between or "dtype" in between else between
     for word, spelled in _WORDS:
-        found = word.sub(spelled, found)
-    return _BETWEEN.sub(r"\1,\2", found)
+        text = word.sub(spelled, text)
+    return _BETWEEN.sub(r"\1,\2", text)
 
 
 def is_messages(value: Any) -> bool:
@@ -91,19 +91,19 @@ def is_messages(value: Any) -> bool:
 
 def holds_messages(texts: Iterable[str]) -> bool:
     """Whether nearly all texts of a column that are not blank spell messages: answers that are JSON arrays do not."""
-    told = [text for text in texts if text.strip()]
-    if not told:
+    filled = [text for text in texts if text.strip()]
+    if not filled:
         return False
     hits = 0
-    for number, text in enumerate(told, 1):
+    for number, text in enumerate(filled, 1):
         value = value_in(text)
         hits += value is not None and is_messages(value)
-        if number - hits > (1 - NEARLY_ALL) * len(told):
+        if number - hits > (1 - NEARLY_ALL) * len(filled):
             return False
     return True
 
 
 def holds_lists(texts: Iterable[str]) -> bool:
     """Whether nearly all texts of a column that are not blank spell a list or an object."""
-    told = [text for text in texts if text.strip()]
-    return bool(told) and sum(value_in(text) is not None for text in told) >= NEARLY_ALL * len(told)
+    filled = [text for text in texts if text.strip()]
+    return bool(filled) and sum(value_in(text) is not None for text in filled) >= NEARLY_ALL * len(filled)

@@ -11,7 +11,7 @@ from backfire.preferences.many_responses import Candidate, opposed
 from backfire.preferences.plan import Plan
 from backfire.preferences.provenance import name_of, tags_of
 from backfire.preferences.reading_notes import ReadingNotes
-from backfire.preferences.rowwise import Record, check_text, checked, given, kind_in, mapping_of, said
+from backfire.preferences.rowwise import Record, check_text, checked, given, kind_in, mapping_of, own_value
 from backfire.preferences.schema import Unusable
 from backfire.preferences.single_responses import half_of
 from backfire.preferences.turns import prompt_and_messages
@@ -110,12 +110,12 @@ class Pairing:
         plan = self._plan
         half = half_of(row, plan)
         key: Key = (*prompt_and_messages(half.turns), *given(plan, row))
-        own = name_of(said(plan, row, "source"))
+        own = name_of(own_value(plan, row, "source"))
         for value in (*key, half.text, half.messages, own):
             check_text(value or "")
         if not half.text.strip():
             raise Unusable("blank side")
-        beside = kind_in(plan, number, row), tags_of(said(plan, row, "tags"))
+        beside = kind_in(plan, number, row), tags_of(own_value(plan, row, "tags"))
         mine = _Waiting(
             number, half.text, half.messages, own, half.worth, *beside, None if self._both is None else row
         )

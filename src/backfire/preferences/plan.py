@@ -9,7 +9,7 @@ from functools import cached_property
 from backfire.preferences.schema import Format
 from backfire.tables.columns import KindColumn
 
-_TOLD = {
+_PARTS = {
     "prompt": ("prompt", "system", "input", "history"),
     "chosen": ("chosen", "first", "second", "responses", "conversation", "completion", "record"),
     "rejected": ("rejected", "first", "second", "responses", "completion", "record"),
@@ -26,7 +26,7 @@ _TEXTS = ("prompt", "chosen", "rejected", "preference", "tools")
 
 
 @dataclass(frozen=True)
-class Found:
+class Recognised:
     """What recognises a form gives: the form, and the column of each of its parts."""
 
     format: Format
@@ -89,11 +89,11 @@ class Plan:
     @property
     def columns(self) -> dict[str, tuple[str, ...]]:
         """The columns that spoke of prompt, chosen, rejected, preference, source, stop_reason, decoding, scores, kind, tags, tools."""
-        told = {
+        by_role = {
             what: tuple(dict.fromkeys(self.names[p] for p in parts if p in self.names))
-            for what, parts in _TOLD.items()
+            for what, parts in _PARTS.items()
         }
-        return {what: names for what, names in told.items() if names}
+        return {what: names for what, names in by_role.items() if names}
 
     def wrapper(self, part: str) -> str | None:
         """The wrapper that the texts of a part are written in."""

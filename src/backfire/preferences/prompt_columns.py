@@ -31,11 +31,11 @@ def prompt_columns(look: Look, *, also: str | None = None, taken: tuple[str, ...
     A text that is the same in all rows is an instruction, and stands before another column's that differs. `taken` are
     columns that hold something else.
     """
-    found, notes = _prompt(look, also, taken)
-    names = {"prompt": found[0]} if found else {}
-    names |= {"input": found[1]} if len(found) > 1 else {}
-    if found and len(found) == 1 and "prompt" not in look.asked:
-        names |= _input_and_history(look, found[0], taken)
+    columns, notes = _prompt(look, also, taken)
+    names = {"prompt": columns[0]} if columns else {}
+    names |= {"input": columns[1]} if len(columns) > 1 else {}
+    if columns and len(columns) == 1 and "prompt" not in look.asked:
+        names |= _input_and_history(look, columns[0], taken)
     system = look.asked.get("system") or look.column(*SYSTEMS)
     if (
         system
@@ -43,14 +43,16 @@ def prompt_columns(look: Look, *, also: str | None = None, taken: tuple[str, ...
         and (look.is_text(system) or not look.values(system))
     ):
         names["system"] = system
-    if not found:
+    if not columns:
         return PromptColumns(names)
-    shape = "text" if look.mostly(found[0], _is_plain, HALF) else "turns"
-    wrapper = wrapper_of(look.texts(found[0]), answered=False) if shape == "text" and not look.plain else None
-    wrapped = {found[0]: wrapper} if wrapper and len(found) == 1 else {}
+    shape = "text" if look.mostly(columns[0], _is_plain, HALF) else "turns"
+    wrapper = (
+        wrapper_of(look.texts(columns[0]), answered=False) if shape == "text" and not look.plain else None
+    )
+    wrapped = {columns[0]: wrapper} if wrapper and len(columns) == 1 else {}
     if wrapped:
         notes += (
-            f"The prompts in `{found[0]}` are chats written as text ({wrapper}); they are read as their turns.",
+            f"The prompts in `{columns[0]}` are chats written as text ({wrapper}); they are read as their turns.",
         )
     return PromptColumns(names, shape, wrapped, notes)
 
@@ -62,11 +64,11 @@ def _input_and_history(look: Look, prompt: str, taken: tuple[str, ...]) -> dict[
     instruction = prompt == look.column("instruction")
     if instruction and further and further not in taken and look.shapes[further] in ("text", "nothing"):
         names["input"] = further
-    told = look.values(history)
+    exchanges = look.values(history)
     if (
         history
         and history not in (prompt, *taken)
-        and (instruction or (told and all(map(_is_exchanges, told))))
+        and (instruction or (exchanges and all(map(_is_exchanges, exchanges))))
     ):
         names["history"] = history
     return names

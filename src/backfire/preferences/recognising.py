@@ -12,7 +12,7 @@ from backfire.preferences.hinting import unknown
 from backfire.preferences.late_columns import empty, known, watched
 from backfire.preferences.look import Look
 from backfire.preferences.many_responses import find_ranked
-from backfire.preferences.plan import Found, Plan
+from backfire.preferences.plan import Plan, Recognised
 from backfire.preferences.prompt_columns import prompt_columns
 from backfire.preferences.provenance import DECODINGS, SOURCES, STOPS
 from backfire.preferences.schema import SIDES
@@ -64,26 +64,26 @@ def plan_of(
     numbered = [*enumerate(rows, 1), *late]
     columns = list(dict.fromkeys((*columns, *(str(name) for _, row in late for name in row))))
     rows = [row for _, row in numbered]
-    asked = _asked(origin, columns, mapping or {}, source_columns)
-    look = Look(columns, rows, asked, plain)
+    mapped = _mapped(origin, columns, mapping or {}, source_columns)
+    look = Look(columns, rows, mapped, plain)
     try:
-        found = _recognised(look, ranked)
+        form = _recognised(look, ranked)
     except InputError as error:
         raise InputError(f"{origin}: {error}") from error
-    if found is None:
+    if form is None:
         raise InputError(unknown(origin, look))
-    names = _provenance(look) | _beside(look) | dict(found.names)
-    names |= {part: asked[part] for part in ("chosen_source", "rejected_source") if part in asked}
-    kinds = kind_column(columns, numbered, origin, asked.get("kind"))
+    names = _provenance(look) | _beside(look) | dict(form.names)
+    names |= {part: mapped[part] for part in ("chosen_source", "rejected_source") if part in mapped}
+    kinds = kind_column(columns, numbered, origin, mapped.get("kind"))
     names |= {"kind": kinds.column.name} if kinds.column is not None else {}
-    _check_used(origin, found, names, asked)
+    _check_used(origin, form, names, mapped)
     used = set(names.values())
     media = tuple(c for name in MEDIA if (c := look.named.get(name)) and any(look.values(c)))
     further = _late(look, names)
-    notes = found.notes
+    notes = form.notes
     if spelled := [name for name in look.columns if name in look.spelled and name in used]:
         notes += (f"The text in {_listed(spelled)} spells messages or lists, and is read as these.",)
-    ends = _ends(look, found)
+    ends = _ends(look, form)
     if ends:
         notes += (
             f"The responses end with the marks that end a turn ({next(iter(ends.values()))}), which are taken off.",
@@ -94,12 +94,12 @@ def plan_of(
             "of prompts.",
         )
     return Plan(
-        found.format,
+        form.format,
         names,
         {name: shape for name, shape in look.shapes.items() if name in used},
-        rule=found.rule,
-        wrapped=found.wrapped,
-        inner=found.inner,
+        rule=form.rule,
+        wrapped=form.wrapped,
+        inner=form.inner,
         ends=ends,
         spelled=look.spelled & used,
         media=media,
@@ -115,11 +115,11 @@ def plan_of(
     )
 
 
-def _ends(look: Look, found: Found) -> dict[str, str]:
+def _ends(look: Look, form: Recognised) -> dict[str, str]:
     """The columns of responses that end as a turn of the prompts' wrapper does, with that wrapper."""
-    wrapper = found.wrapped.get(found.names.get("prompt", ""))
+    wrapper = form.wrapped.get(form.names.get("prompt", ""))
     parts = ("chosen", "rejected", "first", "second", "completion")
-    columns = [c for part in parts if (c := found.names.get(part)) and c not in found.wrapped]
+    columns = [c for part in parts if (c := form.names.get(part)) and c not in form.wrapped]
     if wrapper is None or not end_turns((text for c in columns for text in look.texts(c)), wrapper):
         return {}
     return dict.fromkeys(columns, wrapper)
@@ -142,8 +142,8 @@ def is_raw(plan: Plan) -> bool:
     )
 
 
-def _recognised(look: Look, ranked: str) -> Found | None:
-    finders: tuple[Callable[[Look], Found | None], ...] = (
+def _recognised(look: Look, ranked: str) -> Recognised | None:
+    finders: tuple[Callable[[Look], Recognised | None], ...] = (
         find_openai,
         find_label_studio,
         find_sides,
@@ -155,17 +155,17 @@ def _recognised(look: Look, ranked: str) -> Found | None:
         find_labelled,
         find_scored,
     )
-    return next((found for find in finders if (found := find(look)) is not None), None)
+    return next((form for find in finders if (form := find(look)) is not None), None)
 
 
-def _outputs(look: Look) -> Found | None:
+def _outputs(look: Look) -> Recognised | None:
     output = look.column("output")
     if output is None or not any(isinstance(value, list) for value in look.values(output)):
         return None
     prompts = prompt_columns(look, taken=(output,))
     if prompts.shape is None:
         return None
-    return Found(
+    return Recognised(
         "instruction and a list of two outputs",
         {"output": output} | prompts.names,
         notes=prompts.notes,
@@ -173,7 +173,7 @@ def _outputs(look: Look) -> Found | None:
     )
 
 
-def _asked(
+def _mapped(
     origin: str,
     columns: Sequence[str],
     mapping: Mapping[str, str],
@@ -181,53 +181,53 @@ def _asked(
 ) -> dict[str, str]:
     if unknown := [part for part in mapping if part not in MAPPABLE]:
         raise InputError(f"columns can map {', '.join(MAPPABLE)}, not {', '.join(unknown)}")
-    asked = dict(mapping)
+    mapped = dict(mapping)
     if source_columns is not None:
         if missing := [c for c in source_columns if c not in columns]:
             raise InputError(
                 f"no source column {', '.join(missing)} in {origin}; columns: {', '.join(columns)}"
             )
-        asked |= dict(zip(("chosen_source", "rejected_source"), source_columns, strict=True))
+        mapped |= dict(zip(("chosen_source", "rejected_source"), source_columns, strict=True))
     spelled = {normal(column): column for column in columns}
-    asked = {part: c if c in columns else spelled.get(normal(c), c) for part, c in asked.items()}
-    if missing := [column for column in asked.values() if column not in columns]:
+    mapped = {part: c if c in columns else spelled.get(normal(c), c) for part, c in mapped.items()}
+    if missing := [column for column in mapped.values() if column not in columns]:
         raise InputError(f"no column {', '.join(missing)} in {origin}; columns: {', '.join(columns)}")
-    return asked
+    return mapped
 
 
-def _check_used(origin: str, found: Found, names: Mapping[str, str], asked: Mapping[str, str]) -> None:
+def _check_used(origin: str, form: Recognised, names: Mapping[str, str], mapped: Mapping[str, str]) -> None:
     """A column that the caller named has to be read, or what is read is not what was meant."""
     read = {names.get(part) for part in names if part not in ("chosen_source", "rejected_source")}
-    sourced = not names.keys() & {"first_source", "source"} and found.format not in (
+    sourced = not names.keys() & {"first_source", "source"} and form.format not in (
         "ranked responses, best against worst",
         "ranked responses, best against each other",
     )
     left = [
         f"{part}={column}"
-        for part, column in asked.items()
+        for part, column in mapped.items()
         if not (column in read or (part.endswith("_source") and sourced))
     ]
     if left:
-        used = ", ".join(f"{part}={column}" for part, column in found.names.items())
+        used = ", ".join(f"{part}={column}" for part, column in form.names.items())
         raise InputError(
-            f"{origin} is read as {found.format} ({used}), which does not use {' and '.join(left)}. Fix: leave that out, or"
+            f"{origin} is read as {form.format} ({used}), which does not use {' and '.join(left)}. Fix: leave that out, or"
             " name the other columns of the form that you mean, too (docs/data.md lists every form and its parts)"
         )
 
 
 def _provenance(look: Look) -> dict[str, str]:
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     named = look.named
     parts = {"source": SOURCES, "stop": STOPS, "decoding": DECODINGS}
     for part, spellings in parts.items():
         if not any(f"{side}_{part}" in look.asked for side in SIDES):
             pair = next((pair for pair in spellings if set(map(normal, pair)) <= named.keys()), None)
-            found |= (
+            columns |= (
                 {f"{side}_{part}": named[normal(n)] for side, n in zip(SIDES, pair, strict=True)}
                 if pair
                 else {}
             )
-    return found | ({"tags": named["tags"]} if "tags" in named else {})
+    return columns | ({"tags": named["tags"]} if "tags" in named else {})
 
 
 def _beside(look: Look) -> dict[str, str]:

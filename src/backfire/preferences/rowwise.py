@@ -120,14 +120,14 @@ def record_of(plan: Plan, number: int, row: Row, pair: Pair) -> Record:
 
 
 def _beside(plan: Plan, number: int, row: Row, pair: Pair) -> Record:
-    sources = pair.sources or tuple(said(plan, row, f"{side}_source") for side in ("chosen", "rejected"))
+    sources = pair.sources or tuple(own_value(plan, row, f"{side}_source") for side in ("chosen", "rejected"))
     return (
         kind_in(plan, number, row),
         *map(name_of, sources),
-        *(name_of(said(plan, row, f"{side}_stop")) for side in ("chosen", "rejected")),
-        *(decoding_of(said(plan, row, f"{side}_decoding")) for side in ("chosen", "rejected")),
-        *(number_of(said(plan, row, f"{side}_score")) for side in ("chosen", "rejected")),
-        tags_of(said(plan, row, "tags")),
+        *(name_of(own_value(plan, row, f"{side}_stop")) for side in ("chosen", "rejected")),
+        *(decoding_of(own_value(plan, row, f"{side}_decoding")) for side in ("chosen", "rejected")),
+        *(number_of(own_value(plan, row, f"{side}_score")) for side in ("chosen", "rejected")),
+        tags_of(own_value(plan, row, "tags")),
     )
 
 
@@ -140,7 +140,7 @@ def kind_in(plan: Plan, number: int, row: Row) -> str | None:
     return None if plan.kind is None else plan.kind.kind(row.get(plan.kind.name), number)
 
 
-def said(plan: Plan, row: Row, part: str) -> Any:
+def own_value(plan: Plan, row: Row, part: str) -> Any:
     """What a row's column for a part holds, as it is."""
     return row.get(plan.names[part]) if part in plan.names else None
 
@@ -153,8 +153,8 @@ def given(plan: Plan, row: Row) -> tuple[str | None, str | None]:
     """
     tools = openai_tools(row, plan) if plan.format == "OpenAI preferences" else None
     return (
-        _json(tools or said(plan, row, "tools"), list),
-        _json(said(plan, row, "template_options"), Mapping),
+        _json(tools or own_value(plan, row, "tools"), list),
+        _json(own_value(plan, row, "template_options"), Mapping),
     )
 
 
@@ -198,16 +198,16 @@ def check_text(text: str) -> None:
 
 
 def _media(plan: Plan, row: Row, pairs: list[Pair]) -> list[str]:
-    found = [what for pair in pairs for turn in pair.sides.turns for what in turn.media]
+    media = [what for pair in pairs for turn in pair.sides.turns for what in turn.media]
     for name in plan.media:
         if row.get(name):
-            found.append(_kind_of_media(name))
+            media.append(_kind_of_media(name))
     if plan.marks:
         texts = [
             text for pair in pairs for text in (*(t.content for t in pair.sides.turns), *pair.sides[1:3])
         ]
-        found += [what for mark, what in _MARKS.items() if any(mark in text for text in texts)]
-    return list(dict.fromkeys(found))
+        media += [what for mark, what in _MARKS.items() if any(mark in text for text in texts)]
+    return list(dict.fromkeys(media))
 
 
 def _kind_of_media(column: str) -> str:
@@ -221,16 +221,16 @@ def _outputs(row: Row, plan: Plan) -> list[Pair]:
         raise Unusable("missing side")
     if not isinstance(output, list) or len(output) > 2:
         raise Unusable("wrong type")
-    told = cell(row, plan, "prompt")
-    prompt = read_prompt(row, plan, told)
-    return [Pair(split(prompt, *map(side_of_value, output), loose=isinstance(told, str)))]
+    prompt_cell = cell(row, plan, "prompt")
+    prompt = read_prompt(row, plan, prompt_cell)
+    return [Pair(split(prompt, *map(side_of_value, output), loose=isinstance(prompt_cell, str)))]
 
 
 def _choice(row: Row, plan: Plan) -> list[Pair]:
     sides, swapped = read_choice(row, plan)
     if "first_source" not in plan.names:
         return [Pair(sides)]
-    first, second = said(plan, row, "first_source"), said(plan, row, "second_source")
+    first, second = own_value(plan, row, "first_source"), own_value(plan, row, "second_source")
     return [Pair(sides, (second, first) if swapped else (first, second))]
 
 

@@ -105,10 +105,10 @@ def prompt_of(block: pa.RecordBatch, index: int) -> Prompt:
         for name in ("prompt", "messages", "kind", "tags", "tools", "template_options")
     )
     known = None if kind is None else cast(Kind, kind)
-    said = None if tags is None else json.loads(tags)
+    tag_values = None if tags is None else json.loads(tags)
     spoken = [{"role": "user", "content": text}] if turns is None else json.loads(turns)
     return Prompt.of_messages(
-        spoken, kind=known, tags=said, tools=tools or "", template_options=options or ""
+        spoken, kind=known, tags=tag_values, tools=tools or "", template_options=options or ""
     )
 
 

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from backfire.preferences.cells import cell, number_of, side_of_value, text_of, with_system
 from backfire.preferences.columns import CONVERSATIONS
 from backfire.preferences.look import Look
-from backfire.preferences.plan import Found, Plan
+from backfire.preferences.plan import Plan, Recognised
 from backfire.preferences.prompt_columns import prompt_columns
 from backfire.preferences.schema import Unusable
-from backfire.preferences.splitting import asked
+from backfire.preferences.splitting import speaking
 from backfire.preferences.turns import Turn, said_in, turns_as_json, turns_of
 from backfire.preferences.two_sides import read_prompt
 from backfire.tables.columns import normal
@@ -83,7 +83,7 @@ def label_of(value: Any) -> bool | None:
     return None
 
 
-def find_labelled(look: Look) -> Found | None:
+def find_labelled(look: Look) -> Recognised | None:
     """The form of completions with labels: TRL's columns, or messages whose last turn is the completion."""
     label = look.asked.get("label") or next(
         (
@@ -100,10 +100,10 @@ def find_labelled(look: Look) -> Found | None:
         and normal(label) not in LABELS[:2]
     ):
         return None
-    return _found(look, "label", label, "completions with labels")
+    return _form_of(look, "label", label, "completions with labels")
 
 
-def find_scored(look: Look) -> Found | None:
+def find_scored(look: Look) -> Recognised | None:
     """The form of single responses with a number each, several rows for a prompt."""
     score = look.asked.get("score") or next(
         (
@@ -115,10 +115,10 @@ def find_scored(look: Look) -> Found | None:
     )
     if score is None or {"chosen", "rejected"} <= look.named.keys():
         return None
-    return _found(look, "score", score, "completions with scores")
+    return _form_of(look, "score", score, "completions with scores")
 
 
-def _found(look: Look, part: str, column: str, form: Any) -> Found | None:
+def _form_of(look: Look, part: str, column: str, form: Any) -> Recognised | None:
     completion = look.asked.get("completion") or next(
         (look.named[n] for n in COMPLETIONS if n in look.named and look.named[n] != column), None
     )
@@ -132,16 +132,16 @@ def _found(look: Look, part: str, column: str, form: Any) -> Found | None:
     elif turns is not None:
         prompts = prompt_columns(look, taken=(column, turns))
         system = {name: c for name, c in prompts.names.items() if name == "system"}
-        return Found(
-            form, names | {"conversation": turns} | system | _source(look), notes=_said(part, column)
+        return Recognised(
+            form, names | {"conversation": turns} | system | _source(look), notes=_notes(part, column)
         )
     else:
         return None
-    return Found(
+    return Recognised(
         form,
         names | prompts.names | _source(look),
         "",
-        (*prompts.notes, *_said(part, column)),
+        (*prompts.notes, *_notes(part, column)),
         prompts.wrapped,
     )
 
@@ -152,7 +152,7 @@ def _source(look: Look) -> dict[str, str]:
     return {"source": own} if own and "chosen_source" not in look.asked else {}
 
 
-def _said(part: str, column: str) -> tuple[str, ...]:
+def _notes(part: str, column: str) -> tuple[str, ...]:
     if part == "label":
         return ()
     return (
@@ -187,8 +187,8 @@ def half_of(row: Mapping[str, Any], plan: Plan) -> Half:
         value = cell(row, plan, "completion")
         if value is None:
             raise Unusable("missing side")
-        told = cell(row, plan, "prompt")
-        prompt = read_prompt(row, plan, told)
+        prompt_cell = cell(row, plan, "prompt")
+        prompt = read_prompt(row, plan, prompt_cell)
         response = side_of_value(value, plan.wrapper("completion"))
         side = [Turn("assistant", response)] if isinstance(response, str) else response
         if any(turn.role == "user" for turn in side):
@@ -196,7 +196,7 @@ def half_of(row: Mapping[str, Any], plan: Plan) -> Half:
     if side[-1].role != "assistant":
         raise Unusable("no final assistant turn")
     plain = len(side) == 1 and not side[0].more
-    return Half(asked(prompt), said_in(side), None if plain else turns_as_json(side), _worth(row, plan))
+    return Half(speaking(prompt), said_in(side), None if plain else turns_as_json(side), _worth(row, plan))
 
 
 def last_answer(turns: list[Turn]) -> tuple[list[Turn], list[Turn]]:

@@ -34,7 +34,7 @@ def split(prompt: list[Turn], chosen: Side, rejected: Side, *, loose: bool = Fal
             earlier turns differ; no prompt.
     """
     if isinstance(chosen, str) and isinstance(rejected, str):
-        return Sides(asked(prompt), chosen, rejected)
+        return Sides(speaking(prompt), chosen, rejected)
     one, two = _turns(chosen), _turns(rejected)
     if one[-1].role != "assistant" or two[-1].role != "assistant":
         raise Unusable("no final assistant turn")
@@ -42,10 +42,10 @@ def split(prompt: list[Turn], chosen: Side, rejected: Side, *, loose: bool = Fal
         prompt, one, two = _parted(prompt, one, two, loose)
         if not (_is_one_answer(one) and _is_one_answer(two)):
             raise Unusable("differing prompts")
-    return Sides(asked(prompt), *map(said_in, (one, two)), *map(_as_messages, (one, two)))
+    return Sides(speaking(prompt), *map(said_in, (one, two)), *map(_as_messages, (one, two)))
 
 
-def asked(prompt: list[Turn]) -> list[Turn]:
+def speaking(prompt: list[Turn]) -> list[Turn]:
     """The same turns, whose last one has to say something.
 
     Raises:
@@ -97,10 +97,10 @@ def _without(prompt: list[Turn], side: list[Turn]) -> list[Turn]:
 def _shared(one: list[Turn], two: list[Turn]) -> int:
     """How many turns both begin with, so that each goes on with a turn of the assistant's, if any does."""
     most = min(len(one), len(two)) - 1
-    found = next((i for i in range(most) if one[i] != two[i]), most)
-    while found and not (one[found].role == two[found].role == "assistant"):
-        found -= 1
-    return found
+    shared = next((i for i in range(most) if one[i] != two[i]), most)
+    while shared and not (one[shared].role == two[shared].role == "assistant"):
+        shared -= 1
+    return shared
 
 
 def _joined(prompt: list[Turn], repeated: list[Turn], loose: bool) -> list[Turn]:

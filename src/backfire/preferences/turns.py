@@ -104,7 +104,7 @@ def _turn(role: str, content: Any, value: Mapping[str, Any]) -> Turn:
     if role.strip().lower() == "function_call":
         return Turn("assistant", "", _called(content))
     role = role_of(role)
-    more = {key: kept for key, kept in value.items() if key in KEYS and kept not in (None, [], {}, "")}
+    more = {key: field for key, field in value.items() if key in KEYS and field not in (None, [], {}, "")}
     if (more or role not in SPOKEN) and isinstance(value.get("name"), str):
         more["name"] = value["name"]
     media: list[str] = []
@@ -150,7 +150,9 @@ def _part(value: Any, media: list[str], thoughts: list[str], calls: list[dict[st
         if isinstance(text, str) and (kind in _TEXT_PARTS or kind is None):
             return text
         if kind in _THOUGHTS:
-            thoughts += [said for key in (*_THOUGHTS, "text") if isinstance(said := value.get(key), str)][:1]
+            thoughts += [
+                thought for key in (*_THOUGHTS, "text") if isinstance(thought := value.get(key), str)
+            ][:1]
             return ""
         if kind == "tool_use":
             calls.append(_used(value))
@@ -208,20 +210,20 @@ def turns_of(value: Any) -> list[Turn]:
 
 def said_in(turns: Sequence[Turn]) -> str:
     """What the assistant says in the turns of a side; where that ends with a mere call of a tool, name(arguments)."""
-    told = [turn.content for turn in turns if turn.role == "assistant"]
+    contents = [turn.content for turn in turns if turn.role == "assistant"]
     if turns and not turns[-1].content.strip():
-        told.append(_calls(turns[-1].more))
-    return "\n\n".join(part for part in told if part)
+        contents.append(_calls(turns[-1].more))
+    return "\n\n".join(part for part in contents if part)
 
 
 def _calls(more: str) -> str:
     if not more:
         return ""
-    kept = json.loads(more)
-    calls = kept.get("tool_calls") or []
+    fields = json.loads(more)
+    calls = fields.get("tool_calls") or []
     calls = [
         *(calls if isinstance(calls, list) else [calls]),
-        *([kept["function_call"]] if "function_call" in kept else []),
+        *([fields["function_call"]] if "function_call" in fields else []),
     ]
     return "\n".join(map(_call, calls))
 

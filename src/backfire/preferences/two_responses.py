@@ -11,7 +11,7 @@ from backfire.preferences.cells import cell, number_of, side_of_value
 from backfire.preferences.choices import RULES, Choice, choice_of, rule_of, voted
 from backfire.preferences.columns import CONVERSATIONS, PREFERENCES, TWO_RESPONSES, first_pair
 from backfire.preferences.look import Look
-from backfire.preferences.plan import Found, Plan
+from backfire.preferences.plan import Plan, Recognised
 from backfire.preferences.prompt_columns import prompt_columns
 from backfire.preferences.schema import Unusable
 from backfire.preferences.splitting import Side, Sides, split
@@ -42,7 +42,7 @@ UNCOUNTED = ("draft", "discarded")
 """Answers of Argilla's annotators with such a status do not count."""
 
 
-def find_choice(look: Look) -> Found | None:
+def find_choice(look: Look) -> Recognised | None:
     """The form of rows with two responses and a preference.
 
     Raises:
@@ -83,9 +83,11 @@ def find_choice(look: Look) -> Found | None:
         rule = LISTS + rule
     wrapped = prompts.wrapped | ({names["first"]: wrapper, names["second"]: wrapper} if wrapper else {})
     column = names.get("preference")
-    said = RULES.get(rule.removeprefix(LISTS).removeprefix(VOTES))
-    notes = (f"Which response is preferred is read from `{column}`: {said}.",) if column and said else ()
-    return Found("two responses and the preferred one", names, rule, (*prompts.notes, *notes), wrapped)
+    meaning = RULES.get(rule.removeprefix(LISTS).removeprefix(VOTES))
+    notes = (
+        (f"Which response is preferred is read from `{column}`: {meaning}.",) if column and meaning else ()
+    )
+    return Recognised("two responses and the preferred one", names, rule, (*prompts.notes, *notes), wrapped)
 
 
 def _normal_of(look: Look) -> Any:
@@ -122,8 +124,8 @@ def _votes(look: Look, names: dict[str, str]) -> tuple[dict[str, str], str] | No
     for name, column in look.named.items():
         if not name.endswith(".responses"):
             continue
-        told = [vote for value in look.values(column) if isinstance(value, list) for vote in value]
-        rule = rule_of(name.removesuffix(".responses"), told, names) if told else None
+        votes = [vote for value in look.values(column) if isinstance(value, list) for vote in value]
+        rule = rule_of(name.removesuffix(".responses"), votes, names) if votes else None
         if rule is not None:
             more = {
                 "other_preference": look.named.get(name.removesuffix("responses") + "suggestion"),
@@ -156,12 +158,12 @@ def _listed(value: Any) -> list[str] | None:
     if not isinstance(value, str) or not value.startswith("["):
         return None
     try:
-        found = json.loads(value)
+        texts = json.loads(value)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, list) or not found or not all(v is None or isinstance(v, str) for v in found):
+    if not isinstance(texts, list) or not texts or not all(v is None or isinstance(v, str) for v in texts):
         return None
-    return [v or "" for v in found]
+    return [v or "" for v in texts]
 
 
 class Chosen(NamedTuple):
@@ -188,12 +190,12 @@ def read_choice(row: Mapping[str, Any], plan: Plan) -> Chosen:
         side_of_value(v, plan.wrapper(part)) for v, part in zip(values, ("first", "second"), strict=True)
     )
     prompt: list[Turn] = []
-    told = None
+    prompt_cell = None
     if "prompt" in plan.names:
-        told = cell(row, plan, "prompt")
-        prompt = read_prompt(row, plan, told)
+        prompt_cell = cell(row, plan, "prompt")
+        prompt = read_prompt(row, plan, prompt_cell)
     sides_: tuple[Side, Side] = (second, first) if swapped else (first, second)
-    return Chosen(split(prompt, *sides_, loose=isinstance(told, str)), swapped)
+    return Chosen(split(prompt, *sides_, loose=isinstance(prompt_cell, str)), swapped)
 
 
 def preferred(row: Mapping[str, Any], plan: Plan) -> Choice:
@@ -224,15 +226,15 @@ def preferred(row: Mapping[str, Any], plan: Plan) -> Choice:
 
 def _of_lists(row: Mapping[str, Any], plan: Plan, values: list[Any]) -> list[Side]:
     """The two conversations of prompts and responses that are lists of texts."""
-    asked, *answered = (_listed(value) for value in (cell(row, plan, "prompt"), *values))
+    questions, *answered = (_listed(value) for value in (cell(row, plan, "prompt"), *values))
     sides: list[Side] = []
     for answers in answered:
-        if asked is None or answers is None or len(asked) != len(answers):
+        if questions is None or answers is None or len(questions) != len(answers):
             raise Unusable("wrong type")
         sides.append(
             [
                 turn
-                for question, answer in zip(asked, answers, strict=True)
+                for question, answer in zip(questions, answers, strict=True)
                 for turn in (Turn("user", question), Turn("assistant", answer))
             ]
         )

@@ -10,10 +10,10 @@ from backfire.errors import InputError
 from backfire.preferences.cells import cell, number_of, prompt_of_value, side_of_value, text_of, with_system
 from backfire.preferences.columns import CONVERSATIONS, LISTS, PAIRS, SCORED_SIDES, first_pair
 from backfire.preferences.look import Look
-from backfire.preferences.plan import Found, Plan
+from backfire.preferences.plan import Plan, Recognised
 from backfire.preferences.prompt_columns import HALF, PromptColumns, prompt_columns
 from backfire.preferences.schema import Format, Unusable
-from backfire.preferences.splitting import Side, Sides, asked, split
+from backfire.preferences.splitting import Side, Sides, speaking, split
 from backfire.preferences.turns import SPELLINGS, Turn, role_of, turns_of
 from backfire.preferences.wrappers import HH, NEARLY_ALL, wrapper_of
 
@@ -23,7 +23,7 @@ ALIKE = 0.9
 words or more; responses to one request often begin alike by themselves."""
 
 
-def find_sides(look: Look) -> Found | None:
+def find_sides(look: Look) -> Recognised | None:
     """The form of rows whose two sides have a column each."""
     pair = first_pair(look.named, PAIRS)
     chosen = look.asked.get("chosen") or (pair and pair[0])
@@ -43,7 +43,7 @@ def find_sides(look: Look) -> Found | None:
     form = _form(look, names, prompts, "turns" if wrapper else shape, wrapper)
     if form is None:
         return None
-    return Found(form, names, notes=prompts.notes, wrapped=wrapped | prompts.wrapped)
+    return Recognised(form, names, notes=prompts.notes, wrapped=wrapped | prompts.wrapped)
 
 
 def _are_numbers_of_a_list(look: Look, *sides: str) -> bool:
@@ -80,8 +80,8 @@ def _conversations(look: Look, chosen: str, rejected: str) -> str | None:
 def _asks(turn: Any) -> bool:
     if not isinstance(turn, Mapping):
         return False
-    said = next((turn[keys[0]] for keys in SPELLINGS if keys[0] in turn and keys[1] in turn), None)
-    return isinstance(said, str) and role_of(said) == "user"
+    role = next((turn[keys[0]] for keys in SPELLINGS if keys[0] in turn and keys[1] in turn), None)
+    return isinstance(role, str) and role_of(role) == "user"
 
 
 def _beside(look: Look, chosen: str, rejected: str) -> dict[str, str]:
@@ -171,25 +171,25 @@ def read_sides(row: Mapping[str, Any], plan: Plan) -> Sides:
         for value, side in zip(values, ("chosen", "rejected"), strict=True)
     )
     if "prompt" in plan.names:
-        told = cell(row, plan, "prompt")
-        prompt = read_prompt(row, plan, told)
-        return split(unanswered(prompt, chosen), chosen, rejected, loose=isinstance(told, str))
+        prompt_cell = cell(row, plan, "prompt")
+        prompt = read_prompt(row, plan, prompt_cell)
+        return split(unanswered(prompt, chosen), chosen, rejected, loose=isinstance(prompt_cell, str))
     if isinstance(chosen, str) and isinstance(rejected, str):
         if plan.format != "TRL standard, implicit prompt":
             raise Unusable("wrong type")
         shared = _common(chosen, rejected)
         system = with_system(text_of(cell(row, plan, "system")), [Turn("user", chosen[:shared])])
-        return Sides(asked(system), chosen[shared:], rejected[shared:])
+        return Sides(speaking(system), chosen[shared:], rejected[shared:])
     return split(with_system(text_of(cell(row, plan, "system")), []), chosen, rejected)
 
 
-def read_prompt(row: Mapping[str, Any], plan: Plan, told: Any) -> list[Turn]:
+def read_prompt(row: Mapping[str, Any], plan: Plan, own_cell: Any) -> list[Turn]:
     """The turns of a prompt whose own cell holds `told`, with what stands beside it: system, input, history.
 
     Raises:
         Unusable: wrong type, no prompt.
     """
-    turns = prompt_of_value(told, plan.wrapper("prompt"))
+    turns = prompt_of_value(own_cell, plan.wrapper("prompt"))
     if "input" in plan.names:
         further = text_of(cell(row, plan, "input"))
         last = turns[-1]

@@ -36,11 +36,13 @@ class Wrapper:
         turns = [Turn("system", before)] if before else []
         for name, content in zip(pieces[::2], pieces[1::2], strict=True):
             role = _ROLE.get(name.lower()) or role_of(name.lower())
-            said = self.ends.sub("", content).strip()
+            utterance = self.ends.sub("", content).strip()
             if role == "input" and turns and turns[-1].role == "user":
-                turns[-1] = turns[-1]._replace(content="\n".join(p for p in (turns[-1].content, said) if p))
+                turns[-1] = turns[-1]._replace(
+                    content="\n".join(p for p in (turns[-1].content, utterance) if p)
+                )
             else:
-                turns.append(Turn("user" if role == "input" else role, said))
+                turns.append(Turn("user" if role == "input" else role, utterance))
         roles = {turn.role for turn in turns}
         return turns if "user" in roles and (not self.preamble or "assistant" in roles) else None
 
@@ -205,30 +207,32 @@ def prompt_in(text: str, wrapper: str) -> list[Turn] | None:
 def _instructed(text: str) -> list[Turn] | None:
     """Llama 2's and Mistral's: [INST] (<<SYS>> system <</SYS>>) user [/INST] assistant </s>."""
     turns: list[Turn] = []
-    if found := _SYSTEM_PROMPT.match(text):
-        turns.append(Turn("system", found[1].strip()))
-        text = found[2]
+    if opening := _SYSTEM_PROMPT.match(text):
+        turns.append(Turn("system", opening[1].strip()))
+        text = opening[2]
     at = 0
     while match := _INST.match(text, at):
-        asked, answered = match[1], _INST_ENDS.sub("", match[2]).strip()
-        if told := _SYS.match(asked):
-            turns += [Turn("system", told[1].strip())] if told[1].strip() else []
-            asked = told[2]
-        turns += [Turn("user", asked.strip())] + ([Turn("assistant", answered)] if answered else [])
+        question, answered = match[1], _INST_ENDS.sub("", match[2]).strip()
+        if system := _SYS.match(question):
+            turns += [Turn("system", system[1].strip())] if system[1].strip() else []
+            question = system[2]
+        turns += [Turn("user", question.strip())] + ([Turn("assistant", answered)] if answered else [])
         at = match.end()
     return turns if at and not text[at:].strip() else None
 
 
 def without_end(text: str, wrapper: str) -> str:
     """A response without the marks that end a turn of `wrapper`, where it ends with such."""
-    found = _END[wrapper].search(text, max(0, len(text) - _LONGEST_END))
-    return text[: found.start()] if found and found.start() else text
+    end = _END[wrapper].search(text, max(0, len(text) - _LONGEST_END))
+    return text[: end.start()] if end and end.start() else text
 
 
 def end_turns(texts: Iterable[str], wrapper: str) -> bool:
     """Whether nearly all texts that are not blank end with marks that end a turn of `wrapper`."""
-    told = [text for text in texts if text.strip()]
-    return bool(told) and sum(without_end(text, wrapper) != text for text in told) >= NEARLY_ALL * len(told)
+    filled = [text for text in texts if text.strip()]
+    return bool(filled) and sum(without_end(text, wrapper) != text for text in filled) >= NEARLY_ALL * len(
+        filled
+    )
 
 
 def unwrapped(text: str) -> list[Turn] | None:
@@ -243,15 +247,15 @@ def wrapper_of(texts: Iterable[str], *, answered: bool, share: float = NEARLY_AL
 
     answered: whether they must end with what the assistant says (sides), or must not (prompts).
     """
-    told = [text for text in texts if text.strip()]
-    if not told or not any(_ANY.search(text) for text in told[:50]):
+    filled = [text for text in texts if text.strip()]
+    if not filled or not any(_ANY.search(text) for text in filled[:50]):
         return None
     for name in WRAPPERS:
         hits = 0
-        for number, text in enumerate(told, 1):
+        for number, text in enumerate(filled, 1):
             turns = turns_in(text, name) if answered else prompt_in(text, name)
             hits += turns is not None and (turns[-1].role == "assistant") == answered
-            if number - hits > (1 - share) * len(told):
+            if number - hits > (1 - share) * len(filled):
                 break
         else:
             return name

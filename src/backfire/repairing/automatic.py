@@ -59,9 +59,9 @@ class Trial:
         steps = int(self.settings.get("steps", 8))
         settings = {**self.settings, "steps": steps, "every": steps}
         settings |= {"plain": self.plain, "max_length": self.max_length}
-        found = run_pilot(self.model, conversations, self.probes, seed=self.seed, **settings)
+        pilot = run_pilot(self.model, conversations, self.probes, seed=self.seed, **settings)
         prompts = [probe.prompt.id for probe in self.probes.probes]
-        return replace(mean_of(share, np.array(found.changes), prompts), pairs=len(conversations))
+        return replace(mean_of(share, np.array(pilot.changes), prompts), pairs=len(conversations))
 
 
 def needed(values: Thing | None) -> Thing:
@@ -120,14 +120,14 @@ def _values_after(inputs: Inputs, outcome: Outcome) -> tuple[Values, list[str]]:
         if inputs.added_influence is None
         else {p.id: v for p, v in zip(inputs.added, inputs.added_influence.tolist(), strict=True)}
     )
-    found = []
+    values = []
     for m in outcome.pairs:
         if m.place is None:
-            found.append(of_added.get(m.pair.id, np.nan))
+            values.append(of_added.get(m.pair.id, np.nan))
         else:
             assert inputs.influence is not None
-            found.append(inputs.influence[m.place] if m.change == "kept" else np.nan)
-    return np.array(found, dtype=np.float64), [m.pair.prompt.id for m in outcome.pairs]
+            values.append(inputs.influence[m.place] if m.change == "kept" else np.nan)
+    return np.array(values, dtype=np.float64), [m.pair.prompt.id for m in outcome.pairs]
 
 
 def mean_influence(inputs: Inputs, outcome: Outcome) -> tuple[Prediction, Prediction] | None:

@@ -54,8 +54,8 @@ def balance_pairs(
     within, against = _couples(pairs, pool, scores, keep)
     reverse: set[int] = set()
     for usual, other in _directions(pairs):
-        kept, turned = _balanced(usual, other, within, against)
-        keep |= kept
+        staying, turned = _balanced(usual, other, within, against)
+        keep |= staying
         reverse |= turned
     repaired_pairs, left_out = [], []
     for place, pair in enumerate(pairs):
@@ -92,10 +92,10 @@ def _couples(
         same = [c for c in couples if c.chosen.source == c.rejected.source and c.id not in taken]
         sources = (pair.rejected.source, pair.chosen.source)
         turned = [c for c in couples if (c.chosen.source, c.rejected.source) == sources and c.id not in taken]
-        for found, best in ((within, same), (against, turned)):
+        for couples_by_place, best in ((within, same), (against, turned)):
             if best:
-                found[place] = min(best, key=_mismatch)
-                taken.add(found[place].id)
+                couples_by_place[place] = min(best, key=_mismatch)
+                taken.add(couples_by_place[place].id)
     return within, against
 
 
@@ -137,13 +137,13 @@ def _mismatch(couple: Pair) -> tuple[bool, bool, float, str]:
 
 def _directions(pairs: Sequence[Pair]) -> Iterator[tuple[list[int], list[int]]]:
     """For every two sources, the places of the pairs of the commoner direction and of the rarer one."""
-    found: dict[tuple[str, str], tuple[list[int], list[int]]] = {}
+    by_sources: dict[tuple[str, str], tuple[list[int], list[int]]] = {}
     for place, pair in enumerate(pairs):
         a, b = pair.chosen.source, pair.rejected.source
         if a != b:
-            both = found.setdefault((min(a, b), max(a, b)), ([], []))
+            both = by_sources.setdefault((min(a, b), max(a, b)), ([], []))
             both[a > b].append(place)
-    for one, other in found.values():
+    for one, other in by_sources.values():
         yield (one, other) if len(one) >= len(other) else (other, one)
 
 
@@ -158,15 +158,15 @@ def _balanced(
     fixed = [p for p in usual if p not in within and p not in against]
     turnable = [p for p in usual if p in against and p not in within]
     free = [p for p in usual if p in within]
-    kept = (fixed + turnable + free)[: len(other)]
-    rest = [p for p in fixed + turnable if p not in set(kept)]
+    staying = (fixed + turnable + free)[: len(other)]
+    rest = [p for p in fixed + turnable if p not in set(staying)]
     fixed = [p for p in rest if p not in against]
-    turners = [p for p in rest if p in against] + [p for p in free if p in against and p not in set(kept)]
+    turners = [p for p in rest if p in against] + [p for p in free if p in against and p not in set(staying)]
     partners = fixed[: len(turners)]
     turned = turners[: len(partners)]
     spare = [p for p in turners[len(partners) :] if p not in within]
     half = len(spare) // 2
-    return {*other, *kept, *partners, *spare[:half]}, {*turned, *spare[half : 2 * half]}
+    return {*other, *staying, *partners, *spare[:half]}, {*turned, *spare[half : 2 * half]}
 
 
 def _why_kept(pair: Pair) -> str:
@@ -196,7 +196,7 @@ def _needed(
         texts: dict[str, set[str]] = {}
         for r in (pair.chosen, pair.rejected, *pool.get(pair.prompt.id, ())):
             texts.setdefault(r.source, set()).add(r.text)
-        several += any(len(found) > 1 for found in texts.values())
+        several += any(len(of_source) > 1 for of_source in texts.values())
     lacking = []
     if not several:
         lacking.append(

@@ -53,16 +53,16 @@ def _leak(report: AuditReport) -> str:
     leak = report.source_leak
     if leak is None or leak.pointwise is None:
         return "–"
-    told = _number(leak.pointwise.auroc, leak.pointwise.low, leak.pointwise.high)
-    return f"{told}, fixed" if leak.fixed else told
+    area = _number(leak.pointwise.auroc, leak.pointwise.low, leak.pointwise.high)
+    return f"{area}, fixed" if leak.fixed else area
 
 
 def _sources(report: AuditReport) -> str:
     leak = report.source_leak
     if leak is None:
         return "unknown"
-    found = [f"{c.chosen} < {c.rejected} {c.pairs}" for c in leak.combinations[:4]]
-    return ", ".join(found) or "unknown"
+    combinations = [f"{c.chosen} < {c.rejected} {c.pairs}" for c in leak.combinations[:4]]
+    return ", ".join(combinations) or "unknown"
 
 
 def _contrast(report: AuditReport, kind: str, which: int) -> str:
@@ -95,5 +95,5 @@ def _by_length(report: AuditReport) -> str:
 
 
 def _truncated(report: AuditReport) -> str:
-    found = report.confounds.truncated
-    return "–" if found is None else f"{found.chosen.hits} : {found.rejected.hits}"
+    truncated = report.confounds.truncated
+    return "–" if truncated is None else f"{truncated.chosen.hits} : {truncated.rejected.hits}"

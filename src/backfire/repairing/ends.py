@@ -51,9 +51,9 @@ def match_ends(pairs: Sequence[Pair], how: Ends) -> Outcome:
 
 def cut_to(response: Response, words: int) -> Response:
     """The response's first `words` words, their white space as it was; itself where it has no more."""
-    found = list(re.finditer(r"\S+", response.text))
-    if len(found) <= words and response.truncated:
+    matches = list(re.finditer(r"\S+", response.text))
+    if len(matches) <= words and response.truncated:
         return response
-    text = response.text[: found[words - 1].end()] if words else ""
+    text = response.text[: matches[words - 1].end()] if words else ""
     request_id = digest("cut", response.request_id, response.text, words)
     return replace(response, request_id=request_id, text=text, stop_reason="length", tokens=None)

@@ -45,13 +45,13 @@ def filter_pairs(
         raise InputError(f"keep {keep:g}: a share above 0 and up to 1")
     if above is not None:
         chosen = set(np.flatnonzero(values > above).tolist())
-        reason, kept = f"{what} is not above {above:g}", f"{what} is above {above:g}"
+        reason, why_it_stays = f"{what} is not above {above:g}", f"{what} is above {above:g}"
     else:
         assert keep is not None
         chosen = _highest(pairs, values, keep, stratify)
         among = " of its kind of prompt" if stratify else ""
         reason = f"{what} is not among the highest {100 * keep:g}%{among}"
-        kept = f"{what} is among the highest {100 * keep:g}%{among}"
+        why_it_stays = f"{what} is among the highest {100 * keep:g}%{among}"
     if not chosen:
         raise InputError(
             f"filter: none of {len(pairs)} pairs would be kept: keep more, or lower the threshold"
@@ -61,11 +61,15 @@ def filter_pairs(
         for place in range(len(pairs))
         if place not in chosen
     ]
-    return outcome_of((RepairedPair(pairs[p], "kept", _why(kept, values[p]), p) for p in chosen), left_out)
+    return outcome_of(
+        (RepairedPair(pairs[p], "kept", _why(why_it_stays, values[p]), p) for p in chosen), left_out
+    )
 
 
-def _why(kept: str, value: float) -> str:
-    return f"{kept} ({value:.3g})" if np.isfinite(value) else "has no value; needed for its kind's share"
+def _why(why_it_stays: str, value: float) -> str:
+    return (
+        f"{why_it_stays} ({value:.3g})" if np.isfinite(value) else "has no value; needed for its kind's share"
+    )
 
 
 def checked(pairs: Sequence[Pair], values: Values, what: str) -> None:
@@ -111,8 +115,8 @@ def matched_at_random(
     wanted = Counter(stratum[place] for place in like)
     chosen: set[int] = set()
     for key, places in strata.items():
-        drawn = sorted(places, key=lambda p: digest("matched at random", seed, pairs[p].id, p))
-        chosen |= set(drawn[: wanted[key]])
+        ordered = sorted(places, key=lambda p: digest("matched at random", seed, pairs[p].id, p))
+        chosen |= set(ordered[: wanted[key]])
     why = "drawn at random, matching the filtered pairs in number, kind of prompt and decisions"
     return outcome_of(
         (RepairedPair(pairs[p], "kept", why, p) for p in chosen),

@@ -64,13 +64,13 @@ def read_given(
         read = input_of(open_preferences(dataset, **reading))
         return _some(GivenPairs(str(dataset), built.pairs, rows, built, {}, read, _further(Path(dataset))))
     data = open_preferences(dataset, **reading)
-    kept = columns_beside(data, {*own_columns(), *OWN})
+    further = columns_beside(data, {*own_columns(), *OWN})
     beside: list[Mapping[str, Any]] = []
     pairs: list[Pair] = []
     numbers: list[int] = []
     name = Path(data.origin).stem if isinstance(dataset, (str, Path)) else "given"
     for block, own in data.with_rows():
-        beside += map(kept.of, own)
+        beside += map(further.of, own)
         for index, row in enumerate(block.select(_COLUMNS).to_pylist()):
             prompt = prompt_of(block, index)
             chosen, rejected = (
@@ -120,7 +120,7 @@ def _response(prompt: Prompt, row: Mapping[str, Any], side: str, index: int) -> 
     return replace(response, stop_reason=cast(StopReason, stop)) if stop in STOPS else response
 
 
-def _some(found: GivenPairs) -> GivenPairs:
-    if not found.pairs:
-        raise InputError(f"{found.origin} holds no pair: nothing to repair")
-    return found
+def _some(given: GivenPairs) -> GivenPairs:
+    if not given.pairs:
+        raise InputError(f"{given.origin} holds no pair: nothing to repair")
+    return given

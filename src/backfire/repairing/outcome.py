@@ -37,8 +37,8 @@ class Outcome:
     @property
     def counts(self) -> dict[str, int]:
         """How many pairs were kept, changed, added and left out."""
-        found: dict[str, int] = dict(sorted(Counter(m.change for m in self.pairs).items()))
-        return {**found, "left out": sum(map(len, self.left_out.values()))}
+        counted: dict[str, int] = dict(sorted(Counter(m.change for m in self.pairs).items()))
+        return {**counted, "left out": sum(map(len, self.left_out.values()))}
 
     def account_for(self, given: int) -> None:
         """Raise ValueError unless each of the given pairs is in the outcome once, or left out once."""

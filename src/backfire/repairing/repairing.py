@@ -146,17 +146,17 @@ def repair(
     if not outcome.pairs:
         raise InputError(f"{how.method} leaves no pair of {len(given.pairs)}: {outcome.counts}")
     means = mean_influence(inputs, outcome)
-    asked = recorded(how, settings, judge.name)
+    options = recorded(how, settings, judge.name)
     after_reading = Reading(plain=reading.plain)
     if as_rows:
         rows = {given.rows[m.place] for m in outcome.pairs if m.place is not None}
         trims = trims_of(open_preferences(dataset, **reading.options()), given, outcome)
         folder = write_same_rows(dataset, reading, rows, Path(out), trims)
-        write_json(Path(f"{out}.{NOTES}"), notes_of(given, outcome, how.method, asked, choice, means))
+        write_json(Path(f"{out}.{NOTES}"), notes_of(given, outcome, how.method, options, choice, means))
         place = {"config": None, "split": None, "revision": None, "encoding": None}
         after_reading = reading.model_copy(update=place)
     else:
-        folder = written(Path(out), given, outcome, how.method, asked, choice, means, reading.plain)
+        folder = written(Path(out), given, outcome, how.method, options, choice, means, reading.plain)
     before = after = None
     if settings.audit:
         from backfire.auditing import audit

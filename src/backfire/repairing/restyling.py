@@ -41,7 +41,7 @@ TEMPLATE = (
 
 
 @dataclass(frozen=True)
-class _Tried:
+class _Rewriting:
     """What one way of restyling gave for a pair."""
 
     response: Response | None
@@ -95,17 +95,17 @@ def restyle_pairs(
     waiting = [place for place in range(len(pairs)) if place not in own and place not in called]
     ways: tuple[Literal["rewrite", "resample"], ...] = ("rewrite", "resample") if mode == "auto" else (mode,)
     decoding = Decoding() if decoding is None else decoding
-    found: dict[int, _Tried] = {}
-    with _kept(ledger) as store:
+    rewritings: dict[int, _Rewriting] = {}
+    with _open_or_temporary(ledger) as store:
         for number, way in enumerate(ways):
 
             def advance(done: int, total: int, number: int = number) -> None:
                 if progress is not None:
                     progress(number * total + done, len(ways) * total)
 
-            asked = [pairs[p] for p in waiting]
-            prompts = [_asking(pair, template) if way == "rewrite" else pair.prompt for pair in asked]
-            drawn = sample(
+            pairs_left = [pairs[p] for p in waiting]
+            prompts = [_asking(pair, template) if way == "rewrite" else pair.prompt for pair in pairs_left]
+            samples = sample(
                 policy,
                 prompts,
                 ledger=store,
@@ -116,20 +116,22 @@ def restyle_pairs(
                 progress=advance,
             )
             by_prompt: dict[str, list[Response]] = {}
-            for response in drawn.responses:
+            for response in samples.responses:
                 by_prompt.setdefault(response.prompt_id, []).append(response)
-            failed = {f.request.prompt.id: f.reason for f in drawn.failures}
+            failed = {f.request.prompt.id: f.reason for f in samples.failures}
             candidates = [
                 [_own(r, pair) for r in by_prompt.get(prompt.id, ())]
-                for pair, prompt in zip(asked, prompts, strict=True)
+                for pair, prompt in zip(pairs_left, prompts, strict=True)
             ]
-            judged = _judged(for_policy(judge, policy), asked, candidates, store)
-            better = _scorer(reward_model, asked, candidates, store)
+            judged = _judged(for_policy(judge, policy), pairs_left, candidates, store)
+            better = _scorer(reward_model, pairs_left, candidates, store)
             for place, prompt, some in zip(waiting, prompts, candidates, strict=True):
-                tried = _choose(pairs[place], some, judged, better, way, failed.get(prompt.id))
-                before = found.get(place)
-                found[place] = tried if before is None else replace(tried, why=_both(before.why, tried))
-            waiting = [p for p in waiting if found[p].response is None]
+                rewriting = _choose(pairs[place], some, judged, better, way, failed.get(prompt.id))
+                before = rewritings.get(place)
+                rewritings[place] = (
+                    rewriting if before is None else replace(rewriting, why=_both(before.why, rewriting))
+                )
+            waiting = [p for p in waiting if rewritings[p].response is None]
     repaired_pairs: list[RepairedPair] = []
     left_out: list[tuple[str, int]] = []
     for place, pair in enumerate(pairs):
@@ -145,7 +147,7 @@ def restyle_pairs(
                 )
             )
             continue
-        rewritten, why = found[place].response, found[place].why
+        rewritten, why = rewritings[place].response, rewritings[place].why
         if rewritten is not None:
             new = replace(pair, chosen=rewritten, chosen_role="self", chosen_score=None, rejected_score=None)
             repaired_pairs.append(RepairedPair(new, "response rewritten", why, place))
@@ -156,11 +158,11 @@ def restyle_pairs(
     return outcome_of(repaired_pairs, left_out)
 
 
-def _own(drawn: Response, pair: Pair) -> Response:
+def _own(response: Response, pair: Pair) -> Response:
     """A drawn response as one to the pair's prompt, under the name that the pair knows its writer by."""
-    same_writer = drawn.model_id == pair.rejected.model_id
+    same_writer = response.model_id == pair.rejected.model_id
     return replace(
-        drawn, prompt_id=pair.prompt.id, source=pair.rejected.source if same_writer else drawn.source
+        response, prompt_id=pair.prompt.id, source=pair.rejected.source if same_writer else response.source
     )
 
 
@@ -170,12 +172,12 @@ def _asking(pair: Pair, template: str) -> Prompt:
     return Prompt.of(text, tags={"restyles": pair.prompt.id})
 
 
-def _both(before: str, tried: _Tried) -> str:
-    return tried.why if tried.response is not None else f"{before}; {tried.why}"
+def _both(before: str, rewriting: _Rewriting) -> str:
+    return rewriting.why if rewriting.response is not None else f"{before}; {rewriting.why}"
 
 
 @contextmanager
-def _kept(ledger: Ledger | None) -> Iterator[Ledger]:
+def _open_or_temporary(ledger: Ledger | None) -> Iterator[Ledger]:
     if ledger is not None:
         yield ledger
         return
@@ -191,14 +193,14 @@ def _judged(
 
     prompts = {p.prompt.id: p.prompt for p in pairs}
     sides = [r for p in pairs for r in (p.chosen, p.rejected)]
-    drawn = [r for some in candidates for r in some]
-    responses = sides + drawn
+    sampled = [r for some in candidates for r in some]
+    responses = sides + sampled
     verdicts = judge_responses(judge, prompts, responses, ledger)
-    found = {r.id: decision_of(v) for r, v in zip(responses, verdicts, strict=True)}
-    mine = {r.id for r in drawn}
+    decisions = {r.id: decision_of(v) for r, v in zip(responses, verdicts, strict=True)}
+    mine = {r.id for r in sampled}
     return {
         name: "broken" if name in mine and not decision.sound else decision.what
-        for name, decision in found.items()
+        for name, decision in decisions.items()
     }
 
 
@@ -229,27 +231,27 @@ def _choose(
     value: Scorer,
     way: str,
     failure: str | None,
-) -> _Tried:
+) -> _Rewriting:
     name = {"rewrite": "rewriting", "resample": "own response"}[way]
     decision = decisions[pair.chosen.id]
     if decision not in ("refuse", "comply"):
-        return _Tried(None, "the judge cannot say what the chosen response decides")
+        return _Rewriting(None, "the judge cannot say what the chosen response decides")
     if not candidates:
-        return _Tried(None, f"no {name} was drawn ({failure})")
+        return _Rewriting(None, f"no {name} was drawn ({failure})")
     whole = [r for r in candidates if not r.truncated and r.text.split() != pair.rejected.text.split()]
     same = [r for r in whole if decisions[r.id] == decision]
     if not same:
         ends = Counter(decisions[r.id] for r in whole)
-        said = ", ".join(f"{n} {what}" for what, n in sorted(ends.items()))
-        return _Tried(
+        counts = ", ".join(f"{n} {what}" for what, n in sorted(ends.items()))
+        return _Rewriting(
             None,
             f"no {name} decides as the chosen response, which is to {decision} "
-            f"({len(candidates)} tries: {said or 'all truncated or equal to rejected'})",
+            f"({len(candidates)} tries: {counts or 'all truncated or equal to rejected'})",
         )
     best = max(same, key=lambda r: (value(pair, r), r.id))
     if decisions[pair.rejected.id] == decision and value(pair, best) <= value(pair, pair.rejected):
-        return _Tried(None, f"no {name} lies above the rejected response, which decides alike")
+        return _Rewriting(None, f"no {name} lies above the rejected response, which decides alike")
     how = "rewritten by the policy" if way == "rewrite" else "the policy's own response to the prompt"
-    return _Tried(
+    return _Rewriting(
         best, f"{how}; decides to {decision} as before ({len(same)} of {len(candidates)} tries did)"
     )

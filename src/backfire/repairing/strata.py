@@ -31,10 +31,10 @@ def decisions_of(judge: Judge, pairs: Sequence[Pair]) -> list[Decisions]:
 
 def places_by(keys: Iterable[Key]) -> dict[Key, list[int]]:
     """The places of each key."""
-    found: defaultdict[Key, list[int]] = defaultdict(list)
+    places: defaultdict[Key, list[int]] = defaultdict(list)
     for place, key in enumerate(keys):
-        found[key].append(place)
-    return dict(found)
+        places[key].append(place)
+    return dict(places)
 
 
 def divide(total: int, sizes: Mapping[Key, int]) -> dict[Key, int]:
@@ -48,8 +48,8 @@ def divide(total: int, sizes: Mapping[Key, int]) -> dict[Key, int]:
     if not everything:
         return dict.fromkeys(sizes, 0)
     exact = {key: total * size / everything for key, size in sizes.items()}
-    found = {key: floor(value) for key, value in exact.items()}
-    order = sorted(exact, key=lambda key: (found[key] - exact[key], str(key)))
-    for key in order[: total - sum(found.values())]:
-        found[key] += 1
-    return found
+    parts = {key: floor(value) for key, value in exact.items()}
+    order = sorted(exact, key=lambda key: (parts[key] - exact[key], str(key)))
+    for key in order[: total - sum(parts.values())]:
+        parts[key] += 1
+    return parts

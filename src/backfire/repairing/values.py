@@ -45,26 +45,26 @@ def values_of(given: Any, rows: Sequence[int], column: str) -> Values:
         raise InputError(
             f"{given} has no columns row and {column} (its columns: {there}): write it by `backfire audit --per-pair`"
         )
-    asked = Counter(rows)
-    found: dict[tuple[int, int], float] = {}
+    pairs_of_row = Counter(rows)
+    by_row: dict[tuple[int, int], float] = {}
     seen: Counter[int] = Counter()
     for line in table:
         row = int(line["row"])
         seen[row] += 1
-        if seen[row] > max(1, asked[row]):
+        if seen[row] > max(1, pairs_of_row[row]):
             raise InputError(
-                f"{given} has row {row} {seen[row]} times, and the data set has {asked[row]} pairs of that row: it is no"
+                f"{given} has row {row} {seen[row]} times, and the data set has {pairs_of_row[row]} pairs of that row: it is no"
                 " per-pair file of this data set"
             )
         value = line[column]
-        found[row, seen[row]] = float("nan") if value in (None, "") else float(value)
-    if not seen.keys() & asked.keys():
+        by_row[row, seen[row]] = float("nan") if value in (None, "") else float(value)
+    if not seen.keys() & pairs_of_row.keys():
         raise InputError(f"{given} and the data set have no row in common: it is of another data set")
     met: Counter[int] = Counter()
     joined: list[float] = []
     for row in rows:
         met[row] += 1
-        joined.append(found.get((row, met[row]), float("nan")))
+        joined.append(by_row.get((row, met[row]), float("nan")))
     return np.array(joined, dtype=np.float64)
 
 

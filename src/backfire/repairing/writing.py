@@ -46,7 +46,7 @@ def written(
     given: GivenPairs,
     outcome: Outcome,
     method: str,
-    asked: Mapping[str, Any],
+    settings: Mapping[str, Any],
     choice: Choice | None,
     means: tuple[Prediction, Prediction] | None,
     plain: bool,
@@ -60,7 +60,7 @@ def written(
         f"repair: {r}": tuple(given.pairs[p].prompt.id for p in some) for r, some in outcome.left_out.items()
     }
     built = replace(given.built, pairs=pairs, left_out={**given.built.left_out, **left})
-    notes = notes_of(given, outcome, method, asked, choice, means)
+    notes = notes_of(given, outcome, method, settings, choice, means)
     places = [m.place for m in outcome.pairs]
     further = dict.fromkeys(name for row in given.beside for name in row)
     columns: dict[str, list[Any]] = {
@@ -73,7 +73,7 @@ def written(
         "repair_change": [m.change for m in outcome.pairs],
         "repair_why": [m.why for m in outcome.pairs],
     }
-    configuration = {"repair": method, "settings": dict(asked), "pairs": digest(*(p.id for p in pairs))}
+    configuration = {"repair": method, "settings": dict(settings), "pairs": digest(*(p.id for p in pairs))}
     return write_pairs(
         out, built, configuration, extra_columns=columns, extra_files={NOTES: notes}, plain=plain
     )
@@ -83,7 +83,7 @@ def notes_of(
     given: GivenPairs,
     outcome: Outcome,
     method: str,
-    asked: Mapping[str, Any],
+    settings: Mapping[str, Any],
     choice: Choice | None = None,
     means: tuple[Prediction, Prediction] | None = None,
 ) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def notes_of(
         "left_out": {reason: list(map(line, places)) for reason, places in outcome.left_out.items()},
         "rows_without_a_pair": {kind: len(rows) for kind, rows in given.defects.items()},
         "row_numbers_without_a_pair": {kind: list(rows) for kind, rows in given.defects.items()},
-        "settings": dict(asked),
+        "settings": dict(settings),
         "auto": None if choice is None else choice.as_dict(),
         "mean_influence": None if means is None else [_plain(m) for m in means],
     }

@@ -93,7 +93,9 @@ def classes_anywhere(annotation: Any) -> tuple[type[Settings], ...]:
 
 def renamed_in(cls: type[Settings]) -> dict[str, str]:
     """Names that fields of a class and of its nested parts had in earlier versions, with what they are called now."""
-    inner = [renamed_in(one) for field in cls.model_fields.values() for one in classes_anywhere(field.annotation)]
+    inner = [
+        renamed_in(one) for field in cls.model_fields.values() for one in classes_anywhere(field.annotation)
+    ]
     return {old: new for names in [*inner, cls.renamed] for old, new in names.items()}
 
 

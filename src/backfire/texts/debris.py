@@ -78,15 +78,15 @@ def debris(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
     One pass looks for all kinds at once; only the texts with some are looked at for each.
     """
     texts = as_texts(texts)
-    found = np.zeros((len(texts), len(DEBRIS)), dtype=bool)
+    hits = np.zeros((len(texts), len(DEBRIS)), dtype=bool)
     with_some = np.flatnonzero(has(texts, _INSIDE))
     suspects = _Suspects(texts.take(pa.array(with_some)))
     for column, kind in enumerate(DEBRIS):
         if kind in WHITE_SPACE:
-            found[:, column] = has(texts, _PATTERNS[kind])
+            hits[:, column] = has(texts, _PATTERNS[kind])
         elif len(with_some):
-            found[with_some, column] = suspects.have(kind)
-    return found
+            hits[with_some, column] = suspects.have(kind)
+    return hits
 
 
 def template_remains(
@@ -98,13 +98,13 @@ def template_remains(
     known already.
     """
     texts = as_texts(texts)
-    found = np.zeros((len(texts), len(TEMPLATE_MARKS)), dtype=bool)
+    hits = np.zeros((len(texts), len(TEMPLATE_MARKS)), dtype=bool)
     with_some = np.flatnonzero(template_marks(texts) if marked is None else marked)
     if len(with_some):
         suspects = _Suspects(texts.take(pa.array(with_some)))
         for column, kind in enumerate(TEMPLATE_MARKS):
-            found[with_some, column] = suspects.have(kind)
-    return found
+            hits[with_some, column] = suspects.have(kind)
+    return hits
 
 
 def template_marks(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
@@ -128,9 +128,9 @@ class _Suspects:
     def have(self, kind: str) -> NDArray[np.bool_]:
         """Whether each has debris of this kind: [texts]."""
         looked_at = self._texts if kind in _IN_CODE_TOO else self._prose
-        found = has(looked_at, _PATTERNS[kind])
+        hits = has(looked_at, _PATTERNS[kind])
         remains = REMAINS.get(kind)
-        if remains is not None and found.any():
-            some = np.flatnonzero(found)
-            found[some] = remains(looked_at.take(pa.array(some)))
-        return found
+        if remains is not None and hits.any():
+            some = np.flatnonzero(hits)
+            hits[some] = remains(looked_at.take(pa.array(some)))
+        return hits

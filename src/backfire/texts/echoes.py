@@ -42,9 +42,9 @@ def echo_mask(prompts: pa.Array | pa.ChunkedArray, texts: pa.Array | pa.ChunkedA
     the last user turn.
     """
     prompts, texts = as_texts(prompts), as_texts(texts)
-    found = np.zeros(len(texts), dtype=bool)
+    echoes = np.zeros(len(texts), dtype=bool)
     if not len(texts):
-        return found
+        return echoes
     possible = np.flatnonzero(_sizes(prompts) >= FEWEST_BYTES)
     wanted = pc.utf8_rtrim(
         pc.utf8_trim_whitespace(prompts.take(pa.array(possible))), characters=END_MARKS + " \n"
@@ -54,12 +54,12 @@ def echo_mask(prompts: pa.Array | pa.ChunkedArray, texts: pa.Array | pa.ChunkedA
     for start in range(0, len(possible), _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
         alike = _begin_alike(wanted[some], texts.take(pa.array(possible[some])))
-        found[possible[some][alike]] = True
-    suspects = np.flatnonzero(found)
+        echoes[possible[some][alike]] = True
+    suspects = np.flatnonzero(echoes)
     if len(suspects):
-        asked = wanted.take(pa.array(np.searchsorted(possible, suspects)))
-        found[suspects] = _repeat(asked, texts.take(pa.array(suspects)))
-    return found
+        prompts_again = wanted.take(pa.array(np.searchsorted(possible, suspects)))
+        echoes[suspects] = _repeat(prompts_again, texts.take(pa.array(suspects)))
+    return echoes
 
 
 def _begin_alike(wanted: pa.Array, texts: pa.Array) -> NDArray[np.int64]:
@@ -88,7 +88,7 @@ def _sentences(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[n
 
 def _repeat(wanted: pa.Array, texts: pa.Array) -> NDArray[np.bool_]:
     """Whether each text holds the wanted one of its row, from a sentence's or line's beginning to an end."""
-    found = np.zeros(len(texts), dtype=bool)
+    repeats = np.zeros(len(texts), dtype=bool)
     words = counts(wanted, r"\S+")
     (needle, needles), (data, offsets) = _bytes(wanted), _bytes(texts)
     places = _sentences(data, offsets)
@@ -100,8 +100,8 @@ def _repeat(wanted: pa.Array, texts: pa.Array) -> NDArray[np.bool_]:
     places, owners = places[fits], owners[fits]
     needle, data = plain_spaces(folded(needle)), plain_spaces(folded(data))
     same = hash_spans(data, places, lengths[owners]) == hash_spans(needle, needles[:-1], lengths)[owners]
-    found[owners[same]] = True
-    return found
+    repeats[owners[same]] = True
+    return repeats
 
 
 def _done(data: NDArray[np.uint8], ends: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bool_]:

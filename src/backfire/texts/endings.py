@@ -86,13 +86,13 @@ def cut_ends(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
     words are English ones; sentences are told in every script that has capitals or full stops of its own.
     """
     texts = as_texts(texts)
-    found = np.zeros((len(texts), len(ENDINGS)), dtype=bool)
+    ways = np.zeros((len(texts), len(ENDINGS)), dtype=bool)
     tails = pc.binary_slice(texts.cast(pa.large_binary()), -TAIL_BYTES)
     undone = np.flatnonzero(~has(tails, _END_MARK) & has(tails, r"(?:[\pL\pN]|[,(\[{*-]|[\x80-\xbf])\s*\z"))
     column = {kind: place for place, kind in enumerate(ENDINGS)}
 
     def put(kind: str, rows: NDArray[np.int64], hits: Flags) -> None:
-        found[rows, column[kind]] |= hits
+        ways[rows, column[kind]] |= hits
 
     some = tails.take(pa.array(undone))
     if len(undone):
@@ -120,7 +120,7 @@ def cut_ends(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
         fences = pc.count_substring_regex(texts.take(pa.array(fenced)), _FENCE).to_numpy(zero_copy_only=False)
         closed_by_prose = has(tails.take(pa.array(fenced)), _PROSE)
         put("an open code fence", fenced, (fences % 2 == 1) & ~closed_by_prose)
-    return found
+    return ways
 
 
 def cut_mask(texts: pa.Array | pa.ChunkedArray) -> Flags:

@@ -12,7 +12,7 @@ _ONCE = np.uint64(0xBF58476D1CE4E5B9)
 _TWICE = np.uint64(0x94D049BB133111EB)
 _LENGTH = np.uint64(0xD6E8FEB86659FD93)
 _AT_ONCE = 1 << 15
-_KEPT = np.array([(1 << 8 * count) - 1 for count in range(9)], dtype=np.uint64)
+_MASKS = np.array([(1 << 8 * count) - 1 for count in range(9)], dtype=np.uint64)
 """For 0 to 8 bytes read from memory as a little-endian number, the bits that they fill."""
 
 
@@ -39,7 +39,7 @@ def read_eight(data: NDArray[np.uint8], places: NDArray[np.int64]) -> Hashes:
 def read_bytes(data: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Hashes:
     """The first up to eight bytes of each stretch as a little-endian number, zeros where it is over."""
     value = read_eight(data, starts)
-    value &= _KEPT[np.minimum(lengths, 8)]
+    value &= _MASKS[np.minimum(lengths, 8)]
     return value
 
 

@@ -83,8 +83,8 @@ class Vocabulary:
                 distinct = _distinct(_grams(piece, units))
                 documents[distinct.bucket] += distinct.documents
         rarity = np.log((1 + count) / np.arange(1, documents.max() + 2)) + 1
-        kept = _heaviest(documents, rarity**2 * np.arange(len(rarity)), width)
-        return cls(units, len(kept), kept, rarity[documents].astype(np.float32))
+        heaviest = _heaviest(documents, rarity**2 * np.arange(len(rarity)), width)
+        return cls(units, len(heaviest), heaviest, rarity[documents].astype(np.float32))
 
     def features(self, texts: pa.Array | pa.ChunkedArray) -> sparse.csr_matrix:
         """(1 + log count) * idf, over the norm of all n-grams of the text: float32 [texts, width].
@@ -107,17 +107,17 @@ class Vocabulary:
 
         Reads until every column is found. Where several n-grams share a column, the commonest one so far.
         """
-        asked = np.zeros(BUCKETS + 1, dtype=bool)
-        asked[self.buckets[list(columns)]] = True
-        found: dict[int, Counter[str]] = {}
+        in_question = np.zeros(BUCKETS + 1, dtype=bool)
+        in_question[self.buckets[list(columns)]] = True
+        names: dict[int, Counter[str]] = {}
         for piece in pieces(as_texts(texts)):
             grams = _grams(piece, self.units)
-            for at in np.flatnonzero(asked[grams.bucket]).tolist():
-                found.setdefault(int(grams.bucket[at]), Counter())[_surface(grams, self.units, at)] += 1
-            if len(found) == len(set(columns)):
+            for at in np.flatnonzero(in_question[grams.bucket]).tolist():
+                names.setdefault(int(grams.bucket[at]), Counter())[_surface(grams, self.units, at)] += 1
+            if len(names) == len(set(columns)):
                 break
         sought = self.buckets[list(columns)].tolist()
-        return [found[b].most_common(1)[0][0] if b in found else "" for b in sought]
+        return [names[b].most_common(1)[0][0] if b in names else "" for b in sought]
 
     def _weights(self, grams: _Grams, column: NDArray[np.int32]) -> sparse.csr_matrix:
         distinct, rows = _distinct(grams), len(grams.firsts) - 1
@@ -129,9 +129,9 @@ class Vocabulary:
         norm = np.sqrt(np.bincount(distinct.row, weight * weight, minlength=rows))
         norm[norm == 0] = 1
         at = column[distinct.bucket]
-        kept = np.repeat(at >= 0, distinct.documents)
-        row = distinct.row[kept]
-        value = weight[kept] / norm.astype(np.float32)[row]
+        with_column = np.repeat(at >= 0, distinct.documents)
+        row = distinct.row[with_column]
+        value = weight[with_column] / norm.astype(np.float32)[row]
         ends = np.zeros(self.width + 1, dtype=np.int64)
         ends[at[at >= 0] + 1] = distinct.documents[at >= 0]
         by_column = sparse.csc_matrix((value, row, np.cumsum(ends)), shape=(rows, self.width))
@@ -146,11 +146,11 @@ def _heaviest(documents: NDArray[np.int64], weight: NDArray[np.float64], width: 
     up_to = np.cumsum(buckets[order])
     wanted = np.zeros(len(weight), dtype=bool)
     wanted[order] = (up_to <= width) & (buckets[order] > 0)
-    kept = np.flatnonzero(wanted[documents])
-    if len(kept) < min(width, up_to[-1]):
+    heaviest = np.flatnonzero(wanted[documents])
+    if len(heaviest) < min(width, up_to[-1]):
         level = np.flatnonzero(documents == order[np.argmax(up_to > width)])
-        kept = np.sort(np.concatenate([kept, level[: width - len(kept)]]))
-    return kept
+        heaviest = np.sort(np.concatenate([heaviest, level[: width - len(heaviest)]]))
+    return heaviest
 
 
 def _grams(piece: Piece, units: Units) -> _Grams:

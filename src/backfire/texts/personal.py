@@ -54,19 +54,19 @@ def personal_data(texts: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
     numbers with 555, and those that cost the caller nothing are nobody's. Names and postal addresses are not looked for.
     """
     texts = as_texts(texts)
-    found = np.zeros((len(texts), len(PERSONAL)), dtype=bool)
+    kinds = np.zeros((len(texts), len(PERSONAL)), dtype=bool)
     with_at = _places(texts, "@")
     if len(with_at):
         some = texts.take(pa.array(with_at))
-        found[with_at, 0] = counts(some, _EMAIL) > counts(some, _NOBODYS)
+        kinds[with_at, 0] = counts(some, _EMAIL) > counts(some, _NOBODYS)
     with_digits = np.flatnonzero(has(texts, _NUMBER))
     if len(with_digits):
         some = texts.take(pa.array(with_digits))
         for column, (pattern, right) in enumerate(_CHECKED, start=1):
             places = np.flatnonzero(has(some, pattern))
             plain = some.take(pa.array(places)).cast(pa.large_binary()).to_pylist()
-            found[with_digits[places], column] = [right(text.decode("utf-8", "replace")) for text in plain]
-    return found
+            kinds[with_digits[places], column] = [right(text.decode("utf-8", "replace")) for text in plain]
+    return kinds
 
 
 def _any_of(pattern: str, right: Callable[[str], bool]) -> Callable[[str], bool]:

@@ -75,8 +75,8 @@ def _roles(texts: pa.Array) -> Flags:
     begins = has(texts, _FIRST + ROLES)
     rest = pc.fill_null(pc.struct_field(pc.extract_regex(texts, _AFTER_A_ROLE), "rest"), "")
     others = counts(rest, _ANY_SPEAKER) > counts(rest, _ROLE_LINE + r"[ \t]+\S")
-    told = np.where(begins, marks >= _DIALOGUE, has(texts, _INTRODUCED))
-    remains: Flags = (begins | (marks > 0)) & ~others & ~told
+    dialogue = np.where(begins, marks >= _DIALOGUE, has(texts, _INTRODUCED))
+    remains: Flags = (begins | (marks > 0)) & ~others & ~dialogue
     return remains
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,10 @@ def flattering(looking: Looking) -> Any:
     """[pairs, 2]: which responses begin with flattery."""
     blocks = [np.zeros((0, 2), dtype=bool)]
     for block in looking.pairs.blocks():
-        sides = [pc.starts_with(block[side], OPENING).to_numpy(zero_copy_only=False) for side in ("chosen", "rejected")]
+        sides = [
+            pc.starts_with(block[side], OPENING).to_numpy(zero_copy_only=False)
+            for side in ("chosen", "rejected")
+        ]
         blocks.append(np.stack(sides, axis=1))
     return np.concatenate(blocks)
 
@@ -59,9 +63,9 @@ def given(planted: int) -> list[dict[str, Any]]:
 
 
 def printed(report: AuditReport) -> str:
-    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=200, file=StringIO())
     console.print(audit_table(report))
-    return console.export_text()
+    return console.file.getvalue()  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("added")
@@ -71,7 +75,9 @@ def test_an_added_finding_stands_everywhere(tmp_path: Path) -> None:
     effect = next(one for one in report.conclusion.effects if one.name == "flattery")
     assert effect.pairs is not None
     assert (effect.pairs.hits, effect.rows, effect.condition) == (12, tuple(range(1, 13)), "flattery")
-    assert effect.what.startswith("12 pairs (20.0%) hold a response that opens with flattery: 20.0% of chosen")
+    assert effect.what.startswith(
+        "12 pairs (20.0%) hold a response that opens with flattery: 20.0% of chosen"
+    )
     assert any("opens with flattery" in reason for reason in report.conclusion.reasons)
     assert any("this lists them: `backfire audit DATASET --rows" in step for step in report.conclusion.advice)
 

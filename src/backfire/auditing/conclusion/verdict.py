@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from backfire.answers.conclusion import FIRST, Effect, Level
 from backfire.answers.estimates import ProbeResult
-from backfire.auditing.conclusion.advice import TRAIN_AND_ATTACK, Step
+from backfire.auditing.conclusion.advice import TRAIN_AND_ATTACK
+from backfire.auditing.conclusion.step import Step
 
 OPENINGS: dict[Level, str] = {
     "strong": "Strong: the label can nearly always be told from the text alone",

@@ -43,10 +43,10 @@ def _tallies(confounds: Confounds) -> Iterator[Tally]:
     for one in confounds.evaluation_sets:
         items = [f"row {hit.row} is item {hit.item}" for hit in one.hits[:MOST_ROWS] if hit.item is not None]
         yield Tally(
-            one.name,
-            "prompt is an item of",
+            f"prompt is an item of {one.name}",
             pairs=one.pairs,
             rows=one.rows,
+            count=one.pairs.hits,
             beside=tuple(_beside(one)),
             after=f"; {', '.join(items)}" if items else "",
             compared=f"{NAME}: {one.name}",

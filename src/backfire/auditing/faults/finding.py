@@ -78,6 +78,9 @@ class Tally:
     """Of pairs, where it is not counted by side."""
     p: float | None = None
     rows: tuple[int, ...] = ()
+    """The first of them."""
+    count: int | None = None
+    """How many rows there are; None where `rows` has all that are known."""
     beside: tuple[str, ...] = ()
     """What the page says beside it."""
     after: str = ""
@@ -156,7 +159,7 @@ def of_side(one: Counted, *, kind: str = "", what: str | None = None, compared: 
 
 def of_prompts(one: InPrompts, *, kind: str, compared: str | None = None) -> Tally:
     """A count over prompts as a row of a table."""
-    return Tally(one.what, kind, pairs=one.pairs, rows=one.rows, compared=compared)
+    return Tally(one.what, kind, pairs=one.pairs, rows=one.rows, count=one.pairs.hits, compared=compared)
 
 
 def by_side(one: Counted) -> Iterator[tuple[str, Share, Sequence[int]]]:

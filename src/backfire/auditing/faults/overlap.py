@@ -64,15 +64,13 @@ def _tallies(confounds: Confounds) -> Iterator[Tally]:
     one = confounds.overlap
     if one is not None:
         yield Tally(
-            one.other,
-            "prompt also stands in",
+            f"prompt also stands in {one.other}",
             pairs=one.exact,
             rows=one.rows,
             compared=f"{NAME}: {one.other}",
         )
         yield Tally(
-            one.other,
-            "nearly the same prompt stands in",
+            f"nearly the same prompt stands in {one.other}",
             pairs=one.near,
             compared=f"{NAME}, nearly: {one.other}",
         )

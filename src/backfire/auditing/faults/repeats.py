@@ -64,7 +64,9 @@ def _effects(evidence: Evidence) -> Iterator[Effect]:
 
 def _tallies(confounds: Confounds) -> Iterator[Tally]:
     for one in confounds.repeats:
-        yield Tally(one.what, pairs=one.pairs, rows=one.rows, compared=NAMES.get(one.what))
+        yield Tally(
+            one.what, pairs=one.pairs, rows=one.rows, count=one.pairs.hits, compared=NAMES.get(one.what)
+        )
 
 
 def _sentences(confounds: Confounds) -> Iterator[str]:

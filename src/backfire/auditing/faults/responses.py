@@ -55,9 +55,9 @@ def finding_of_responses(
         return Found(parts, [of_sides(name, [(what, flags)], looking.audited.rows)])
 
     def counted(confounds: Confounds) -> Counted | None:
-        if field is None:
-            return next(iter((confounds.others or {}).get(name, ())), None)
-        one: Counted | None = getattr(confounds, field)
+        others = (confounds.others or {}).get(name, ())
+        by_sides = [one for one in others if isinstance(one, Counted)]
+        one: Counted | None = next(iter(by_sides), None) if field is None else getattr(confounds, field)
         return one
 
     def effects(evidence: Evidence) -> Iterator[Effect]:

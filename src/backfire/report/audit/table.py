@@ -288,7 +288,7 @@ def _confounds(report: AuditReport) -> Iterator[str]:
             chosen, rejected = map(share_text, one.sides)
             shares = f"{chosen} of chosen, {rejected} of rejected"
         p = f", {p_value(one.p)}" if one.p is not None else ""
-        yield f"{one.name}: {shares}{p}{at_rows(one.rows)}{one.after}"
+        yield f"{one.name}: {shares}{p}{at_rows(one.rows, one.count)}{one.after}"
 
 
 def _policy(report: AuditReport) -> Iterator[str]:
