@@ -127,7 +127,11 @@ def cost(run: Path, cell: Cell) -> tuple[float, float]:
     said = json.loads(notes.read_text(encoding="utf-8"))
     settings, given = said["settings"], said["given"]
     drawn = given * settings["tries"] if said["repair"] == "restyle" else 0
-    read = 5 * given if said["mean_influence"] is not None and not settings.get("at_random", settings.get("control")) else 0
+    read = (
+        5 * given
+        if said["mean_influence"] is not None and not settings.get("at_random", settings.get("control"))
+        else 0
+    )
     if said["repair"] in ("balance", "restyle"):
         read = 0
     pilot = settings.get("pilot")
