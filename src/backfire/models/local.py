@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from backfire.errors import InputError, ModelError
 from backfire.models.forward_pass import ForwardPass, Pool, Progress, Reader
+from backfire.models.generating import generate_rows, leaves_rows_out
 from backfire.models.memory import rows_to_generate
 from backfire.models.rendering import RawText, Renders, Row, conversation_rows, render_pairs
 from backfire.models.settings import MAX_LENGTH
@@ -163,17 +164,19 @@ class LocalModel:
         """New tokens after each row, from one batch; `seed` is a digest."""
         import torch
 
-        ids, mask = self._pad_left(rows)
-        bound = self.context
-        if bound is not None and ids.shape[1] + decoding.max_new_tokens > bound:
+        bound, longest = self.context, max(map(len, rows))
+        if bound is not None and longest + decoding.max_new_tokens > bound:
             raise InputError(
-                f"a prompt of {ids.shape[1]} tokens and max_new_tokens {decoding.max_new_tokens} exceed the "
+                f"a prompt of {longest} tokens and max_new_tokens {decoding.max_new_tokens} exceed the "
                 f"context of {self.name} ({bound}): shorten one of them"
             )
         cuda = range(torch.cuda.device_count()) if self.device.type == "cuda" else ()
         try:
             with torch.inference_mode(), torch.random.fork_rng(devices=cuda):
                 torch.manual_seed(int(seed[:15], 16))
+                if leaves_rows_out(self.model):
+                    return generate_rows(self.model, rows, decoding, self.template.eos_ids, self.filler)
+                ids, mask = self._pad_left(rows)
                 generated = self.model.generate(
                     input_ids=ids, attention_mask=mask, generation_config=self._generation_config(decoding)
                 )
