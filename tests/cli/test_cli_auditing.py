@@ -237,6 +237,15 @@ def written(path: Path, rows: list[dict[str, str]]) -> Path:
     return path
 
 
+FILES = {
+    "--per-pair": "pairs.csv",
+    "--rows": "rows.jsonl",
+    "--json": "a.json",
+    "--html": "a.html",
+    "--markdown": "a.md",
+}
+
+
 def test_what_is_worse_than_an_earlier_audit_fails_alone_and_noise_does_not(tmp_path: Path) -> None:
     first = written(tmp_path / "a.jsonl", rows(120, 1))
     other = written(tmp_path / "b.jsonl", rows(120, 2))
@@ -246,7 +255,7 @@ def test_what_is_worse_than_an_earlier_audit_fails_alone_and_noise_does_not(tmp_
     worse = written(tmp_path / "c.jsonl", broken)
     old, short = tmp_path / "old.json", tmp_path / "short.md"
     run(first, "--json", old)
-    same = run(first, "--compare", old).stdout
+    same = " ".join(run(first, "--compare", old).stdout.split())
     assert "nothing has changed: both audits read the same pairs" in same
     assert "nothing is worse and nothing better" in " ".join(run(other, "--compare", old).stdout.split())
     result = run(worse, "--compare", old, "--json", old, "--markdown", short, code=3)
@@ -255,7 +264,12 @@ def test_what_is_worse_than_an_earlier_audit_fails_alone_and_noise_does_not(tmp_
     comparison = parse_audit(json.loads(old.read_text())).comparison
     assert comparison is not None
     assert comparison.dataset == str(first)
-    back = run(first, "--compare", old).stdout
+    back = " ".join(run(first, "--compare", old).stdout.split())
     assert "better: debris: ChatML marks, chosen: 25.0% to 0.0%" in back
+    files = [f"{option}={tmp_path / name}" for option, name in FILES.items()]
+    everything = run(first, "--compare", old, *files)
+    assert len(everything.stdout.splitlines()) <= 25
+    assert "better: debris: ChatML marks, chosen: 25.0% to 0.0%" in " ".join(everything.stdout.split())
+    assert all(f"in {tmp_path / name}: " in everything.stdout for name in FILES.values())
     missing = run(first, "--compare", tmp_path / "nothing.json", code=2).stderr
     assert "cannot read" in missing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import pytest
@@ -14,10 +15,10 @@ from example_audit import example_audit, smallest_audit
 MOST = 25
 
 
-def lines(audit: dict[str, Any], width: int = 80) -> list[str]:
+def lines(audit: dict[str, Any], width: int = 80, then: list[str] | None = None) -> list[str]:
     console = Console(width=width, force_terminal=False, markup=False, highlight=False, emoji=False)
     with console.capture() as captured:
-        console.print(audit_brief(audit))
+        console.print(audit_brief(audit, then or ()))
     return captured.get().splitlines()
 
 
@@ -47,6 +48,53 @@ def test_at_most_25_lines(audit: dict[str, Any], width: int) -> None:
     shown = lines(audit, width)
     assert len(shown) <= MOST
     assert max(len(line) for line in shown) <= width
+
+
+FILES = [
+    f"in {name}: {what}"
+    for name, what in (
+        ("per-pair.parquet", "how easily each pair is told apart, and where it moves refusals"),
+        ("rows.jsonl", "every row that a finding is about"),
+        ("a.json", "the same, unrounded"),
+        ("a.html", "the same as a page with pictures"),
+        ("a.md", "a short answer for a pull request"),
+    )
+]
+
+
+def compared(audit: dict[str, Any]) -> dict[str, Any]:
+    """The same answer, of which five numbers have become better since an earlier one."""
+    band = {"value": 0.1, "low": 0.05, "high": 0.15}
+    change = {
+        "unit": "share",
+        "before": band,
+        "after": band,
+        "change": band,
+        "p": 0.001,
+        "direction": "better",
+        "new": False,
+    }
+    changes = [change | {"name": f"debris: kind {n} of remains of templates, chosen"} for n in range(5)]
+    return audit | {
+        "comparison": {
+            "dataset": "a-long-name/" * 9 + "old.jsonl",
+            "pairs": 900,
+            "same_pairs": False,
+            "changes": changes,
+        }
+    }
+
+
+@pytest.mark.parametrize("width", [80, 140])
+@pytest.mark.parametrize("audit", [example_audit(), crowded()], ids=["example", "crowded"])
+def test_files_and_what_has_changed_are_among_the_25_lines(audit: dict[str, Any], width: int) -> None:
+    shown = lines(compared(audit), width, FILES)
+    assert len(shown) + len(FILES) <= MOST
+    text = "\n".join(shown)
+    assert "Since the audit of" in text
+    assert "What to do" in text
+    for command in re.findall(r"`(backfire [^`]+)`", audit["conclusion"]["advice"][0]):
+        assert "".join(command.split()) in "".join(text.split()), "the first command stands whole"
 
 
 def test_the_verdict_comes_first_and_the_largest_effects_have_their_rows() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import field_validator
 
@@ -80,19 +80,44 @@ class Audit(Command):
             )
         if earlier is not None:
             report = _compared(report, earlier)
-        show(audit_table(report) if self.full else audit_brief(report))
-        _show_changes(report)
-        if self.per_pair is not None:
-            influence = report.safety_influence
-            more = ", and where it moves refusals" if influence is not None and influence.file else ""
-            say(f"in {self.per_pair}: how easily each pair is told apart{more}")
-        if self.rows is not None:
-            say(f"in {self.rows}: every row that a finding is about")
-        whole = _write(report, self.json_file, self.html, self.markdown)
+        files = self._files(report)
+        show(audit_table(report) if self.full else audit_brief(report, [one.line for one in files]))
+        _show_changes(report, whole=self.full)
+        whole = _write(report, files)
         worse = report.comparison is not None and bool(report.comparison.of("worse"))
         if _fails(report, conditions, self.unchecked == "fail") or worse:
             return FAILED
         return PARTLY if report.failed or not whole else None
+
+    def _files(self, report: AuditReport) -> list[_File]:
+        """The files that were asked for; those of pairs and rows are written by the audit itself."""
+        from backfire.answers import write_audit
+        from backfire.report import write_audit_markdown, write_audit_page
+
+        influence = report.safety_influence
+        more = ", and where it moves refusals" if influence is not None and influence.file else ""
+        every = [
+            _File(self.per_pair, f"how easily each pair is told apart{more}"),
+            _File(self.rows, "every row that a finding is about"),
+            _File(self.json_file, "the same, unrounded", write_audit),
+            _File(self.html, "the same as a page with pictures", lambda p, r: write_audit_page(r, p)),
+            _File(
+                self.markdown, "a short answer for a pull request", lambda p, r: write_audit_markdown(r, p)
+            ),
+        ]
+        return [one for one in every if one.path is not None]
+
+
+class _File(NamedTuple):
+    """A file beside the answer."""
+
+    path: Path | None
+    what: str
+    write: Callable[[Path, AuditReport], object] | None = None
+
+    @property
+    def line(self) -> str:
+        return f"in {self.path}: {self.what}"
 
 
 def _compared(report: AuditReport, earlier: AuditReport) -> AuditReport:
@@ -102,47 +127,35 @@ def _compared(report: AuditReport, earlier: AuditReport) -> AuditReport:
     return report.model_copy(update={"comparison": compare_audits(earlier, report)})
 
 
-def _show_changes(report: AuditReport) -> None:
-    """What has changed since the earlier audit; what is worse is a failed check."""
+def _show_changes(report: AuditReport, *, whole: bool) -> None:
+    """What has become worse since the earlier audit, as failed checks; with `whole` all that has changed."""
     from backfire.report import change_lines, headline
 
     if report.comparison is None:
         return
-    say(headline(report.comparison))
+    if whole:
+        say(headline(report.comparison))
     for line in change_lines(report.comparison):
         if line.startswith("worse: "):
             complain("failed", line)
-        else:
+        elif whole:
             say(f"  {line}")
 
 
-def _write(report: AuditReport, json: Path | None, html: Path | None, markdown: Path | None) -> bool:
-    """The files that were asked for, one after the other; what fails is said, and the next is tried."""
-    from backfire.answers import write_audit
+def _write(report: AuditReport, files: Sequence[_File]) -> bool:
+    """Write them one after the other, and say where; what fails is said, and the next is tried."""
     from backfire.errors import BackfireError
-    from backfire.report import write_audit_markdown, write_audit_page
 
-    def short(path: Path, answer: AuditReport) -> Path:
-        return write_audit_markdown(answer, path)
-
-    def page(path: Path, answer: AuditReport) -> Path:
-        return write_audit_page(answer, path)
-
-    files: list[tuple[Path | None, Callable[[Path, AuditReport], Path], str]] = [
-        (json, write_audit, "the same, unrounded"),
-        (html, page, "the same as a page with pictures"),
-        (markdown, short, "a short answer for a pull request"),
-    ]
     whole = True
-    for path, write, what in files:
-        if path is None:
-            continue
+    for one in files:
         try:
-            say(f"in {write(path, report)}: {what}")
+            if one.write is not None and one.path is not None:
+                one.write(one.path, report)
+            say(one.line)
         except BrokenPipeError:
             raise
         except (OSError, BackfireError) as error:
-            complain("error", f"{path} was not written: {error}")
+            complain("error", f"{one.path} was not written: {error}")
             whole = False
     return whole
 

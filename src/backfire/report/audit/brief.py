@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
@@ -14,6 +15,7 @@ from backfire.answers.audit import AuditReport, parse_audit
 from backfire.answers.conclusion import FIRST, Effect, Level
 from backfire.answers.numerals import count_of, listed, printable, shown_rows
 from backfire.answers.phrases import pilot_text
+from backfire.report.audit.changes import WORSE, change_lines, headline
 from backfire.report.audit.words import (
     contrast_text,
     digest_part,
@@ -27,6 +29,8 @@ MOST_LINES = 25
 MOST_EFFECTS = 3
 MOST_STEPS = 3
 MOST_ROWS = 5
+MOST_CHANGES = 2
+"""Changes since an earlier audit that are named, beside what has become worse, which is said as a failed check."""
 LEVEL_STYLES: dict[Level, str] = {
     "strong": "bold red",
     "some": "bold yellow",
@@ -66,27 +70,40 @@ class Passage:
 class BriefAnswer:
     """The passages of an answer, as many lines of each as fit into MOST_LINES together."""
 
-    def __init__(self, passages: list[Passage]) -> None:
-        self.passages = passages
+    def __init__(self, report: AuditReport, then: Sequence[str] = ()) -> None:
+        self.report, self.then = report, then
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
-        wrapped = [passage.wrapped(console, width) for passage in self.passages]
-        shown = [len(lines) for lines in wrapped]
-        for floors in ([p.enough for p in self.passages], [p.fewest for p in self.passages]):
-            while sum(shown) > MOST_LINES:
-                spare = [
-                    0 if passage.whole else count - floor
-                    for count, floor, passage in zip(shown, floors, self.passages, strict=True)
-                ]
-                if max(spare, default=0) <= 0:
-                    break
-                shown[max(range(len(spare)), key=lambda place: (spare[place], place))] -= 1
+        room = MOST_LINES - sum(max(1, -(-cell_len(line) // width)) for line in self.then)
+        wrapped, shown = _fitted(self.report, MOST_STEPS, room, console, width)
+        for steps in range(MOST_STEPS - 1, 0, -1):
+            if sum(shown) > room:
+                wrapped, shown = _fitted(self.report, steps, room, console, width)
         for lines, count in zip(wrapped, shown, strict=True):
             if not count:
                 continue
             yield from lines[: count - 1]
             yield _with_ellipsis(lines[count - 1], width) if count < len(lines) else lines[count - 1]
+
+
+def _fitted(
+    report: AuditReport, steps: int, room: int, console: Console, width: int
+) -> tuple[list[list[Text]], list[int]]:
+    """The lines of each passage of the answer with so many steps, and how many of them are shown."""
+    passages = list(_passages(report, steps))
+    wrapped = [passage.wrapped(console, width) for passage in passages]
+    shown = [len(lines) for lines in wrapped]
+    for floors in ([p.enough for p in passages], [p.fewest for p in passages]):
+        while sum(shown) > room:
+            spare = [
+                0 if passage.whole else count - floor
+                for count, floor, passage in zip(shown, floors, passages, strict=True)
+            ]
+            if max(spare, default=0) <= 0:
+                break
+            shown[max(range(len(spare)), key=lambda place: (spare[place], place))] -= 1
+    return wrapped, shown
 
 
 def _with_ellipsis(line: Text, width: int) -> Text:
@@ -96,15 +113,17 @@ def _with_ellipsis(line: Text, width: int) -> Text:
     return short.append(" …")
 
 
-def audit_brief(report: AuditReport | Mapping[str, Any]) -> BriefAnswer:
+def audit_brief(report: AuditReport | Mapping[str, Any], then: Sequence[str] = ()) -> BriefAnswer:
     """The answer in at most 25 lines at 80 columns and more, as a rich renderable; `audit_table` has every number.
+
+    then: lines that are printed below it, such as the names of files; there are 25 together with them.
 
     Raises InputError when it breaks the schema.
     """
-    return BriefAnswer(list(_passages(parse_audit(report))))
+    return BriefAnswer(parse_audit(report), then)
 
 
-def _passages(report: AuditReport) -> Iterator[Passage]:
+def _passages(report: AuditReport, steps: int) -> Iterator[Passage]:
     conclusion = report.conclusion
     yield Passage(
         f"{report.dataset}: {count_of(report.pairs, 'pair')} from {count_of(report.rows, 'row')}, {report.format}",
@@ -128,8 +147,9 @@ def _passages(report: AuditReport) -> Iterator[Passage]:
     if report.lengths:
         yield Passage(length_line(report.lengths[0], brief=True))
     yield from _of_policy(report)
+    yield from _changes(report)
     yield from _effects(conclusion.effects)
-    yield from _steps(conclusion.advice)
+    yield from _steps(conclusion.advice, steps)
     more = f"Every number: --full. A page with pictures: --html FILE{digest_part(report, '. Digest of the pairs: ')}."
     yield Passage(more, style="dim", fewest=0)
 
@@ -149,17 +169,29 @@ def _effects(effects: Sequence[Effect]) -> Iterator[Passage]:
         yield Passage(f"Smaller: {listed(names)}", style="dim")
 
 
-def _steps(advice: Sequence[str]) -> Iterator[Passage]:
+def _changes(report: AuditReport) -> Iterator[Passage]:
+    """What has changed since an earlier audit, and is not worse."""
+    if report.comparison is None:
+        return
+    yield Passage(headline(report.comparison), enough=2)
+    lines = [line for line in change_lines(report.comparison) if not line.startswith(WORSE)]
+    for line in lines[:MOST_CHANGES]:
+        yield Passage(line, mark="   ", fewest=0)
+    if len(lines) > MOST_CHANGES:
+        yield Passage(f"{len(lines) - MOST_CHANGES} more: --full", mark="   ", fewest=0, style="dim")
+
+
+def _steps(advice: Sequence[str], most: int) -> Iterator[Passage]:
     """The first steps; the sentence of each, and its command on a line of its own."""
     if not advice:
         return
     yield Passage("", fewest=0)
-    left = len(advice) - MOST_STEPS
+    left = len(advice) - most
     more = f" ({count_of(left, 'more step')}: --full)" if left > 0 else ""
     changing = sum(" --out " in step for step in advice)
     again = ", auditing again after each step" if changing > 1 else ""
     yield Passage(f"What to do{again}{more}", style="bold")
-    for number, step in enumerate(advice[:MOST_STEPS], 1):
+    for number, step in enumerate(advice[:most], 1):
         command = COMMAND.search(step)
         text = step if command is None else step[: command.start()]
         yield Passage(text, mark=f"{number}. ")

@@ -7,6 +7,8 @@ from backfire.answers.numerals import number, p_value, percent
 
 MOST = 10
 """Changes of one direction that are named."""
+WORSE = "worse: "
+"""How a line begins that says what is worse."""
 _IN_PERCENT = ("share", "accuracy")
 
 
