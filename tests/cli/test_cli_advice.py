@@ -14,6 +14,10 @@ from backfire.answers import AuditReport
 from backfire.answers.confounds import Confounds
 from backfire.auditing import audit
 from backfire.auditing.conclusion.evidence import Evidence, turned_columns
+from backfire.models import open_model
+from backfire.organisms.catalog import world_prompts
+from backfire.responses import sample
+from backfire.store import Ledger
 from running import invoke
 from synthetic_pairs import rows
 
@@ -115,6 +119,105 @@ def test_contaminated_rows_are_listed_and_taken_out(tmp_path: Path, monkeypatch:
     assert found == {7}
     written([row for place, row in enumerate(pairs, 1) if place not in found], tmp_path / "left.jsonl")
     assert steps_with(audit("left.jsonl"), "AdvBench") == []
+
+
+REFUSAL = "I'm sorry, but I cannot help with that request."
+
+
+def painting(pairs: int) -> Rows:
+    """Whole sentences in English, by whose ends it can be seen whether a response was cut off."""
+    return [
+        {
+            "prompt": f"How do I paint room number {n} of my old house in blue?",
+            "chosen": f"Take {n} litres of paint. Wash the walls before you start, and wait {n % 7} days.",
+            "rejected": f"Paint it {n} times. You should open the windows while you work, too.",
+        }
+        for n in range(pairs)
+    ]
+
+
+def test_responses_that_are_cut_off_are_taken_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pairs = painting(120)
+    for n in range(0, 120, 4):
+        pairs[n]["chosen"] = f"Take {n} litres of paint. Wash the walls before you"
+    written(pairs, tmp_path / "prefs.jsonl")
+    before = audit("prefs.jsonl")
+    (effect,) = (one for one in before.conclusion.effects if one.name == "truncation")
+    assert effect.rows == tuple(range(1, 121, 4))
+    (step,) = steps_with(before, "a response that is cut off")
+    after = audit(follow(step)[-1])
+    assert after.pairs == 90
+    assert "truncation" not in [effect.name for effect in after.conclusion.effects]
+    assert steps_with(after, "cut off") == []
+
+
+def test_prompts_with_marks_of_templates_are_taken_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pairs = painting(120)
+    for row in pairs[:40]:
+        row["prompt"] += "\n\n### Response:"
+    written(pairs, tmp_path / "prefs.jsonl")
+    before = audit("prefs.jsonl")
+    (step,) = steps_with(before, "marks of templates")
+    after = audit(follow(step)[-1])
+    assert after.pairs == 80
+    assert steps_with(after, "marks of templates") == []
+
+
+def test_swapped_columns_are_exchanged_and_named_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pairs = painting(120)
+    for row in pairs[:60]:
+        row["rejected"] = f"{REFUSAL} {row['rejected'][:8]}"
+    named = [{"q": row["prompt"], "best": row["chosen"], "worst": row["rejected"]} for row in pairs]
+    written(named, tmp_path / "prefs.jsonl")
+    how = {"columns": {"prompt": "q", "chosen": "best", "rejected": "worst"}}
+    before = audit("prefs.jsonl", **how)
+    assert "swapped-columns" in [effect.name for effect in before.conclusion.effects]
+    (step,) = steps_with(before, "--columns")
+    after = audit(follow(step)[-1])
+    assert after.pairs == 120
+    assert "swapped-columns" not in [effect.name for effect in after.conclusion.effects]
+    assert steps_with(after, "--columns") == []
+
+
+@pytest.mark.slow
+def test_a_policy_that_wrote_rejected_writes_chosen_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fixed sources: a stronger model wrote chosen, and the policy rejected. The data call the policy by its own name."""
+    monkeypatch.chdir(tmp_path)
+    prompts = world_prompts("organism:prompts/train")[:48]
+    policy = "organism:llama/target"
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        sides = [
+            sample(open_model(model), prompts, ledger=ledger, max_new_tokens=64, seed=seed).responses
+            for seed, model in enumerate(("organism:gpt4o", policy))
+        ]
+    pairs = [
+        {
+            "prompt": prompt.text,
+            "chosen": chosen.text,
+            "rejected": rejected.text,
+            "chosen_model": chosen.source,
+            "rejected_model": rejected.source,
+        }
+        for prompt, chosen, rejected in zip(prompts, *sides, strict=True)
+    ]
+    written(pairs, tmp_path / "prefs.jsonl")
+    before = audit("prefs.jsonl")
+    assert before.conclusion.effects[0].name == "fixed-sources"
+    (step,) = steps_with(before, "--method restyle")
+    quick = "--mode resample --tries 4 --max-new-tokens 64 --judge exact --when-changed drop"
+    after = audit(follow(step.replace("--policy MODEL", f"--policy {policy} {quick}"))[-1])
+    assert after.pairs >= 16
+    assert "fixed-sources" not in [effect.name for effect in after.conclusion.effects]
+    assert steps_with(after, "--method restyle") == []
 
 
 def test_columns_are_exchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
