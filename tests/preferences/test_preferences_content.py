@@ -73,7 +73,7 @@ def test_the_digest_is_that_of_the_columns_and_their_lengths_however_blocks_are_
     block = next(open_preferences(ROWS).blocks())
     whole = hashlib.sha256(b"pairs 1 40")
     for name in SCHEMA.names:
-        if name != "row":
+        if name not in ("row", "earlier_row"):
             texts = [None if text is None else text.encode() for text in block.column(name).to_pylist()]
             if not any(texts):
                 continue

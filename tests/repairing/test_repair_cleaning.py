@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import pytest
 from backfire.auditing import audit
 from backfire.errors import InputError
 from backfire.pairs import read_pairs
+from backfire.preferences import convert, open_preferences
 from backfire.repairing import Clean, repair
 from backfire.repairing.settings import USUAL
-from synthetic_pairs import sentence
+from synthetic_pairs import conversational, sentence
 
 SOUND = 80
 
@@ -252,3 +254,37 @@ def test_a_file_is_trimmed_too_and_its_other_rows_are_the_same(
     lines, before = done.folder.read_bytes().splitlines(), given.read_bytes().splitlines()
     assert [json.loads(line) for line in lines] == wanted
     assert [n for n in range(SOUND) if lines[n] != before[n]] == [4, 5]
+
+
+def nothing_known() -> list[dict[str, Any]]:
+    return sound()
+
+
+def much_known() -> list[dict[str, Any]]:
+    return [
+        conversational(row)
+        | {
+            "chosen_source": "a" if n % 2 else "unknown",
+            "rejected_source": "b",
+            "chosen_stop_reason": "stop" if n % 3 else "eos",
+            "rejected_stop_reason": "eos",
+            "kind": "harmful" if n % 2 else "benign",
+            "tags": {"topic": "x"} if n % 2 else {},
+        }
+        for n, row in enumerate(sound())
+    ]
+
+
+@pytest.mark.parametrize("given", [nothing_known, much_known])
+def test_a_repaired_folder_and_a_file_of_its_pairs_have_one_digest(
+    given: Callable[[], list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    """A folder holds `unknown` for a writer and `given` for an end of which nobody told it: that is nothing known of a pair."""
+    rows = given()
+    file = written(tmp_path / "prefs.jsonl", [*rows, rows[4]])
+    folder = repair(file, Clean(), out=tmp_path / "clean", audit=False)
+    cleaned = repair(file, Clean(), out=tmp_path / "clean.jsonl", audit=False)
+    again = convert(tmp_path / "clean", tmp_path / "converted.parquet")
+    assert folder.pairs == SOUND
+    read = {open_preferences(path).read_digest() for path in (folder.folder, cleaned.folder, again.path)}
+    assert read == {folder.output.digest} == {cleaned.output.digest} == {again.digest}

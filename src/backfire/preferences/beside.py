@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from backfire.preferences.provenance import says_nothing
 from backfire.preferences.schema import SIDES
 from backfire.tables.chunk import Chunk
 
@@ -118,7 +119,7 @@ def columns_beside(data: Preferences, own: Collection[str]) -> Beside:
                 row = row.later
             there |= dict.fromkeys(map(str, row))
             for name, column in spelled.items():
-                if row.get(name) not in (None, "", [], {}) and not column[place].is_valid:
+                if not says_nothing(name, row.get(name)) and not column[place].is_valid:
                     differing.add(name)
     of_pair = {name for what in ("prompt", *SIDES) for name in data.columns.get(what, ())}
     if data.labelled:

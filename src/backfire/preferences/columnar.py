@@ -28,7 +28,7 @@ from backfire.preferences.arrow_turns import (
 )
 from backfire.preferences.choices import RULES, choice_of
 from backfire.preferences.plan import Plan
-from backfire.preferences.provenance import decoding_of, name_of, tags_of
+from backfire.preferences.provenance import decoding_of, source_of, stop_of, tags_of
 from backfire.preferences.schema import SCHEMA, SIDES, Format, Unusable
 from backfire.preferences.turns import KEYS, SPELLINGS
 from backfire.preferences.two_sides import TIES
@@ -171,18 +171,19 @@ def _provenance(table: pa.Table, plan: Plan, swapped: np.ndarray | None) -> list
         return _spelled(column, spell, type_)
 
     short = pa.string()
-    sources = [texts_of(f"{side}_source", name_of, short) for side in SIDES]
+    sources = [texts_of(f"{side}_source", source_of, short) for side in SIDES]
     if swapped is not None and "first_source" in names:
-        pair = [texts_of(part, name_of, short) for part in ("first_source", "second_source")]
+        pair = [texts_of(part, source_of, short) for part in ("first_source", "second_source")]
         sources = _swap(pair[0], pair[1], swapped)
     return [
         texts_of("kind", kind_of, short),
         *sources,
-        *(texts_of(f"{side}_stop", name_of, short) for side in SIDES),
+        *(texts_of(f"{side}_stop", stop_of, short) for side in SIDES),
         *(texts_of(f"{side}_decoding", decoding_of, short) for side in SIDES),
         *(_score(table, names, part) for part in _NUMBERS),
         texts_of("tags", tags_of, pa.large_string()),
         *(pa.nulls(len(table), TEXT) for _ in range(4)),
+        pa.nulls(len(table), pa.int64()),
     ]
 
 

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from backfire.preferences.schema import SCHEMA
 
-COLUMNS = tuple(name for name in SCHEMA.names if name != "row")
-"""What a pair is; where it stands in its file is no part of it."""
+COLUMNS = tuple(name for name in SCHEMA.names if name not in ("row", "earlier_row"))
+"""What a pair is; in which rows of its file it stands is no part of it."""
 WIDTH = 8
 """Bytes of a number, such as a score."""
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from backfire.preferences.beside import TwoRows
 from backfire.preferences.many_responses import Candidate, opposed
 from backfire.preferences.plan import Plan
-from backfire.preferences.provenance import name_of, tags_of
+from backfire.preferences.provenance import source_of, tags_of
 from backfire.preferences.reading_notes import ReadingNotes
 from backfire.preferences.rowwise import Record, check_text, checked, given, kind_in, mapping_of, own_value
 from backfire.preferences.schema import Unusable
@@ -110,7 +110,7 @@ class Pairing:
         plan = self._plan
         half = half_of(row, plan)
         key: Key = (*prompt_and_messages(half.turns), *given(plan, row))
-        own = name_of(own_value(plan, row, "source"))
+        own = source_of(own_value(plan, row, "source"))
         for value in (*key, half.text, half.messages, own):
             check_text(value or "")
         if not half.text.strip():
@@ -134,12 +134,12 @@ class Pairing:
         return self._record(key, *((mine, other) if desirable else (other, mine)))
 
     def _record(self, key: Key, chosen: _Waiting, rejected: _Waiting) -> Record:
-        later = max(chosen, rejected, key=lambda one: one.number)
+        earlier, later = sorted((chosen, rejected), key=lambda one: one.number)
         prompt, messages, *options = key
         texts = (chosen.text, rejected.text)
         beside = (later.kind, chosen.source, rejected.source, *(None,) * 6, later.tags)
         turns = (chosen.messages, rejected.messages)
-        record = checked((later.number, prompt, messages, *texts, *beside, *turns, *options))
+        record = checked((later.number, prompt, messages, *texts, *beside, *turns, *options, earlier.number))
         if self._both is not None and chosen.row is not None and rejected.row is not None:
             self._both.append(TwoRows(chosen.row, rejected.row, chosen.number, rejected.number))
         return record

@@ -23,8 +23,34 @@ STOPS = (
 DECODINGS = (("chosen_decoding", "rejected_decoding"),)
 
 
-def name_of(value: Any) -> str | None:
-    """A source or a stop reason as text; None where nothing is said."""
+UNKNOWN_SOURCE = "unknown"
+"""What folders of pairs hold for the source of a response of which nobody said who wrote it."""
+GIVEN = "given"
+"""What they hold for the stop reason of a response that they were handed, of which nobody said why it ends."""
+
+
+def source_of(value: Any) -> str | None:
+    """Who wrote a side, as text; None where nothing is said."""
+    name = _name_of(value)
+    return None if name == UNKNOWN_SOURCE else name
+
+
+def stop_of(value: Any) -> str | None:
+    """Why a side ends, as text; None where nothing is said."""
+    name = _name_of(value)
+    return None if name == GIVEN else name
+
+
+def says_nothing(column: str, value: Any) -> bool:
+    """Whether a cell of a column of provenance, by its name in a folder of pairs, is as good as empty."""
+    if column.endswith("_source"):
+        return source_of(value) is None
+    if column.endswith("_stop_reason"):
+        return stop_of(value) is None
+    return value in (None, "", [], {}) or (column == "tags" and value == "{}")
+
+
+def _name_of(value: Any) -> str | None:
     return None if value is None else str(value) or None
 
 
@@ -39,7 +65,7 @@ def decoding_of(value: Any) -> str | None:
 
 
 def tags_of(value: Any) -> str | None:
-    """The JSON of tags, given as an object or its JSON; None for anything else, such as a list of topics."""
+    """The JSON of tags, given as an object or its JSON; None where there are none, and for anything else, such as a list."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -47,7 +73,7 @@ def tags_of(value: Any) -> str | None:
             return None
     return (
         _object({str(k): v if isinstance(v, str) else as_json(v) for k, v in value.items()})
-        if (isinstance(value, Mapping) and _plain(value))
+        if (isinstance(value, Mapping) and value and _plain(value))
         else None
     )
 

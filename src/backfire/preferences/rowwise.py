@@ -18,7 +18,7 @@ from backfire.preferences.exports import (
 from backfire.preferences.many_responses import read_ranked
 from backfire.preferences.message_text import value_in
 from backfire.preferences.plan import Plan
-from backfire.preferences.provenance import decoding_of, name_of, tags_of
+from backfire.preferences.provenance import decoding_of, source_of, stop_of, tags_of
 from backfire.preferences.reading_notes import ReadingNotes
 from backfire.preferences.schema import SCHEMA, Format, Unusable, as_json
 from backfire.preferences.splitting import Sides, split
@@ -116,15 +116,15 @@ def record_of(plan: Plan, number: int, row: Row, pair: Pair) -> Record:
     turns, chosen, rejected, *messages = pair.sides
     text, spoken = prompt_and_messages(turns)
     beside = _beside(plan, number, row, pair) if plan.provenance or pair.sources is not None else (None,) * 10
-    return checked((number, text, spoken, chosen, rejected, *beside, *messages, *given(plan, row)))
+    return checked((number, text, spoken, chosen, rejected, *beside, *messages, *given(plan, row), None))
 
 
 def _beside(plan: Plan, number: int, row: Row, pair: Pair) -> Record:
     sources = pair.sources or tuple(own_value(plan, row, f"{side}_source") for side in ("chosen", "rejected"))
     return (
         kind_in(plan, number, row),
-        *map(name_of, sources),
-        *(name_of(own_value(plan, row, f"{side}_stop")) for side in ("chosen", "rejected")),
+        *map(source_of, sources),
+        *(stop_of(own_value(plan, row, f"{side}_stop")) for side in ("chosen", "rejected")),
         *(decoding_of(own_value(plan, row, f"{side}_decoding")) for side in ("chosen", "rejected")),
         *(number_of(own_value(plan, row, f"{side}_score")) for side in ("chosen", "rejected")),
         tags_of(own_value(plan, row, "tags")),
@@ -184,7 +184,7 @@ def checked(record: Record) -> Record:
     chosen, rejected = record[3].strip(), record[4].strip()
     if not chosen or not rejected:
         raise Unusable("blank side")
-    if chosen == rejected and record[-4:-2] in ((None, None), (record[-3],) * 2):
+    if chosen == rejected and record[-5:-3] in ((None, None), (record[-4],) * 2):
         raise Unusable("identical sides")
     return record
 

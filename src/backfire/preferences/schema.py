@@ -70,6 +70,7 @@ SCHEMA = pa.schema(
         ("rejected_messages", pa.large_string()),
         ("tools", pa.large_string()),
         ("template_options", pa.large_string()),
+        ("earlier_row", pa.int64()),
     ]
 )
 """One usable pair a row. `row` counts from 1 (the line number in JSONL; of labelled completions, the later of the two).
@@ -78,7 +79,7 @@ JSON. `kind` is harmful, benign or null; decodings and tags are JSON objects wit
 are those of columns such as `score_chosen` that stand beside a label, null where a cell is no number. `chosen` and `rejected` are
 what the assistant says on that side, and `chosen_messages` and `rejected_messages` the JSON of that side's turns where it is
 not one assistant turn of plain text. `tools` is the JSON list of tools that a chat template renders, `template_options` the
-JSON object of its further arguments."""
+JSON object of its further arguments. `earlier_row` is the other row of a pair that is made of two, null of any other pair."""
 
 _PLAIN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _SORTED = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)

@@ -100,7 +100,7 @@ def _places(rows: Sequence[int], given: Sequence[int]) -> list[int]:
 
 def _faulty(audited: AuditedPairs, faults: Collection[Fault]) -> dict[int, Reason]:
     """Why each pair with one of the faults goes, by its index."""
-    numbered = replace(audited, rows=np.arange(1, audited.pairs + 1))
+    numbered = replace(audited, rows=np.arange(1, audited.pairs + 1), earlier_rows=None)
     gone: dict[int, Reason] = {}
     stops_recorded = bool(stopped_short(audited.stops)[1].any())
     for one in [
