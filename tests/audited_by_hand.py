@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from backfire.auditing.audited_pairs import COMPLY, KINDS, REFUSE, UNDECIDED, AuditedPairs, Coded
+from backfire.auditing.packed_flags import PackedFlags
 from backfire.auditing.text_faults import joined, text_faults
 from backfire.judges.reasoning import answers
 from backfire.preferences.schema import SCHEMA
@@ -51,6 +52,7 @@ def audited_by_hand(rows: Sequence[Mapping[str, Any]], sample: Sequence[int] | N
     kept = np.arange(pairs) if sample is None else np.array(sample)
     return AuditedPairs(
         rows=np.arange(1, pairs + 1),
+        earlier_rows=None,
         groups=by_content(groups_of(pairs, links), keys),
         kinds=np.array([KINDS.index(row["kind"] or "unknown") for row in whole], dtype=np.int8),
         decisions=np.array(
@@ -61,8 +63,8 @@ def audited_by_hand(rows: Sequence[Mapping[str, Any]], sample: Sequence[int] | N
         languages=told(rows, "languages"),
         thinks=answers(sides).thinks.reshape(2, pairs).T,
         cues=cue_features(sides),
-        debris=debris(sides),
-        prompt_marks=template_remains(prompts),
+        debris=PackedFlags.of(debris(sides)),
+        prompt_marks=PackedFlags.of(template_remains(prompts)),
         faults=text_faults(table.combine_chunks().to_batches()[0], prompts) if pairs else joined([]),
         sources=coded(table, "source"),
         stops=coded(table, "stop"),

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 import backfire
+from backfire.answers import parse_audit
 from backfire.auditing.findings.single_texts import SingleTexts
+from backfire.report import render_audit_page
 from backfire.report.audit.conditions import failed_conditions, unchecked_conditions
+from backfire.report.audit.words import length_line
 
 CONDITIONS = [
     "truncation",
@@ -93,3 +96,18 @@ def test_a_test_split_names_its_rows() -> None:
     assert found is not None
     assert 59 in found.rows
     assert found.other_rows[found.rows.index(59)] == 1
+
+
+def test_where_all_pairs_differ_alike_there_is_no_effect_size() -> None:
+    """Every chosen response has one word more: the mean over a standard deviation of 0 is no number."""
+    rows = rows_of(60)
+    for row in rows:
+        row["chosen"] = f"{row['rejected']} indeed"
+    report = backfire.audit(rows)
+    assert report.lengths[0].longer.rate == 1
+    assert report.lengths[0].effect is None
+    assert "effect" not in report.as_dict()["lengths"][0]
+    assert "100.0%, by about as many in every pair" in length_line(report.lengths[0], brief=True)
+    assert any(cue.effect is None and cue.alone.auroc == 1 for cue in report.shortcuts)
+    assert parse_audit(report.as_dict()).as_dict() == report.as_dict()
+    assert "all alike" in render_audit_page(report)

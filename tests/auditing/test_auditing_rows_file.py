@@ -85,3 +85,41 @@ def test_no_output_is_written_over_the_data_set(tmp_path: Path, keyword: str) ->
     with pytest.raises(InputError, match="is the data set itself: name another file to write"):
         audit(path, **{keyword: path})
     assert path.read_bytes() == before
+
+
+def kto(pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Two rows of each pair; all desirable responses stand before all others, so that the rows of a pair lie far apart."""
+    return [
+        {"prompt": pair["prompt"], "completion": pair[side], "label": side == "chosen"}
+        for side in ("chosen", "rejected")
+        for pair in pairs
+    ]
+
+
+def test_both_rows_of_a_pair_that_is_made_of_two_are_named(tmp_path: Path) -> None:
+    given = rows(40, seed=5)
+    given[6] |= {"chosen": given[6]["chosen"] + " <|im_end|>"}
+    given[7] |= {"rejected": given[7]["rejected"] + " <|im_end|>"}
+    given.append(given[3])
+    data = kto(given)
+    file = tmp_path / "rows.jsonl"
+    report = audit(data, rows=file)
+    lines = {
+        name: [line for line in read(file) if line["finding"] == name] for name in ("debris", "duplicates")
+    }
+    assert [(line["row"], line["side"]) for line in lines["debris"]] == [
+        (7, "chosen"),
+        (8, "rejected"),
+        (48, "chosen"),
+        (49, "rejected"),
+    ]
+    assert [(line["row"], line["other_row"]) for line in lines["duplicates"]] == [(41, 45), (82, 45)]
+    (debris,) = (effect for effect in report.conclusion.effects if effect.name == "debris")
+    assert debris.rows == (7, 8, 48, 49)
+    assert debris.pairs is not None
+    assert debris.pairs.hits == 2, "pairs are counted, not rows"
+    faulty = {line["row"] for found in lines.values() for line in found}
+    left = audit([row for number, row in enumerate(data, 1) if number not in faulty])
+    assert left.pairs == 38
+    assert left.left_out == 0
+    assert not {"debris", "duplicates"} & {effect.name for effect in left.conclusion.effects}

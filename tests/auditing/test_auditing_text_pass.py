@@ -12,8 +12,10 @@ import pytest
 
 from backfire.auditing import audit, reading
 from backfire.auditing.audited_pairs import COMPLY, REFUSE, UNDECIDED, AuditedPairs, Coded
+from backfire.auditing.packed_flags import PackedFlags
 from backfire.auditing.text_faults import TextFaults
-from backfire.auditing.text_pass import collect, first_prompts
+from backfire.auditing.text_pass import collect
+from backfire.auditing.text_sample import first_prompts
 from backfire.judges import ExactJudge
 from backfire.organisms.catalog import human_responses, open_world
 from backfire.preferences import SCHEMA, open_preferences
@@ -46,14 +48,18 @@ def pieces(block: pa.RecordBatch, size: int) -> Iterator[pa.RecordBatch]:
 
 
 def same(one: AuditedPairs, other: AuditedPairs) -> None:
+    def unpacked(value: Any) -> Any:
+        return value.bits if isinstance(value, PackedFlags) else value
+
     for field in fields(AuditedPairs):
-        a, b = getattr(one, field.name), getattr(other, field.name)
+        a, b = unpacked(getattr(one, field.name)), unpacked(getattr(other, field.name))
         if isinstance(a, Coded):
             assert a.names == b.names
             a, b = a.codes, b.codes
         if isinstance(a, TextFaults):
             for part in fields(TextFaults):
-                np.testing.assert_array_equal(getattr(a, part.name), getattr(b, part.name), err_msg=part.name)
+                of_a, of_b = unpacked(getattr(a, part.name)), unpacked(getattr(b, part.name))
+                np.testing.assert_array_equal(of_a, of_b, err_msg=part.name)
         elif isinstance(a, pa.Table):
             assert a.combine_chunks().equals(b.combine_chunks()), field.name
         else:

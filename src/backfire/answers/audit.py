@@ -114,10 +114,11 @@ class Shortcut(Part):
     chosen: Share
     """Share of chosen responses that have it (for measures such as length: above the median of all)."""
     rejected: Share
-    effect: float
-    """Mean difference chosen - rejected over its standard deviation across pairs (Cohen's d_z)."""
-    effect_low: float
-    effect_high: float
+    effect: float | None = None
+    """Mean difference chosen - rejected over its standard deviation across pairs (Cohen's d_z); left out where all pairs differ
+    alike, or nearly so, and there is no standard deviation to measure by."""
+    effect_low: float | None = None
+    effect_high: float | None = None
     effect_control: float
     alone: Auroc
     """The cue as the only feature, its direction fixed by the other folds; p is family-wise over all cues looked at."""

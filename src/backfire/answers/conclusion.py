@@ -31,8 +31,9 @@ class SideLengths(Part):
     rejected: float
     longer: Share
     """Pairs whose chosen response is longer, of those whose lengths differ; pairs of equal length are unscored."""
-    effect: Estimate
-    """Mean difference chosen - rejected over its standard deviation across pairs (Cohen's d_z)."""
+    effect: Estimate | None = None
+    """Mean difference chosen - rejected over its standard deviation across pairs (Cohen's d_z); left out where all pairs differ
+    alike, or nearly so, and there is no standard deviation to measure by."""
     pairwise: Accuracy | None = None
     """How often length alone says which response was chosen; whether longer or shorter is fixed by the other folds."""
 
@@ -50,7 +51,7 @@ class Effect(Part):
     low: Unit
     high: Unit
     rows: tuple[int, ...] = ()
-    """The first 1,000."""
+    """The first 1,000; of pairs that are made of two rows (KTO) both rows."""
     fix: str | None = None
     """The command that removes it."""
     condition: str | None = None

@@ -29,32 +29,58 @@ class Affected:
     finding: str
     """The finding's stable name, such as `duplicates`."""
     rows: Ints
-    """Row numbers of the data set, from 1."""
+    """Row numbers of the data set, from 1; of a pair that is made of two rows the later one."""
     sides: NDArray[np.int8] | None = None
     """PROMPT, CHOSEN, REJECTED or BOTH of each row; None where the finding is about whole pairs."""
     others: Ints | None = None
     """The other row of a repeat, of a contradiction or of another data set, or the number of an evaluation set's item; 0 where
     there is none."""
-    details: tuple[str, ...] | None = None
+    details: Sequence[str] | None = None
     """What was found in each row, such as the kind of debris."""
+    earlier: Ints | None = None
+    """The other row of each pair, where pairs are made of two rows."""
 
     def __post_init__(self) -> None:
-        for column in (self.sides, self.others, self.details):
+        for column in (self.sides, self.others, self.details, self.earlier):
             if column is not None and len(column) != len(self.rows):
                 raise ValueError(
                     f"{self.finding}: {len(self.rows)} rows, and a column of {len(column)} values"
                 )
 
+    def of_both_rows(self) -> Affected:
+        """With a line for each of the two rows, where pairs are made of two: whoever takes out the rows takes out whole pairs."""
+        if self.earlier is None:
+            return self
+        rows = np.concatenate([self.rows, self.earlier])
+        order = np.argsort(rows, kind="stable")
+        of = order % max(1, len(self.rows))
+        return Affected(
+            self.finding,
+            rows[order],
+            sides=None if self.sides is None else self.sides[of],
+            others=None if self.others is None else self.others[of],
+            details=None if self.details is None else [self.details[place] for place in of.tolist()],
+        )
 
-def of_pairs(finding: str, hits: Flags, rows: Ints, others: Ints | None = None) -> Affected:
-    """The pairs that are hit; `others`, [pairs], are indices of pairs or -1."""
+
+def of_pairs(
+    finding: str, hits: Flags, rows: Ints, others: Ints | None = None, *, earlier: Ints | None
+) -> Affected:
+    """The pairs that are hit; `others`, [pairs], are indices of pairs or -1. earlier: the other row of each pair."""
     places = _in_order(hits, rows)
     rows_of_others = None if others is None else np.where(others < 0, 0, rows[others])[places]
-    return Affected(finding, rows[places], others=rows_of_others)
+    return Affected(
+        finding, rows[places], others=rows_of_others, earlier=None if earlier is None else earlier[places]
+    )
 
 
 def of_prompts(
-    finding: str, kinds: Sequence[tuple[str, Flags]], rows: Ints, others: Sequence[Ints] | None = None
+    finding: str,
+    kinds: Sequence[tuple[str, Flags]],
+    rows: Ints,
+    others: Sequence[Ints] | None = None,
+    *,
+    earlier: Ints | None,
 ) -> Affected:
     """The pairs whose prompt is hit, one kind after the other.
 
@@ -62,12 +88,14 @@ def of_prompts(
     [pairs], 0 where that is not known.
     """
     parts = [(kind, hits, np.full(len(rows), PROMPT, np.int8)) for kind, hits in kinds]
-    return joined_parts(finding, parts, rows, others)
+    return joined_parts(finding, parts, rows, others, earlier=earlier)
 
 
-def of_sides(finding: str, kinds: Sequence[tuple[str, Flags]], rows: Ints) -> Affected:
+def of_sides(
+    finding: str, kinds: Sequence[tuple[str, Flags]], rows: Ints, *, earlier: Ints | None
+) -> Affected:
     """The pairs of which either side is hit; the flags of each kind are [pairs, 2]."""
-    return joined_parts(finding, [(kind, *side_codes(hits)) for kind, hits in kinds], rows)
+    return joined_parts(finding, [(kind, *side_codes(hits)) for kind, hits in kinds], rows, earlier=earlier)
 
 
 def side_codes(hits: Flags) -> tuple[Flags, NDArray[np.int8]]:
@@ -86,9 +114,14 @@ def affected_by_defects(defects: Mapping[DefectKind, Sequence[int]]) -> list[Aff
 
 
 def joined_parts(
-    finding: str, parts: Sequence[_Part], rows: Ints, others: Sequence[Ints] | None = None
+    finding: str,
+    parts: Sequence[_Part],
+    rows: Ints,
+    others: Sequence[Ints] | None = None,
+    *,
+    earlier: Ints | None,
 ) -> Affected:
-    """Several kinds of one finding in the order of the rows; others: of each kind, [pairs]."""
+    """Several kinds of one finding in the order of the rows; others: of each kind, [pairs]; earlier: the other row of each pair."""
     places = [np.flatnonzero(hits) for _, hits, _ in parts]
     every = np.concatenate([np.zeros(0, np.int64), *places])
     order = np.argsort(rows[every], kind="stable")
@@ -106,6 +139,7 @@ def joined_parts(
         sides=sides[order],
         others=beside,
         details=tuple(details[place] for place in order.tolist()),
+        earlier=None if earlier is None else earlier[every][order],
     )
 
 

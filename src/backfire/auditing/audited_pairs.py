@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from backfire.auditing.packed_flags import PackedFlags
 from backfire.auditing.text_faults import TextFaults
 from backfire.judges.deciding import COMPLY, REFUSE, UNDECIDED
 
@@ -39,6 +40,8 @@ class AuditedPairs:
 
     rows: Ints
     """Row number in the data set, from 1."""
+    earlier_rows: Ints | None
+    """[pairs]: the other row of each pair, where pairs are made of two (KTO); None where one row gives a pair."""
     groups: Ints
     """Prompt group of each pair, numbered from 0: pairs of one prompt, or of nearly the same one, or with the same sides."""
     kinds: NDArray[np.int8]
@@ -55,10 +58,10 @@ class AuditedPairs:
     """[pairs, 2]: which sides hold thoughts before their answer."""
     cues: NDArray[np.float32]
     """[2 * pairs, len(texts.CUES)]."""
-    debris: NDArray[np.bool_]
-    """[2 * pairs, len(texts.DEBRIS)]."""
-    prompt_marks: NDArray[np.bool_]
-    """[pairs, len(texts.TEMPLATE_MARKS)]: marks of chat templates in the prompts."""
+    debris: PackedFlags
+    """[2 * pairs] of texts.DEBRIS."""
+    prompt_marks: PackedFlags
+    """[pairs] of texts.TEMPLATE_MARKS: marks of chat templates in the prompts."""
     faults: TextFaults
     sources: Coded
     stops: Coded
@@ -97,6 +100,7 @@ class AuditedPairs:
         return replace(
             self,
             rows=self.rows[places],
+            earlier_rows=None if self.earlier_rows is None else self.earlier_rows[places],
             groups=self.groups[places],
             kinds=self.kinds[places],
             decisions=self.decisions[places],
@@ -104,8 +108,8 @@ class AuditedPairs:
             languages=Coded(self.languages.codes[places], self.languages.names),
             thinks=self.thinks[places],
             cues=self.cues[sides],
-            debris=self.debris[sides],
-            prompt_marks=self.prompt_marks[places],
+            debris=self.debris.take(sides),
+            prompt_marks=self.prompt_marks.take(places),
             faults=self.faults.subset(places),
             sources=Coded(self.sources.codes[places], self.sources.names),
             stops=Coded(self.stops.codes[places], self.stops.names),

@@ -13,7 +13,8 @@ from backfire.auditing.inputs import Inputs
 from backfire.auditing.probes.folds import Split, make_split, too_few
 from backfire.auditing.settings import AuditSettings
 from backfire.auditing.steps import Steps
-from backfire.auditing.text_pass import SAMPLE_PAIRS, collect, first_prompts
+from backfire.auditing.text_pass import collect
+from backfire.auditing.text_sample import SAMPLE_PAIRS, first_prompts
 from backfire.errors import InputError
 from backfire.preferences import DefectKind, Preferences, no_pairs
 

@@ -33,8 +33,11 @@ def check_rows_file(path: Path) -> Path:
 
 
 def write_affected(path: Path, affected: Sequence[Affected]) -> bool:
-    """Write SCHEMA, all rows of each finding; whole or not at all. A file that cannot be written is warned about."""
-    tables = [_table(one) for one in affected]
+    """Write SCHEMA: all rows of each finding, both of a pair that is made of two; whole or not at all.
+
+    A file that cannot be written is warned about.
+    """
+    tables = [_table(one.of_both_rows()) for one in affected]
     return write_table(path, pa.concat_tables([SCHEMA.empty_table(), *tables]))
 
 
@@ -46,6 +49,8 @@ def _table(one: Affected) -> pa.Table:
     others = pa.nulls(count, pa.int64())
     if one.others is not None:
         others = pa.array(one.others, pa.int64(), mask=one.others == 0)
-    details = pa.nulls(count, pa.string()) if one.details is None else pa.array(one.details, pa.string())
+    details = (
+        pa.nulls(count, pa.string()) if one.details is None else pa.array(list(one.details), pa.string())
+    )
     columns = [pa.array([one.finding] * count, pa.string()), pa.array(one.rows, pa.int64())]
     return pa.table([*columns, sides, others, details], schema=SCHEMA)

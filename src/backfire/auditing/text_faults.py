@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from backfire.auditing.packed_flags import PackedFlags
 from backfire.texts import ENDINGS, PERSONAL, cut_ends, echo_mask, personal_data
 
 SIDES = ("chosen", "rejected")
@@ -19,48 +20,59 @@ PARTS = ("prompt", *SIDES)
 class TextFaults:
     """Of every pair."""
 
-    endings: NDArray[np.bool_]
-    """[pairs, 2, len(texts.ENDINGS)]: in which ways either side is cut."""
+    endings: PackedFlags
+    """[pairs, 2] of texts.ENDINGS: in which ways either side is cut."""
     echoes: NDArray[np.bool_]
     """[pairs, 2]: whether either side repeats its prompt's last turn."""
-    personal: NDArray[np.bool_]
-    """[pairs, 3, len(texts.PERSONAL)]: kinds of personal data of prompt, chosen and rejected."""
-    scores: NDArray[np.float64]
-    """[pairs, 2]: what a column of scores gives either side; NaN where none is recorded."""
+    personal: PackedFlags
+    """[pairs, 3] of texts.PERSONAL: kinds of personal data of prompt, chosen and rejected."""
+    scores: NDArray[np.float64] | None
+    """[pairs, 2]: what a column of scores gives either side, NaN where it is empty; None where no pair has scores."""
 
     def subset(self, places: NDArray[np.int64]) -> TextFaults:
         """Fewer pairs, by their indices."""
         return TextFaults(
-            self.endings[places], self.echoes[places], self.personal[places], self.scores[places]
+            self.endings.take(places),
+            self.echoes[places],
+            self.personal.take(places),
+            None if self.scores is None else self.scores[places],
         )
 
 
 def text_faults(batch: pa.RecordBatch, last_turns: pa.Array) -> TextFaults:
     """Those of a block of `preferences.SCHEMA`; last_turns: what the user said last in each prompt."""
     sides = [batch[side] for side in SIDES]
+    scores = [batch[f"{side}_score"] for side in SIDES]
     return TextFaults(
-        endings=np.stack([cut_ends(side) for side in sides], axis=1),
+        endings=PackedFlags.of(np.stack([cut_ends(side) for side in sides], axis=1)),
         echoes=np.stack([echo_mask(last_turns, side) for side in sides], axis=1),
-        personal=np.stack([personal_data(batch[part]) for part in PARTS], axis=1),
-        scores=np.stack(
-            [batch[f"{side}_score"].to_numpy(zero_copy_only=False).astype(np.float64) for side in SIDES],
-            axis=1,
-        ),
+        personal=PackedFlags.of(np.stack([personal_data(batch[part]) for part in PARTS], axis=1)),
+        scores=None
+        if all(one.null_count == len(one) for one in scores)
+        else np.stack([one.to_numpy(zero_copy_only=False).astype(np.float64) for one in scores], axis=1),
     )
 
 
 def joined(blocks: Sequence[TextFaults]) -> TextFaults:
     """Those of several blocks, one after the other."""
     nothing = TextFaults(
-        np.zeros((0, 2, len(ENDINGS)), dtype=bool),
+        PackedFlags.of(np.zeros((0, 2, len(ENDINGS)), dtype=bool)),
         np.zeros((0, 2), dtype=bool),
-        np.zeros((0, 3, len(PERSONAL)), dtype=bool),
-        np.zeros((0, 2)),
+        PackedFlags.of(np.zeros((0, 3, len(PERSONAL)), dtype=bool)),
+        None,
     )
     every = [nothing, *blocks]
     return TextFaults(
-        np.concatenate([one.endings for one in every]),
+        PackedFlags.joined([one.endings for one in every]),
         np.concatenate([one.echoes for one in every]),
-        np.concatenate([one.personal for one in every]),
-        np.concatenate([one.scores for one in every]),
+        PackedFlags.joined([one.personal for one in every]),
+        _joined_scores(blocks),
+    )
+
+
+def _joined_scores(blocks: Sequence[TextFaults]) -> NDArray[np.float64] | None:
+    if all(one.scores is None for one in blocks):
+        return None
+    return np.concatenate(
+        [np.full((len(one.echoes), 2), np.nan) if one.scores is None else one.scores for one in blocks]
     )

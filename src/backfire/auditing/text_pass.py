@@ -14,9 +14,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from backfire.auditing.audited_pairs import COMPLY, KINDS, REFUSE, UNDECIDED, AuditedPairs, Coded, Ints, Keys
+from backfire.auditing.packed_flags import PackedFlags, bytes_of
 from backfire.auditing.text_faults import SIDES, TextFaults, joined, text_faults
+from backfire.auditing.text_sample import SAMPLE_PAIRS, TextSample
 from backfire.judges import Decisions, decide, decisions
-from backfire.preferences import SCHEMA, prompt_of, unwrapped
+from backfire.judges.languages import release_library
+from backfire.preferences import prompt_of, unwrapped
 from backfire.records import Decided, given_response
 from backfire.texts import (
     CUES,
@@ -39,8 +42,6 @@ if TYPE_CHECKING:
     from backfire.judges.judge import Judge
 
 WORKERS = 2
-SAMPLE_PAIRS = 20_000
-"""Text is kept, and probes of words are fitted, on so many pairs at most: whole prompts, drawn by their content."""
 NEAR_PAIRS = 50_000
 """Up to so many pairs, responses are compared for near duplicates too."""
 CODES: dict[Decided, int] = {"comply": COMPLY, "refuse": REFUSE, "broken": UNDECIDED, "undecided": UNDECIDED}
@@ -58,14 +59,14 @@ class _Block:
     """What is kept of one block of pairs."""
 
     rows: Ints
+    earlier_rows: Ints | None
     kinds: NDArray[np.int8]
     decisions: NDArray[np.int8]
-    remarks: pa.RecordBatch
-    """Four columns of text: why a side is undecided, null where it is decided; its language, null where it is English."""
     thinks: NDArray[np.bool_]
     cues: NDArray[np.float32]
-    debris: NDArray[np.bool_]
-    prompt_marks: NDArray[np.bool_]
+    debris: NDArray[np.uint8]
+    """The bits of `PackedFlags`."""
+    prompt_marks: NDArray[np.uint8]
     faults: TextFaults
     prompt_keys: Keys
     last_turn_keys: Keys
@@ -74,6 +75,7 @@ class _Block:
     signatures: NDArray[np.uint32]
     side_keys: Keys
     side_signatures: NDArray[np.uint32] | None
+    """None for large sets, of which the sides are not compared for near duplicates."""
 
 
 def collect(
@@ -90,12 +92,16 @@ def collect(
     keep_signatures: those of the prompts, to compare them with another set's.
     """
     digested: list[_Block] = []
-    stated, remarks, texts = _Coding(STATED), _Coding(REMARKS), _Sample(sample)
+    stated, remarks, texts = _Coding(STATED), _Coding(REMARKS), TextSample(sample)
     pairs = 0
-    for batch, block in in_order_of(blocks, lambda batch: (batch, _digested(batch, judge))):
+
+    def digested_of(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, _Block, pa.RecordBatch]:
+        return batch, *_digested(batch, judge, compare_sides=pairs <= NEAR_PAIRS)
+
+    for batch, block, remarked in in_order_of(blocks, digested_of):
         texts.offer(batch, block.prompt_keys)
         stated.add(batch)
-        remarks.add(block.remarks)
+        remarks.add(remarked)
         digested.append(block)
         pairs += len(batch)
         if pairs > NEAR_PAIRS:
@@ -103,6 +109,8 @@ def collect(
                 earlier.side_signatures = None
         if advance is not None:
             advance(len(batch))
+    if pairs > NEAR_PAIRS:
+        release_library()
     return _joined(
         digested, stated, remarks, "phrases" if judge is None else judge.name, texts, keep_signatures
     )
@@ -127,7 +135,11 @@ def asked_signatures(block: pa.RecordBatch) -> NDArray[np.uint32]:
     return signatures(pc.if_else(block["messages"].is_valid(), bare, prompt))
 
 
-def _digested(batch: pa.RecordBatch, judge: Judge | None) -> _Block:
+def _digested(
+    batch: pa.RecordBatch, judge: Judge | None, *, compare_sides: bool
+) -> tuple[_Block, pa.RecordBatch]:
+    """What is kept of a block, and four columns of text: why a side is undecided, null where it is decided; its language, null
+    where it is English."""
     prompt, sides = batch["prompt"], [batch[side] for side in SIDES]
     spoken, last = batch["messages"].is_valid(), last_turns(batch)
     marked = template_marks(prompt)
@@ -136,23 +148,31 @@ def _digested(batch: pa.RecordBatch, judge: Judge | None) -> _Block:
     decided = [decisions(side) for side in sides]
     codes, reasons = _decisions(batch, decided, judge)
     kinds = pc.fill_null(pc.index_in(batch["kind"], pa.array(KINDS)), 0)
-    return _Block(
+    remarks = _remarks(len(batch), {"undecided": reasons, "language": [one.languages for one in decided]})
+    block = _Block(
         batch["row"].to_numpy(),
+        _earlier_rows(batch),
         kinds.to_numpy(zero_copy_only=False).astype(np.int8),
         codes,
-        _remarks(len(batch), {"undecided": reasons, "language": [one.languages for one in decided]}),
         np.stack([one.thinks for one in decided], axis=1),
         np.vstack([cue_features(side, one) for side, one in zip(sides, decided, strict=True)]),
-        np.vstack([debris(side) for side in sides]),
-        remains,
+        PackedFlags.of(np.vstack([debris(side) for side in sides])).bits,
+        PackedFlags.of(remains).bits,
         text_faults(batch, last),
         text_keys(prompt),
         text_keys(_unwrapped(last, marked, unparsed)),
         _opening_keys(prompt, spoken),
         asked_signatures(batch),
         np.stack([exact_keys(side) for side in sides], axis=1),
-        np.vstack([signatures(side) for side in sides]),
+        np.vstack([signatures(side) for side in sides]) if compare_sides else None,
     )
+    return block, remarks
+
+
+def _earlier_rows(batch: pa.RecordBatch) -> Ints | None:
+    """The other row of each pair; None where one row gives a pair."""
+    earlier = batch["earlier_row"]
+    return None if earlier.null_count else earlier.to_numpy()
 
 
 def last_turns(batch: pa.RecordBatch) -> pa.Array:
@@ -231,64 +251,27 @@ def _remarks(pairs: int, columns: dict[str, list[dict[int, str]]]) -> pa.RecordB
     return pa.RecordBatch.from_pydict(texts_of)
 
 
-def first_prompts(keys: Keys, most: int) -> Ints:
-    """Indices, ascending, of at most `most` pairs: whole prompts, those with the smallest keys, whatever the order.
-
-    A prompt that does not fit ends the sample; one that would be alone in it is cut.
-    """
-    order = np.argsort(keys, kind="stable")
-    if len(keys) > most:
-        fitting = int(np.searchsorted(keys[order], keys[order[most]], "left"))
-        order = order[: fitting or most]
-    return np.sort(order)
-
-
-class _Sample:
-    """Holds the text of the `first_prompts` among all pairs that came by."""
-
-    def __init__(self, wanted: int) -> None:
-        self.wanted, self.limit = wanted, np.uint64(0xFFFFFFFFFFFFFFFF)
-        self.tables: list[pa.Table] = []
-        self.keys = np.zeros(0, dtype=np.uint64)
-        self.indices = np.zeros(0, dtype=np.int64)
-        self.seen = 0
-
-    def offer(self, text: pa.RecordBatch, keys: Keys) -> None:
-        small = np.flatnonzero(keys <= self.limit)
-        self.tables.append(pa.Table.from_batches([text]).take(small))
-        self.keys = np.concatenate([self.keys, keys[small]])
-        self.indices = np.concatenate([self.indices, small + self.seen])
-        self.seen += len(keys)
-        if len(self.keys) > 2 * self.wanted:
-            self._trim()
-
-    def taken(self) -> tuple[Ints, pa.Table]:
-        """Indices, ascending, and their rows."""
-        if len(self.keys) > self.wanted:
-            self._trim()
-        table = pa.concat_tables(self.tables) if self.tables else SCHEMA.empty_table()
-        return self.indices, table
-
-    def _trim(self) -> None:
-        first = first_prompts(self.keys, self.wanted)
-        self.tables = [pa.concat_tables(self.tables).take(first)]
-        self.keys, self.indices = self.keys[first], self.indices[first]
-        self.limit = self.keys.max()
-
-
 def _joined(
-    digested: list[_Block], stated: _Coding, remarks: _Coding, judge: str, sample: _Sample, keep: bool
+    digested: list[_Block], stated: _Coding, remarks: _Coding, judge: str, sample: TextSample, keep: bool
 ) -> AuditedPairs:
+    """The blocks as one; each gives up what is copied."""
+    counts = [len(block.rows) for block in digested]
+
     def all_of(name: str, empty: Any) -> Any:
-        return np.concatenate([getattr(block, name) for block in digested]) if digested else empty
+        if not digested:
+            return empty
+        whole = np.concatenate([getattr(block, name) for block in digested])
+        for block in digested:
+            setattr(block, name, None)
+        return whole
 
     def stacked(name: str, width: int, kind: Any) -> Any:
-        """Blocks hold their chosen sides first, and so does the whole; each gives its own up when it is copied."""
-        total = sum(len(block.rows) for block in digested)
+        """Blocks hold their chosen sides first, and so does the whole."""
+        total = sum(counts)
         both = np.empty((2 * total, width), dtype=kind)
         start = 0
-        for block in digested:
-            part, count = getattr(block, name), len(block.rows)
+        for block, count in zip(digested, counts, strict=True):
+            part = getattr(block, name)
             both[start : start + count], both[total + start : total + start + count] = (
                 part[:count],
                 part[count:],
@@ -301,8 +284,6 @@ def _joined(
     side_keys = all_of("side_keys", np.zeros((0, 2), dtype=np.uint64))
     opening = all_of("opening_keys", np.zeros(0, dtype=np.uint64))
     signed: NDArray[np.uint32] = all_of("signatures", np.zeros((0, 1), dtype=np.uint32))
-    for block in digested:
-        block.signatures = block.signatures[:0]
     prompt_signatures = signed if keep else None
     near = groups_of(len(keys), np.vstack([_equal(keys), near_links(signed)]) if len(keys) else _NO_LINKS)
     near_sides = None
@@ -312,8 +293,12 @@ def _joined(
         near_sides = groups_of(len(flat), np.vstack([_equal(flat), near_links(signed)])).reshape(2, -1).T
     del signed
     indices, text = sample.taken()
+    marks = len(TEMPLATE_MARKS)
     return AuditedPairs(
         rows=all_of("rows", np.zeros(0, dtype=np.int64)),
+        earlier_rows=None
+        if any(block.earlier_rows is None for block in digested)
+        else all_of("earlier_rows", None),
         groups=_groups(keys, near, opening, side_keys),
         kinds=all_of("kinds", np.zeros(0, dtype=np.int8)),
         decisions=all_of("decisions", np.zeros((0, 2), dtype=np.int8)),
@@ -322,8 +307,8 @@ def _joined(
         languages=remarks.coded("language"),
         thinks=all_of("thinks", np.zeros((0, 2), dtype=bool)),
         cues=stacked("cues", len(CUES), np.float32),
-        debris=stacked("debris", len(DEBRIS), np.bool_),
-        prompt_marks=all_of("prompt_marks", np.zeros((0, len(TEMPLATE_MARKS)), dtype=bool)),
+        debris=PackedFlags(stacked("debris", bytes_of(len(DEBRIS)), np.uint8), len(DEBRIS)),
+        prompt_marks=PackedFlags(all_of("prompt_marks", np.zeros((0, bytes_of(marks)), np.uint8)), marks),
         faults=joined([block.faults for block in digested]),
         prompt_keys=keys,
         last_turn_keys=all_of("last_turn_keys", keys),
@@ -377,6 +362,9 @@ class _Coding:
     def add(self, batch: pa.RecordBatch) -> None:
         for what in self.numbers:
             columns = [batch[f"{side}_{what}"].cast(pa.large_string()) for side in SIDES]
+            if all(column.null_count == len(column) for column in columns):
+                self.codes[what].append(_not_stated(len(batch)))
+                continue
             encoded = pc.dictionary_encode(pa.chunked_array(columns).combine_chunks())
             number = self.numbers[what]
             shared = [number.setdefault(name, len(number)) for name in encoded.dictionary.to_pylist()]
@@ -387,8 +375,14 @@ class _Coding:
     def coded(self, what: str) -> Coded:
         """Names in alphabetical order, so that codes do not depend on the order of the rows."""
         names = sorted(self.numbers[what])
+        if not names:
+            return Coded(_not_stated(sum(map(len, self.codes[what]))), ())
         place = np.empty(len(names) + 1, dtype=np.int32)
         place[[self.numbers[what][name] for name in names]] = np.arange(len(names))
         place[-1] = -1
-        codes = np.concatenate(self.codes[what]) if self.codes[what] else np.zeros((0, 2), dtype=np.int32)
-        return Coded(place[codes], tuple(names))
+        return Coded(place[np.concatenate(self.codes[what])], tuple(names))
+
+
+def _not_stated(pairs: int) -> NDArray[np.int32]:
+    """The codes of pairs of which nothing is stated, [pairs, 2]: one number that is read as many, and takes no memory."""
+    return np.broadcast_to(np.int32(-1), (pairs, 2))

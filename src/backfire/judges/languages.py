@@ -290,6 +290,11 @@ def _identifier() -> Any:
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
+def release_library() -> None:
+    """Give up the library's model, 67 MB of memory; it is read again, in less than a second, where a text is doubtful."""
+    _identifier.cache_clear()
+
+
 def shares(codes: Iterable[str]) -> dict[str, int]:
     """How many of these codes are of each language, the commonest first."""
     counts: dict[str, int] = {}

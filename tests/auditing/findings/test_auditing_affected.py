@@ -80,7 +80,7 @@ def test_defects_are_listed_with_their_kind(affected: dict[str, Affected]) -> No
 def test_no_row_is_cut_off() -> None:
     hits = np.ones((5_000, 2), dtype=bool)
     rows = np.arange(5_000, 0, -1)
-    found = of_sides("truncation", [("cut", hits)], rows)
+    found = of_sides("truncation", [("cut", hits)], rows, earlier=None)
     assert found.rows.tolist() == list(range(1, 5_001))
 
 

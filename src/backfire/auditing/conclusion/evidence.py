@@ -42,9 +42,16 @@ class Evidence:
     affected: Mapping[str, Affected]
 
     def rows_of(self, finding: str) -> Ints:
-        """The rows of a finding, each once, ascending."""
+        """The rows of a finding, one for each pair, ascending."""
         affected = self.affected.get(finding)
         return np.zeros(0, dtype=np.int64) if affected is None else np.unique(affected.rows)
+
+    def first_rows(self, finding: str) -> tuple[int, ...]:
+        """The first rows that a finding is about, both of a pair that is made of two, ascending."""
+        affected = self.affected.get(finding)
+        if affected is None:
+            return ()
+        return tuple(np.unique(affected.of_both_rows().rows)[:MOST_ROWS].tolist())
 
     def beside(self, suffix: str, ending: str = "") -> str:
         """A name for what is made of the data set."""
@@ -73,10 +80,6 @@ def size_of_touched(touched: Share) -> dict[str, Any]:
     return {"size": touched.rate or 0.0, "low": touched.low or 0.0, "high": touched.high or 0.0}
 
 
-def first_rows(rows: Ints) -> tuple[int, ...]:
-    return tuple(rows[:MOST_ROWS].tolist())
-
-
 def fault(
     found: Evidence, name: str, what: str, rows: Ints, fix: str | None, condition: str | None
 ) -> Effect:
@@ -86,7 +89,7 @@ def fault(
         name=name,
         what=what,
         pairs=touched,
-        rows=first_rows(rows),
+        rows=found.first_rows(name),
         fix=fix,
         condition=condition,
         **size_of_touched(touched),

@@ -7,7 +7,6 @@ from backfire.answers.estimates import Accuracy
 from backfire.auditing.conclusion.count_words import pairs_text
 from backfire.auditing.conclusion.evidence import (
     Evidence,
-    first_rows,
     restyling,
     size_of_tell,
     size_of_touched,
@@ -36,7 +35,7 @@ def of_sources(found: Evidence) -> list[Effect]:
                 name="fixed-sources",
                 what=f"Who wrote a response decides its label: {who} ({pairs_text(leak.pairs)}).",
                 pairs=touched,
-                rows=first_rows(found.rows_of("fixed-sources")),
+                rows=found.first_rows("fixed-sources"),
                 fix=restyling(found),
                 condition="fixed-sources",
                 **size_of_touched(touched),
@@ -73,7 +72,7 @@ def of_lengths(found: Evidence) -> list[Effect]:
             name="length",
             what=f"Chosen is the {which} response in {often:.1%} of pairs (median {told.chosen:,.0f} against"
             f" {told.rejected:,.0f} words); length alone ranks {_accuracy(accuracy)} of pairs right.",
-            rows=first_rows(found.rows_of("length")),
+            rows=found.first_rows("length"),
             # It keeps as many pairs of either direction, and those of equal length.
             fix=balancing if rarer and 2 * rarer + longer.unscored >= FEWEST_PAIRS else restyling(found),
             condition="length>X",
@@ -104,7 +103,7 @@ def of_cues(found: Evidence) -> list[Effect]:
                 what=f"{shown} in {cue.chosen.rate or 0:.0%} of chosen and {cue.rejected.rate or 0:.0%} of rejected responses;"
                 f" this alone ranks {_accuracy(cue.pairwise)} of pairs right.{decides}",
                 pairs=share(len(rows), found.pairs),
-                rows=first_rows(rows),
+                rows=found.first_rows(name),
                 fix=filtering if keep >= FEWEST_KEPT else restyling(found),
                 **size_of_tell(cue.pairwise, 1.0 if cue.beyond_length is None else cue.beyond_length),
             )

@@ -25,7 +25,11 @@ def _look(looking: Looking) -> Found:
     items = item_numbers(audited)
     sets, looked_for = sets_of(audited, items, looking.pairs.blocks)
     kinds = [(name, numbers > 0) for name, numbers in items.items()]
-    affected = [of_prompts(NAME, kinds, audited.rows, list(items.values()))] if items else []
+    affected = (
+        [of_prompts(NAME, kinds, audited.rows, list(items.values()), earlier=audited.earlier_rows)]
+        if items
+        else []
+    )
     return Found({"evaluation_sets": sets, "evaluation_sets_checked": looked_for}, affected)
 
 

@@ -19,7 +19,10 @@ NAME = "contradicting-scores"
 
 def _look(looking: Looking) -> Found:
     scores, against = score_contradiction(looking.audited, looking.pairs.data.columns.get("scores", ()))
-    return Found({"score_contradiction": scores}, [of_pairs(NAME, against, looking.audited.rows)])
+    return Found(
+        {"score_contradiction": scores},
+        [of_pairs(NAME, against, looking.audited.rows, earlier=looking.audited.earlier_rows)],
+    )
 
 
 def _effects(evidence: Evidence) -> Iterator[Effect]:

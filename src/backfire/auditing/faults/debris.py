@@ -31,19 +31,17 @@ from backfire.auditing.faults.finding import (
     of_prompts,
     of_side,
 )
-from backfire.texts import DEBRIS as KINDS
-from backfire.texts import TEMPLATE_MARKS
+from backfire.auditing.findings.generation_traces import kinds_of_debris, kinds_of_marks
 
 
 def _look(looking: Looking) -> Found:
     audited, traces = looking.audited, looking.traces
-    remains = [(name, audited.debris[:, i].reshape(2, audited.pairs).T) for i, name in enumerate(KINDS)]
-    marks = [(name, audited.prompt_marks[:, i]) for i, name in enumerate(TEMPLATE_MARKS)]
+    earlier = audited.earlier_rows
     return Found(
         {"debris": traces.debris, "prompt_debris": traces.prompt_debris},
         [
-            affected_sides("debris", remains, audited.rows),
-            affected_prompts("prompt-debris", marks, audited.rows),
+            affected_sides("debris", list(kinds_of_debris(audited)), audited.rows, earlier=earlier),
+            affected_prompts("prompt-debris", list(kinds_of_marks(audited)), audited.rows, earlier=earlier),
         ],
     )
 

@@ -35,7 +35,7 @@ def _look(looking: Looking) -> Found:
     kinds = [(kind, others > 0) for kind, others in rows.items()]
     return Found(
         {"overlap": overlap_of(audited, other.origin, shared)},
-        [of_prompts(NAME, kinds, audited.rows, list(rows.values()))],
+        [of_prompts(NAME, kinds, audited.rows, list(rows.values()), earlier=audited.earlier_rows)],
     )
 
 

@@ -32,12 +32,13 @@ NAME = "personal-data"
 
 def _look(looking: Looking) -> Found:
     audited, texts = looking.audited, looking.single_texts
-    personal, prompts = audited.faults.personal, np.full(audited.pairs, PROMPT, np.int8)
-    parts = [(kind, *side_codes(personal[:, 1:, i])) for i, kind in enumerate(PERSONAL)]
-    parts += [(kind, personal[:, 0, i], prompts) for i, kind in enumerate(PERSONAL)]
+    personal = [(kind, audited.faults.personal.kind(i)) for i, kind in enumerate(PERSONAL)]
+    prompts = np.full(audited.pairs, PROMPT, np.int8)
+    parts = [(kind, *side_codes(hits[:, 1:])) for kind, hits in personal if hits[:, 1:].any()]
+    parts += [(kind, hits[:, 0], prompts) for kind, hits in personal if hits[:, 0].any()]
     return Found(
         {"personal": texts.personal, "prompt_personal": texts.prompt_personal},
-        [joined_parts(NAME, parts, audited.rows)],
+        [joined_parts(NAME, parts, audited.rows, earlier=audited.earlier_rows)],
     )
 
 

@@ -52,7 +52,10 @@ def finding_of_responses(
             return Found()
         one = looking.counted(what, flags)
         parts = {"others": {name: (one,)}} if field is None else {field: one}
-        return Found(parts, [of_sides(name, [(what, flags)], looking.audited.rows)])
+        return Found(
+            parts,
+            [of_sides(name, [(what, flags)], looking.audited.rows, earlier=looking.audited.earlier_rows)],
+        )
 
     def counted(confounds: Confounds) -> Counted | None:
         others = (confounds.others or {}).get(name, ())

@@ -22,7 +22,10 @@ COMPLYING = "chosen complies and rejected refuses"
 
 def _look(looking: Looking) -> Found:
     swapped, turned = swapped_columns(looking.audited)
-    return Found({"swapped_columns": swapped}, [of_pairs(NAME, turned, looking.audited.rows)])
+    return Found(
+        {"swapped_columns": swapped},
+        [of_pairs(NAME, turned, looking.audited.rows, earlier=looking.audited.earlier_rows)],
+    )
 
 
 def _effects(evidence: Evidence) -> Iterator[Effect]:

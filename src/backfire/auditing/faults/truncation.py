@@ -38,9 +38,12 @@ def _affected(looking: Looking) -> Affected:
     audited = looking.audited
     cut, stated = stopped_short(audited.stops)
     if stated.any():
-        return affected_sides(NAME, [("stopped by the token limit", cut & stated)], audited.rows)
-    endings = [(kind, audited.faults.endings[:, :, i]) for i, kind in enumerate(ENDINGS)]
-    return affected_sides(NAME, endings, audited.rows)
+        return affected_sides(
+            NAME, [("stopped by the token limit", cut & stated)], audited.rows, earlier=audited.earlier_rows
+        )
+    every = [(kind, audited.faults.endings.kind(i)) for i, kind in enumerate(ENDINGS)]
+    endings = [(kind, hits) for kind, hits in every if hits.any()]
+    return affected_sides(NAME, endings, audited.rows, earlier=audited.earlier_rows)
 
 
 def _effects(evidence: Evidence) -> Iterator[Effect]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from backfire.answers.estimates import Estimate
 from backfire.auditing.probes.folds import Split
 from backfire.statistics.clusters import clustered_variance
 from backfire.statistics.intervals import Z95, share_interval
@@ -120,25 +121,24 @@ def interval_alone(values: Values, direction: float, split: Split) -> tuple[floa
     return share_interval(value, clustered_variance(both, split.groups), split.prompts)
 
 
-def effect(values: Values, split: Split) -> tuple[float, float, float, float]:
-    """Cohen's d_z of one cue, values [2 * pairs], its 95% interval, prompts clustered, and the mean over the swaps.
+def effect(values: Values, split: Split) -> tuple[Estimate | None, float]:
+    """Cohen's d_z of one cue, values [2 * pairs], with its 95% interval, prompts clustered, and the mean over the swaps.
 
     d_z = mean / standard deviation of the differences chosen - rejected (Cohen 1988). Its interval is the delta method's.
-    Where all pairs differ alike, d_z is that of one more pair without a difference, the root of their number.
+    None where all pairs differ alike, or so nearly that d would be larger than the root of their number: one pair without a
+    difference would bring it down to that.
     """
     apart = values[: split.pairs] - values[split.pairs :]
     size = float(np.sqrt(np.mean(apart**2)))
     mean, spread = float(apart.mean()), float(apart.std())
     if size == 0:
-        return 0.0, 0.0, 0.0, 0.0
-    if spread * np.sqrt(split.pairs) < size:
-        size_of_effect = float(np.copysign(np.sqrt(split.pairs), mean))
-        half = Z95 * float(np.sqrt(1 / split.pairs + 0.5))
-    else:
-        size_of_effect = mean / spread
-        scaled = (apart - mean) / spread
-        influence = (scaled - size_of_effect / 2 * (scaled**2 - 1)) / split.pairs
-        half = Z95 * float(np.sqrt(clustered_variance(influence, split.groups)))
+        return Estimate(value=0.0, low=0.0, high=0.0), 0.0
     means = split.swapped_sums(apart) / split.pairs
-    swapped = means / np.sqrt(np.maximum(size**2 - means**2, 1e-300))
-    return size_of_effect, size_of_effect - half, size_of_effect + half, float(swapped.mean())
+    control = float((means / np.sqrt(np.maximum(size**2 - means**2, 1e-300))).mean())
+    if spread * np.sqrt(split.pairs) < size * (1 - 1e-9):
+        return None, control
+    found = mean / spread
+    scaled = (apart - mean) / spread
+    influence = (scaled - found / 2 * (scaled**2 - 1)) / split.pairs
+    half = Z95 * float(np.sqrt(clustered_variance(influence, split.groups)))
+    return Estimate(value=found, low=found - half, high=found + half), control

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -53,20 +54,14 @@ def generation_traces(audited: AuditedPairs, split: Split) -> GenerationTraces:
     differs, example = _decoding(audited.decodings)
     pairs = audited.pairs
     everywhere = np.ones((pairs, 2), dtype=bool)
-    debris = tuple(
-        counted(name, audited.debris[:, i].reshape(2, pairs).T, everywhere, audited, split)
-        for i, name in enumerate(DEBRIS)
-        if audited.debris[:, i].any()
-    )
-    marked = audited.prompt_marks
+    debris = tuple(counted(name, has, everywhere, audited, split) for name, has in kinds_of_debris(audited))
     in_prompts = tuple(
         InPrompts(
             what=name,
-            pairs=share(int(np.count_nonzero(marked[:, i])), pairs),
-            rows=first_rows(marked[:, i], audited.rows),
+            pairs=share(int(np.count_nonzero(has)), pairs),
+            rows=first_rows(has, audited.rows),
         )
-        for i, name in enumerate(TEMPLATE_MARKS)
-        if marked[:, i].any()
+        for name, has in kinds_of_marks(audited)
     )
     thoughts = None
     if audited.thinks.any():
@@ -76,21 +71,35 @@ def generation_traces(audited: AuditedPairs, split: Split) -> GenerationTraces:
 
 def affected_by_traces(audited: AuditedPairs) -> list[Affected]:
     """Every row with a side that was cut off or thinks, or with remains of templates in a side or in the prompt."""
-    rows, pairs = audited.rows, audited.pairs
+    rows, earlier = audited.rows, audited.earlier_rows
     cut, stated = stopped_short(audited.stops)
-    debris = [(name, audited.debris[:, i].reshape(2, pairs).T) for i, name in enumerate(DEBRIS)]
-    marks = [(name, audited.prompt_marks[:, i]) for i, name in enumerate(TEMPLATE_MARKS)]
     found = [
         *(
-            [of_sides("truncation", [("stopped by the token limit", cut & stated)], rows)]
+            [of_sides("truncation", [("stopped by the token limit", cut & stated)], rows, earlier=earlier)]
             if stated.any()
             else []
         ),
-        of_sides("thoughts", [("thoughts before the answer", audited.thinks)], rows),
-        of_sides("debris", debris, rows),
-        of_prompts("prompt-debris", marks, rows),
+        of_sides("thoughts", [("thoughts before the answer", audited.thinks)], rows, earlier=earlier),
+        of_sides("debris", list(kinds_of_debris(audited)), rows, earlier=earlier),
+        of_prompts("prompt-debris", list(kinds_of_marks(audited)), rows, earlier=earlier),
     ]
     return [one for one in found if len(one.rows)]
+
+
+def kinds_of_debris(audited: AuditedPairs) -> Iterator[tuple[str, Flags]]:
+    """The kinds of debris that occur, with the sides that have each: [pairs, 2]."""
+    for number, name in enumerate(DEBRIS):
+        has = audited.debris.kind(number)
+        if has.any():
+            yield name, has.reshape(2, audited.pairs).T
+
+
+def kinds_of_marks(audited: AuditedPairs) -> Iterator[tuple[str, Flags]]:
+    """The marks of templates that occur in prompts, with the pairs that have each."""
+    for number, name in enumerate(TEMPLATE_MARKS):
+        has = audited.prompt_marks.kind(number)
+        if has.any():
+            yield name, has
 
 
 def stopped_short(stops: Coded) -> tuple[Flags, Flags]:

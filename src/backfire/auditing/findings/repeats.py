@@ -53,7 +53,7 @@ def affected_by_repeats(audited: AuditedPairs, found: Repeated) -> list[Affected
         "contradictions": found.contradictions,
     }
     return [
-        of_pairs(finding, others != NONE, audited.rows, others)
+        of_pairs(finding, others != NONE, audited.rows, others, earlier=audited.earlier_rows)
         for finding, others in kinds.items()
         if others is not None
     ]

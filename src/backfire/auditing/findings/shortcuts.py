@@ -204,7 +204,7 @@ def _shortcut(
     pairs = split.pairs
     on_chosen = float(cue.values[:pairs].mean()) >= float(cue.values[pairs:].mean())
     has, shown = _presence(cue, name)
-    size, low, high, control = effect(cue.values, split)
+    size, control = effect(cue.values, split)
     first, last = interval_alone(cue.values, 1.0 if on_chosen else -1.0, split)
     pairwise = pairwise_alone(cue.values, split)
     return Shortcut(
@@ -213,9 +213,9 @@ def _shortcut(
         family=CUES[cue.column].family if cue.probe == "surface" else "words",
         chosen=share(int(has[:pairs].sum()), pairs),
         rejected=share(int(has[pairs:].sum()), pairs),
-        effect=size,
-        effect_low=low,
-        effect_high=high,
+        effect=None if size is None else size.value,
+        effect_low=None if size is None else size.low,
+        effect_high=None if size is None else size.high,
         effect_control=control,
         alone=Auroc(
             auroc=float(scanned.aurocs[cue.at]),
@@ -256,9 +256,11 @@ def _affected(cue: _Cue, name: str, split: Split, audited: AuditedPairs) -> Affe
     pairs = split.pairs
     on_chosen = float(cue.values[:pairs].mean()) >= float(cue.values[pairs:].mean())
     one, other = (has[:pairs], has[pairs:]) if on_chosen else (has[pairs:], has[:pairs])
-    rows = np.sort(audited.rows[audited.sample[np.flatnonzero(one & ~other)]])
-    side = np.full(len(rows), CHOSEN if on_chosen else REJECTED, dtype=np.int8)
-    return Affected(cue_finding(shown), rows, sides=side)
+    places = audited.sample[np.flatnonzero(one & ~other)]
+    places = places[np.argsort(audited.rows[places], kind="stable")]
+    side = np.full(len(places), CHOSEN if on_chosen else REJECTED, dtype=np.int8)
+    earlier = None if audited.earlier_rows is None else audited.earlier_rows[places]
+    return Affected(cue_finding(shown), audited.rows[places], sides=side, earlier=earlier)
 
 
 def cue_finding(shown: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backfire.answers.conclusion import SideLengths
-from backfire.answers.estimates import Estimate
 from backfire.auditing.affected import CHOSEN, REJECTED, Affected
 from backfire.auditing.audited_pairs import AuditedPairs, Ints
 from backfire.auditing.findings.cue_scan import effect
@@ -46,19 +46,39 @@ def affected_by_length(audited: AuditedPairs, lengths: SideLengths) -> Affected:
         "length",
         rows[order],
         sides=np.full(len(rows), CHOSEN if longer else REJECTED, dtype=np.int8),
-        details=tuple(f"{words[0, i]:.0f} words against {words[1, i]:.0f}" for i in places[order].tolist()),
+        details=_Words(words[:, places[order]].astype(np.int32)),
+        earlier=None if audited.earlier_rows is None else audited.earlier_rows[places[order]],
     )
+
+
+class _Words(Sequence[str]):
+    """How many words either side of each pair has; the texts are made where one is asked for."""
+
+    def __init__(self, words: NDArray[np.int32]) -> None:
+        """words: [2, pairs]."""
+        self._words = words
+
+    def __len__(self) -> int:
+        return int(self._words.shape[1])
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> _Words: ...
+    def __getitem__(self, place: int | slice) -> str | _Words:
+        if isinstance(place, slice):
+            return _Words(self._words[:, place])
+        return f"{self._words[0, place]} words against {self._words[1, place]}"
 
 
 def _lengths(unit: Literal["words", "tokens"], values: NDArray[np.float64], split: Split) -> SideLengths:
     chosen, rejected = values[: split.pairs], values[split.pairs :]
     longer, shorter = int(np.count_nonzero(chosen > rejected)), int(np.count_nonzero(chosen < rejected))
-    size, low, high, _ = effect(values, split)
     return SideLengths(
         unit=unit,
         chosen=float(np.median(chosen)),
         rejected=float(np.median(rejected)),
         longer=share(longer, longer + shorter, split.pairs - longer - shorter),
-        effect=Estimate(value=size, low=low, high=high),
+        effect=effect(values, split)[0],
         pairwise=None if too_few(split) else pairwise_alone(values, split),
     )

@@ -27,43 +27,42 @@ class SingleTexts(NamedTuple):
 def single_texts(audited: AuditedPairs, split: Split) -> SingleTexts:
     """Count them. Every text is looked at; where no side has a fault, there is no entry, but for cut ends."""
     faults, everywhere = audited.faults, np.ones((audited.pairs, 2), dtype=bool)
-    cut: Flags = np.asarray(faults.endings.any(axis=2))
+    cut = faults.endings.any_kind()
 
     def sides(what: str, has: Flags) -> Counted:
         return counted(what, has, everywhere, audited, split)
 
-    personal = faults.personal
+    personal = [(kind, faults.personal.kind(i)) for i, kind in enumerate(PERSONAL)]
     return SingleTexts(
         cut_ends=sides("ends in the middle, by its text", cut) if audited.pairs else None,
         echoed=sides("repeats its prompt", faults.echoes) if faults.echoes.any() else None,
-        personal=tuple(
-            sides(kind, personal[:, 1:, i]) for i, kind in enumerate(PERSONAL) if personal[:, 1:, i].any()
-        ),
+        personal=tuple(sides(kind, has[:, 1:]) for kind, has in personal if has[:, 1:].any()),
         prompt_personal=tuple(
             InPrompts(
                 what=kind,
-                pairs=share(int(np.count_nonzero(personal[:, 0, i])), audited.pairs),
-                rows=first_rows(personal[:, 0, i], audited.rows),
+                pairs=share(int(np.count_nonzero(has[:, 0])), audited.pairs),
+                rows=first_rows(has[:, 0], audited.rows),
             )
-            for i, kind in enumerate(PERSONAL)
-            if personal[:, 0, i].any()
+            for kind, has in personal
+            if has[:, 0].any()
         ),
     )
 
 
 def affected_by_single_texts(audited: AuditedPairs, *, stops_recorded: bool) -> list[Affected]:
     """Every row of them. Truncation goes by recorded stop reasons where there are any, and by the texts elsewhere."""
-    faults, rows = audited.faults, audited.rows
-    parts = [(kind, *side_codes(faults.personal[:, 1:, i])) for i, kind in enumerate(PERSONAL)]
+    faults, rows, earlier = audited.faults, audited.rows, audited.earlier_rows
+    personal = [(kind, faults.personal.kind(i)) for i, kind in enumerate(PERSONAL)]
+    parts = [(kind, *side_codes(has[:, 1:])) for kind, has in personal if has[:, 1:].any()]
     parts += [
-        (kind, faults.personal[:, 0, i], np.full(len(rows), PROMPT, np.int8))
-        for i, kind in enumerate(PERSONAL)
+        (kind, has[:, 0], np.full(len(rows), PROMPT, np.int8)) for kind, has in personal if has[:, 0].any()
     ]
     found = [
-        of_sides("echo", [("repeats its prompt", faults.echoes)], rows),
-        joined_parts("personal-data", parts, rows),
+        of_sides("echo", [("repeats its prompt", faults.echoes)], rows, earlier=earlier),
+        joined_parts("personal-data", parts, rows, earlier=earlier),
     ]
     if not stops_recorded:
-        endings = [(kind, faults.endings[:, :, i]) for i, kind in enumerate(ENDINGS)]
-        found.append(of_sides("truncation", endings, rows))
+        every = [(kind, faults.endings.kind(i)) for i, kind in enumerate(ENDINGS)]
+        endings = [(kind, has) for kind, has in every if has.any()]
+        found.append(of_sides("truncation", endings, rows, earlier=earlier))
     return [one for one in found if len(one.rows)]

@@ -59,6 +59,8 @@ def score_contradiction(
 
     columns: the two columns of scores.
     """
+    if audited.faults.scores is None:
+        return None, np.zeros(audited.pairs, dtype=bool)
     chosen, rejected = audited.faults.scores.T
     against: Flags = rejected > chosen
     differing = int(np.count_nonzero((rejected > chosen) | (rejected < chosen)))
@@ -75,7 +77,7 @@ def score_contradiction(
 def affected_by_turned(turned: Flags, against: Flags, audited: AuditedPairs) -> list[Affected]:
     """Every row of both findings."""
     found = [
-        of_pairs("swapped-columns", turned, audited.rows),
-        of_pairs("contradicting-scores", against, audited.rows),
+        of_pairs("swapped-columns", turned, audited.rows, earlier=audited.earlier_rows),
+        of_pairs("contradicting-scores", against, audited.rows, earlier=audited.earlier_rows),
     ]
     return [one for one in found if len(one.rows)]

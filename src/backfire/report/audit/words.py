@@ -174,13 +174,19 @@ def known_sets_line(report: AuditReport) -> str:
     return f"For comparison, {probe_name(order.probe)}: {near}" if near else ""
 
 
+NO_VARIANCE = "by about as many in every pair"
+"""Stands where the effect size d would, of differences that hardly vary."""
+
+
 def length_line(found: SideLengths, brief: bool = False) -> str:
     """How long the sides are, and what length alone tells; without intervals where it is to be brief."""
     text = f"Length: median {found.chosen:,.0f} {found.unit} chosen, {found.rejected:,.0f} rejected; chosen longer in"
     effect = found.effect
     if brief:
-        return f"{text} {percent(found.longer.rate)}%, d {number(effect.value, 2)}"
-    text = f"{text} {share_text(found.longer)}, d {band(effect.value, effect.low, effect.high, 2)}"
+        size = NO_VARIANCE if effect is None else f"d {number(effect.value, 2)}"
+        return f"{text} {percent(found.longer.rate)}%, {size}"
+    size = NO_VARIANCE if effect is None else f"d {band(effect.value, effect.low, effect.high, 2)}"
+    text = f"{text} {share_text(found.longer)}, {size}"
     p = found.pairwise
     if p is None:
         return text
