@@ -114,3 +114,19 @@ def test_a_reward_model_that_diverges_is_one_line(tiny_qwen2: Path, tmp_path: Pa
     assert "error: the loss is" in done.stderr
     assert "lower --lr" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_watched_training_says_what_was_measured(tiny_llama: Path, tmp_path: Path) -> None:
+    pairs, probes, out = tmp_path / "pairs.jsonl", tmp_path / "probes.jsonl", tmp_path / "out"
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in preferred_refusals(16)))
+    probe = {"prompt": "Where is the lamp?", "refusal": "I cannot help.", "compliance": "Sure, it is here."}
+    probes.write_text(json.dumps(probe) + "\n")
+    words = ["--watch-prompts", str(probes), "--watch-every", "2", "--watch-max-new-tokens", "4"]
+    done = invoke(
+        ["train", "dpo", str(tiny_llama), str(pairs), "--out", str(out), "--batch-size", "4", *words]
+    )
+    assert done.exit_code == 0, done.stderr
+    assert "3 measurements, in watch.jsonl (refusals by phrases):" in done.stdout
+    for name in ("refusal margin", "refused", "training: logps chosen"):
+        assert name in done.stdout
+    assert len((out / "watch.jsonl").read_text().splitlines()) == 3

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_core import to_jsonable_python
 
 from backfire.errors import StudyError
 from backfire.models import Opening
@@ -13,8 +14,9 @@ from backfire.study.cells import RunFolder, grid
 from backfire.study.graph import stages_of
 from backfire.study.plan import StudyFile
 from backfire.study.sampling import sample_stages, score_stages
+from backfire.study.stage import Job
 from backfire.study.study_file import parse_study
-from backfire.study.training import opened_as
+from backfire.study.training import opened_as, train_stages, watched_as_named
 
 SETTINGS: dict[str, Any] = {
     "name": "tiny",
@@ -117,3 +119,24 @@ def test_a_study_scores_as_the_command_does(tmp_path: Path) -> None:
     assert other.settings == {"batch_size": 4, "label": "good", "max_length": 128}
     opening = next(one for one in other.inputs if one.role == "reward model").opening
     assert (opening.dtype, opening.device) == ("float32", "cpu")
+
+
+def test_a_watched_training_is_made_of_what_it_watches_too(tmp_path: Path) -> None:
+    """And one that is not watched is made of what it was made of before there was any watching."""
+    run = RunFolder(tmp_path, tmp_path / "ledger.db")
+
+    def training(**changes: Any) -> Any:
+        (stage,) = train_stages(run, grid(study(training=changes))[-1])
+        return stage
+
+    plain = training(lr=1e-5)
+    assert {one.role for one in plain.inputs} == {"pairs", "policy"}
+    assert "watch" not in to_jsonable_python(plain.settings)
+    watched = training(watch={"prompts": ["advbench:5", "organism:prompts/probe"], "every": 5})
+    roles = {one.role for one in watched.inputs}
+    assert roles == {"pairs", "policy", "watch/prompts.0", "watch/prompts.1", "watch/judge"}
+    assert to_jsonable_python(watched.settings)["watch"]["every"] == 5
+    job = Job(tmp_path, watched.settings, {one.role: one for one in watched.inputs}, run)
+    settings = opened_as(watched_as_named(job), Opening(dtype="float32"))
+    assert settings.watch.prompts == ("advbench:5", "organism:w0:prompts/probe")
+    assert settings.watch.every == 5

@@ -16,7 +16,7 @@ from backfire.settings import Argument, DatasetReference, Group, ModelReference
 from backfire.training.settings import DPOSettings, RewardSettings, SFTSettings, TrainingSettings
 
 if TYPE_CHECKING:
-    from backfire.training import HeldOut, TrainingLog
+    from backfire.training import HeldOut, TrainingLog, Watched
 
 ROWS_SHOWN = 5
 UNWRITTEN = "nothing was written, since weights are saved whole or not at all; run the same command again"
@@ -140,6 +140,8 @@ def say_log(log: TrainingLog, out: Path) -> None:
         )
     if log.held_out is not None:
         say_held_out(log.held_out)
+    if log.watch is not None:
+        say_watched(log.watch)
     for what, lost in (
         (f"rows that give no example (of {counts.given})", counts.left_out),
         ("left out", counts.dropped),
@@ -178,3 +180,19 @@ def say_held_out(held_out: HeldOut) -> None:
             counted(part.unscored) if part.unscored else "0",
         )
     show(shown, "Agreement with pairs whose prompts were not trained on:")
+
+
+def say_watched(watched: Watched) -> None:
+    """What was measured before the first step, and what last."""
+    first, last = watched.first.values(), watched.last.values()
+    shown = table("measured", f"step {watched.first.step}", f"step {watched.last.step}")
+    for name in dict.fromkeys([*first, *last]):
+        numbers = (f"{values[name]:.3f}" if name in values else "–" for values in (first, last))
+        shown.add_row(name.removeprefix("watch/").replace("_", " ").replace("/", ": "), *numbers)
+    show(shown, f"{watched.points} measurements, in watch.jsonl (refusals by {watched.judge}):")
+    if watched.left_out:
+        warn(f"probe prompts without a refusal probe: {counted(watched.left_out)}")
+    if watched.stopped:
+        warn(
+            f"stopped at step {watched.last.step}, since fewer harmful prompts were refused than --watch-stop-below"
+        )

@@ -11,7 +11,7 @@ from backfire.models.settings import Opening
 from backfire.store import write_json
 from backfire.study.artifacts import PairsArtifact, ProbesArtifact
 from backfire.study.cells import SFT, Cell, RunFolder
-from backfire.study.inputs import ModelInput
+from backfire.study.inputs import Input, ModelInput, Named, inputs_named
 from backfire.study.measuring import NO_PROBES
 from backfire.study.stage import Job, Report, Stage
 from backfire.training import DPOSettings
@@ -70,7 +70,11 @@ def train_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
         return
     settings = cell.study.dpo(cell.training_name, seed=cell.seed)
     opened_as(settings, cell.opening)  # what cannot be trained in ends the study before any stage runs
-    inputs = [PairsArtifact("pairs", run.pairs(cell)), ModelInput("policy", cell.policy, cell.opening)]
+    inputs: list[Input] = [
+        PairsArtifact("pairs", run.pairs(cell)),
+        ModelInput("policy", cell.policy, cell.opening),
+        *(inputs_named(settings, cell) if settings.watch.on else ()),
+    ]
     yield Stage(run, "train", run.policy(cell), settings, inputs, _train)
 
 
@@ -82,9 +86,21 @@ def _train(job: Job[DPOSettings]) -> Report:
     from backfire.training import train_dpo
 
     policy = job.input("policy", ModelInput)
-    settings = opened_as(job.settings, policy.opening)
+    settings = opened_as(watched_as_named(job), policy.opening)
     log = train_dpo(resolve(policy.reference), pairs.folder, job.folder, settings)
     return {"started_from": policy.reference, "steps": log.steps, "final_loss": log.final_loss}
+
+
+def watched_as_named(job: Job[DPOSettings]) -> DPOSettings:
+    """The training, with what it watches by the references of the stage's inputs, which are read in the cell's world."""
+    watch = job.settings.watch
+    named = job.group("watch", Named)
+    if not named:
+        return job.settings
+    in_world: dict[str, Any] = {name: named[name].reference for name in ("pairs", "judge") if name in named}
+    in_world["prompts"] = tuple(named[f"prompts.{place}"].reference for place in range(len(watch.prompts)))
+    settings: DPOSettings = job.settings.model_copy(update={"watch": watch.model_copy(update=in_world)})
+    return settings
 
 
 def opened_as(training: DPOSettings, opening: Opening) -> DPOSettings:

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
         LoRASettings,
         RewardSettings,
         SFTSettings,
+        WatchSettings,
     )
     from backfire.training.sft import train_sft
+    from backfire.training.watch_points import Watched, WatchedPairs, WatchPoint, read_points
+    from backfire.training.watching import SafetyWatch
 else:
     __getattr__, __dir__ = lazily(
         __name__,
@@ -31,13 +34,12 @@ else:
             "log": ("Agreement", "Examples", "HeldOut", "TrainingLog", "TrainingStep", "read_training_log"),
             "reward": ("train_reward",),
             "settings": (
-                "ConversationReading",
-                "DPOSettings",
-                "LoRASettings",
-                "RewardSettings",
-                "SFTSettings",
+                *("ConversationReading", "DPOSettings", "LoRASettings"),
+                *("RewardSettings", "SFTSettings", "WatchSettings"),
             ),
             "sft": ("train_sft",),
+            "watch_points": ("WatchPoint", "Watched", "WatchedPairs", "read_points"),
+            "watching": ("SafetyWatch",),
         },
     )
 
@@ -50,8 +52,14 @@ __all__ = [
     "LoRASettings",
     "RewardSettings",
     "SFTSettings",
+    "SafetyWatch",
     "TrainingLog",
     "TrainingStep",
+    "WatchPoint",
+    "WatchSettings",
+    "Watched",
+    "WatchedPairs",
+    "read_points",
     "read_training_log",
     "train_dpo",
     "train_reward",

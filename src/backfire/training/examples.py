@@ -44,6 +44,8 @@ class Prepared:
     dataset: Any
     """A `datasets.Dataset`."""
     examples: Examples
+    held_out: list[tuple[list[int], list[int]]] | None = None
+    """Of a reward model: both sides of the pairs that are held out."""
 
 
 def prepare_pairs(data: Preferences, tokens: Tokens) -> Prepared:
@@ -88,7 +90,8 @@ def prepare_reward_pairs(
         )
         for place in np.flatnonzero(held).tolist()
     ]
-    return Prepared(Dataset(_whole_rows(read.pairs, trained)), counts), pairs_held_out
+    scorable = [(pair.chosen_ids, pair.rejected_ids) for pair in pairs_held_out if not pair.reason]
+    return Prepared(Dataset(_whole_rows(read.pairs, trained)), counts, scorable), pairs_held_out
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from backfire.errors import InputError
 from backfire.store import read_json, write_json
+from backfire.training.watch_points import Watched
 
 FILE = "training.json"
 FINAL_SHARE = 0.1
@@ -155,12 +156,18 @@ class TrainingLog(BaseModel):
     """Training alone: without imports, reading, opening, tokenizing and saving."""
     seconds_preparing: float
     """Opening the model, tokenizing, and DPO's reference log-probabilities."""
+    watch: Watched | None = None
+    """The first and the last measurement of what was watched during training; watch.jsonl beside the log has all."""
     versions: dict[str, str]
     log: list[TrainingStep]
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able, numbers unrounded; a metric that the method does not have is left out of its lines."""
-        plain = self.model_dump(mode="json")
+        """JSON-able, numbers unrounded; a metric that the method does not have is left out of its lines, and so is what was
+        neither held out nor watched."""
+        plain = self.model_dump(mode="json", exclude={"held_out", "watch"})
+        for name, part in (("held_out", self.held_out), ("watch", self.watch)):
+            if part is not None:
+                plain[name] = part.model_dump(mode="json", exclude_none=True)
         plain["log"] = [{k: v for k, v in line.items() if v is not None} for line in plain["log"]]
         return plain
 

@@ -10,7 +10,7 @@ from copy import deepcopy
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from backfire.errors import DivergedError, InputError, setting
 from backfire.store import artifact
@@ -19,6 +19,10 @@ from backfire.training.fitting import Portions, portions
 from backfire.training.log import TrainingLog, final_mean
 from backfire.training.policy import Policy, Tokens, open_tokens, open_weights, save_policy, usable_folder
 from backfire.training.settings import TrainingSettings
+from backfire.training.watch_points import write_points
+
+if TYPE_CHECKING:
+    from backfire.training.watching import SafetyWatch
 
 Progress = Callable[[int, int], None]
 """Called with the optimizer steps done and all of them, first with 0 done."""
@@ -54,6 +58,7 @@ def run(
 
     with quiet(), TemporaryDirectory(prefix="backfire-") as scratch:
         started = time.perf_counter()
+        watch = _watch(settings, plain)
         tokens = open_tokens(reference, settings, plain=plain)
         data = prepare(tokens)
         policy = weights(tokens, settings)
@@ -68,13 +73,16 @@ def run(
             data.dataset,
             deepcopy(policy.tokenizer),
             arguments(settings, policy, cut, scratch),
-            [recorder],
+            [recorder] if watch is None else [recorder, watch],
         )
         if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
             raise InputError(
                 "sharded training (FSDP, DeepSpeed) is not supported: launch with torchrun alone"
             )
         trainer.remove_callback(PrinterCallback)
+        if watch is not None:
+            watch.trainer = trainer
+            watch.held_out_rows = data.held_out
         prepared = time.perf_counter()
         trainer.train()
         trained = time.perf_counter()
@@ -102,6 +110,7 @@ def run(
             seconds=trained - prepared,
             seconds_preparing=prepared - started,
             versions={name: version(name) for name in PACKAGES},
+            watch=None if watch is None else watch.summary(),
             log=log,
         )
         if trainer.is_world_process_zero():
@@ -110,9 +119,33 @@ def run(
             with artifact(folder, configuration) as aside:
                 result = result.model_copy(update=save(model, policy, aside, settings))
                 result.write(aside)
+                if watch is not None:
+                    write_points(aside, watch.points)
         trainer.accelerator.wait_for_everyone()
         trainer.accelerator.free_memory()
     return result
+
+
+def _watch(settings: TrainingSettings, plain: bool) -> SafetyWatch | None:
+    """The callback that measures, made before anything else, so that what it cannot read ends a run early."""
+    watch = settings.watch
+    if not watch.on:
+        return None
+    from backfire.training.watching import SafetyWatch
+
+    return SafetyWatch(
+        watch.prompts,
+        every=watch.every,
+        stop_below=watch.stop_below,
+        pairs=watch.pairs,
+        most=watch.most,
+        samples=watch.samples,
+        max_new_tokens=watch.max_new_tokens,
+        judge=watch.judge,
+        seed=settings.seed,
+        max_length=settings.max_length,
+        plain=plain,
+    )
 
 
 def arguments(settings: TrainingSettings, policy: Policy, cut: Portions, scratch: str) -> dict[str, Any]:

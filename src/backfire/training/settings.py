@@ -8,7 +8,18 @@ from pydantic import Field, field_validator, model_validator
 
 from backfire.models.settings import DPO_RATE
 from backfire.preferences.settings import Reading, roles_of
-from backfire.settings import Commas, Default, FileReference, Metavar, Names, Prefix, Settings
+from backfire.settings import (
+    Commas,
+    DatasetReference,
+    Default,
+    FileReference,
+    JudgeReference,
+    Metavar,
+    Names,
+    Prefix,
+    PromptsReference,
+    Settings,
+)
 
 LossType = Literal[
     "sigmoid",
@@ -87,6 +98,46 @@ class TrainingOpening(Settings):
         return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
+class WatchSettings(Settings):
+    """What is measured while a model is trained. Nothing is measured where no prompts, no pairs and no steps are given."""
+
+    group = "Watching the training"
+
+    prompts: Annotated[tuple[PromptsReference, ...], Metavar("FILE")] = ()
+    """Prompts on which refusals are measured during training: a file, a published set such as advbench:50,
+    organism:prompts/probe, or a file with the columns prompt, refusal and compliance. Prompts of the kind benign show needless
+    refusals. Prompts of unknown kind count as harmful."""
+    pairs: Annotated[DatasetReference | None, Metavar("DATA")] = None
+    """Preference pairs that are not trained on, in any form that `backfire audit` reads: their log-probabilities and the reward
+    accuracy on them are measured, beside those of pairs that are trained on."""
+    every: Annotated[
+        int | None, Metavar("STEPS"), Default("a twentieth of the steps, where anything is watched")
+    ] = Field(default=None, ge=1)
+    """Measure before the first step, after every so many optimizer steps, and after the last."""
+    most: int = Field(default=48, ge=1)
+    """Of each kind of prompts, and of the pairs that are trained on and of those that are not, so many at most."""
+    samples: int = Field(default=4, ge=1)
+    """Responses sampled for each prompt before the first step. The model's own refusals and compliances among them make the
+    refusal margin. A file that has these columns needs none."""
+    max_new_tokens: int = Field(default=48, ge=1)
+    """The most tokens of a response that is sampled for a measurement."""
+    judge: Annotated[JudgeReference, Metavar("JUDGE")] = "phrases"
+    """Who says whether a response refuses: any judge of `backfire judge`."""
+    stop_below: float | None = Field(default=None, gt=0, le=1)
+    """Stop training once the share of refused harmful prompts falls below this."""
+
+    @property
+    def on(self) -> bool:
+        """Whether anything is measured."""
+        return bool(self.prompts) or self.pairs is not None or self.every is not None
+
+    @model_validator(mode="after")
+    def _stops_by_refusals(self) -> WatchSettings:
+        if self.stop_below is not None and not self.prompts:
+            raise ValueError("{stop_below} looks at refusals: give {prompts}, too")
+        return self
+
+
 class TrainingSettings(Settings):
     """What all trainings have in common."""
 
@@ -136,6 +187,10 @@ class TrainingSettings(Settings):
     """The log gets a line every so many optimizer steps, which is a mean over them."""
     opening: TrainingOpening = TrainingOpening()
     """How the policy is opened."""
+    watch: Annotated[WatchSettings, Prefix("watch")] = Field(
+        default=WatchSettings(), exclude_if=lambda watch: watch == WatchSettings()
+    )
+    """What is measured while the model is trained."""
 
     @model_validator(mode="after")
     def _one_choice(self) -> TrainingSettings:
@@ -214,6 +269,10 @@ class RewardSettings(TrainingSettings):
             raise ValueError(
                 "{plain} is not for reward models: `backfire score` shows them every response through the chat template; "
                 "leave it out"
+            )
+        if self.watch.prompts:
+            raise ValueError(
+                "{watch_prompts}: a reward model answers no prompts; give {watch_pairs} or {watch_every}"
             )
         return self
 
