@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from backfire.evaluation.attacks import Answers, Asking, Attack, Rewording, open_suite
     from backfire.evaluation.general_tasks import general
     from backfire.evaluation.settings import AttackSettings, GeneralSettings
-    from backfire.influence import PilotSettings, pair_influence, safety_influence, sample_probes
+    from backfire.influence import (
+        InfluenceSettings,
+        PilotSettings,
+        pair_influence,
+        safety_influence,
+        sample_probes,
+    )
     from backfire.judges import (
         BatchJudge,
         CorrectSettings,
@@ -85,7 +91,13 @@ _PACKAGES = {
         "general",
         "open_suite",
     ),
-    "influence": ("PilotSettings", "sample_probes", "pair_influence", "safety_influence"),
+    "influence": (
+        "InfluenceSettings",
+        "PilotSettings",
+        "sample_probes",
+        "pair_influence",
+        "safety_influence",
+    ),
     "judges": (
         "BatchJudge",
         "CorrectSettings",
@@ -165,6 +177,7 @@ __all__ = [
     "Filter",
     "GeneralSettings",
     "GivenSettings",
+    "InfluenceSettings",
     "Judge",
     "JudgeFileSettings",
     "Ledger",

@@ -142,3 +142,15 @@ def test_without_worlds_the_one_that_references_name_is_the_grids() -> None:
     assert parse_study(settings(prompts="organism:prompts/train")).world_names() == ("w0",)
     with pytest.raises(StudyError, match=r"several worlds \(w0, w5\).*list `worlds`"):
         parse_study(settings(prompts="organism:w5:prompts/train", reward_model="organism:reward"))
+
+
+def test_influence_takes_the_settings_of_the_function_but_for_what_the_study_knows() -> None:
+    from backfire.influence import InfluenceSettings
+
+    section = {"harmful": "probe.jsonl", "pairs": 200, "beta": 0.3, "precondition": "adam", "pilot": 4}
+    influence = parse_study(settings(influence=section), origin="mine.yaml").influence
+    assert isinstance(influence, InfluenceSettings)
+    assert (influence.pairs, influence.beta, influence.precondition) == (200, 0.3, "adam")
+    for name, fix in (("seed", "seeds"), ("max_length", "training"), ("reading", "leave it out")):
+        with pytest.raises(StudyError, match=f"influence.{name} comes from the study: .*{fix}"):
+            parse_study(settings(influence={**section, name: 3}), origin="mine.yaml")

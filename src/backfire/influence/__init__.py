@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         sample_probes,
         write_probes,
     )
-    from backfire.influence.settings import PilotSettings
+    from backfire.influence.settings import InfluenceSettings, PilotSettings
     from backfire.influence.two_pass import PairInfluence, pair_influence
 else:
     __getattr__, __dir__ = lazily(
@@ -35,12 +35,13 @@ else:
                 "read_probes",
                 "write_probes",
             ),
-            "settings": ("PilotSettings",),
+            "settings": ("InfluenceSettings", "PilotSettings"),
             "two_pass": ("PairInfluence", "pair_influence"),
         },
     )
 
 __all__ = [
+    "InfluenceSettings",
     "PairInfluence",
     "Pilot",
     "PilotSettings",

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ from backfire.influence.parameters import trained
 from backfire.influence.pilot_outcome import piloted
 from backfire.influence.probe_answers import damage_of, probe_influence, too_little, without_gradients
 from backfire.influence.probes import ProbeSet, ProbeSets
-from backfire.influence.settings import PilotSettings
+from backfire.influence.settings import InfluenceSettings, PilotSettings
 from backfire.influence.shards import shards_of, whole_groups
 from backfire.influence.two_pass import PairInfluence, along
 from backfire.influence.word_cosine import wording_cosine
@@ -43,7 +43,6 @@ from backfire.records import PairBody
 if TYPE_CHECKING:
     from backfire.judges.judge import Judge
     from backfire.models import LocalModel
-    from backfire.preferences import ReadOptions
 
 DATA_SHARDS = 20
 PROBE_SHARDS = 8
@@ -64,35 +63,24 @@ def safety_influence(
     dataset: Any,
     policy: LocalModel | str | Path,
     probe_prompts: Any,
+    settings: InfluenceSettings | None = None,
     *,
     judge: Judge | None = None,
-    parameters: str = "auto",
-    pairs: int = 1_000,
-    beta: float = 0.1,
-    precondition: Literal["adam"] | None = None,
-    pilot: PilotSettings | int | None = None,
-    seed: int = 0,
-    max_length: int | None = MAX_LENGTH,
     progress: Progress | None = None,
-    **reading: Unpack[ReadOptions],
+    **everyday: Any,
 ) -> SafetyInfluence:
     """Predict, to first order and by a pilot, what DPO on a data set does to the policy's refusals.
 
     Args:
-        dataset: preference data in any form that `backfire.audit` reads; `reading` as there (columns, split and so on;
-            plain takes texts as they are, without the policy's chat template).
+        dataset: preference data in any form that `backfire.audit` reads.
         policy: the model to be trained, or its reference.
         probe_prompts: harmful prompts, and benign ones if over-refusal is to be seen: a file, `organism:prompts/NAME`, a
             list of these or of Prompts, a file of (prompt, refusal, compliance), or ProbeSets.
+        settings: everything else.
         judge: says which sampled responses refuse; by default the refusal phrases.
-        parameters: that will be trained: `all`, `lora`, a regular expression of names, or `auto` (`parameters.trained`);
-            `none` takes no gradients and reads hidden states alone.
-        pairs: read at most so many pairs, whole prompts, drawn by `seed`.
-        beta: DPO's, for the projection.
-        precondition: "adam" takes inner products as Adam's second moment would.
-        max_length: tokens of prompt and response together in the training that is meant.
-        pilot: also take a few steps, in these settings or so many in the default ones, and see what becomes of the probes:
-            the better predictor, at the price of steps * batch_size pairs and the probes after each step.
+        everyday: fields of `InfluenceSettings` by name, in the place of `settings` or over them, such as `pairs=200`,
+            `pilot=8` or `columns={"prompt": "question"}`. A pilot is the better predictor, at the price of steps *
+            batch_size pairs and the probes after each step.
 
     Raises:
         InputError: what cannot be read, an endpoint, or no usable pair or probe.
@@ -101,31 +89,32 @@ def safety_influence(
     from backfire.models.local_policy import open_local
     from backfire.preferences import open_preferences, pairs_of
 
+    settings = InfluenceSettings.of(settings, **everyday)
     model = open_local(policy, lacks="gradients")
     conversations: list[PairBody] = []
     rows: list[int] = []
-    data = open_preferences(dataset, **reading)
+    data = open_preferences(dataset, **settings.reading.options())
     for block in data.blocks():
         conversations += pairs_of(block)
         rows += block["row"].to_pylist()
     ids = [prompt.id for prompt, _, _ in conversations]
     groups = np.unique(np.array(ids, dtype=object), return_inverse=True)[1].astype(np.int64)
-    chosen = whole_groups(groups, pairs, seed)
-    sets = open_probes(model, probe_prompts, judge=judge, training_prompts=set(ids), seed=seed)
+    chosen = whole_groups(groups, settings.pairs, settings.seed)
+    sets = open_probes(model, probe_prompts, judge=judge, training_prompts=set(ids), seed=settings.seed)
     return safety_influence_of(
         model,
         [conversations[i] for i in chosen],
         np.array(rows, dtype=np.int64)[chosen],
         groups[chosen],
         sets,
-        parameters=parameters,
-        beta=beta,
-        precondition=precondition,
-        pilot=pilot,
+        parameters=settings.parameters,
+        beta=settings.beta,
+        precondition=settings.precondition,
+        pilot=settings.pilot,
         judge=judge,
-        seed=seed,
+        seed=settings.seed,
         plain=data.plain,
-        max_length=max_length,
+        max_length=settings.max_length,
         progress=progress,
     )
 

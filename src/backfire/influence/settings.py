@@ -1,14 +1,15 @@
-"""The settings of a pilot, and what the audit and studies have in common that ask for one."""
+"""The settings of influence and of a pilot, and what the audit and studies have in common that ask for one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from backfire.models.settings import DPO_RATE
-from backfire.settings import Default, Metavar, Names, Settings
+from backfire.models.settings import DPO_RATE, MAX_LENGTH, MaxLength
+from backfire.preferences.settings import Reading
+from backfire.settings import Default, Metavar, Names, Prefix, Settings
 
 
 class PilotSettings(Settings):
@@ -41,6 +42,10 @@ class PilotSettings(Settings):
         return {**self.model_dump(), "lr": self.given_lr}
 
 
+FEWEST_PAIRS = 30
+"""Fewer pairs give no direction."""
+
+
 def pilot_of(value: Any) -> Any:
     """A number of steps as a pilot's settings, and no steps as None; anything else as it is."""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -51,3 +56,28 @@ def pilot_of(value: Any) -> Any:
 def no_steps(pilot: Mapping[str, Any]) -> bool:
     """Whether the pilot is given no steps; on the command line the number is a text."""
     return pilot.get("steps") in (None, 0, "0")
+
+
+class InfluenceSettings(Settings):
+    """How the influence of pairs on refusals is measured, and the pilot beside it."""
+
+    parameters: Annotated[str, Metavar("all|lora|none|PATTERN|auto")] = "auto"
+    """The parameters that will be trained, whose gradients are compared: `all`, `lora`, `auto` or a regular expression of
+    names. `none` takes no gradients, and predicts by hidden states alone."""
+    pairs: Annotated[int, Metavar("N")] = Field(default=1_000, ge=FEWEST_PAIRS)
+    """The direction is estimated on a random sample of at most so many pairs. In a study every pair gets a value of its own in any case."""
+    beta: float = Field(default=0.1, gt=0)
+    """DPO's beta, for what the first step is projected to do to margins."""
+    precondition: Literal["adam"] | None = None
+    """`adam` takes inner products as Adam's second moment would."""
+    pilot: Annotated[PilotSettings | None, Prefix("pilot")] = None
+    """A few steps of DPO beside it: `{steps: 8}`, or the number alone. Left out, there is none."""
+    max_length: MaxLength = MAX_LENGTH
+    """Tokens of prompt and response together in the training that is meant: pairs are read as they are cut there. 0 sets no
+    bound but the model's context."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """The seed of the sample of pairs and of the probes."""
+    reading: Reading = Reading()
+    """How the data set is read."""
+
+    _so_many_steps = field_validator("pilot", mode="before")(pilot_of)

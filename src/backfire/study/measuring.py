@@ -12,6 +12,7 @@ import numpy as np
 from backfire.answers.audit import SCHEMA as AUDIT_SCHEMA
 from backfire.answers.audit import PerPair
 from backfire.auditing.settings import AuditSettings
+from backfire.influence.settings import InfluenceSettings
 from backfire.models.settings import Opening
 from backfire.records import Decoding
 from backfire.store import Ledger, write_json
@@ -144,17 +145,6 @@ def _probe(job: Job[Probing]) -> Report:
     return {"judge": judge.reference, "probes": {s.name: len(s.probes) for s in there}}
 
 
-@dataclass(frozen=True)
-class Predicting:
-    """How influence is measured."""
-
-    parameters: str
-    pairs: int
-    max_length: int | None
-    """At which the study's training cuts pairs."""
-    seed: int
-
-
 def influence_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
     """Predict from the pairs alone: safety influence, each pair's own, and what is compared with it."""
     influence = cell.study.influence
@@ -166,12 +156,18 @@ def influence_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
         ModelInput("policy", cell.policy, cell.opening),
         JudgeInput("judge", cell.decision_judge, cell.organisms_world),
     ]
-    max_length = cell.study.training.max_length
-    settings = Predicting(influence.parameters, influence.pairs, max_length, cell.seed)
+    given = influence.model_dump(include={"beta", "precondition"}, exclude_defaults=True)
+    settings = {
+        "parameters": influence.parameters,
+        "pairs": influence.pairs,
+        "max_length": cell.study.training.max_length,
+        "seed": cell.seed,
+        **given,
+    }
     yield Stage(run, "influence", run.influence(cell), settings, inputs, _predict)
 
 
-def _predict(job: Job[Predicting]) -> Report:
+def _predict(job: Job[Mapping[str, Any]]) -> Report:
     data = job.input("pairs", PairsArtifact)
     if not data.built:
         return {"skipped": "no pairs"}
@@ -181,7 +177,8 @@ def _predict(job: Job[Predicting]) -> Report:
     sets = job.input("probes", ProbesArtifact).read()
     if not sets.refusal.probes:
         return NO_PROBES
-    settings, pairs = job.settings, data.read()
+    settings = InfluenceSettings(**job.settings)
+    pairs = data.read()
     conversations = [pair.body for pair in pairs]
     model = job.input("policy", ModelInput).open_local()
     order = np.random.default_rng(settings.seed).permutation(len(pairs))
@@ -194,6 +191,8 @@ def _predict(job: Job[Predicting]) -> Report:
         sets,
         others=[conversations[i] for i in rest],
         parameters=settings.parameters,
+        beta=settings.beta,
+        precondition=settings.precondition,
         keep=job.run.gradients,
         max_length=settings.max_length,
         seed=settings.seed,

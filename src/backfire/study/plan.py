@@ -20,7 +20,7 @@ from backfire.study.sections import (
     CellTraining,
     GeneralSection,
     HumanSettings,
-    InfluenceSettings,
+    InfluenceSection,
     Name,
     OpeningSection,
     TargetSettings,
@@ -69,7 +69,7 @@ class StudyFile(Settings):
     """A response with fewer characters other than white space counts as blank, and enters no pair."""
     audit: AuditSection | None = AuditSection()
     """How pairs are audited before training. null: they are not."""
-    influence: InfluenceSettings | None = None
+    influence: InfluenceSection | None = None
     """How safety influence is measured. Left out, it is not."""
     repairs: dict[Name, RepairOfStudy] = Field(default_factory=dict)
     """Repairs by name: what is done to which recipes' pairs."""

@@ -18,7 +18,7 @@ from pydantic.json_schema import SkipJsonSchema
 from backfire.auditing.settings import AuditSettings
 from backfire.errors import InputError
 from backfire.evaluation.settings import AttackSettings, GeneralSettings
-from backfire.influence.settings import PilotSettings, pilot_of
+from backfire.influence.settings import InfluenceSettings, PilotSettings
 from backfire.models.settings import Opening
 from backfire.preferences.settings import Reading
 from backfire.records.settings import DecodingSettings
@@ -28,6 +28,7 @@ from backfire.settings import (
     FolderReference,
     JudgeReference,
     ModelReference,
+    Prefix,
     PromptsReference,
     Settings,
 )
@@ -233,24 +234,30 @@ class AuditSection(Section, AuditSettings):
         return {**values, "policy": None} if alone else values
 
 
-class InfluenceSettings(Settings):
-    """First-order safety influence of every cell's pairs, and the refusal margin before and after training."""
+class InfluenceSection(Section, InfluenceSettings):
+    """First-order safety influence of every cell's pairs, and the refusal margin before and after training: the settings of
+    `safety_influence`, but for those that the study knows."""
+
+    known: ClassVar = {
+        "seed": "list `seeds`",
+        "max_length": "give it to `training`",
+        "reading": "leave it out",
+    }
 
     harmful: PromptsReference
     """The prompts that probes are sampled for, in neither training nor attacks: a file, a published set such as
     `advbench:100`, or `organism:prompts/NAME`. A file of prompts with their refusals and compliances is taken as it is."""
     benign: PromptsReference | None = None
     """Prompts that deserve an answer, for the influence on needless refusals."""
-    parameters: str = "auto"
-    """The parameters whose gradients are compared: `all`, `lora`, `auto` or a regular expression of names. `none` takes no
-    gradients, and predicts by hidden states alone."""
-    pairs: int = Field(default=1000, ge=30)
-    """The direction is estimated on a random sample of so many pairs. Every pair gets a value of its own in any case."""
-    pilot: PilotSettings | None = None
+    pilot: Annotated[PilotSettings | None, Prefix("pilot")] = None
     """A pilot beside it: `{steps: 8}`, or the number alone. What it does not say of learning rate, beta and batch size is that
     of the cell's own training. Left out, there is none."""
-
-    _so_many_steps = field_validator("pilot", mode="before")(pilot_of)
+    seed: SkipJsonSchema[int] = Field(default=0, exclude=True)
+    """It comes from the study's `seeds`."""
+    max_length: SkipJsonSchema[int | None] = Field(default=None, exclude=True)
+    """Pairs are cut as the study's training cuts them."""
+    reading: SkipJsonSchema[Reading] = Field(default=Reading(), exclude=True)
+    """The pairs are read as the study wrote them."""
 
 
 class HumanSettings(Reading):
