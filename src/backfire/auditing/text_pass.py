@@ -199,8 +199,10 @@ def _unwrapped(turns: pa.Array, marked: NDArray[np.bool_], remains: NDArray[np.b
             texts[index] = inside[-1]
         elif remains[index]:
             odd.append(index)
-    for index, asked in zip(odd, longest_between_marks(turns.take(pa.array(odd, pa.int64()))), strict=True):
-        texts[index] = asked
+    for index, question in zip(
+        odd, longest_between_marks(turns.take(pa.array(odd, pa.int64()))), strict=True
+    ):
+        texts[index] = question
     return pa.array(texts, pa.large_string())
 
 

@@ -81,54 +81,56 @@ def size_of_touched(touched: Share) -> dict[str, Any]:
 
 
 def fault(
-    found: Evidence, name: str, what: str, rows: Ints, fix: str | None, condition: str | None
+    evidence: Evidence, name: str, what: str, rows: Ints, fix: str | None, condition: str | None
 ) -> Effect:
     """An effect of pairs that are wrong by themselves."""
-    touched = share(len(rows), found.pairs)
+    touched = share(len(rows), evidence.pairs)
     return Effect(
         name=name,
         what=what,
         pairs=touched,
-        rows=found.first_rows(name),
+        rows=evidence.first_rows(name),
         fix=fix,
         condition=condition,
         **size_of_touched(touched),
     )
 
 
-def counted_pairs(found: Evidence, rows: Ints) -> str:
-    return f"{pairs_text(len(rows))} ({len(rows) / max(1, found.pairs):.1%})"
+def counted_pairs(evidence: Evidence, rows: Ints) -> str:
+    return f"{pairs_text(len(rows))} ({len(rows) / max(1, evidence.pairs):.1%})"
 
 
-def are_truncated(found: Evidence) -> bool:
+def are_truncated(evidence: Evidence) -> bool:
     """Whether the rows of `truncation` were cut off: by recorded stop reasons, or more of them by their text than of complete
     responses, some of which end as cut ones do."""
-    cut = found.confounds.cut_ends
-    return found.confounds.truncated is not None or cut is None or are_cut(cut, ALPHA)
+    cut = evidence.confounds.cut_ends
+    return evidence.confounds.truncated is not None or cut is None or are_cut(cut, ALPHA)
 
 
-def cleaning(found: Evidence) -> str:
+def cleaning(evidence: Evidence) -> str:
     """The command that takes out the pairs with a fault of their own, and no response that ends naturally."""
-    skip = "" if are_truncated(found) or not len(found.rows_of("truncation")) else " --skip truncation"
-    return f"backfire repair {found.dataset} --method clean{skip} --out {found.beside('clean')}"
+    skip = "" if are_truncated(evidence) or not len(evidence.rows_of("truncation")) else " --skip truncation"
+    return f"backfire repair {evidence.dataset} --method clean{skip} --out {evidence.beside('clean')}"
 
 
-def listing(found: Evidence) -> str:
+def listing(evidence: Evidence) -> str:
     """The command that lists every row, to be read or taken out by hand."""
-    return f"backfire audit {found.dataset} --rows {found.beside('rows', '.jsonl')}"
+    return f"backfire audit {evidence.dataset} --rows {evidence.beside('rows', '.jsonl')}"
 
 
-def restyling(found: Evidence) -> str:
+def restyling(evidence: Evidence) -> str:
     """The command by which the policy writes the chosen side anew in its own words."""
-    return f"backfire repair {found.dataset} --method restyle --policy MODEL --out {found.beside('restyled')}"
+    return f"backfire repair {evidence.dataset} --method restyle --policy MODEL --out {evidence.beside('restyled')}"
 
 
-def turned_columns(found: Evidence) -> str | None:
+def turned_columns(evidence: Evidence) -> str | None:
     """The command that exchanges the two columns, where each side has one of its own."""
-    names = {role: found.columns.get(role, ()) for role in ("prompt", "chosen", "rejected")}
+    names = {role: evidence.columns.get(role, ()) for role in ("prompt", "chosen", "rejected")}
     if any(len(names[role]) != 1 for role in ("chosen", "rejected")) or names["chosen"] == names["rejected"]:
         return None
     roles = [f"prompt={names['prompt'][0]}"] if len(names["prompt"]) == 1 else []
     roles += [f"chosen={names['rejected'][0]}", f"rejected={names['chosen'][0]}"]
     columns = shlex.quote(",".join(roles))
-    return f"backfire convert {found.dataset} --columns {columns} --out {found.beside('turned', '.jsonl')}"
+    return (
+        f"backfire convert {evidence.dataset} --columns {columns} --out {evidence.beside('turned', '.jsonl')}"
+    )

@@ -21,22 +21,22 @@ FEWEST_KEPT = 0.3
 """A cue is evened out by leaving pairs out where at least this share of them stays; else one side has to be written anew."""
 
 
-def of_sources(found: Evidence) -> list[Effect]:
-    leak, out = found.leak, found.beside("balanced-sources")
+def of_sources(evidence: Evidence) -> list[Effect]:
+    leak, out = evidence.leak, evidence.beside("balanced-sources")
     balancing = (
-        f"backfire repair {found.dataset} --method balance --pool LEDGER --reward-model MODEL --out {out}"
+        f"backfire repair {evidence.dataset} --method balance --pool LEDGER --reward-model MODEL --out {out}"
     )
     effects = []
     if leak is not None and leak.fixed:
-        touched = share(leak.pairs, found.pairs)
+        touched = share(leak.pairs, evidence.pairs)
         who = leak.mapping.partition(": ")[2]
         effects.append(
             Effect(
                 name="fixed-sources",
                 what=f"Who wrote a response decides its label: {who} ({pairs_text(leak.pairs)}).",
                 pairs=touched,
-                rows=found.first_rows("fixed-sources"),
-                fix=restyling(found),
+                rows=evidence.first_rows("fixed-sources"),
+                fix=restyling(evidence),
                 condition="fixed-sources",
                 **size_of_touched(touched),
             )
@@ -55,35 +55,35 @@ def of_sources(found: Evidence) -> list[Effect]:
     return effects
 
 
-def of_lengths(found: Evidence) -> list[Effect]:
-    if not found.lengths or found.lengths[0].pairwise is None:
+def of_lengths(evidence: Evidence) -> list[Effect]:
+    if not evidence.lengths or evidence.lengths[0].pairwise is None:
         return []
-    told = found.lengths[0]
-    accuracy, longer = found.lengths[0].pairwise, told.longer
+    words = evidence.lengths[0]
+    accuracy, longer = evidence.lengths[0].pairwise, words.longer
     if accuracy.p > 0.05 or longer.rate is None:
         return []
     which, often = ("longer", longer.rate) if longer.rate >= 0.5 else ("shorter", 1 - longer.rate)
     rarer = min(longer.hits, longer.scored - longer.hits)
     balancing = (
-        f"backfire repair {found.dataset} --method balance --by length --out {found.beside('balanced')}"
+        f"backfire repair {evidence.dataset} --method balance --by length --out {evidence.beside('balanced')}"
     )
     return [
         Effect(
             name="length",
-            what=f"Chosen is the {which} response in {often:.1%} of pairs (median {told.chosen:,.0f} against"
-            f" {told.rejected:,.0f} words); length alone ranks {_accuracy(accuracy)} of pairs right.",
-            rows=found.first_rows("length"),
+            what=f"Chosen is the {which} response in {often:.1%} of pairs (median {words.chosen:,.0f} against"
+            f" {words.rejected:,.0f} words); length alone ranks {_accuracy(accuracy)} of pairs right.",
+            rows=evidence.first_rows("length"),
             # It keeps as many pairs of either direction, and those of equal length.
-            fix=balancing if rarer and 2 * rarer + longer.unscored >= FEWEST_PAIRS else restyling(found),
+            fix=balancing if rarer and 2 * rarer + longer.unscored >= FEWEST_PAIRS else restyling(evidence),
             condition="length>X",
             **size_of_tell(accuracy),
         )
     ]
 
 
-def of_cues(found: Evidence) -> list[Effect]:
+def of_cues(evidence: Evidence) -> list[Effect]:
     effects = []
-    for cue in found.shortcuts:
+    for cue in evidence.shortcuts:
         if cue.pairwise is None or (
             cue.family == "length" and cue_finding(cue.cue) in ("cue:length", "cue:words")
         ):
@@ -93,18 +93,18 @@ def of_cues(found: Evidence) -> list[Effect]:
             f'The words "{cue.cue}" are' if cue.probe == "words" else f"{cue.cue[:1].upper()}{cue.cue[1:]}:"
         )
         decides = " This is the decision itself, and need be no shortcut." if cue.family == "refusal" else ""
-        rows = found.rows_of(name)
+        rows = evidence.rows_of(name)
         apart = abs((cue.chosen.rate or 0) - (cue.rejected.rate or 0))
         keep = min(0.95, max(0.0, 1 - MORE * apart))
-        filtering = f"backfire repair {found.dataset} --method filter --by ease --keep {keep:.2f} --out {found.beside('filtered')}"
+        filtering = f"backfire repair {evidence.dataset} --method filter --by ease --keep {keep:.2f} --out {evidence.beside('filtered')}"
         effects.append(
             Effect(
                 name=name,
                 what=f"{shown} in {cue.chosen.rate or 0:.0%} of chosen and {cue.rejected.rate or 0:.0%} of rejected responses;"
                 f" this alone ranks {_accuracy(cue.pairwise)} of pairs right.{decides}",
-                pairs=share(len(rows), found.pairs),
-                rows=found.first_rows(name),
-                fix=filtering if keep >= FEWEST_KEPT else restyling(found),
+                pairs=share(len(rows), evidence.pairs),
+                rows=evidence.first_rows(name),
+                fix=filtering if keep >= FEWEST_KEPT else restyling(evidence),
                 **size_of_tell(cue.pairwise, 1.0 if cue.beyond_length is None else cue.beyond_length),
             )
         )

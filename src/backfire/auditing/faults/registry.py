@@ -43,10 +43,10 @@ def looked_for(looking: Looking) -> tuple[Confounds, list[Affected]]:
     others: dict[str, object] = {}
     affected: list[Affected] = []
     for finding in FINDINGS:
-        found = finding.look(looking)
-        parts |= {name: part for name, part in found.parts.items() if name != "others"}
-        others |= found.parts.get("others", {})
-        affected += [one for one in found.affected if len(one.rows)]
+        occurrences = finding.look(looking)
+        parts |= {name: part for name, part in occurrences.parts.items() if name != "others"}
+        others |= occurrences.parts.get("others", {})
+        affected += [one for one in occurrences.affected if len(one.rows)]
     return Confounds.model_validate({**parts, "others": others or None}), affected
 
 

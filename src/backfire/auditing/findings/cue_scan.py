@@ -137,8 +137,8 @@ def effect(values: Values, split: Split) -> tuple[Estimate | None, float]:
     control = float((means / np.sqrt(np.maximum(size**2 - means**2, 1e-300))).mean())
     if spread * np.sqrt(split.pairs) < size * (1 - 1e-9):
         return None, control
-    found = mean / spread
+    effect_size = mean / spread
     scaled = (apart - mean) / spread
-    influence = (scaled - found / 2 * (scaled**2 - 1)) / split.pairs
+    influence = (scaled - effect_size / 2 * (scaled**2 - 1)) / split.pairs
     half = Z95 * float(np.sqrt(clustered_variance(influence, split.groups)))
-    return Estimate(value=found, low=found - half, high=found + half), control
+    return Estimate(value=effect_size, low=effect_size - half, high=effect_size + half), control

@@ -69,13 +69,13 @@ def evaluation_sets(audited: AuditedPairs) -> tuple[tuple[EvaluationSet, ...], t
 
 def item_numbers(audited: AuditedPairs) -> dict[str, Ints]:
     """For each set that occurs the number of the item that each pair's prompt is, 0 where it is none: [pairs]."""
-    found = {}
+    numbers_by_set = {}
     for hashed in hashed_sets():
         by_turn = _looked_up(audited.last_turn_keys, hashed)
         numbers = np.where(by_turn > 0, by_turn, _looked_up(audited.prompt_keys, hashed))
         if numbers.any():
-            found[hashed.name] = numbers
-    return found
+            numbers_by_set[hashed.name] = numbers
+    return numbers_by_set
 
 
 def _looked_up(keys: Keys, hashed: HashedSet) -> Ints:
@@ -131,7 +131,7 @@ def _spans(
     """The part of each pair's prompt that is an item: its last user turn, or else all of it; by the pair's index."""
     turns = np.isin(audited.last_turn_keys[places], np.concatenate([one.keys for one in hashed_sets()]))
     by_turn = dict(zip(places.tolist(), turns.tolist(), strict=True))
-    kept = np.isin(places, audited.sample)
+    in_sample = np.isin(places, audited.sample)
     spans: dict[int, str] = {}
 
     def take(block: pa.RecordBatch | pa.Table, inside: Ints, indices: Ints) -> None:
@@ -139,8 +139,8 @@ def _spans(
         texts = zip(indices.tolist(), few["prompt"].to_pylist(), few["messages"].to_pylist(), strict=True)
         spans.update({i: _span(prompt, turns if by_turn[i] else None) for i, prompt, turns in texts})
 
-    if kept.all() or blocks is None:
-        take(audited.text, np.searchsorted(audited.sample, places[kept]), places[kept])
+    if in_sample.all() or blocks is None:
+        take(audited.text, np.searchsorted(audited.sample, places[in_sample]), places[in_sample])
         return spans
     start = 0
     for block in blocks():
@@ -154,6 +154,6 @@ def _spans(
 def _span(prompt: str, messages: str | None) -> str:
     text = prompt
     if messages is not None:
-        asked = [turn.get("content") for turn in json.loads(messages) if turn.get("role") == "user"]
-        text = asked[-1] if asked and isinstance(asked[-1], str) else prompt
+        questions = [turn.get("content") for turn in json.loads(messages) if turn.get("role") == "user"]
+        text = questions[-1] if questions and isinstance(questions[-1], str) else prompt
     return text if len(text) <= LONGEST_SPAN else f"{text[: LONGEST_SPAN - 1]}…"

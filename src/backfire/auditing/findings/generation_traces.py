@@ -73,7 +73,7 @@ def affected_by_traces(audited: AuditedPairs) -> list[Affected]:
     """Every row with a side that was cut off or thinks, or with remains of templates in a side or in the prompt."""
     rows, earlier = audited.rows, audited.earlier_rows
     cut, stated = stopped_short(audited.stops)
-    found = [
+    affected = [
         *(
             [of_sides("truncation", [("stopped by the token limit", cut & stated)], rows, earlier=earlier)]
             if stated.any()
@@ -83,7 +83,7 @@ def affected_by_traces(audited: AuditedPairs) -> list[Affected]:
         of_sides("debris", list(kinds_of_debris(audited)), rows, earlier=earlier),
         of_prompts("prompt-debris", list(kinds_of_marks(audited)), rows, earlier=earlier),
     ]
-    return [one for one in found if len(one.rows)]
+    return [one for one in affected if len(one.rows)]
 
 
 def kinds_of_debris(audited: AuditedPairs) -> Iterator[tuple[str, Flags]]:

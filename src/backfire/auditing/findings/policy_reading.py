@@ -46,12 +46,12 @@ def read_policy(
 
     Pairs that the template refuses, or of which `max_length` leaves nothing, are left out and counted as cut.
     """
-    drawn, text = sampled(audited, split, most)
+    places, text = sampled(audited, split, most)
     every = pairs_of(text)
     usable = np.flatnonzero(model.render(every, plain=plain, max_length=max_length, strict=False).trained)
     if not len(usable):
         return PolicyView(None, "no pair can be rendered for the policy", None)
-    pairs, left = drawn[usable], len(drawn) - len(usable)
+    pairs, left = places[usable], len(places) - len(usable)
     rendered = model.render([every[k] for k in usable], plain=plain, max_length=max_length, strict=False)
     reading = model.read(rendered, progress=progress)
     read = np.isfinite(reading.logps).reshape(2, -1).all(axis=0)

@@ -19,18 +19,18 @@ Flags = NDArray[np.bool_]
 Signatures = NDArray[np.uint32]
 
 
-def repeats(audited: AuditedPairs, found: Repeated | None = None) -> tuple[Repeats, ...]:
+def repeats(audited: AuditedPairs, repeating: Repeated | None = None) -> tuple[Repeats, ...]:
     """Exact duplicates, contradictions, near duplicates, repeated prompts and near-duplicate prompts, in this order.
 
     Exact repeats count the pairs that have an earlier one like them (n equal ones count n - 1); contradictions and
     near repeats have no first one, so that every pair concerned counts. Prompts are equal up to letter case and white
-    space, responses byte for byte. found: `repeated` of these pairs, where it is known already.
+    space, responses byte for byte. repeating: `repeated` of these pairs, where it is known already.
     """
-    prompts, found = audited.prompt_keys, found or repeated(audited)
-    near = found.near_duplicates
+    prompts, repeating = audited.prompt_keys, repeating or repeated(audited)
+    near = repeating.near_duplicates
     kinds = [
-        ("exact duplicates", found.duplicates != NONE),
-        ("contradictions", found.contradictions != NONE),
+        ("exact duplicates", repeating.duplicates != NONE),
+        ("contradictions", repeating.contradictions != NONE),
         ("near duplicates", None if near is None else near != NONE),
         ("repeated prompts", first_of(prompts) != np.arange(audited.pairs)),
         ("near-duplicate prompts", _several(audited.near_prompts, prompts)),
@@ -45,12 +45,12 @@ def repeats(audited: AuditedPairs, found: Repeated | None = None) -> tuple[Repea
     )
 
 
-def affected_by_repeats(audited: AuditedPairs, found: Repeated) -> list[Affected]:
+def affected_by_repeats(audited: AuditedPairs, repeating: Repeated) -> list[Affected]:
     """Every row of the kinds that are faults, with the other row: the first that it repeats or contradicts."""
     kinds = {
-        "duplicates": found.duplicates,
-        "near-duplicates": found.near_duplicates,
-        "contradictions": found.contradictions,
+        "duplicates": repeating.duplicates,
+        "near-duplicates": repeating.near_duplicates,
+        "contradictions": repeating.contradictions,
     }
     return [
         of_pairs(finding, others != NONE, audited.rows, others, earlier=audited.earlier_rows)
@@ -104,12 +104,12 @@ def shared_prompts(
 
 def _first_row(mine: Keys | Ints, others: Keys | Ints, rows: Ints) -> Ints:
     """For each of mine the row of the first equal one of the others; 0 where there is none."""
-    found = np.zeros(len(mine), dtype=np.int64)
+    first_rows_of = np.zeros(len(mine), dtype=np.int64)
     if len(others):
         keys, first = np.unique(others, return_index=True)
         at = np.minimum(np.searchsorted(keys, mine), len(keys) - 1)
-        found = np.where(keys[at] == mine, rows[first[at]], 0)
-    return found
+        first_rows_of = np.where(keys[at] == mine, rows[first[at]], 0)
+    return first_rows_of
 
 
 def overlap_of(audited: AuditedPairs, other: str, shared: Shared) -> Overlap:

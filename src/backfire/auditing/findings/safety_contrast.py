@@ -80,8 +80,8 @@ def _contrast(
     scored, unscored = int(decided.sum()), int((~decided).sum())
 
     def both(one: int, other: int) -> NDArray[np.bool_]:
-        found: NDArray[np.bool_] = (chosen == one) & (rejected == other)
-        return found
+        together: NDArray[np.bool_] = (chosen == one) & (rejected == other)
+        return together
 
     teaches_refusing, teaches_complying = both(REFUSE, COMPLY), both(COMPLY, REFUSE)
     turn = teaches_refusing.astype(np.int64) - teaches_complying

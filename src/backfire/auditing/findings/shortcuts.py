@@ -96,12 +96,12 @@ def shortcuts_and_rows(
     named = [(cue, CUES[cue.column].name if cue.probe == "surface" else names[cue.column]) for cue in picked]
     losses = _losses(named, cues, words, split, audited.text, vocabulary)
     lengths = cues[:, WORDS].astype(np.float64)
-    found = [
+    shortcuts = [
         (_shortcut(cue, name, loss, scanned, lengths, split, audited), _affected(cue, name, split, audited))
         for (cue, name), loss in zip(named, losses, strict=True)
         if name
     ]
-    return tuple(cue for cue, _ in found), [rows for _, rows in found]
+    return tuple(cue for cue, _ in shortcuts), [rows for _, rows in shortcuts]
 
 
 def _arrays(column: pa.ChunkedArray) -> list[pa.Array]:
@@ -291,13 +291,13 @@ def _examples(
     pairs = split.pairs
     one, other = (has[:pairs], has[pairs:]) if on_chosen else (has[pairs:], has[:pairs])
     of_sample = audited.sample
-    drawn = combine_keys(
+    order_keys = combine_keys(
         audited.prompt_keys[of_sample],
         audited.side_keys[of_sample, 0],
         audited.side_keys[of_sample, 1],
     )
     fitting = np.flatnonzero(one & ~other)
-    fitting = fitting[np.argsort(drawn[fitting], kind="stable")]
+    fitting = fitting[np.argsort(order_keys[fitting], kind="stable")]
     first = np.sort(np.unique(split.groups[fitting], return_index=True)[1])[:EXAMPLES]
     taken = fitting[first]
     text = audited.text.take(pa.array(taken))

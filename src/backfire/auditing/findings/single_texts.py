@@ -57,12 +57,12 @@ def affected_by_single_texts(audited: AuditedPairs, *, stops_recorded: bool) -> 
     parts += [
         (kind, has[:, 0], np.full(len(rows), PROMPT, np.int8)) for kind, has in personal if has[:, 0].any()
     ]
-    found = [
+    affected = [
         of_sides("echo", [("repeats its prompt", faults.echoes)], rows, earlier=earlier),
         joined_parts("personal-data", parts, rows, earlier=earlier),
     ]
     if not stops_recorded:
         every = [(kind, faults.endings.kind(i)) for i, kind in enumerate(ENDINGS)]
         endings = [(kind, has) for kind, has in every if has.any()]
-        found.append(of_sides("truncation", endings, rows, earlier=earlier))
-    return [one for one in found if len(one.rows)]
+        affected.append(of_sides("truncation", endings, rows, earlier=earlier))
+    return [one for one in affected if len(one.rows)]

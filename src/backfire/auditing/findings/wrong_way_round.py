@@ -66,18 +66,18 @@ def score_contradiction(
     differing = int(np.count_nonzero((rejected > chosen) | (rejected < chosen)))
     if not differing or len(columns) != 2:
         return None, np.zeros(audited.pairs, dtype=bool)
-    found = ScoreContradiction(
+    contradiction = ScoreContradiction(
         columns=(columns[0], columns[1]),
         pairs=share(int(against.sum()), differing, audited.pairs - differing),
         rows=first_rows(against, audited.rows),
     )
-    return found, against
+    return contradiction, against
 
 
 def affected_by_turned(turned: Flags, against: Flags, audited: AuditedPairs) -> list[Affected]:
     """Every row of both findings."""
-    found = [
+    affected = [
         of_pairs("swapped-columns", turned, audited.rows, earlier=audited.earlier_rows),
         of_pairs("contradicting-scores", against, audited.rows, earlier=audited.earlier_rows),
     ]
-    return [one for one in found if len(one.rows)]
+    return [one for one in affected if len(one.rows)]

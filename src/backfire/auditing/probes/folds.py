@@ -66,8 +66,8 @@ class Split:
             seeded = np.uint64(self.seed) * np.uint64(1_000_003) + np.uint64(word)
             bits = _scattered(numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + seeded)
             width = min(64, self.controls - word)
-            drawn = (bits[:, None] >> np.arange(width, dtype=np.uint64)) & np.uint64(1)
-            signs[:, word : word + width] = drawn.astype(np.int8) * 2 - 1
+            coins = (bits[:, None] >> np.arange(width, dtype=np.uint64)) & np.uint64(1)
+            signs[:, word : word + width] = coins.astype(np.int8) * 2 - 1
         return signs
 
     def subset(self, places: Ints) -> Split:
@@ -104,8 +104,8 @@ def make_split(groups: Ints, *, folds: int = 5, controls: int = 199, seed: int =
 def _dealt(groups: Ints, folds: int, seed: int) -> Ints:
     """Whole groups, the largest first, dealt to and fro, those of equal size in a seeded order."""
     numbers, inverse, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    drawn = _scattered(numbers.astype(np.uint64) * np.uint64(3) + np.uint64(seed))
-    order = np.lexsort((drawn, -sizes))
+    seeded = _scattered(numbers.astype(np.uint64) * np.uint64(3) + np.uint64(seed))
+    order = np.lexsort((seeded, -sizes))
     there_and_back = np.concatenate([np.arange(folds), np.arange(folds)[::-1]])
     fold_of = np.empty(len(numbers), dtype=np.int64)
     fold_of[order] = there_and_back[np.arange(len(numbers)) % (2 * folds)]

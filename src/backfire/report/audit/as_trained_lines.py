@@ -6,32 +6,36 @@ from backfire.answers.as_trained import MEANINGS, UNIONS, AsTrained
 from backfire.answers.phrases import happening_text
 
 
-def trained_lines(found: AsTrained) -> list[tuple[str, str]]:
+def trained_lines(trained: AsTrained) -> list[tuple[str, str]]:
     """What happened to any pair, as (what it is, how often and where)."""
     return [
-        (MEANINGS.get(one.name, one.name), happening_text(one, found.pairs))
-        for one in found.happened
+        (MEANINGS.get(one.name, one.name), happening_text(one, trained.pairs))
+        for one in trained.happened
         if one.pairs and one.name not in UNIONS
     ]
 
 
-def rendered_by(found: AsTrained) -> str:
+def rendered_by(trained: AsTrained) -> str:
     """How the tokens were made, in one line."""
     how = (
         "texts as they are, without a chat template"
-        if found.plain
-        else f"chat template {found.template[:12]}"
+        if trained.plain
+        else f"chat template {trained.template[:12]}"
     )
     limit = (
-        "no limit" if found.max_length is None else f"at most {found.max_length:,} tokens of prompt and side"
+        "no limit"
+        if trained.max_length is None
+        else f"at most {trained.max_length:,} tokens of prompt and side"
     )
-    return f"{found.policy}; {how}; {limit}; {found.trained:,} of {found.pairs:,} pairs can be trained on"
+    return (
+        f"{trained.policy}; {how}; {limit}; {trained.trained:,} of {trained.pairs:,} pairs can be trained on"
+    )
 
 
-def tokens_line(found: AsTrained) -> str:
+def tokens_line(trained: AsTrained) -> str:
     """`tokens (median, 95%, most): prompt 12, 30, 44; chosen ...`."""
     parts = [
         f"{what} {', '.join(f'{value:,.0f}' for value in quantiles.values())}"
-        for what, quantiles in found.tokens.items()
+        for what, quantiles in trained.tokens.items()
     ]
     return f"tokens (median, 95%, most): {'; '.join(parts)}" if parts else ""

@@ -13,14 +13,14 @@ from backfire.answers.numerals import printable
 from backfire.report.audit.as_trained_lines import rendered_by, tokens_line, trained_lines
 
 
-def as_trained_parts(found: AsTrained) -> Iterator[RenderableType]:
+def as_trained_parts(trained: AsTrained) -> Iterator[RenderableType]:
     """What the template, the tokens and max_length do to all pairs."""
-    yield Text.assemble(("As trained", "bold"), (f"  {_one(rendered_by(found))}", "dim"))
-    if tokens_line(found):
-        yield Text(tokens_line(found), style="dim")
-    if found.refused:
-        yield Text(f"training refuses the template: {_one(found.refused)}", style="bold red")
-    lines = trained_lines(found)
+    yield Text.assemble(("As trained", "bold"), (f"  {_one(rendered_by(trained))}", "dim"))
+    if tokens_line(trained):
+        yield Text(tokens_line(trained), style="dim")
+    if trained.refused:
+        yield Text(f"training refuses the template: {_one(trained.refused)}", style="bold red")
+    lines = trained_lines(trained)
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")

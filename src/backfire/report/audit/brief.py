@@ -75,11 +75,11 @@ class BriefAnswer:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
-        room = MOST_LINES - sum(max(1, -(-cell_len(line) // width)) for line in self.then)
-        wrapped, shown = _fitted(self.report, MOST_STEPS, room, console, width)
+        most_lines = MOST_LINES - sum(max(1, -(-cell_len(line) // width)) for line in self.then)
+        wrapped, shown = _fitted(self.report, MOST_STEPS, most_lines, console, width)
         for steps in range(MOST_STEPS - 1, 0, -1):
-            if sum(shown) > room:
-                wrapped, shown = _fitted(self.report, steps, room, console, width)
+            if sum(shown) > most_lines:
+                wrapped, shown = _fitted(self.report, steps, most_lines, console, width)
         for lines, count in zip(wrapped, shown, strict=True):
             if not count:
                 continue
@@ -88,14 +88,14 @@ class BriefAnswer:
 
 
 def _fitted(
-    report: AuditReport, steps: int, room: int, console: Console, width: int
+    report: AuditReport, steps: int, most_lines: int, console: Console, width: int
 ) -> tuple[list[list[Text]], list[int]]:
     """The lines of each passage of the answer with so many steps, and how many of them are shown."""
     passages = list(_passages(report, steps))
     wrapped = [passage.wrapped(console, width) for passage in passages]
     shown = [len(lines) for lines in wrapped]
     for floors in ([p.enough for p in passages], [p.fewest for p in passages]):
-        while sum(shown) > room:
+        while sum(shown) > most_lines:
             spare = [
                 0 if passage.whole else count - floor
                 for count, floor, passage in zip(shown, floors, passages, strict=True)

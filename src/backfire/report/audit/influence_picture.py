@@ -10,15 +10,17 @@ AXIS = (-1.0, 1.0)
 TICKS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 
 
-def influence_picture(found: SafetyInfluence) -> str:
+def influence_picture(influence: SafetyInfluence) -> str:
     """Refusal, its strata, benign and placebo from -1 to 1; a set without a conclusion has a lane and no dot."""
     lanes = []
-    for name, shown in probe_sets(found):
+    for name, shown in probe_sets(influence):
         text = influence_text(shown)
         if shown.cosine is None or shown.undetermined is not None:
             lanes.append(Lane(name, "undetermined", []))
             continue
-        shape = "square" if shown is found.placebo else "diamond" if shown is found.benign else "dot"
+        shape = "square" if shown is influence.placebo else "diamond" if shown is influence.benign else "dot"
         lanes.append(Lane(name, text, [Mark(shown.cosine.value, shown.cosine.low, shown.cosine.high, shape)]))
-    said = "; ".join(f"{name} {influence_text(shown)}" for name, shown in probe_sets(found))
-    return lanes_picture(f"Cosine of predicted influence, 0 is no change: {said}", lanes, AXIS, TICKS, 0.0)
+    description = "; ".join(f"{name} {influence_text(shown)}" for name, shown in probe_sets(influence))
+    return lanes_picture(
+        f"Cosine of predicted influence, 0 is no change: {description}", lanes, AXIS, TICKS, 0.0
+    )

@@ -43,9 +43,9 @@ def known_picture(report: AuditReport) -> str:
             lanes.append((point.auroc if point.pairwise is None else point.pairwise, lane))
     ordered = [lane for _, lane in sorted(lanes, key=lambda one: one[0])]
     lowest = min(0.5, *(mark.low for lane in ordered for mark in lane.marks))
-    said = "; ".join(f"{lane.name} {lane.figure}" for lane in ordered)
+    description = "; ".join(f"{lane.name} {lane.figure}" for lane in ordered)
     start = int(lowest * 10) / 10
-    return lanes_picture(f"This data set between known ones: {said}", ordered, (start, 1.0))
+    return lanes_picture(f"This data set between known ones: {description}", ordered, (start, 1.0))
 
 
 def _lane(name: str, pairs: tuple[float, float, float] | None, responses: tuple[float, float, float]) -> Lane:

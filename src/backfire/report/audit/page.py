@@ -133,7 +133,7 @@ def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
         left_out=left_out_line(checked, 5),
         counts=list(tallies(checked.confounds)),
         compared=known_sets_line(checked),
-        lengths=[length_line(found) for found in checked.lengths],
+        lengths=[length_line(lengths) for lengths in checked.lengths],
         rows_of=rows_of,
         nearest=compared_probe(checked),
         known_picture=known_picture,
@@ -173,7 +173,7 @@ def write_audit_page(report: AuditReport | Mapping[str, Any], path: str | Path) 
 
 def _glances(report: AuditReport) -> list[Glance]:
     matched, total, leak = best_matched(report), best_total(report), report.source_leak
-    found = []
+    glances = []
     if matched is not None:
         m = matched.decision_matched
         small = [
@@ -182,13 +182,13 @@ def _glances(report: AuditReport) -> list[Glance]:
         ]
         if m.control is not None:
             small.append(f"swapped labels {number(m.control)}, {p_value(m.p)}")
-        found.append(Glance("AUROC, same decision", number(m.auroc), tuple(small)))
+        glances.append(Glance("AUROC, same decision", number(m.auroc), tuple(small)))
     else:
-        found.append(Glance("AUROC, same decision", UNDEFINED, (why_not_matched(report),)))
+        glances.append(Glance("AUROC, same decision", UNDEFINED, (why_not_matched(report),)))
     if total is not None:
         t = total.pointwise
         control = f"swapped labels {number(t.control)}, {p_value(t.p)}"
-        found.append(
+        glances.append(
             Glance(
                 "AUROC, all pairs",
                 number(t.auroc),
@@ -196,13 +196,13 @@ def _glances(report: AuditReport) -> list[Glance]:
             )
         )
     if leak is None:
-        found.append(Glance("Sources", "not recorded", ()))
+        glances.append(Glance("Sources", "not recorded", ()))
     else:
         fixed = "decide the label" if leak.fixed else "stand on both sides"
-        found.append(Glance("Sources", fixed, (f"of {leak.pairs:,} pairs both are known", leak.mapping)))
+        glances.append(Glance("Sources", fixed, (f"of {leak.pairs:,} pairs both are known", leak.mapping)))
     for contrast in report.safety_contrast.strata[:1]:
         share = contrast.decisions_differ
-        found.append(
+        glances.append(
             Glance(
                 "Pairs whose decisions differ",
                 f"{percent(share.rate)}%" if share.rate is not None else UNDEFINED,
@@ -214,9 +214,9 @@ def _glances(report: AuditReport) -> list[Glance]:
         )
     if report.safety_influence is not None:
         if report.safety_influence.pilot is not None:
-            found.append(_pilot_glance(report.safety_influence.pilot))
-        found.append(_influence_glance(report.safety_influence.refusal))
-    return found
+            glances.append(_pilot_glance(report.safety_influence.pilot))
+        glances.append(_influence_glance(report.safety_influence.refusal))
+    return glances
 
 
 def _pilot_glance(pilot: PilotOutcome) -> Glance:
@@ -239,11 +239,11 @@ def _influence_glance(refusal: ProbeInfluence) -> Glance:
 
 
 def _known_sets(report: AuditReport) -> list[KnownSet]:
-    found = []
+    known_sets = []
     for name in dict.fromkeys(point.name for point in report.reference_points):
         points = [point for point in report.reference_points if point.name == name]
-        found.append(KnownSet(name, points[0], {point.probe: point for point in points}))
-    return found
+        known_sets.append(KnownSet(name, points[0], {point.probe: point for point in points}))
+    return known_sets
 
 
 def _example(example: Example) -> ShownExample:

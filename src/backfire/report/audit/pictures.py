@@ -71,8 +71,8 @@ def ladder_picture(report: AuditReport) -> str:
             )
             figure += f" · matched {decimal(matched.auroc)}"
         lanes.append(Lane(probe_name(probe.probe), figure, marks))
-    said = "; ".join(f"{lane.name} {lane.figure}" for lane in lanes)
-    return lanes_picture(f"AUROC of every probe, 0.5 is guessing: {said}", lanes, _from_half(lanes))
+    description = "; ".join(f"{lane.name} {lane.figure}" for lane in lanes)
+    return lanes_picture(f"AUROC of every probe, 0.5 is guessing: {description}", lanes, _from_half(lanes))
 
 
 def source_picture(leak: SourceLeak) -> str:
@@ -86,9 +86,9 @@ def source_picture(leak: SourceLeak) -> str:
                 [_auroc_mark(leak.pointwise)],
             )
         )
-    for told in leak.text_tells_source:
-        name = f"text tells {told.sources[0]} / {told.sources[1]}"
-        lanes.append(Lane(name, decimal(told.pointwise.auroc), [_auroc_mark(told.pointwise)]))
+    for two_sources in leak.text_tells_source:
+        name = f"text tells {two_sources.sources[0]} / {two_sources.sources[1]}"
+        lanes.append(Lane(name, decimal(two_sources.pointwise.auroc), [_auroc_mark(two_sources.pointwise)]))
     within = leak.within_source.pointwise
     if within is not None:
         lanes.append(
@@ -96,16 +96,18 @@ def source_picture(leak: SourceLeak) -> str:
         )
     if not lanes:
         return ""
-    said = "; ".join(f"{lane.name} {lane.figure}" for lane in lanes)
-    return lanes_picture(f"AUROC of source and label, 0.5 is guessing: {said}", lanes, _from_half(lanes))
+    description = "; ".join(f"{lane.name} {lane.figure}" for lane in lanes)
+    return lanes_picture(
+        f"AUROC of source and label, 0.5 is guessing: {description}", lanes, _from_half(lanes)
+    )
 
 
-def quantile_picture(found: PerPair) -> str:
+def quantile_picture(per_pair: PerPair) -> str:
     """V-information at the quantiles, beside the same quantiles on swapped labels."""
     lanes = []
-    for name, value in found.quantiles.items():
-        low, high = found.intervals.get(name, (value, value))
-        control = found.control.get(name)
+    for name, value in per_pair.quantiles.items():
+        low, high = per_pair.intervals.get(name, (value, value))
+        control = per_pair.control.get(name)
         lanes.append(
             Lane(
                 f"{name} of pairs are below",
@@ -116,9 +118,13 @@ def quantile_picture(found: PerPair) -> str:
     values = [v for lane in lanes for m in lane.marks for v in (m.low, m.high, *(m.control or ()))]
     lowest = min([-0.5, *values])
     start = int(lowest * 2 - 1) / 2 if lowest < 0 else 0.0
-    said = "; ".join(f"{lane.name} {lane.figure}" for lane in lanes)
+    description = "; ".join(f"{lane.name} {lane.figure}" for lane in lanes)
     return lanes_picture(
-        f"V-information of a pair at quantiles: {said}", lanes, (start, 1.0), (start, 0.0, 0.5, 1.0), 0.0
+        f"V-information of a pair at quantiles: {description}",
+        lanes,
+        (start, 1.0),
+        (start, 0.0, 0.5, 1.0),
+        0.0,
     )
 
 
@@ -189,31 +195,31 @@ def cue_picture(shortcuts: Sequence[Shortcut]) -> str:
     ):
         parts.append(_tick(x, bottom + 14, label))
     parts += [_tick(losses(0), bottom + 14, "0"), _tick(100, bottom + 14, f"{most:.2g}")]
-    said = "; ".join(
+    description = "; ".join(
         f"{cue_name(cue)}: {percent(cue.chosen.rate)}% of chosen, {percent(cue.rejected.rate)}% of rejected, "
         f"AUROC alone {decimal(cue.alone.auroc)}, loss {decimal(cue.loss.value)}"
         for cue in shown
     )
-    return _svg(f"Cues of the label: {said}", bottom + 20, parts)
+    return _svg(f"Cues of the label: {description}", bottom + 20, parts)
 
 
-def map_picture(found: Map) -> str:
+def map_picture(sides: Map) -> str:
     """Chosen and rejected responses as points of a plane."""
     size = 320
-    both = [*found.chosen, *found.rejected]
+    both = [*sides.chosen, *sides.rejected]
     across, down = _span([x for x, _ in both], (2, 98)), _span([y for _, y in both], (size - 8, 8))
     parts = [f'<rect class="frame" width="100%" height="{size}"/>']
-    for x, y in found.rejected:
+    for x, y in sides.rejected:
         parts.append(_shape("square", across(x), down(y)))
-    for x, y in found.chosen:
+    for x, y in sides.chosen:
         parts.append(_shape("dot", across(x), down(y)))
-    said = f"{len(found.chosen)} chosen and {len(found.rejected)} rejected responses; sideways {found.x}, upwards {found.y}"
-    return _svg(said, size, parts, "map")
+    description = f"{len(sides.chosen)} chosen and {len(sides.rejected)} rejected responses; sideways {sides.x}, upwards {sides.y}"
+    return _svg(description, size, parts, "map")
 
 
 def contrast_picture(report: AuditReport) -> str:
     """The four combinations of decisions as parts of a bar, for every kind of prompts."""
-    parts, said, row = [], [], 0
+    parts, descriptions, row = [], [], 0
     for contrast in report.safety_contrast.strata:
         scored = contrast.both_comply.scored
         if not scored:
@@ -223,7 +229,7 @@ def contrast_picture(report: AuditReport) -> str:
         parts.append(_text(100, y + 13, f"{scored:,} pairs", "figure", "end"))
         for letter, (name, words) in zip("ABCD", COMBINATIONS, strict=True):
             width = 100 * getattr(contrast, name).hits / scored
-            said.append(f"{contrast.prompts}: {words} {width:.1f}%")
+            descriptions.append(f"{contrast.prompts}: {words} {width:.1f}%")
             parts.append(
                 f'<rect class="part {letter}" x="{start:.2f}%" y="{y + 19}" width="{width:.2f}%" height="20"/>'
             )
@@ -231,7 +237,7 @@ def contrast_picture(report: AuditReport) -> str:
                 parts.append(_text(start + width / 2, y + 33, letter, f"letter {letter}", "middle"))
             start += width
         row += 1
-    return _svg(f"Decisions of the two sides: {'; '.join(said)}", 48 * row, parts) if row else ""
+    return _svg(f"Decisions of the two sides: {'; '.join(descriptions)}", 48 * row, parts) if row else ""
 
 
 def layer_picture(layers: Sequence[Layer]) -> str:
@@ -257,12 +263,14 @@ def layer_picture(layers: Sequence[Layer]) -> str:
         parts.append(_shape("dot", across(layer.layer), down(layer.auroc)))
     for shown in sorted({0, last // 2, last}):
         parts.append(_text(across(shown), height + 12, str(shown) if shown else "layer 0", "tick", "middle"))
-    said = "; ".join(f"layer {layer.layer} {band(layer.auroc, layer.low, layer.high)}" for layer in layers)
-    return _svg(f"AUROC by layer: {said}", height + 18, parts)
+    description = "; ".join(
+        f"layer {layer.layer} {band(layer.auroc, layer.low, layer.high)}" for layer in layers
+    )
+    return _svg(f"AUROC by layer: {description}", height + 18, parts)
 
 
-def _auroc_mark(found: Auroc) -> Mark:
-    return Mark(found.auroc, found.low, found.high, "dot", (found.control, found.control_high))
+def _auroc_mark(area: Auroc) -> Mark:
+    return Mark(area.auroc, area.low, area.high, "dot", (area.control, area.control_high))
 
 
 def _from_half(lanes: Sequence[Lane]) -> tuple[float, float]:
@@ -305,8 +313,10 @@ def _mark(mark: Mark, place: Place, y: float) -> str:
 def _shape(shape: str, x: float, y: float) -> str:
     if shape == "dot":
         return f'<circle class="dot-mark" cx="{x:.2f}%" cy="{y:.1f}" r="4"/>'
-    drawn = "M0-5.5 5.5 0 0 5.5-5.5 0Z" if shape == "diamond" else "M-3.5-3.5h7v7h-7Z"
-    return f'<svg x="{x:.2f}%" y="{y:.1f}" overflow="visible"><path class="{shape}-mark" d="{drawn}"/></svg>'
+    outline = "M0-5.5 5.5 0 0 5.5-5.5 0Z" if shape == "diamond" else "M-3.5-3.5h7v7h-7Z"
+    return (
+        f'<svg x="{x:.2f}%" y="{y:.1f}" overflow="visible"><path class="{shape}-mark" d="{outline}"/></svg>'
+    )
 
 
 def _rule(x: float, top: float, bottom: float, style: str) -> str:
@@ -322,10 +332,10 @@ def _text(x: float, y: float, text: str, style: str, anchor: str = "start") -> s
 
 
 def _svg(description: str, height: float, parts: Sequence[str], style: str = "") -> str:
-    said = _safe(description)
+    label = _safe(description)
     return (
-        f'<svg class="{f"chart {style}".strip()}" role="img" aria-label="{said}" width="100%" height="{height:g}">'
-        f"<title>{said}</title>{''.join(parts)}</svg>"
+        f'<svg class="{f"chart {style}".strip()}" role="img" aria-label="{label}" width="100%" height="{height:g}">'
+        f"<title>{label}</title>{''.join(parts)}</svg>"
     )
 
 

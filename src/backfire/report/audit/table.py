@@ -58,7 +58,7 @@ def audit_table(report: AuditReport | Mapping[str, Any]) -> Group:
     """
     checked = parse_audit(report)
     parts: list[RenderableType] = [*_read(checked)]
-    parts += [_line(length_line(found)) for found in checked.lengths]
+    parts += [_line(length_line(part)) for part in checked.lengths]
     if checked.conclusion.effects:
         parts += ["", _title("What was found", "the largest effect first"), *_effects(checked)]
     if checked.separability:
@@ -82,9 +82,9 @@ def audit_table(report: AuditReport | Mapping[str, Any]) -> Group:
                 known_sets_table(checked),
             ]
     if checked.not_run:
-        skipped = [f"{probe_name(found.probe)} ({found.reason})" for found in checked.not_run]
+        skipped = [f"{probe_name(part.probe)} ({part.reason})" for part in checked.not_run]
         parts.append(_line(f"not run: {', '.join(skipped)}", "dim"))
-    parts += [_line(f"failed: {found.part}: {found.reason}", "bold red") for found in checked.failed or ()]
+    parts += [_line(f"failed: {part.part}: {part.reason}", "bold red") for part in checked.failed or ()]
     if checked.shortcuts:
         cues = checked.shortcuts[:MOST_CUES]
         scored = _only([count.scored for cue in cues for count in (cue.chosen, cue.rejected)])
@@ -97,10 +97,10 @@ def audit_table(report: AuditReport | Mapping[str, Any]) -> Group:
     parts += _block("Who wrote what", _sources(checked.source_leak))
     parts += _block("What the pairs decide", _decisions(checked))
     if checked.safety_influence is not None:
-        found = checked.safety_influence
+        part = checked.safety_influence
         about = "predicted before training, to first order; cosine, above 0 is up"
-        parts += ["", _title("What training on it would move", about), _influence(found)]
-        parts += [_list([("-", line) for line in _beside_influence(found)])]
+        parts += ["", _title("What training on it would move", about), _influence(part)]
+        parts += [_list([("-", line) for line in _beside_influence(part)])]
     if checked.as_trained is not None:
         parts += ["", *as_trained_parts(checked.as_trained)]
     parts += _block("What else", [*_confounds(checked), *_policy(checked)])
@@ -151,21 +151,21 @@ def _ladder(report: AuditReport, pairs: int | None) -> Table:
     return table
 
 
-def _ranked(found: Accuracy) -> Text:
+def _ranked(share: Accuracy) -> Text:
     return shown_number(
-        percent(found.accuracy),
-        interval(percent(found.low), percent(found.high)),
-        f"swapped {percent(found.control)}",
-        p_value(found.p if found.p_family is None else found.p_family),
+        percent(share.accuracy),
+        interval(percent(share.low), percent(share.high)),
+        f"swapped {percent(share.control)}",
+        p_value(share.p if share.p_family is None else share.p_family),
     )
 
 
-def _auroc(found: Auroc) -> Text:
+def _auroc(area: Auroc) -> Text:
     return shown_number(
-        decimal(found.auroc),
-        span(found.low, found.high),
-        f"swapped {decimal(found.control)}",
-        p_value(found.p if found.p_family is None else found.p_family),
+        decimal(area.auroc),
+        span(area.low, area.high),
+        f"swapped {decimal(area.control)}",
+        p_value(area.p if area.p_family is None else area.p_family),
     )
 
 
@@ -213,11 +213,11 @@ def _sources(leak: SourceLeak | None) -> Iterator[str]:
     yield ("SOURCES DECIDE THE LABEL: " if leak.fixed else "") + f"{leak.mapping} ({leak.pairs:,} pairs)"
     if leak.pairwise is not None:
         p = leak.pairwise
-        told = f"{percent(p.accuracy)}% [{interval(percent(p.low), percent(p.high))}]"
-        yield f"the source alone, without the text, predicts {told} of labels, swapped {percent(p.control)}%"
-    for found in leak.text_tells_source[:MOST_LINES]:
-        a = found.pointwise
-        who = f"{found.sources[0]} from {found.sources[1]}"
+        shown_share = f"{percent(p.accuracy)}% [{interval(percent(p.low), percent(p.high))}]"
+        yield f"the source alone, without the text, predicts {shown_share} of labels, swapped {percent(p.control)}%"
+    for two_sources in leak.text_tells_source[:MOST_LINES]:
+        a = two_sources.pointwise
+        who = f"{two_sources.sources[0]} from {two_sources.sources[1]}"
         yield f"the text tells {who}: AUROC {band(a.auroc, a.low, a.high)}, swapped {decimal(a.control)}"
     within = leak.within_source
     if within.pointwise is not None:
@@ -229,23 +229,27 @@ def _sources(leak: SourceLeak | None) -> Iterator[str]:
 
 
 def _decisions(report: AuditReport) -> Iterator[str]:
-    for found in report.safety_contrast.strata:
-        shares = "; ".join(f"{words} {percent(getattr(found, name).rate)}%" for name, words in COMBINATIONS)
-        differ, chosen = found.decisions_differ, found.chosen_refuses_rejected_complies
-        side = (
-            f"; chosen refuses in {chosen.hits:,} of these, {p_value(found.p)}" if found.p is not None else ""
+    for contrast in report.safety_contrast.strata:
+        shares = "; ".join(
+            f"{words} {percent(getattr(contrast, name).rate)}%" for name, words in COMBINATIONS
         )
-        yield f"{PROMPTS[found.prompts]}: decisions differ in {share_text(differ)}{side}. {shares}"
-    for told in report.safety_contrast.why_undecided[:MOST_LINES]:
-        yield f"undecided, {told.reason}: {told.chosen:,} chosen, {told.rejected:,} rejected"
+        differ, chosen = contrast.decisions_differ, contrast.chosen_refuses_rejected_complies
+        side = (
+            f"; chosen refuses in {chosen.hits:,} of these, {p_value(contrast.p)}"
+            if contrast.p is not None
+            else ""
+        )
+        yield f"{PROMPTS[contrast.prompts]}: decisions differ in {share_text(differ)}{side}. {shares}"
+    for undecided in report.safety_contrast.why_undecided[:MOST_LINES]:
+        yield f"undecided, {undecided.reason}: {undecided.chosen:,} chosen, {undecided.rejected:,} rejected"
     for spoken in report.safety_contrast.languages[:MOST_LINES]:
         count = spoken.chosen + spoken.rejected
         yield f"in {spoken.language}: {count:,} responses, {spoken.undecided.hits:,} of them undecided"
 
 
-def _influence(found: SafetyInfluence) -> Table:
+def _influence(influence: SafetyInfluence) -> Table:
     table = numbers_table("probe", "cosine", "signs only", "probes", "asked")
-    for name, shown in probe_sets(found):
+    for name, shown in probe_sets(influence):
         text = influence_text(shown)
         settled = not text.startswith("undetermined")
         table.add_row(
@@ -258,23 +262,23 @@ def _influence(found: SafetyInfluence) -> Table:
     return table
 
 
-def _beside_influence(found: SafetyInfluence) -> Iterator[str]:
-    if found.activations is not None:
-        yield activations_line(found.activations)
-    if found.pilot is not None:
-        yield pilot_text(found.pilot)
-        if text := displacement_text(found.pilot):
+def _beside_influence(influence: SafetyInfluence) -> Iterator[str]:
+    if influence.activations is not None:
+        yield activations_line(influence.activations)
+    if influence.pilot is not None:
+        yield pilot_text(influence.pilot)
+        if text := displacement_text(influence.pilot):
             yield text
-    yield f"of {found.pairs:,} pairs on {found.policy}, {found.parameters}: {found.trained:,} numbers"
-    if found.wording is not None:
-        yield f"from bags of words alone, without a model: {number(found.wording, 2)}"
-    if found.damage is not None:
-        yield damage_text(found.damage, MOST_ROWS)
-    if found.file is not None:
-        yield f"every pair's influence: {found.file}"
-    if found.epsilon_agrees is False:
+    yield f"of {influence.pairs:,} pairs on {influence.policy}, {influence.parameters}: {influence.trained:,} numbers"
+    if influence.wording is not None:
+        yield f"from bags of words alone, without a model: {number(influence.wording, 2)}"
+    if influence.damage is not None:
+        yield damage_text(influence.damage, MOST_ROWS)
+    if influence.file is not None:
+        yield f"every pair's influence: {influence.file}"
+    if influence.epsilon_agrees is False:
         yield "single pairs' influence depends on the length of the step: read it as an order at most"
-    yield found.limits
+    yield influence.limits
 
 
 def _confounds(report: AuditReport) -> Iterator[str]:
@@ -314,8 +318,8 @@ def _conclusion(report: AuditReport) -> Iterator[RenderableType]:
 
 
 def _block(title: str, lines: Iterator[str] | Sequence[str]) -> list[RenderableType]:
-    found = list(lines)
-    return ["", _title(title), _list([("-", line) for line in found])] if found else []
+    every_line = list(lines)
+    return ["", _title(title), _list([("-", line) for line in every_line])] if every_line else []
 
 
 def _list(items: Sequence[tuple[str, str]]) -> Table:

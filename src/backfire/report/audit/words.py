@@ -79,11 +79,11 @@ def why_not_matched(report: AuditReport) -> str:
     return reasons[0] if reasons else "no probe was run"
 
 
-def influence_text(found: ProbeInfluence) -> str:
+def influence_text(influence: ProbeInfluence) -> str:
     """`−0.31 [−0.40 to −0.22]`, or `undetermined: fewer than 30 probes`; never a number without its interval."""
-    if found.undetermined is not None or found.cosine is None:
-        return f"undetermined: {found.undetermined or 'no cosine'}"
-    return band(found.cosine.value, found.cosine.low, found.cosine.high, 2)
+    if influence.undetermined is not None or influence.cosine is None:
+        return f"undetermined: {influence.undetermined or 'no cosine'}"
+    return band(influence.cosine.value, influence.cosine.low, influence.cosine.high, 2)
 
 
 def contrast_text(probed: ProbeContrast) -> str:
@@ -105,22 +105,22 @@ def activations_line(read: ActivationContrast) -> str:
     )
 
 
-def probe_sets(found: SafetyInfluence) -> list[tuple[str, ProbeInfluence]]:
+def probe_sets(influence: SafetyInfluence) -> list[tuple[str, ProbeInfluence]]:
     """Every probe set that was read, by its name in prose: refusal, its strata, benign, placebo."""
-    shown = [(PROBE_SETS["refusal"], found.refusal)]
-    if len(found.strata) > 1:
-        shown += [(f"… {name}", stratum) for name, stratum in found.strata.items()]
-    for name, probe_set in (("benign", found.benign), ("placebo", found.placebo)):
+    shown = [(PROBE_SETS["refusal"], influence.refusal)]
+    if len(influence.strata) > 1:
+        shown += [(f"… {name}", stratum) for name, stratum in influence.strata.items()]
+    for name, probe_set in (("benign", influence.benign), ("placebo", influence.placebo)):
         if probe_set is not None:
             shown.append((PROBE_SETS[name], probe_set))
     return shown
 
 
-def damage_text(found: PairsDoingDamage, most: int) -> str:
+def damage_text(damage: PairsDoingDamage, most: int) -> str:
     """Which pairs carry most of the push away from refusing; `most` row numbers are shown."""
-    rows = shown_rows(found.rows, most)
+    rows = shown_rows(damage.rows, most)
     return (
-        f"{percent(found.share)}% of pairs carry {percent(found.of_damage)}% of the push towards complying"
+        f"{percent(damage.share)}% of pairs carry {percent(damage.of_damage)}% of the push towards complying"
         f" (row {rows})"
     )
 
@@ -178,16 +178,16 @@ NO_VARIANCE = "by about as many in every pair"
 """Stands where the effect size d would, of differences that hardly vary."""
 
 
-def length_line(found: SideLengths, brief: bool = False) -> str:
+def length_line(lengths: SideLengths, brief: bool = False) -> str:
     """How long the sides are, and what length alone tells; without intervals where it is to be brief."""
-    text = f"Length: median {found.chosen:,.0f} {found.unit} chosen, {found.rejected:,.0f} rejected; chosen longer in"
-    effect = found.effect
+    text = f"Length: median {lengths.chosen:,.0f} {lengths.unit} chosen, {lengths.rejected:,.0f} rejected; chosen longer in"
+    effect = lengths.effect
     if brief:
         size = NO_VARIANCE if effect is None else f"d {number(effect.value, 2)}"
-        return f"{text} {percent(found.longer.rate)}%, {size}"
+        return f"{text} {percent(lengths.longer.rate)}%, {size}"
     size = NO_VARIANCE if effect is None else f"d {band(effect.value, effect.low, effect.high, 2)}"
-    text = f"{text} {share_text(found.longer)}, {size}"
-    p = found.pairwise
+    text = f"{text} {share_text(lengths.longer)}, {size}"
+    p = lengths.pairwise
     if p is None:
         return text
     ranked = f"{percent(p.accuracy)}% [{interval(percent(p.low), percent(p.high))}]"
