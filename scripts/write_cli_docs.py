@@ -23,7 +23,7 @@ edit. The answer goes to stdout; progress, warnings and errors go to stderr.
 | 0 | all done |
 | 1 | done in part (responses or stages that failed, no pairs: the output says which), or an unexpected error |
 | 2 | an input that cannot be used: one line names the value and the fix |
-| 3 | a condition of `audit --fail-on` holds, or could not be looked at, or `audit --compare` found something worse: one line each names the number or the reason |
+| 3 | a condition of `audit --fail-on` holds or could not be looked at, or `--compare` found a number worse: a line each says why |
 | 130 | interrupted: one line says what was kept and how to go on |
 """
 
