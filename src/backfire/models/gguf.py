@@ -5,6 +5,7 @@ transformers unpacks the weights. What it would leave out or read wrongly withou
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import math
@@ -29,7 +30,7 @@ LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_positio
 """How all Llama models that scale so do it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GgufFile:
     """What the head of a file says."""
 
@@ -143,9 +144,14 @@ def _floats(path: Path, start: int, length: int) -> tuple[float, ...]:
 
 def gguf_configuration(path: Path) -> Any:
     """The configuration that a file states, with the rotary positions of Llama 3.1."""
+    return copy.deepcopy(_configuration(check_gguf(path)))
+
+
+@lru_cache(2)
+def _configuration(head: GgufFile) -> Any:
     from transformers import AutoConfig
 
-    head = check_gguf(path)
+    path = head.path
     with _alone(path) as folder:
         configuration = _opened(path, AutoConfig.from_pretrained, folder, gguf_file=path.name)
     if head.rope_factors:
@@ -182,11 +188,12 @@ def _scaled_as_llama3(factors: tuple[float, ...], theta: float, factor: float) -
 def gguf_tokenizer(path: Path) -> Any:
     """The tokenizer of a file, with its chat template; without the tokens that its class adds of its own."""
     from tokenizers import Tokenizer
-    from transformers import AutoTokenizer
+    from transformers import PreTrainedTokenizerFast
 
     check_gguf(path)
     with _alone(path) as folder:
-        tokenizer = _opened(path, AutoTokenizer.from_pretrained, folder, gguf_file=path.name)
+        # AutoTokenizer would read the file once more, for the name of a class that then does the same.
+        tokenizer = _opened(path, PreTrainedTokenizerFast.from_pretrained, folder, gguf_file=path.name)
         from transformers.integrations.gguf import get_gguf_tokenizer
 
         count = len(get_gguf_tokenizer(str(path))[1]["tokens"])
