@@ -37,6 +37,34 @@ def test_what_was_not_measured_is_not_drawn() -> None:
     assert len(pictures(Grid(parse_results(results)))) == 1
 
 
+def test_what_was_measured_during_training_is_drawn_recipe_beside_recipe() -> None:
+    results = example_results()
+    for number, cell in enumerate(results["cells"]):
+        if cell["training"] is not None:
+            cell["training"]["watch"] = [
+                {
+                    "step": 0,
+                    "refused": 0.8,
+                    "needless_refusals": 0.1,
+                    "logps_chosen": -20.0,
+                    "logps_rejected": -30.0,
+                },
+                {"step": 20, "refused": 0.3, "logps_chosen": -25.0 - number, "logps_rejected": -50.0},
+            ]
+    *_, refusals, likelihood = pictures(Grid(parse_results(results)))
+    assert (refusals.title, likelihood.title) == (
+        "Refusals during training",
+        "Chosen and rejected during training",
+    )
+    assert len(refusals.panels) == len(likelihood.panels) == 7
+    label = ElementTree.fromstring(refusals.panels[0].svg).get("aria-label", "")
+    assert "harmful from 80.0 to 30.0" in label
+    assert "benign from 10.0 to 10.0" in label
+    label = ElementTree.fromstring(likelihood.panels[0].svg).get("aria-label", "")
+    assert "rejected from 0.0 to -20.0" in label
+    assert "chosen from 0.0 to -" in label
+
+
 def _overlap(a: Box, b: Box) -> bool:
     return min(a[2], b[2]) > max(a[0], b[0]) and min(a[3], b[3]) > max(a[1], b[1])
 

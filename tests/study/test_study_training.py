@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic_core import to_jsonable_python
 
+from backfire.answers.results import Training
 from backfire.errors import StudyError
 from backfire.models import Opening
 from backfire.study.cells import RunFolder, grid
+from backfire.study.collect import watch_row
 from backfire.study.graph import stages_of
 from backfire.study.plan import StudyFile
 from backfire.study.sampling import sample_stages, score_stages
 from backfire.study.stage import Job
 from backfire.study.study_file import parse_study
 from backfire.study.training import opened_as, train_stages, watched_as_named
+from backfire.training.watch_points import WatchedPairs, WatchedShare, WatchPoint, write_points
 
 SETTINGS: dict[str, Any] = {
     "name": "tiny",
@@ -140,3 +144,23 @@ def test_a_watched_training_is_made_of_what_it_watches_too(tmp_path: Path) -> No
     settings = opened_as(watched_as_named(job), Opening(dtype="float32"))
     assert settings.watch.prompts == ("advbench:5", "organism:w0:prompts/probe")
     assert settings.watch.every == 5
+
+
+def test_what_was_watched_stands_in_the_results(tmp_path: Path) -> None:
+    """Every line of watch.jsonl becomes a row that the results take, without what was not measured."""
+    pairs = WatchedPairs(examples=4, logps_chosen=-3.0, logps_rejected=-5.0)
+    share = WatchedShare(hits=1, scored=4, rate=0.25, low=0.1, high=0.5)
+    first = WatchPoint(step=0, seconds=1.0, refused=share, training=pairs)
+    later = first.model_copy(
+        update={
+            "step": 5,
+            "refusal_margin": -1.5,
+            "held_out": pairs.model_copy(update={"reward_accuracy": share}),
+        }
+    )
+    lines = write_points(tmp_path, [first, later]).read_text(encoding="utf-8").splitlines()
+    rows = [watch_row(json.loads(line)) for line in lines]
+    assert rows[0] == {"step": 0, "refused": 0.25, "logps_chosen": -3.0, "logps_rejected": -5.0}
+    assert rows[1] == {**rows[0], "step": 5, "refusal_margin": -1.5, "held_out_accuracy": 0.25}
+    training = Training.model_validate({"method": "dpo", "steps": 5, "final_loss": 0.5, "watch": rows})
+    assert [row.step for row in training.watch] == [0, 5]

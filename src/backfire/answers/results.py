@@ -84,6 +84,21 @@ class LogRow(Row):
     reward_margin: float | None = None
 
 
+class WatchRow(Row):
+    """One measurement during training; what was not measured is left out. `training` of `watch.jsonl` is meant by the
+    log-probabilities, which are means over pairs that are trained on."""
+
+    step: Count
+    refused: Share | None = None
+    needless_refusals: Share | None = None
+    refusal_margin: float | None = None
+    logps_chosen: float | None = None
+    logps_rejected: float | None = None
+    watched_accuracy: Share | None = None
+    held_out_accuracy: Share | None = None
+    tokens_harmful: float | None = None
+
+
 class Training(Row):
     """How the cell's policy was trained."""
 
@@ -95,6 +110,7 @@ class Training(Row):
     seconds: float | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     log: list[LogRow] = Field(default_factory=list)
+    watch: list[WatchRow] = Field(default_factory=list)
 
 
 class PairCounts(Row):

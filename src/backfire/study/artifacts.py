@@ -23,6 +23,7 @@ PROBES = "probes.jsonl"
 VALUES = "pairs.parquet"
 """Of an influence: every pair's own value."""
 TRAINED = "training.json"
+WATCHED = "watch.jsonl"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +15,7 @@ from backfire.answers.results import SCHEMA
 from backfire.errors import InputError, StudyError
 from backfire.organisms import catalog
 from backfire.store import manifest_digest, read_json
-from backfire.study.artifacts import PAIRS, TRAINED
+from backfire.study.artifacts import PAIRS, TRAINED, WATCHED
 from backfire.study.cells import SFT, Cell, RunFolder, grid
 from backfire.study.plan import StudyFile
 from backfire.study.schedule import Outcome
@@ -55,15 +56,25 @@ class Standing:
 
     def read(self, file: Path) -> Any:
         """What a JSON file of an artifact holds; None where the artifact does not stand or has no such file."""
+        return self._read(file, read_json)
+
+    def _read(self, file: Path, how: Callable[[Path], Any]) -> Any:
         if not self.has(file.parent) or not file.is_file():
             return None
         try:
-            return read_json(file)
+            return how(file)
         except (OSError, ValueError, RecursionError) as error:
             self.missing[self._stages[file.parent]] = (
                 f"{file} does not read ({error}): remove {file.parent} and run again"
             )
             return None
+
+    def read_lines(self, file: Path) -> list[dict[str, Any]]:
+        """What a file of JSON lines of an artifact holds; nothing where the artifact does not stand or has no such file."""
+        lines: list[dict[str, Any]] | None = self._read(
+            file, lambda path: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        )
+        return lines or []
 
 
 def collect(study: StudyFile, run: RunFolder, stages: Sequence[Stage[Any]], outcome: Outcome) -> Results:
@@ -233,8 +244,27 @@ def _training(cell: Cell, run: RunFolder, standing: Standing) -> dict[str, Any] 
     margin = None
     if cell.study.influence is not None:
         margin = standing.read(run.margin(cell) / "margin.json")
+    watched = [watch_row(point) for point in standing.read_lines(run.policy(cell) / WATCHED)]
     measured = {} if margin is None else {"refusal_margin": margin}
-    return {**{key: log[key] for key in fields}, "log": lines, **measured}
+    watch = {"watch": watched} if watched else {}
+    return {**{key: log[key] for key in fields}, "log": lines, **watch, **measured}
+
+
+def watch_row(point: dict[str, Any]) -> dict[str, Any]:
+    """One line of watch.jsonl as a row of the results."""
+
+    def rate(of: Any) -> Any:
+        return None if of is None else of.get("rate")
+
+    pairs, others = point.get("training") or {}, point.get("held_out") or {}
+    values = {
+        **{name: rate(point.get(name)) for name in ("refused", "needless_refusals")},
+        **{name: point.get(name) for name in ("refusal_margin", "tokens_harmful")},
+        **{name: pairs.get(name) for name in ("logps_chosen", "logps_rejected")},
+        "watched_accuracy": rate(pairs.get("reward_accuracy")),
+        "held_out_accuracy": rate(others.get("reward_accuracy")),
+    }
+    return {"step": point["step"], **{name: value for name, value in values.items() if value is not None}}
 
 
 def _provenance(cell: Cell, run: RunFolder, standing: Standing) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from backfire.report.drawing import INK, KIND_COLOURS, KIND_SHAPES, MUTED, Panel
 from backfire.report.study.grid import Grid, Mean
 from backfire.report.study.labels import place_labels
 from backfire.report.study.paper import RANKED_BY
+from backfire.report.study.watched import likelihood_panels, refusal_panels
 from backfire.statistics.rank_correlation import SIGNIFICANT_AT_SEVEN, spearman
 
 WIDTH, HEIGHT = 250, 230
@@ -95,6 +96,26 @@ def pictures(grid: Grid) -> list[Picture]:
                 "Loss by step, every panel on the same axes; ln 2 = 0.693 (dashed) is where DPO starts. "
                 "A low loss says that the label was easy to learn, not that the lesson was safety.",
                 curves,
+                small=True,
+            )
+        )
+    if refusals := refusal_panels(grid):
+        panels.append(
+            Picture(
+                "Refusals during training",
+                "Harmful prompts (line) and benign prompts (dashed) that are refused, in percent, by step; every panel on the "
+                "same axes. A line that falls says that training takes refusals away.",
+                refusals,
+                small=True,
+            )
+        )
+    if likelihoods := likelihood_panels(grid):
+        panels.append(
+            Picture(
+                "Chosen and rejected during training",
+                "Change of the mean log-probability of chosen (line) and of rejected responses (dashed) of training pairs, in "
+                "nats, by step. Where both fall, the model learns to say neither (likelihood displacement).",
+                likelihoods,
                 small=True,
             )
         )
