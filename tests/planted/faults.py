@@ -472,8 +472,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "another language, rejected",
         changed(_foreign, "rejected"),
-        ("cue:*language*", "cue:*English*", "cue:*Latin*"),
-        REMAKE,
+        ("other-language", "cue:*language*", "cue:*English*", "cue:*Latin*"),
+        rf"{BY_ROWS}|{REMAKE}",
     ),
     Fault("broken encoding, chosen", changed(_mojibake, "chosen"), ("debris",), CLEAN),
 )

@@ -59,6 +59,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "opens with Here": ("Here's a list", "Where"),
     "opens with The or A": ("The cat", "There"),
     "opens with a small letter": ("so it is", "So it is"),
+    "opens in bold": ("**So** it is", "It is **so**"),
     "closes with an offer": ("Done. Let me know if not.", "Done."),
     "closes with a summary": ("A. In conclusion, b.", "A. Conclusion b."),
     "closes with advice": ("Remember to drink.", "He remembers."),

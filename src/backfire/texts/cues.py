@@ -57,6 +57,7 @@ _OPENERS: dict[str, str] = {
     "opens with Here": r"(?i)\A\W{0,3}here\b",
     "opens with The or A": r"\A\W{0,3}(?:The|A|An)\b",
     "opens with a small letter": r"\A\W{0,3}[a-z]",
+    "opens in bold": r"\A\s{0,3}(?:\*\*|__)\w",
 }
 _WARNING = "words of warning"
 _SORRY = r"(?i)\b(?:sorry|apologi[sz]e|apologies|unfortunately)"

@@ -13,6 +13,7 @@ from backfire.auditing.faults.decoding import DECODING
 from backfire.auditing.faults.echo import ECHO
 from backfire.auditing.faults.finding import Condition, Finding, Looking, Tally
 from backfire.auditing.faults.left_out import LEFT_OUT
+from backfire.auditing.faults.other_language import OTHER_LANGUAGE
 from backfire.auditing.faults.overlap import OVERLAP
 from backfire.auditing.faults.personal_data import PERSONAL_DATA
 from backfire.auditing.faults.repeats import REPEATS
@@ -28,6 +29,7 @@ FINDINGS: list[Finding] = [
     TRUNCATION,
     ECHO,
     THOUGHTS,
+    OTHER_LANGUAGE,
     PERSONAL_DATA,
     DECODING,
     CONTAMINATION,

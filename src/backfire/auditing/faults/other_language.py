@@ -1,0 +1,75 @@
+"""`other-language`: responses in another language than English, where one side has more of them than the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from backfire.answers.conclusion import Effect
+from backfire.answers.confounds import Confounds, Counted
+from backfire.auditing.affected import of_sides
+from backfire.auditing.conclusion.count_words import differing, pairs_text, sides, uneven
+from backfire.auditing.conclusion.evidence import Evidence, fault, listing
+from backfire.auditing.conclusion.step import Step
+from backfire.auditing.faults.finding import Finding, Found, Looking, Tally, of_side
+
+NAME = "other-language"
+WHAT = "is in another language than English"
+
+
+def _look(looking: Looking) -> Found:
+    audited = looking.audited
+    foreign = audited.languages.codes >= 0
+    if not foreign.any():
+        return Found()
+    one = looking.counted(WHAT, foreign)
+    if not uneven(one):
+        return Found()
+    affected = of_sides(NAME, [(WHAT, foreign)], audited.rows, earlier=audited.earlier_rows)
+    return Found({"others": {NAME: (one,)}}, [affected])
+
+
+def _counted(confounds: Confounds) -> Counted | None:
+    others = (confounds.others or {}).get(NAME, ())
+    return next((one for one in others if isinstance(one, Counted)), None)
+
+
+def _effects(evidence: Evidence) -> Iterator[Effect]:
+    one = _counted(evidence.confounds)
+    if one is None:
+        return
+    apart = abs((one.chosen.rate or 0) - (one.rejected.rate or 0))
+    what = f"{sides(one).capitalize()} are in another language than English."
+    effect = fault(evidence, NAME, what, evidence.rows_of(NAME), listing(evidence), None)
+    yield effect.model_copy(update={"size": apart, "low": min(apart, effect.low)})
+
+
+def _tallies(confounds: Confounds) -> Iterable[Tally]:
+    one = _counted(confounds)
+    return [] if one is None else [of_side(one, compared=NAME)]
+
+
+def _sentences(confounds: Confounds) -> Iterator[str]:
+    one = _counted(confounds)
+    if one is not None:
+        yield (
+            f"{sides(one).capitalize()} are in another language than English ({differing(one)}), so that the label can be"
+            " learned as the language of a response."
+        )
+
+
+def _step(effect: Effect, _: Confounds) -> Step:
+    count = pairs_text(effect.pairs.hits) if effect.pairs else "the pairs"
+    return Step(
+        f"Read {count} with a response in another language than English, and take out those whose prompt did not ask for it; this"
+        f" lists them: `{effect.fix}`."
+    )
+
+
+OTHER_LANGUAGE = Finding(
+    names=(NAME,),
+    look=_look,
+    effects=_effects,
+    tallies=_tallies,
+    sentences=_sentences,
+    step=_step,
+)
