@@ -137,7 +137,7 @@ class SafetyInfluence(Part):
     activations: ActivationContrast | None = None
     """By hidden states instead of gradients."""
     pilot: PilotOutcome | None = None
-    """Where one was asked for: it predicted better than the cosine on held-out worlds (docs/concepts/influence.md)."""
+    """Where one was asked for."""
     failed: dict[str, str] | None = None
     """Parts of this answer that failed, `influence`, `activations` or `pilot`, each with its reason; the others stand."""
     damage: PairsDoingDamage | None = None
