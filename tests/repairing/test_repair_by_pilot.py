@@ -85,10 +85,10 @@ def test_influence_and_pilot_render_as_training_would(
     limits, texts = [], []
     whole, raw = rendering._some, rendering.RawText.whole_texts
 
-    def seen(how: Any, ends: Any, items: Any, limit: Any, strict: bool) -> Any:
+    def seen(how: Any, ends: Any, items: Any, limit: Any, *more: Any) -> Any:
         if any(prompt.text.startswith("Plain") for prompt, _ in items):
             limits.append(limit)
-        return whole(how, ends, items, limit, strict)
+        return whole(how, ends, items, limit, *more)
 
     def read(self: Any, conversations: Any) -> Any:
         found = raw(self, conversations)
