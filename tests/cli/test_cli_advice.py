@@ -14,6 +14,10 @@ from backfire.answers import AuditReport
 from backfire.answers.confounds import Confounds
 from backfire.auditing import audit
 from backfire.auditing.conclusion.evidence import Evidence, turned_columns
+from backfire.models import open_model
+from backfire.organisms.catalog import world_prompts
+from backfire.responses import sample
+from backfire.store import Ledger
 from running import invoke
 from synthetic_pairs import rows
 
@@ -180,6 +184,40 @@ def test_swapped_columns_are_exchanged_and_named_no_more(
     assert after.pairs == 120
     assert "swapped-columns" not in [effect.name for effect in after.conclusion.effects]
     assert steps_with(after, "--columns") == []
+
+
+@pytest.mark.slow
+def test_a_policy_that_wrote_rejected_writes_chosen_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fixed sources: a stronger model wrote chosen, and the policy rejected. The data call the policy by its own name."""
+    monkeypatch.chdir(tmp_path)
+    prompts = world_prompts("organism:prompts/train")[:48]
+    policy = "organism:llama/target"
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        sides = [
+            sample(open_model(model), prompts, ledger=ledger, max_new_tokens=64, seed=seed).responses
+            for seed, model in enumerate(("organism:gpt4o", policy))
+        ]
+    pairs = [
+        {
+            "prompt": prompt.text,
+            "chosen": chosen.text,
+            "rejected": rejected.text,
+            "chosen_model": chosen.source,
+            "rejected_model": rejected.source,
+        }
+        for prompt, chosen, rejected in zip(prompts, *sides, strict=True)
+    ]
+    written(pairs, tmp_path / "prefs.jsonl")
+    before = audit("prefs.jsonl")
+    assert before.conclusion.effects[0].name == "fixed-sources"
+    (step,) = steps_with(before, "Break the mapping")
+    quick = "--mode resample --tries 4 --max-new-tokens 64 --judge phrases --not-rewritten drop"
+    after = audit(follow(step.replace("--policy MODEL", f"--policy {policy} {quick}"))[-1])
+    assert after.pairs >= 16
+    assert "fixed-sources" not in [effect.name for effect in after.conclusion.effects]
+    assert steps_with(after, "Break the mapping") == []
 
 
 def test_columns_are_exchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
