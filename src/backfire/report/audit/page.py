@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,8 @@ from backfire.report.audit.words import (
 )
 from backfire.store import write_text
 
+COMMAND = re.compile(r"`(backfire [^`]*)`\.(?: |$)")
+"""A command at the end of a sentence."""
 MOST_EXAMPLE = 1500
 """Characters of an example's side; what does not fit is counted."""
 
@@ -126,6 +129,7 @@ def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
         value=_value,
         damage=lambda damage: damage_text(damage, MOST_ROWS),
         prose=_prose,
+        step=_step,
     )
     page = environment.get_template("audit/page.html.jinja").render(
         report=checked,
@@ -266,6 +270,16 @@ def _prose(text: str) -> Markup:
         return escape("`".join(parts))
     coded = (
         Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in enumerate(parts)
+    )
+    return Markup("").join(coded)
+
+
+def _step(text: str) -> Markup:
+    """A step of the advice: a command that ends a sentence stands on a line of its own, without the full stop."""
+    parts = COMMAND.split(text)
+    coded = (
+        Markup('<code class="command">{}</code>').format(printable(part)) if n % 2 else _prose(part)
+        for n, part in enumerate(parts)
     )
     return Markup("").join(coded)
 
