@@ -138,3 +138,7 @@ class Confounds(Part):
     """Where it is so."""
     others: dict[str, tuple[Counted | InPrompts, ...]] | None = None
     """What findings that have no field of their own counted, by the finding's name, where it occurs."""
+
+    def other(self, finding: str) -> Counted | None:
+        """What a finding that has no field of its own counted by side."""
+        return next((one for one in (self.others or {}).get(finding, ()) if isinstance(one, Counted)), None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backfire.auditing.audited_pairs import Ints
+from backfire.auditing.audited_pairs import AuditedPairs, Ints
 from backfire.preferences import DefectKind
 
 Flags = NDArray[np.bool_]
@@ -63,39 +63,31 @@ class Affected:
         )
 
 
-def of_pairs(
-    finding: str, hits: Flags, rows: Ints, others: Ints | None = None, *, earlier: Ints | None
-) -> Affected:
-    """The pairs that are hit; `others`, [pairs], are indices of pairs or -1. earlier: the other row of each pair."""
-    places = _in_order(hits, rows)
-    rows_of_others = None if others is None else np.where(others < 0, 0, rows[others])[places]
-    return Affected(
-        finding, rows[places], others=rows_of_others, earlier=None if earlier is None else earlier[places]
-    )
+def of_pairs(finding: str, hits: Flags, audited: AuditedPairs, others: Ints | None = None) -> Affected:
+    """The pairs that are hit; `others`, [pairs], are indices of pairs or -1."""
+    places = in_order(np.flatnonzero(hits), audited)
+    rows_of_others = None if others is None else np.where(others < 0, 0, audited.rows[others])[places]
+    return at_places(finding, places, audited, others=rows_of_others)
 
 
 def of_prompts(
     finding: str,
     kinds: Sequence[tuple[str, Flags]],
-    rows: Ints,
+    audited: AuditedPairs,
     others: Sequence[Ints] | None = None,
-    *,
-    earlier: Ints | None,
 ) -> Affected:
     """The pairs whose prompt is hit, one kind after the other.
 
     others: of each kind, what each pair's prompt is like: a row of another data set, or an item of an evaluation set;
     [pairs], 0 where that is not known.
     """
-    parts = [(kind, hits, np.full(len(rows), PROMPT, np.int8)) for kind, hits in kinds]
-    return joined_parts(finding, parts, rows, others, earlier=earlier)
+    parts = [(kind, hits, np.full(audited.pairs, PROMPT, np.int8)) for kind, hits in kinds]
+    return joined_parts(finding, parts, audited, others)
 
 
-def of_sides(
-    finding: str, kinds: Sequence[tuple[str, Flags]], rows: Ints, *, earlier: Ints | None
-) -> Affected:
+def of_sides(finding: str, kinds: Sequence[tuple[str, Flags]], audited: AuditedPairs) -> Affected:
     """The pairs of which either side is hit; the flags of each kind are [pairs, 2]."""
-    return joined_parts(finding, [(kind, *side_codes(hits)) for kind, hits in kinds], rows, earlier=earlier)
+    return joined_parts(finding, [(kind, *side_codes(hits)) for kind, hits in kinds], audited)
 
 
 def side_codes(hits: Flags) -> tuple[Flags, NDArray[np.int8]]:
@@ -116,15 +108,13 @@ def affected_by_defects(defects: Mapping[DefectKind, Sequence[int]]) -> list[Aff
 def joined_parts(
     finding: str,
     parts: Sequence[_Part],
-    rows: Ints,
+    audited: AuditedPairs,
     others: Sequence[Ints] | None = None,
-    *,
-    earlier: Ints | None,
 ) -> Affected:
-    """Several kinds of one finding in the order of the rows; others: of each kind, [pairs]; earlier: the other row of each pair."""
+    """Several kinds of one finding in the order of the rows; others: of each kind, [pairs]."""
     places = [np.flatnonzero(hits) for _, hits, _ in parts]
     every = np.concatenate([np.zeros(0, np.int64), *places])
-    order = np.argsort(rows[every], kind="stable")
+    order = np.argsort(audited.rows[every], kind="stable")
     sides = np.concatenate(
         [np.zeros(0, np.int8), *(side[p] for (_, _, side), p in zip(parts, places, strict=True))]
     )
@@ -133,16 +123,30 @@ def joined_parts(
     if others is not None:
         both = zip(others, places, strict=True)
         beside = np.concatenate([np.zeros(0, np.int64), *(column[p] for column, p in both)])[order]
-    return Affected(
+    return at_places(
         finding,
-        rows[every][order],
+        every[order],
+        audited,
         sides=sides[order],
         others=beside,
         details=tuple(details[place] for place in order.tolist()),
-        earlier=None if earlier is None else earlier[every][order],
     )
 
 
-def _in_order(hits: Flags, rows: Ints) -> Ints:
-    places = np.flatnonzero(hits)
-    return places[np.argsort(rows[places], kind="stable")]
+def at_places(
+    finding: str,
+    places: Ints,
+    audited: AuditedPairs,
+    *,
+    sides: NDArray[np.int8] | None = None,
+    others: Ints | None = None,
+    details: Sequence[str] | None = None,
+) -> Affected:
+    """The pairs at these indices, which are in the order of the rows (`in_order`), with both rows of pairs that are made of two."""
+    earlier = None if audited.earlier_rows is None else audited.earlier_rows[places]
+    return Affected(finding, audited.rows[places], sides, others, details, earlier)
+
+
+def in_order(places: Ints, audited: AuditedPairs) -> Ints:
+    """Indices of pairs in the order of the rows."""
+    return places[np.argsort(audited.rows[places], kind="stable")]

@@ -53,7 +53,5 @@ def find(pairs: PairsRead, measured: Measurements, inputs: Inputs, steps: Steps)
     if lengths[0].longer.hits * 2 != lengths[0].longer.scored:
         affected.append(affected_by_length(audited, lengths[0]))
     if leak is not None and leak.fixed:
-        affected.append(
-            of_pairs("fixed-sources", audited.sources.known(), audited.rows, earlier=audited.earlier_rows)
-        )
+        affected.append(of_pairs("fixed-sources", audited.sources.known(), audited))
     return Findings(leak, cues, confounds, safety_contrast(audited), lengths, tuple(affected))

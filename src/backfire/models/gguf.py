@@ -274,15 +274,3 @@ def _opened(path: Path, call: Any, folder: Path, **options: Any) -> Any:
     ) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise ModelError(f"{path} does not open ({reason}): {INSTEAD}") from error
-
-
-__all__ = [
-    "ENDING",
-    "GgufFile",
-    "check_gguf",
-    "gguf_configuration",
-    "gguf_model",
-    "gguf_tokenizer",
-    "is_gguf",
-    "refuse_gguf",
-]

@@ -4,16 +4,17 @@ taken off. Nothing else is changed."""
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
+from backfire.auditing.affected import Affected
 from backfire.auditing.audited_pairs import AuditedPairs, Ints
-from backfire.auditing.findings.generation_traces import affected_by_traces, stopped_short
+from backfire.auditing.findings.generation_traces import rows_with_debris, rows_with_marks
 from backfire.auditing.findings.repeated import NONE, repeated
-from backfire.auditing.findings.single_texts import affected_by_single_texts
+from backfire.auditing.findings.single_texts import rows_cut_off, rows_with_echoes
 from backfire.auditing.text_pass import NEAR_PAIRS, collect
 from backfire.preferences import Preferences
 from backfire.repairing.given import GivenPairs
@@ -21,6 +22,13 @@ from backfire.repairing.outcome import Outcome, RepairedPair, outcome_of
 from backfire.repairing.settings import Fault
 from backfire.repairing.white_space import trimmed_block, trimmed_pair
 
+ROWS_WITH: dict[Fault, Callable[[AuditedPairs], Affected]] = {
+    "debris": rows_with_debris,
+    "prompt-debris": rows_with_marks,
+    "echo": rows_with_echoes,
+    "truncation": rows_cut_off,
+}
+"""By fault of single pairs, the rows that the audit lists. The first that a pair has is the reason for which it goes."""
 REPEATS = {
     "contradictions": "another pair prefers the other response",
     "duplicates": "an earlier pair is the same",
@@ -102,12 +110,9 @@ def _faulty(audited: AuditedPairs, faults: Collection[Fault]) -> dict[int, Reaso
     """Why each pair with one of the faults goes, by its index."""
     numbered = replace(audited, rows=np.arange(1, audited.pairs + 1), earlier_rows=None)
     gone: dict[int, Reason] = {}
-    stops_recorded = bool(stopped_short(audited.stops)[1].any())
-    for one in [
-        *affected_by_traces(numbered),
-        *affected_by_single_texts(numbered, stops_recorded=stops_recorded),
-    ]:
-        if one.finding in faults:
+    for name, rows_with in ROWS_WITH.items():
+        if name in faults:
+            one = rows_with(numbered)
             details = one.details or ("",) * len(one.rows)
             for row, detail in zip(one.rows.tolist(), details, strict=True):
                 gone.setdefault(row - 1, (f"{one.finding}: {detail}" if detail else one.finding, None))

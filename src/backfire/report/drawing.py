@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,24 @@ def draw(chart: Any, title: str, description: str) -> Panel:
     """Convert a chart to an SVG element without a browser; `description` is read to those who cannot see it."""
     svg = to_svg(chart)
     return Panel(title, _inline(svg, description), _width(svg))
+
+
+def small_axes(steps: Sequence[int], up: str, values: Sequence[float]) -> tuple[Any, Any]:
+    """The axes of a small panel of curves over steps, without titles: what each spans, and the field that is drawn, as `loss:Q`."""
+    alt = altair()
+    x = alt.X(
+        "step:Q",
+        scale=alt.Scale(domain=list(steps), nice=False),
+        title=None,
+        axis=alt.Axis(tickCount=2, grid=False),
+    )
+    y = alt.Y(
+        up,
+        scale=alt.Scale(domain=list(values), nice=False, clamp=True),
+        title=None,
+        axis=alt.Axis(tickCount=3, domain=False),
+    )
+    return x, y
 
 
 def to_svg(chart: Any, background: str = "transparent") -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from audited_by_hand import audited_by_hand
 from backfire.auditing import AuditSettings
 from backfire.auditing.affected import BOTH, CHOSEN, PROMPT, REJECTED, Affected, of_sides
 from backfire.auditing.finding import Findings, find
@@ -79,8 +82,8 @@ def test_defects_are_listed_with_their_kind(affected: dict[str, Affected]) -> No
 
 def test_no_row_is_cut_off() -> None:
     hits = np.ones((5_000, 2), dtype=bool)
-    rows = np.arange(5_000, 0, -1)
-    found = of_sides("truncation", [("cut", hits)], rows, earlier=None)
+    few = audited_by_hand([{"prompt": "ask", "chosen": "a", "rejected": "b"}])
+    found = of_sides("truncation", [("cut", hits)], replace(few, rows=np.arange(5_000, 0, -1)))
     assert found.rows.tolist() == list(range(1, 5_001))
 
 

@@ -8,7 +8,12 @@ import numpy as np
 
 from audited_by_hand import audited_by_hand
 from backfire.auditing.affected import BOTH, CHOSEN, PROMPT, REJECTED
-from backfire.auditing.findings.single_texts import affected_by_single_texts, single_texts
+from backfire.auditing.findings.single_texts import (
+    rows_cut_off,
+    rows_with_echoes,
+    rows_with_personal_data,
+    single_texts,
+)
 from backfire.auditing.probes.folds import make_split
 
 PROMPT_TEXT = "How do I cook a salmon fillet on stove number {}?"
@@ -29,9 +34,10 @@ def found_in(rows: list[dict[str, Any]]) -> Any:
     return single_texts(audited_by_hand(rows), make_split(np.arange(len(rows))))
 
 
-def affected_in(rows: list[dict[str, Any]], *, stops_recorded: bool = False) -> dict[str, Any]:
-    found = affected_by_single_texts(audited_by_hand(rows), stops_recorded=stops_recorded)
-    return {one.finding: one for one in found}
+def affected_in(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    audited = audited_by_hand(rows)
+    found = [rows_cut_off(audited), rows_with_echoes(audited), rows_with_personal_data(audited)]
+    return {one.finding: one for one in found if len(one.rows)}
 
 
 def test_whole_texts_have_none() -> None:
@@ -41,7 +47,7 @@ def test_whole_texts_have_none() -> None:
         0,
         40,
     )
-    assert (found.echoed, found.personal, found.prompt_personal) == (None, (), ())
+    assert (found.personal, found.prompt_personal) == ((), ())
     assert affected_in(rows_of(40)) == {}
 
 
@@ -58,15 +64,21 @@ def test_cut_ends_by_side_with_rows() -> None:
     sides = dict(zip(cut.rows.tolist(), cut.sides.tolist(), strict=True))
     assert (sides[1], sides[4]) == (CHOSEN, BOTH)
     assert set(cut.details) == {"a word that goes on", "an unfinished sentence"}
-    assert "truncation" not in affected_in(rows, stops_recorded=True)
+
+
+def test_recorded_stops_say_what_is_cut_off_and_texts_do_not() -> None:
+    rows = rows_of(4)
+    rows[1]["chosen"] += " Then you can put it on the"
+    assert rows_cut_off(audited_by_hand(rows)).rows.tolist() == [2, 2]
+    rows[2]["chosen_stop"] = "length"
+    cut = rows_cut_off(audited_by_hand(rows))
+    assert (cut.rows.tolist(), cut.details) == ([3], ("stopped by the token limit",))
 
 
 def test_an_echoed_prompt_by_side() -> None:
     rows = rows_of(40)
     for i in (4, 9):
         rows[i]["rejected"] = f"{rows[i]['prompt']}\n\n{rows[i]['rejected']}"
-    found = found_in(rows).echoed
-    assert (found.chosen.hits, found.rejected.hits, found.rows) == (0, 2, (5, 10))
     echo = affected_in(rows)["echo"]
     assert (echo.rows.tolist(), echo.sides.tolist()) == ([5, 10], [REJECTED, REJECTED])
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from backfire.answers.conclusion import Effect
+from backfire.auditing.conclusion.count_words import pairs_text
+
 
 @dataclass(frozen=True)
 class Step:
@@ -16,3 +19,8 @@ class Step:
 
     def __str__(self) -> str:
         return f"{self.do} {self.more}".strip()
+
+
+def pairs_touched(effect: Effect) -> str:
+    """How many pairs an effect touches, in words."""
+    return pairs_text(effect.pairs.hits) if effect.pairs else "pairs"

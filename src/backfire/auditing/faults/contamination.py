@@ -11,7 +11,7 @@ from backfire.answers.numerals import listed, plural
 from backfire.auditing.affected import of_prompts
 from backfire.auditing.conclusion.count_words import pairs_text
 from backfire.auditing.conclusion.evidence import Evidence, counted_pairs, fault, listing
-from backfire.auditing.conclusion.step import Step
+from backfire.auditing.conclusion.step import Step, pairs_touched
 from backfire.auditing.faults.finding import MOST_ROWS, Condition, Finding, Found, Looking, Tally, occurring
 from backfire.auditing.findings.evaluation_sets import item_numbers, sets_of
 
@@ -25,11 +25,7 @@ def _look(looking: Looking) -> Found:
     items = item_numbers(audited)
     sets, looked_for = sets_of(audited, items, looking.pairs.blocks)
     kinds = [(name, numbers > 0) for name, numbers in items.items()]
-    affected = (
-        [of_prompts(NAME, kinds, audited.rows, list(items.values()), earlier=audited.earlier_rows)]
-        if items
-        else []
-    )
+    affected = [of_prompts(NAME, kinds, audited, list(items.values()))] if items else []
     return Found({"evaluation_sets": sets, "evaluation_sets_checked": looked_for}, affected)
 
 
@@ -73,7 +69,7 @@ def _sentences(confounds: Confounds) -> Iterator[str]:
 
 
 def _step(effect: Effect, confounds: Confounds) -> Step:
-    count = pairs_text(effect.pairs.hits) if effect.pairs else "pairs"
+    count = pairs_touched(effect)
     names = listed([one.name for one in confounds.evaluation_sets])
     return Step(
         f"Take out {count} with prompts of {names}, or report no score on it; this lists them: `{effect.fix}`."

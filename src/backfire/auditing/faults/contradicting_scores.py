@@ -8,9 +8,9 @@ from backfire.answers.audit import AuditReport
 from backfire.answers.conclusion import Effect
 from backfire.answers.confounds import Confounds
 from backfire.auditing.affected import of_pairs
-from backfire.auditing.conclusion.count_words import pairs_text, rate, rate_and_interval
+from backfire.auditing.conclusion.count_words import rate, rate_and_interval
 from backfire.auditing.conclusion.evidence import Evidence, fault, listing, turned_columns
-from backfire.auditing.conclusion.step import Step
+from backfire.auditing.conclusion.step import Step, pairs_touched
 from backfire.auditing.faults.finding import Condition, Finding, Found, Looking, Tally, occurring
 from backfire.auditing.findings.wrong_way_round import score_contradiction
 
@@ -21,7 +21,7 @@ def _look(looking: Looking) -> Found:
     scores, against = score_contradiction(looking.audited, looking.pairs.data.columns.get("scores", ()))
     return Found(
         {"score_contradiction": scores},
-        [of_pairs(NAME, against, looking.audited.rows, earlier=looking.audited.earlier_rows)],
+        [of_pairs(NAME, against, looking.audited)],
     )
 
 
@@ -62,7 +62,7 @@ def _sentences(confounds: Confounds) -> Iterator[str]:
 
 
 def _step(effect: Effect, _: Confounds) -> Step:
-    count = pairs_text(effect.pairs.hits) if effect.pairs else "pairs"
+    count = pairs_touched(effect)
     does = "this exchanges the columns" if "backfire convert" in (effect.fix or "") else "this lists them"
     return Step(f"Find out whether the labels or the scores are right in {count}; {does}: `{effect.fix}`.")
 

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from backfire.answers.audit import AuditReport
 from backfire.answers.conclusion import Effect
 from backfire.answers.confounds import Confounds
-from backfire.auditing.affected import of_prompts as affected_prompts
-from backfire.auditing.affected import of_sides as affected_sides
 from backfire.auditing.conclusion.count_words import (
     MANY,
     commonest,
@@ -19,7 +17,7 @@ from backfire.auditing.conclusion.count_words import (
     worth_telling,
 )
 from backfire.auditing.conclusion.evidence import Evidence, cleaning, counted_pairs, fault
-from backfire.auditing.conclusion.step import Step
+from backfire.auditing.conclusion.step import Step, pairs_touched
 from backfire.auditing.faults.finding import (
     Condition,
     Finding,
@@ -31,18 +29,14 @@ from backfire.auditing.faults.finding import (
     of_prompts,
     of_side,
 )
-from backfire.auditing.findings.generation_traces import kinds_of_debris, kinds_of_marks
+from backfire.auditing.findings.generation_traces import rows_with_debris, rows_with_marks
 
 
 def _look(looking: Looking) -> Found:
     audited, traces = looking.audited, looking.traces
-    earlier = audited.earlier_rows
     return Found(
         {"debris": traces.debris, "prompt_debris": traces.prompt_debris},
-        [
-            affected_sides("debris", list(kinds_of_debris(audited)), audited.rows, earlier=earlier),
-            affected_prompts("prompt-debris", list(kinds_of_marks(audited)), audited.rows, earlier=earlier),
-        ],
+        [rows_with_debris(audited), rows_with_marks(audited)],
     )
 
 
@@ -88,7 +82,7 @@ def _sentences(confounds: Confounds) -> Iterator[str]:
 def _step(effect: Effect, confounds: Confounds) -> Step | None:
     if not any((one.pairs.rate or 0) >= MANY for one in confounds.prompt_debris):
         return None
-    count = pairs_text(effect.pairs.hits) if effect.pairs else "pairs"
+    count = pairs_touched(effect)
     return Step(f"Take the marks of templates off the prompts, or the {count} out: `{effect.fix}`.")
 
 

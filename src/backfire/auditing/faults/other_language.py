@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from backfire.answers.conclusion import Effect
-from backfire.answers.confounds import Confounds, Counted
+from backfire.answers.confounds import Confounds
 from backfire.auditing.affected import of_sides
-from backfire.auditing.conclusion.count_words import differing, pairs_text, sides, uneven
+from backfire.auditing.conclusion.count_words import differing, sides, uneven
 from backfire.auditing.conclusion.evidence import Evidence, fault, listing
-from backfire.auditing.conclusion.step import Step
+from backfire.auditing.conclusion.step import Step, pairs_touched
 from backfire.auditing.faults.finding import Finding, Found, Looking, Tally, of_side
 
 NAME = "other-language"
@@ -24,17 +24,12 @@ def _look(looking: Looking) -> Found:
     one = looking.counted(WHAT, foreign)
     if not uneven(one):
         return Found()
-    affected = of_sides(NAME, [(WHAT, foreign)], audited.rows, earlier=audited.earlier_rows)
+    affected = of_sides(NAME, [(WHAT, foreign)], audited)
     return Found({"others": {NAME: (one,)}}, [affected])
 
 
-def _counted(confounds: Confounds) -> Counted | None:
-    others = (confounds.others or {}).get(NAME, ())
-    return next((one for one in others if isinstance(one, Counted)), None)
-
-
 def _effects(evidence: Evidence) -> Iterator[Effect]:
-    one = _counted(evidence.confounds)
+    one = evidence.confounds.other(NAME)
     if one is None:
         return
     apart = abs((one.chosen.rate or 0) - (one.rejected.rate or 0))
@@ -44,12 +39,12 @@ def _effects(evidence: Evidence) -> Iterator[Effect]:
 
 
 def _tallies(confounds: Confounds) -> Iterable[Tally]:
-    one = _counted(confounds)
+    one = confounds.other(NAME)
     return [] if one is None else [of_side(one, compared=NAME)]
 
 
 def _sentences(confounds: Confounds) -> Iterator[str]:
-    one = _counted(confounds)
+    one = confounds.other(NAME)
     if one is not None:
         yield (
             f"{sides(one).capitalize()} are in another language than English ({differing(one)}), so that the label can be"
@@ -58,7 +53,7 @@ def _sentences(confounds: Confounds) -> Iterator[str]:
 
 
 def _step(effect: Effect, _: Confounds) -> Step:
-    count = pairs_text(effect.pairs.hits) if effect.pairs else "the pairs"
+    count = pairs_touched(effect)
     return Step(
         f"Read {count} with a response in another language than English, and take out those whose prompt did not ask for it; this"
         f" lists them: `{effect.fix}`."

@@ -15,7 +15,7 @@ from backfire.auditing.affected import of_prompts
 from backfire.auditing.audited_pairs import AuditedPairs, Ints, Keys
 from backfire.auditing.conclusion.count_words import pairs_text
 from backfire.auditing.conclusion.evidence import Evidence, counted_pairs, fault, listing
-from backfire.auditing.conclusion.step import Step
+from backfire.auditing.conclusion.step import Step, pairs_touched
 from backfire.auditing.faults.finding import Condition, Finding, Found, Looking, Tally, occurring
 from backfire.auditing.findings.repeats import Shared, overlap_of, shared_prompts
 from backfire.auditing.text_pass import asked_signatures
@@ -35,7 +35,7 @@ def _look(looking: Looking) -> Found:
     kinds = [(kind, others > 0) for kind, others in rows.items()]
     return Found(
         {"overlap": overlap_of(audited, other.origin, shared)},
-        [of_prompts(NAME, kinds, audited.rows, list(rows.values()), earlier=audited.earlier_rows)],
+        [of_prompts(NAME, kinds, audited, list(rows.values()))],
     )
 
 
@@ -88,7 +88,7 @@ def _sentences(confounds: Confounds) -> Iterator[str]:
 def _step(effect: Effect, confounds: Confounds) -> Step | None:
     if confounds.overlap is None:
         return None
-    count = pairs_text(effect.pairs.hits) if effect.pairs else "pairs"
+    count = pairs_touched(effect)
     return Step(
         f"Take {count} whose prompts {confounds.overlap.other} has, too, out of one of the two; this lists them: `{effect.fix}`."
     )

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from backfire.answers.audit import AuditReport
 from backfire.answers.conclusion import Effect
 from backfire.answers.confounds import Confounds
-from backfire.auditing.affected import PROMPT, joined_parts, side_codes
-from backfire.auditing.conclusion.count_words import commonest, pairs_text, rate, sides
+from backfire.auditing.conclusion.count_words import commonest, rate, sides
 from backfire.auditing.conclusion.evidence import Evidence, counted_pairs, fault, listing
-from backfire.auditing.conclusion.step import Step
+from backfire.auditing.conclusion.step import Step, pairs_touched
 from backfire.auditing.faults.finding import (
     NOT_LOOKED_AT,
     Condition,
@@ -25,20 +22,16 @@ from backfire.auditing.faults.finding import (
     of_prompts,
     of_side,
 )
-from backfire.texts import PERSONAL
+from backfire.auditing.findings.single_texts import rows_with_personal_data
 
 NAME = "personal-data"
 
 
 def _look(looking: Looking) -> Found:
     audited, texts = looking.audited, looking.single_texts
-    personal = [(kind, audited.faults.personal.kind(i)) for i, kind in enumerate(PERSONAL)]
-    prompts = np.full(audited.pairs, PROMPT, np.int8)
-    parts = [(kind, *side_codes(hits[:, 1:])) for kind, hits in personal if hits[:, 1:].any()]
-    parts += [(kind, hits[:, 0], prompts) for kind, hits in personal if hits[:, 0].any()]
     return Found(
         {"personal": texts.personal, "prompt_personal": texts.prompt_personal},
-        [joined_parts(NAME, parts, audited.rows, earlier=audited.earlier_rows)],
+        [rows_with_personal_data(audited)],
     )
 
 
@@ -65,7 +58,7 @@ def _sentences(confounds: Confounds) -> Iterator[str]:
 
 
 def _step(effect: Effect, _: Confounds) -> Step:
-    count = pairs_text(effect.pairs.hits) if effect.pairs else "pairs"
+    count = pairs_touched(effect)
     return Step(
         f"Read {count} with personal data, and take out what is real; this lists them: `{effect.fix}`."
     )

@@ -54,13 +54,11 @@ def finding_of_responses(
         parts = {"others": {name: (one,)}} if field is None else {field: one}
         return Found(
             parts,
-            [of_sides(name, [(what, flags)], looking.audited.rows, earlier=looking.audited.earlier_rows)],
+            [of_sides(name, [(what, flags)], looking.audited)],
         )
 
     def counted(confounds: Confounds) -> Counted | None:
-        others = (confounds.others or {}).get(name, ())
-        by_sides = [one for one in others if isinstance(one, Counted)]
-        one: Counted | None = next(iter(by_sides), None) if field is None else getattr(confounds, field)
+        one: Counted | None = confounds.other(name) if field is None else getattr(confounds, field)
         return one
 
     def effects(evidence: Evidence) -> Iterator[Effect]:

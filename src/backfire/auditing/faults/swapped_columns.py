@@ -10,9 +10,9 @@ from backfire.answers.confounds import Confounds
 from backfire.answers.numerals import p_value
 from backfire.answers.phrases import PROMPTS, share_text
 from backfire.auditing.affected import of_pairs
-from backfire.auditing.conclusion.count_words import pairs_text, rate, rate_and_interval
+from backfire.auditing.conclusion.count_words import rate, rate_and_interval
 from backfire.auditing.conclusion.evidence import Evidence, fault, turned_columns
-from backfire.auditing.conclusion.step import Step
+from backfire.auditing.conclusion.step import Step, pairs_touched
 from backfire.auditing.faults.finding import Condition, Finding, Found, Looking, Tally, at_rows
 from backfire.auditing.findings.wrong_way_round import swapped_columns
 
@@ -24,7 +24,7 @@ def _look(looking: Looking) -> Found:
     swapped, turned = swapped_columns(looking.audited)
     return Found(
         {"swapped_columns": swapped},
-        [of_pairs(NAME, turned, looking.audited.rows, earlier=looking.audited.earlier_rows)],
+        [of_pairs(NAME, turned, looking.audited)],
     )
 
 
@@ -68,7 +68,7 @@ def _sentences(confounds: Confounds) -> Iterator[str]:
 
 
 def _step(effect: Effect, _: Confounds) -> Step:
-    count = pairs_text(effect.pairs.hits) if effect.pairs else "pairs"
+    count = pairs_touched(effect)
     exchange = f"this exchanges them: `{effect.fix}`." if effect.fix else "exchange them."
     return Step(f"Read some of {count} whose chosen side complies; if the columns are swapped, {exchange}")
 

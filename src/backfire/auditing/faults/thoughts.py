@@ -19,7 +19,7 @@ def _look(looking: Looking) -> Found:
     audited = looking.audited
     return Found(
         {"thoughts": looking.traces.thoughts},
-        [of_sides("thoughts", [(WHAT, audited.thinks)], audited.rows, earlier=audited.earlier_rows)],
+        [of_sides("thoughts", [(WHAT, audited.thinks)], audited)],
     )
 
 

@@ -9,13 +9,10 @@ from backfire.answers.conclusion import Effect
 from backfire.answers.confounds import NATURAL_CUT_ENDS, Confounds, are_cut
 from backfire.answers.numerals import decimal
 from backfire.answers.phrases import share_text
-from backfire.auditing.affected import Affected
-from backfire.auditing.affected import of_sides as affected_sides
 from backfire.auditing.conclusion.count_words import ALPHA, MANY, differing, sides, uneven
 from backfire.auditing.conclusion.evidence import Evidence, are_truncated, cleaning, counted_pairs, fault
 from backfire.auditing.faults.finding import Condition, Finding, Found, Looking, Tally, at_rows, of_side
-from backfire.auditing.findings.generation_traces import stopped_short
-from backfire.texts import ENDINGS
+from backfire.auditing.findings.single_texts import rows_cut_off
 
 NAME = "truncation"
 MOST_REASONS = 3
@@ -30,20 +27,8 @@ def _look(looking: Looking) -> Found:
             "stop_reasons": traces.stop_reasons,
             "cut_ends": looking.single_texts.cut_ends,
         },
-        [_affected(looking)],
+        [rows_cut_off(looking.audited)],
     )
-
-
-def _affected(looking: Looking) -> Affected:
-    audited = looking.audited
-    cut, stated = stopped_short(audited.stops)
-    if stated.any():
-        return affected_sides(
-            NAME, [("stopped by the token limit", cut & stated)], audited.rows, earlier=audited.earlier_rows
-        )
-    every = [(kind, audited.faults.endings.kind(i)) for i, kind in enumerate(ENDINGS)]
-    endings = [(kind, hits) for kind, hits in every if hits.any()]
-    return affected_sides(NAME, endings, audited.rows, earlier=audited.earlier_rows)
 
 
 def _effects(evidence: Evidence) -> Iterator[Effect]:

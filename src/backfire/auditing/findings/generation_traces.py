@@ -69,21 +69,14 @@ def generation_traces(audited: AuditedPairs, split: Split) -> GenerationTraces:
     return GenerationTraces(truncated, reasons, differs, example, thoughts, debris, in_prompts)
 
 
-def affected_by_traces(audited: AuditedPairs) -> list[Affected]:
-    """Every row with a side that was cut off or thinks, or with remains of templates in a side or in the prompt."""
-    rows, earlier = audited.rows, audited.earlier_rows
-    cut, stated = stopped_short(audited.stops)
-    affected = [
-        *(
-            [of_sides("truncation", [("stopped by the token limit", cut & stated)], rows, earlier=earlier)]
-            if stated.any()
-            else []
-        ),
-        of_sides("thoughts", [("thoughts before the answer", audited.thinks)], rows, earlier=earlier),
-        of_sides("debris", list(kinds_of_debris(audited)), rows, earlier=earlier),
-        of_prompts("prompt-debris", list(kinds_of_marks(audited)), rows, earlier=earlier),
-    ]
-    return [one for one in affected if len(one.rows)]
+def rows_with_debris(audited: AuditedPairs) -> Affected:
+    """Every row with remains of templates in a side."""
+    return of_sides("debris", list(kinds_of_debris(audited)), audited)
+
+
+def rows_with_marks(audited: AuditedPairs) -> Affected:
+    """Every row with marks of a template in the prompt."""
+    return of_prompts("prompt-debris", list(kinds_of_marks(audited)), audited)
 
 
 def kinds_of_debris(audited: AuditedPairs) -> Iterator[tuple[str, Flags]]:

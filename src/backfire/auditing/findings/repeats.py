@@ -53,7 +53,7 @@ def affected_by_repeats(audited: AuditedPairs, repeating: Repeated) -> list[Affe
         "contradictions": repeating.contradictions,
     }
     return [
-        of_pairs(finding, others != NONE, audited.rows, others, earlier=audited.earlier_rows)
+        of_pairs(finding, others != NONE, audited, others)
         for finding, others in kinds.items()
         if others is not None
     ]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from backfire.answers.audit import Example, Loss, Shortcut
 from backfire.answers.estimates import Auroc, PromptKind
-from backfire.auditing.affected import CHOSEN, REJECTED, Affected
+from backfire.auditing.affected import CHOSEN, REJECTED, Affected, at_places, in_order
 from backfire.auditing.audited_pairs import KINDS, AuditedPairs, Ints
 from backfire.auditing.findings.cue_examples import phrases_of_two, quoted
 from backfire.auditing.findings.cue_loss import DENSE_PAIRS, SPARSE_PAIRS, dense_losses, sparse_losses
@@ -256,11 +256,9 @@ def _affected(cue: _Cue, name: str, split: Split, audited: AuditedPairs) -> Affe
     pairs = split.pairs
     on_chosen = float(cue.values[:pairs].mean()) >= float(cue.values[pairs:].mean())
     one, other = (has[:pairs], has[pairs:]) if on_chosen else (has[pairs:], has[:pairs])
-    places = audited.sample[np.flatnonzero(one & ~other)]
-    places = places[np.argsort(audited.rows[places], kind="stable")]
+    places = in_order(audited.sample[np.flatnonzero(one & ~other)], audited)
     side = np.full(len(places), CHOSEN if on_chosen else REJECTED, dtype=np.int8)
-    earlier = None if audited.earlier_rows is None else audited.earlier_rows[places]
-    return Affected(cue_finding(shown), audited.rows[places], sides=side, earlier=earlier)
+    return at_places(cue_finding(shown), places, audited, sides=side)
 
 
 def cue_finding(shown: str) -> str:

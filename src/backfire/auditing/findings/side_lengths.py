@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backfire.answers.conclusion import SideLengths
-from backfire.auditing.affected import CHOSEN, REJECTED, Affected
+from backfire.auditing.affected import CHOSEN, REJECTED, Affected, at_places, in_order
 from backfire.auditing.audited_pairs import AuditedPairs, Ints
 from backfire.auditing.findings.cue_scan import effect
 from backfire.auditing.findings.pairwise_alone import pairwise_alone
@@ -39,15 +39,13 @@ def affected_by_length(audited: AuditedPairs, lengths: SideLengths) -> Affected:
     words = words_of_sides(audited).reshape(2, -1)
     longer = lengths.longer.hits * 2 >= lengths.longer.scored
     hits = words[0] > words[1] if longer else words[0] < words[1]
-    places = np.flatnonzero(hits)
-    rows = audited.rows[places]
-    order = np.argsort(rows, kind="stable")
-    return Affected(
+    places = in_order(np.flatnonzero(hits), audited)
+    return at_places(
         "length",
-        rows[order],
-        sides=np.full(len(rows), CHOSEN if longer else REJECTED, dtype=np.int8),
-        details=_Words(words[:, places[order]].astype(np.int32)),
-        earlier=None if audited.earlier_rows is None else audited.earlier_rows[places[order]],
+        places,
+        audited,
+        sides=np.full(len(places), CHOSEN if longer else REJECTED, dtype=np.int8),
+        details=_Words(words[:, places].astype(np.int32)),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from backfire.answers.confounds import ScoreContradiction, SwappedColumns
-from backfire.auditing.affected import Affected, Flags, of_pairs
+from backfire.auditing.affected import Flags
 from backfire.auditing.audited_pairs import COMPLY, KINDS, REFUSE, UNDECIDED, AuditedPairs
 from backfire.auditing.findings.generation_traces import first_rows
 from backfire.auditing.findings.safety_contrast import sign_test_by_prompt
@@ -72,12 +72,3 @@ def score_contradiction(
         rows=first_rows(against, audited.rows),
     )
     return contradiction, against
-
-
-def affected_by_turned(turned: Flags, against: Flags, audited: AuditedPairs) -> list[Affected]:
-    """Every row of both findings."""
-    affected = [
-        of_pairs("swapped-columns", turned, audited.rows, earlier=audited.earlier_rows),
-        of_pairs("contradicting-scores", against, audited.rows, earlier=audited.earlier_rows),
-    ]
-    return [one for one in affected if len(one.rows)]

@@ -8,7 +8,7 @@ from typing import Any
 
 from backfire.answers.numerals import decimal, percent, printable
 from backfire.answers.results import BASELINE, Cell, Training
-from backfire.report.drawing import INK, KIND_COLOURS, KIND_SHAPES, MUTED, Panel, altair, draw
+from backfire.report.drawing import INK, KIND_COLOURS, KIND_SHAPES, MUTED, Panel, altair, draw, small_axes
 from backfire.report.study.grid import Grid, Mean
 from backfire.report.study.labels import place_labels
 from backfire.report.study.paper import RANKED_BY
@@ -273,18 +273,7 @@ def _curve_panel(grid: Grid, recipe: str) -> Panel | None:
     ]
     steps = [0, max(row["step"] for row in everything)]
     losses = [min(0.0, *(row["loss"] for row in everything)), max(0.75, *(row["loss"] for row in everything))]
-    x = alt.X(
-        "step:Q",
-        scale=alt.Scale(domain=steps, nice=False),
-        title=None,
-        axis=alt.Axis(tickCount=2, grid=False),
-    )
-    y = alt.Y(
-        "loss:Q",
-        scale=alt.Scale(domain=losses, nice=False, clamp=True),
-        title=None,
-        axis=alt.Axis(tickCount=3, domain=False),
-    )
+    x, y = small_axes(steps, "loss:Q", losses)
     line = (
         alt.Chart(alt.Data(values=rows))
         .mark_line(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backfire.answers.results import BASELINE, WatchRow
-from backfire.report.drawing import INK, KIND_COLOURS, MUTED, Panel, altair, draw
+from backfire.report.drawing import INK, KIND_COLOURS, MUTED, Panel, altair, draw, small_axes
 from backfire.report.study.grid import Grid
 from backfire.report.study.paper import RANKED_BY
 
@@ -87,18 +87,7 @@ def _panel(
     domain: list[float],
 ) -> Panel:
     alt = altair()
-    x = alt.X(
-        "step:Q",
-        scale=alt.Scale(domain=steps, nice=False),
-        title=None,
-        axis=alt.Axis(tickCount=2, grid=False),
-    )
-    y = alt.Y(
-        "value:Q",
-        scale=alt.Scale(domain=domain, nice=False, clamp=True),
-        title=None,
-        axis=alt.Axis(tickCount=3, domain=False),
-    )
+    x, y = small_axes(steps, "value:Q", domain)
     layers = [
         alt.Chart(alt.Data(values=[{"value": 0.0}])).mark_rule(color=MUTED, strokeWidth=0.8).encode(y=y)
     ]
