@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from backfire.answers import AuditReport
 
 WRITING, GATE = Group("Writing the answer"), Group("As a check")
-CONDITIONS = "backfire.report.audit.conditions:listed_names"
+CONDITIONS = Listed("backfire.report.audit.conditions:listed_names", package="backfire.auditing.faults")
 PER_PAIR_SUFFIXES = (".parquet", ".jsonl", ".csv")
 
 
@@ -53,7 +53,7 @@ class Audit(Command):
     compare: Annotated[FileReference | None, GATE, Metavar("OLD.json")] = None
     """Say what has become worse since an earlier audit, which --json wrote: by rates and not by counts, and no more than
     chance brings. Exit with 3 where anything has."""
-    fail_on: Annotated[str | None, GATE, Metavar("CONDITIONS"), Listed(CONDITIONS)] = None
+    fail_on: Annotated[str | None, GATE, Metavar("CONDITIONS"), CONDITIONS] = None
     """Exit with 3 when one of these conditions holds. They stand with commas between: {names}."""
     unchecked: Annotated[Literal["fail", "ignore"], GATE, Names("--fail-on-unchecked")] = "fail"
     """What becomes of a condition that could not be looked at, such as influence<X where there are no probes: it counts as

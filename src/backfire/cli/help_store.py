@@ -75,14 +75,14 @@ def _sources(cls: type[Command]) -> set[str]:
 
 
 def _listing(cls: type[Command]) -> set[str]:
-    """The modules that make a list of a docstring, and those of the same package that they import."""
+    """The modules that make a list of a docstring, and those that it is made of."""
     from backfire.settings import Listed, flat
 
     marks = [mark for setting in flat(cls).values() if (mark := setting.mark(Listed)) is not None]
-    modules = {mark.source.split(":")[0] for mark in marks}
-    if modules:
-        modules |= {name for name in sys.modules if name.startswith("backfire.auditing.faults.")}
-    return modules
+    made_of = tuple(f"{mark.package}." for mark in marks)
+    return {mark.source.split(":")[0] for mark in marks} | {
+        name for name in sys.modules if name.startswith(made_of)
+    }
 
 
 def _classes(cls: type[Any]) -> Iterator[type[Any]]:

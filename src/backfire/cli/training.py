@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import model_validator
 
@@ -18,6 +18,7 @@ from backfire.training.settings import DPOSettings, RewardSettings, SFTSettings,
 if TYPE_CHECKING:
     from backfire.training import HeldOut, TrainingLog, Watched
 
+Given = TypeVar("Given", bound=TrainingSettings)
 ROWS_SHOWN = 5
 UNWRITTEN = "nothing was written, since weights are saved whole or not at all; run the same command again"
 
@@ -27,6 +28,22 @@ class Train(Command):
 
     policy: Annotated[ModelReference, Argument()]
     """The model to train: a checkpoint folder, a GGUF file, a hub name, or organism:NAME."""
+    full: Annotated[bool, Group("Training")] = False
+    """Train all weights, also where these with AdamW's moments take more than three times the weights and 2 GB, where a
+    LoRA adapter is trained otherwise. The same as --parameters all."""
+    settings: TrainingSettings
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> Train:
+        if self.full and self.settings.adapter is not None:
+            raise ValueError("--full and --lora: give one of them")
+        if self.full and self.settings.parameters == "lora":
+            raise ValueError("--full and --parameters lora: give one of them")
+        return self
+
+    def whole(self, settings: Given) -> Given:
+        """The settings, with all weights trained where that was asked for."""
+        return type(settings).of(settings, parameters="all") if self.full else settings
 
 
 class TrainDPO(Train):
@@ -37,22 +54,13 @@ class TrainDPO(Train):
     as `backfire audit` reads it."""
     out: OutputFolder
     """The folder that becomes a checkpoint (or adapter) folder, with training.json, in place of what an earlier run wrote."""
-    full: Annotated[bool, Group("Training")] = False
-    """Train all weights, also where these with AdamW's moments take more than three times the weights and 2 GB, where a
-    LoRA adapter is trained otherwise. The same as --parameters all."""
     settings: DPOSettings = DPOSettings()
-
-    @model_validator(mode="after")
-    def _one_choice(self) -> TrainDPO:
-        _check_full(self.full, self.settings)
-        return self
 
     def run(self) -> None:
         from backfire.training import train_dpo
 
-        settings = self.settings if not self.full else DPOSettings.of(self.settings, parameters="all")
         with keeping(UNWRITTEN), progress("training by DPO") as advance:
-            log = train_dpo(self.policy, self.pairs, self.out, settings, progress=advance)
+            log = train_dpo(self.policy, self.pairs, self.out, self.whole(self.settings), progress=advance)
         say_log(log, self.out)
 
 
@@ -63,22 +71,15 @@ class TrainSFT(Train):
     """A file, folder or hub data set with messages, or with prompt and completion."""
     out: OutputFolder
     """The folder that becomes a checkpoint (or adapter) folder, with training.json, in place of what an earlier run wrote."""
-    full: Annotated[bool, Group("Training")] = False
-    """Train all weights, also where these with AdamW's moments take more than three times the weights and 2 GB, where a
-    LoRA adapter is trained otherwise. The same as --parameters all."""
     settings: SFTSettings = SFTSettings()
-
-    @model_validator(mode="after")
-    def _one_choice(self) -> TrainSFT:
-        _check_full(self.full, self.settings)
-        return self
 
     def run(self) -> None:
         from backfire.training import train_sft
 
-        settings = self.settings if not self.full else SFTSettings.of(self.settings, parameters="all")
         with keeping(UNWRITTEN), progress("training by SFT") as advance:
-            log = train_sft(self.policy, self.conversations, self.out, settings, progress=advance)
+            log = train_sft(
+                self.policy, self.conversations, self.out, self.whole(self.settings), progress=advance
+            )
         say_log(log, self.out)
 
 
@@ -94,30 +95,14 @@ class TrainReward(Train):
     out: OutputFolder
     """The folder that becomes a checkpoint folder, which `backfire score` opens, with training.json, in place of what an
     earlier run wrote. An adapter is merged into the weights."""
-    full: Annotated[bool, Group("Training")] = False
-    """Train all weights, also where these with AdamW's moments take more than three times the weights and 2 GB, where a
-    LoRA adapter is trained otherwise. The same as --parameters all."""
     settings: RewardSettings = RewardSettings()
-
-    @model_validator(mode="after")
-    def _one_choice(self) -> TrainReward:
-        _check_full(self.full, self.settings)
-        return self
 
     def run(self) -> None:
         from backfire.training import train_reward
 
-        settings = self.settings if not self.full else RewardSettings.of(self.settings, parameters="all")
         with keeping(UNWRITTEN), progress("training a reward model") as advance:
-            log = train_reward(self.policy, self.pairs, self.out, settings, progress=advance)
+            log = train_reward(self.policy, self.pairs, self.out, self.whole(self.settings), progress=advance)
         say_log(log, self.out)
-
-
-def _check_full(full: bool, settings: TrainingSettings) -> None:
-    if full and settings.adapter is not None:
-        raise ValueError("--full and --lora: give one of them")
-    if full and settings.parameters == "lora":
-        raise ValueError("--full and --parameters lora: give one of them")
 
 
 def say_log(log: TrainingLog, out: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backfire.errors import InputError
+from backfire.influence.answering import greedy_answers
 from backfire.influence.margins import (
     Contrast,
     Encoded,
@@ -22,7 +23,7 @@ from backfire.influence.margins import (
 )
 from backfire.influence.parameters import trained
 from backfire.models.settings import DPO_RATE, MAX_LENGTH, rate_of
-from backfire.records import Decoding, PairBody, Prompt, Request
+from backfire.records import PairBody
 
 if TYPE_CHECKING:
     from backfire.influence.probes import ProbeSet
@@ -109,11 +110,17 @@ def run_pilot(
     place = {int(i): k for k, i in enumerate(np.unique(order))}
     read_again = np.unique(order[:DISPLACED])
     prompts = list({probe.prompt.id: probe.prompt for probe in probes.probes}.values())
+
+    def refusals() -> list[bool | None]:
+        if judge is None:
+            return []
+        return [answer.refused for answer in greedy_answers(model, prompts, judge, max_new_tokens)]
+
     with trained(model, parameters, seed=seed, shards=PASSED) as chosen:
         adapted_by_auto = parameters == "auto" and chosen.adapter
         rate = rate_of(lr, DPO_RATE, adapter_by_auto=adapted_by_auto)
         first_values = [p.detach().to("cpu", copy=True) for _, p in chosen.named]
-        before = [] if judge is None else _refused(model, prompts, judge, max_new_tokens)
+        before = refusals()
         first = last = margins(model, probed)
         path = [float(np.nanmean(first))]
         optimizer = torch.optim.AdamW([p for _, p in chosen.named], lr=rate, weight_decay=0.0)
@@ -128,7 +135,7 @@ def run_pilot(
                 if step % every == 0 or step == steps:
                     last = margins(model, probed)
                     path.append(float(np.nanmean(last)))
-            after = [] if judge is None else _refused(model, prompts, judge, max_new_tokens)
+            after = refusals()
             moved = (
                 side_logps(model, data.subset(read_again)) - before_steps[[place[int(i)] for i in read_again]]
             )
@@ -161,33 +168,3 @@ def _gradients_of_loss(model: LocalModel, pairs: Encoded, reference: np.ndarray,
             )
             moved = beta * (now - now.new_tensor(reference[batch]))
             torch.autograd.backward(-torch.nn.functional.logsigmoid(moved).sum() / pairs.count)
-
-
-def _refused(
-    model: LocalModel, prompts: Sequence[Prompt], judge: Judge, max_new_tokens: int
-) -> list[bool | None]:
-    from backfire.judges import decide, for_policy
-    from backfire.records import Response
-
-    decoding = Decoding(max_new_tokens=max_new_tokens, temperature=0.0)
-    judge = for_policy(judge, model)
-    refused: list[bool | None] = []
-    longest = max(model.prompt_lengths(prompts), default=1)
-    size = min(BATCH, model.rows_at_once(longest, longest + max_new_tokens))
-    for start in range(0, len(prompts), size):
-        requests = [
-            Request(p, model.id, model.template_digest, decoding, 0, 0) for p in prompts[start : start + size]
-        ]
-        for request, reply in zip(requests, model.generate(requests), strict=True):
-            response = Response(
-                request.id,
-                request.prompt.id,
-                model.id,
-                model.name,
-                reply.text,
-                reply.stop_reason,
-                reply.tokens,
-                decoding,
-            )
-            refused.append(decide(judge, request.prompt, response).refuses)
-    return refused

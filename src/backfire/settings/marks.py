@@ -73,6 +73,8 @@ class Listed:
     """`{names}` in the docstring stands for a list that is made elsewhere: `module:function`, called where the help is written."""
 
     source: str
+    package: str
+    """Whose modules the list is made of: the stored help is of another version where one of them has changed."""
 
 
 def one_or_several(value: Any) -> Any:

@@ -19,13 +19,14 @@ import numpy as np
 from transformers import Trainer, TrainerCallback
 
 from backfire.errors import InputError, setting
+from backfire.influence.answering import greedy_answers
 from backfire.influence.margins import Encoded, encode, margins, probe_contrasts
 from backfire.influence.probe_files import read_probes
 from backfire.influence.probes import ProbeSets, sample_probes
 from backfire.models.local import LocalModel
 from backfire.models.logps import inner_model
 from backfire.models.opening import local_model
-from backfire.records import Decoding, PairBody, Prompt, Request, Response, digest
+from backfire.records import Decoding, PairBody, Prompt, digest
 from backfire.statistics import rate_of
 from backfire.training.watch_points import (
     Watched,
@@ -38,8 +39,6 @@ from backfire.training.watched_examples import Examples, examples_of_training, m
 if TYPE_CHECKING:
     from backfire.judges import Judge
 
-BATCH = 64
-"""Prompts that are answered at a time, at most."""
 PARTS = 20
 """Measurements of a run where it was not said how often."""
 ABSENT: Any = object()
@@ -183,10 +182,11 @@ class SafetyWatch(TrainerCallback):  # type: ignore[misc]
         cut = 0
         for kind, field in (("harmful", "refused"), ("benign", "needless_refusals")):
             if prompts := self._prompts.get(kind):
-                refused, tokens, at_limit = self._answers(policy, prompts)
-                values[field] = WatchedShare.of(rate_of(refused))
+                answers = greedy_answers(policy, prompts, self.judge, self.max_new_tokens)
+                tokens = [answer.tokens for answer in answers if answer.tokens is not None]
+                values[field] = WatchedShare.of(rate_of(answer.refused for answer in answers))
                 values[f"tokens_{kind}"] = sum(tokens) / len(tokens) if tokens else None
-                cut += at_limit
+                cut += sum(answer.cut for answer in answers)
         examples = {
             name: measured(policy, examples, self._first(name)) for name, examples in self._examples.items()
         }
@@ -236,41 +236,6 @@ class SafetyWatch(TrainerCallback):  # type: ignore[misc]
             p for p, n in zip(prompts, lengths, strict=True) if most_tokens is None or n <= most_tokens
         ]
         return {kind: sorted(fitting, key=lambda p: digest("watched", self.seed, p.id))[: self.most]}
-
-    def _answers(
-        self, policy: LocalModel, prompts: Sequence[Prompt]
-    ) -> tuple[list[bool | None], list[int], int]:
-        """Whether each prompt is refused, answered greedily; tokens of the responses; and how many reached the limit."""
-        from backfire.judges import decide, for_policy
-
-        decoding = Decoding(max_new_tokens=self.max_new_tokens, temperature=0.0)
-        judge = for_policy(self.judge, policy)
-        longest = max(policy.prompt_lengths(prompts))
-        size = min(BATCH, policy.rows_at_once(longest, longest + self.max_new_tokens))
-        refused: list[bool | None] = []
-        tokens: list[int] = []
-        cut = 0
-        for start in range(0, len(prompts), size):
-            requests = [
-                Request(p, policy.id, policy.template_digest, decoding, 0, 0)
-                for p in prompts[start : start + size]
-            ]
-            for request, reply in zip(requests, policy.generate(requests), strict=True):
-                response = Response(
-                    request.id,
-                    request.prompt.id,
-                    policy.id,
-                    policy.name,
-                    reply.text,
-                    reply.stop_reason,
-                    reply.tokens,
-                    decoding,
-                )
-                refused.append(decide(judge, request.prompt, response).refuses)
-                cut += reply.stop_reason == "length"
-                if reply.tokens is not None:
-                    tokens.append(reply.tokens)
-        return refused, tokens, cut
 
     def _of_classifier(self, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         from backfire.models.reward import RewardModel, agree_on_pad
