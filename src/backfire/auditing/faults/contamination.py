@@ -12,7 +12,15 @@ from backfire.auditing.affected import of_prompts
 from backfire.auditing.conclusion.count_words import pairs_text
 from backfire.auditing.conclusion.evidence import Evidence, counted_pairs, fault, listing
 from backfire.auditing.conclusion.step import Step, pairs_touched
-from backfire.auditing.faults.finding import MOST_ROWS, Condition, Finding, Found, Looking, Tally, occurring
+from backfire.auditing.faults.finding import (
+    MOST_ROWS,
+    Condition,
+    Finding,
+    Looking,
+    Occurrences,
+    Tally,
+    occurring,
+)
 from backfire.auditing.findings.evaluation_sets import item_numbers, sets_of
 
 NAME = "contamination"
@@ -20,13 +28,13 @@ MOST_HITS = 20
 """Matched prompts that the page quotes of each set."""
 
 
-def _look(looking: Looking) -> Found:
+def _look(looking: Looking) -> Occurrences:
     audited = looking.audited
     items = item_numbers(audited)
     sets, looked_for = sets_of(audited, items, looking.pairs.blocks)
     kinds = [(name, numbers > 0) for name, numbers in items.items()]
     affected = [of_prompts(NAME, kinds, audited, list(items.values()))] if items else []
-    return Found({"evaluation_sets": sets, "evaluation_sets_checked": looked_for}, affected)
+    return Occurrences({"evaluation_sets": sets, "evaluation_sets_checked": looked_for}, affected)
 
 
 def _effects(evidence: Evidence) -> Iterator[Effect]:

@@ -11,15 +11,15 @@ from backfire.auditing.affected import of_pairs
 from backfire.auditing.conclusion.count_words import rate, rate_and_interval
 from backfire.auditing.conclusion.evidence import Evidence, fault, listing, turned_columns
 from backfire.auditing.conclusion.step import Step, pairs_touched
-from backfire.auditing.faults.finding import Condition, Finding, Found, Looking, Tally, occurring
+from backfire.auditing.faults.finding import Condition, Finding, Looking, Occurrences, Tally, occurring
 from backfire.auditing.findings.wrong_way_round import score_contradiction
 
 NAME = "contradicting-scores"
 
 
-def _look(looking: Looking) -> Found:
+def _look(looking: Looking) -> Occurrences:
     scores, against = score_contradiction(looking.audited, looking.pairs.data.columns.get("scores", ()))
-    return Found(
+    return Occurrences(
         {"score_contradiction": scores},
         [of_pairs(NAME, against, looking.audited)],
     )

@@ -21,8 +21,8 @@ from backfire.auditing.conclusion.step import Step, pairs_touched
 from backfire.auditing.faults.finding import (
     Condition,
     Finding,
-    Found,
     Looking,
+    Occurrences,
     Tally,
     by_side,
     occurring,
@@ -32,9 +32,9 @@ from backfire.auditing.faults.finding import (
 from backfire.auditing.findings.generation_traces import rows_with_debris, rows_with_marks
 
 
-def _look(looking: Looking) -> Found:
+def _look(looking: Looking) -> Occurrences:
     audited, traces = looking.audited, looking.traces
-    return Found(
+    return Occurrences(
         {"debris": traces.debris, "prompt_debris": traces.prompt_debris},
         [rows_with_debris(audited), rows_with_marks(audited)],
     )

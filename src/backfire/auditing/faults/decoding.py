@@ -9,12 +9,14 @@ from backfire.answers.confounds import Confounds
 from backfire.auditing.conclusion.count_words import pairs_text, rate
 from backfire.auditing.conclusion.evidence import Evidence, size_of_touched
 from backfire.auditing.conclusion.step import Step
-from backfire.auditing.faults.finding import Finding, Found, Looking, Tally
+from backfire.auditing.faults.finding import Finding, Looking, Occurrences, Tally
 
 
-def _look(looking: Looking) -> Found:
+def _look(looking: Looking) -> Occurrences:
     traces = looking.traces
-    return Found({"decoding_differs": traces.decoding_differs, "decoding_example": traces.decoding_example})
+    return Occurrences(
+        {"decoding_differs": traces.decoding_differs, "decoding_example": traces.decoding_example}
+    )
 
 
 def _effects(evidence: Evidence) -> Iterator[Effect]:

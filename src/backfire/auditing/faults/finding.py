@@ -55,8 +55,8 @@ class Looking:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What was found."""
+class Occurrences:
+    """What a finding counted, and in which rows."""
 
     parts: Mapping[str, Any] = field(default_factory=dict)
     """Fields of `Confounds` by name. A finding that has no field of its own gives `others`: its name with what it counted."""
@@ -133,7 +133,7 @@ class Finding:
 
     names: tuple[str, ...]
     """Its stable names: those of its effects, and of its rows in the file of `--rows`."""
-    look: Callable[[Looking], Found]
+    look: Callable[[Looking], Occurrences]
     effects: Callable[[Evidence], Iterable[Effect]]
     tallies: Callable[[Confounds], Iterable[Tally]] = _nothing
     """Its rows of the terminal's and the page's tables, also where nothing was counted."""

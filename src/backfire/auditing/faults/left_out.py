@@ -9,7 +9,7 @@ from backfire.answers.conclusion import Effect
 from backfire.answers.numerals import plural, shown_rows
 from backfire.auditing.affected import affected_by_defects
 from backfire.auditing.conclusion.evidence import Evidence, cleaning, size_of_touched
-from backfire.auditing.faults.finding import MOST_ROWS, Condition, Finding, Found, Looking
+from backfire.auditing.faults.finding import MOST_ROWS, Condition, Finding, Looking, Occurrences
 from backfire.auditing.findings.generation_traces import MOST_ROWS as MOST_LISTED
 from backfire.auditing.probes.uncertainty import share
 
@@ -18,8 +18,8 @@ NO_FAULT = ("neither best nor worst", "tie")
 """Rows that are left out since they are no preference: nothing is wrong with them."""
 
 
-def _look(looking: Looking) -> Found:
-    return Found(affected=affected_by_defects(looking.pairs.data.defects))
+def _look(looking: Looking) -> Occurrences:
+    return Occurrences(affected=affected_by_defects(looking.pairs.data.defects))
 
 
 def _effects(evidence: Evidence) -> Iterator[Effect]:

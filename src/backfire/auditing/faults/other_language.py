@@ -10,22 +10,22 @@ from backfire.auditing.affected import of_sides
 from backfire.auditing.conclusion.count_words import differing, sides, uneven
 from backfire.auditing.conclusion.evidence import Evidence, fault, listing
 from backfire.auditing.conclusion.step import Step, pairs_touched
-from backfire.auditing.faults.finding import Finding, Found, Looking, Tally, of_side
+from backfire.auditing.faults.finding import Finding, Looking, Occurrences, Tally, of_side
 
 NAME = "other-language"
 WHAT = "is in another language than English"
 
 
-def _look(looking: Looking) -> Found:
+def _look(looking: Looking) -> Occurrences:
     audited = looking.audited
     foreign = audited.languages.codes >= 0
     if not foreign.any():
-        return Found()
+        return Occurrences()
     one = looking.counted(WHAT, foreign)
     if not uneven(one):
-        return Found()
+        return Occurrences()
     affected = of_sides(NAME, [(WHAT, foreign)], audited)
-    return Found({"others": {NAME: (one,)}}, [affected])
+    return Occurrences({"others": {NAME: (one,)}}, [affected])
 
 
 def _effects(evidence: Evidence) -> Iterator[Effect]:

@@ -16,7 +16,7 @@ from backfire.auditing.audited_pairs import AuditedPairs, Ints, Keys
 from backfire.auditing.conclusion.count_words import pairs_text
 from backfire.auditing.conclusion.evidence import Evidence, counted_pairs, fault, listing
 from backfire.auditing.conclusion.step import Step, pairs_touched
-from backfire.auditing.faults.finding import Condition, Finding, Found, Looking, Tally, occurring
+from backfire.auditing.faults.finding import Condition, Finding, Looking, Occurrences, Tally, occurring
 from backfire.auditing.findings.repeats import Shared, overlap_of, shared_prompts
 from backfire.auditing.text_pass import asked_signatures
 from backfire.preferences import Preferences
@@ -25,15 +25,15 @@ from backfire.texts import text_keys
 NAME = "overlap"
 
 
-def _look(looking: Looking) -> Found:
+def _look(looking: Looking) -> Occurrences:
     audited, other = looking.audited, looking.other
     if other is None:
-        return Found()
+        return Occurrences()
     shared = _shared(audited, other)
     rows = {"the same prompt": shared.exact}
     rows |= {} if shared.near is None else {"nearly the same prompt": shared.near}
     kinds = [(kind, others > 0) for kind, others in rows.items()]
-    return Found(
+    return Occurrences(
         {"overlap": overlap_of(audited, other.origin, shared)},
         [of_prompts(NAME, kinds, audited, list(rows.values()))],
     )

@@ -14,8 +14,8 @@ from backfire.auditing.faults.finding import (
     NOT_LOOKED_AT,
     Condition,
     Finding,
-    Found,
     Looking,
+    Occurrences,
     Tally,
     by_side,
     occurring,
@@ -27,9 +27,9 @@ from backfire.auditing.findings.single_texts import rows_with_personal_data
 NAME = "personal-data"
 
 
-def _look(looking: Looking) -> Found:
+def _look(looking: Looking) -> Occurrences:
     audited, texts = looking.audited, looking.single_texts
-    return Found(
+    return Occurrences(
         {"personal": texts.personal, "prompt_personal": texts.prompt_personal},
         [rows_with_personal_data(audited)],
     )

@@ -10,7 +10,7 @@ from backfire.answers.confounds import Confounds
 from backfire.answers.numerals import plural
 from backfire.auditing.conclusion.count_words import MANY, pairs_text, rate
 from backfire.auditing.conclusion.evidence import Evidence, cleaning, counted_pairs, fault
-from backfire.auditing.faults.finding import Condition, Finding, Found, Looking, Tally, occurring
+from backfire.auditing.faults.finding import Condition, Finding, Looking, Occurrences, Tally, occurring
 from backfire.auditing.findings.repeated import repeated
 from backfire.auditing.findings.repeats import affected_by_repeats, repeats
 
@@ -46,9 +46,9 @@ SENTENCES = {
 """What one pair and what several do, in an effect and in a sentence."""
 
 
-def _look(looking: Looking) -> Found:
+def _look(looking: Looking) -> Occurrences:
     repeating = repeated(looking.audited)
-    return Found(
+    return Occurrences(
         {"repeats": repeats(looking.audited, repeating)}, affected_by_repeats(looking.audited, repeating)
     )
 

@@ -15,8 +15,8 @@ from backfire.auditing.faults.finding import (
     NOT_LOOKED_AT,
     Condition,
     Finding,
-    Found,
     Looking,
+    Occurrences,
     Tally,
     by_side,
     occurring,
@@ -46,13 +46,13 @@ def finding_of_responses(
         cleaned: where `repair --method clean` takes such pairs out: of which pairs the advice says so.
     """
 
-    def look(looking: Looking) -> Found:
+    def look(looking: Looking) -> Occurrences:
         flags = hits(looking)
         if not flags.any():
-            return Found()
+            return Occurrences()
         one = looking.counted(what, flags)
         parts = {"others": {name: (one,)}} if field is None else {field: one}
-        return Found(
+        return Occurrences(
             parts,
             [of_sides(name, [(what, flags)], looking.audited)],
         )
@@ -77,7 +77,7 @@ def finding_of_responses(
         one = counted(confounds)
         if one is not None:
             yield (
-                f"{sides(one).capitalize()} have in common that the response {what} ({differing(one)})."
+                f"A response {what} in {sides(one)} ({differing(one)})."
                 if sentence is None
                 else sentence(one)
             )

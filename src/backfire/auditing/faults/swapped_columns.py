@@ -13,16 +13,16 @@ from backfire.auditing.affected import of_pairs
 from backfire.auditing.conclusion.count_words import rate, rate_and_interval
 from backfire.auditing.conclusion.evidence import Evidence, fault, turned_columns
 from backfire.auditing.conclusion.step import Step, pairs_touched
-from backfire.auditing.faults.finding import Condition, Finding, Found, Looking, Tally, at_rows
+from backfire.auditing.faults.finding import Condition, Finding, Looking, Occurrences, Tally, at_rows
 from backfire.auditing.findings.wrong_way_round import swapped_columns
 
 NAME = "swapped-columns"
 COMPLYING = "chosen complies and rejected refuses"
 
 
-def _look(looking: Looking) -> Found:
+def _look(looking: Looking) -> Occurrences:
     swapped, turned = swapped_columns(looking.audited)
-    return Found(
+    return Occurrences(
         {"swapped_columns": swapped},
         [of_pairs(NAME, turned, looking.audited)],
     )

@@ -10,14 +10,14 @@ from backfire.auditing.affected import of_sides
 from backfire.auditing.conclusion.count_words import sides, uneven
 from backfire.auditing.conclusion.evidence import Evidence, fault
 from backfire.auditing.conclusion.step import Step
-from backfire.auditing.faults.finding import Finding, Found, Looking, Tally, of_side
+from backfire.auditing.faults.finding import Finding, Looking, Occurrences, Tally, of_side
 
 WHAT = "thoughts before the answer"
 
 
-def _look(looking: Looking) -> Found:
+def _look(looking: Looking) -> Occurrences:
     audited = looking.audited
-    return Found(
+    return Occurrences(
         {"thoughts": looking.traces.thoughts},
         [of_sides("thoughts", [(WHAT, audited.thinks)], audited)],
     )

@@ -11,7 +11,7 @@ from backfire.answers.numerals import decimal
 from backfire.answers.phrases import share_text
 from backfire.auditing.conclusion.count_words import ALPHA, MANY, differing, sides, uneven
 from backfire.auditing.conclusion.evidence import Evidence, are_truncated, cleaning, counted_pairs, fault
-from backfire.auditing.faults.finding import Condition, Finding, Found, Looking, Tally, at_rows, of_side
+from backfire.auditing.faults.finding import Condition, Finding, Looking, Occurrences, Tally, at_rows, of_side
 from backfire.auditing.findings.single_texts import rows_cut_off
 
 NAME = "truncation"
@@ -19,9 +19,9 @@ MOST_REASONS = 3
 """Stop reasons that differ by side, of which the conclusion says so."""
 
 
-def _look(looking: Looking) -> Found:
+def _look(looking: Looking) -> Occurrences:
     traces = looking.traces
-    return Found(
+    return Occurrences(
         {
             "truncated": traces.truncated,
             "stop_reasons": traces.stop_reasons,
