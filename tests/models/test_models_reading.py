@@ -64,8 +64,8 @@ def test_one_pass_gives_what_the_two_give(model, passes):
     found = model.read(CONVERSATIONS, batch_size=4)
     assert passes == [4, 4, 1]
     assert np.array_equal(found.logps, model.logps(CONVERSATIONS, batch_size=4))
-    assert np.array_equal(found.states, model.hidden_states(CONVERSATIONS, batch_size=4))
-    assert passes == [4, 4, 1] * 3
+    assert passes == [4, 4, 1] * 2
+    np.testing.assert_allclose(found.states, model.hidden_states(CONVERSATIONS, batch_size=4), atol=1e-6)
 
 
 def test_progress_counts_conversations_and_nothing_is_nothing(model):
