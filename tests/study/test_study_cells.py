@@ -125,6 +125,20 @@ def test_the_prompts_move_every_trained_cell() -> None:
     assert moved(changed(), changed(prompts="mine.jsonl")) == {"self+rm", "gpt4o+self", "original"}
 
 
+def test_a_target_may_have_prompts_and_human_data_of_its_own() -> None:
+    """Nothing of the other target moves; what it says in full is what it would have taken from the study."""
+    first, second = ORGANISMS["targets"]
+    for own, recipes in (
+        ({"prompts": "mine.jsonl"}, {"self+rm", "gpt4o+self", "original"}),
+        ({"human": "mine.jsonl"}, {"original"}),
+        ({"human": {"data": "mine.jsonl", "columns": {"prompt": "ask"}}}, {"original"}),
+    ):
+        before, after = folders(changed()), folders(changed(targets=[{**first, **own}, second]))
+        assert {key[1:3] for key in before if before[key] != after[key]} == {("qwen2", r) for r in recipes}
+    same = {"prompts": ORGANISMS["prompts"], "human": ORGANISMS["human"]}
+    assert folders(changed()) == folders(changed(targets=[{**first, **same}, second]))
+
+
 def test_a_responder_of_several_targets_is_sampled_once_as_often_as_most_need() -> None:
     study = changed(recipes=["all+rm"], worlds=["w1"], seeds=[0])
     trained = [c for c in grid(study) if c.recipe == "all+rm"]

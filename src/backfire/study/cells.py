@@ -12,7 +12,13 @@ from backfire.models.settings import Opening
 from backfire.organisms.catalog import SHIPPED
 from backfire.records import Decoding, digest
 from backfire.study.plan import StudyFile
-from backfire.study.sections import GivenSection, OpeningSection, ResponderSettings, TargetSettings
+from backfire.study.sections import (
+    GivenSection,
+    HumanSettings,
+    OpeningSection,
+    ResponderSettings,
+    TargetSettings,
+)
 from backfire.study.worlds import in_world
 
 SFT = "sft"
@@ -108,15 +114,19 @@ class Cell:
 
     @property
     def prompts(self) -> str:
-        return in_world(self.study.prompts, self.world)
+        return in_world(self.target.prompts or self.study.prompts, self.world)
 
     @property
     def reward_model(self) -> str | None:
         return None if self.study.reward_model is None else in_world(self.study.reward_model, self.world)
 
     @property
+    def _human(self) -> HumanSettings | str | None:
+        return self.study.human if self.target.human is None else self.target.human
+
+    @property
     def human(self) -> str | None:
-        given = self.study.human
+        given = self._human
         return (
             None if given is None else in_world(given if isinstance(given, str) else given.data, self.world)
         )
@@ -124,7 +134,7 @@ class Cell:
     @property
     def human_reading(self) -> dict[str, Any]:
         """How the human-labelled data are read, where the study says so."""
-        given = self.study.human
+        given = self._human
         return {} if given is None or isinstance(given, str) else given.reading()
 
     @property

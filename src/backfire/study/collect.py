@@ -118,7 +118,8 @@ def collect(study: StudyFile, run: RunFolder, stages: Sequence[Stage[Any]], outc
 def _left_out(study: StudyFile, run: RunFolder, standing: Standing) -> dict[str, Any]:
     """What the study's files, responders and judges did not give, counted by reason; nothing where all was used."""
     counts: dict[str, dict[str, int]] = {}
-    for reference in {study.prompts, *study.attacks.harmful.values(), *study.attacks.benign.values()}:
+    prompts = {target.prompts or study.prompts for target in study.targets}
+    for reference in prompts | {*study.attacks.harmful.values(), *study.attacks.benign.values()}:
         counts[f"rows of {reference}"] = _prompts_left_out(reference)
     for cell in grid(study):
         for folder in (run.audit(cell), run.influence(cell)):

@@ -132,6 +132,17 @@ class ResponderSettings(Settings):
         return self
 
 
+class HumanSettings(Reading):
+    """Human-labelled preference data, and how they are read, where that is not seen by itself."""
+
+    data: DatasetReference
+    """A file, a folder, a hub name, or `organism:human`."""
+
+    def reading(self) -> dict[str, Any]:
+        """What is said of the reading, as `open_preferences` takes it."""
+        return self.model_dump(exclude={"data"}, exclude_unset=True, exclude_none=True)
+
+
 class TargetSettings(Settings):
     """A policy to train, and the responders whose responses its preference data are made of."""
 
@@ -141,6 +152,11 @@ class TargetSettings(Settings):
     """The SFT checkpoint that DPO starts from: a folder, a GGUF file, a hub name or `organism:NAME`."""
     responders: tuple[ResponderSettings, ...]
     """Who writes responses. One has the role `self` if recipes are to use the policy's own responses."""
+    prompts: PromptsReference | None = None
+    """The prompts that this policy's pairs are built for, in the place of the study's `prompts`. Targets of one policy with
+    disjoint prompts show how much a result depends on the prompts."""
+    human: HumanSettings | str | None = None
+    """Human-labelled preference data for this policy, in the place of the study's `human`."""
     worlds: tuple[str, ...] = ()
     """Only these of the study's worlds, so that families can rotate over worlds. Left out, it is all of them."""
     opening: OpeningSection | None = None
@@ -258,17 +274,6 @@ class InfluenceSection(Section, InfluenceSettings):
     """Pairs are cut as the study's training cuts them."""
     reading: SkipJsonSchema[Reading] = Field(default=Reading(), exclude=True)
     """The pairs are read as the study wrote them."""
-
-
-class HumanSettings(Reading):
-    """Human-labelled preference data, and how they are read, where that is not seen by itself."""
-
-    data: DatasetReference
-    """A file, a folder, a hub name, or `organism:human`."""
-
-    def reading(self) -> dict[str, Any]:
-        """What is said of the reading, as `open_preferences` takes it."""
-        return self.model_dump(exclude={"data"}, exclude_unset=True, exclude_none=True)
 
 
 class CellTraining(DPOSettings):
