@@ -67,3 +67,14 @@ def test_an_unknown_suite_is_refused_before_anything_runs(tmp_path: Path, miniat
     broken.write_text(json.dumps({"mine": [{"attack": "few-shot"}]}))
     with pytest.raises(StudyError, match=r"attacks\.suite.*examples"):
         parse_study(settings(tmp_path, suite=str(broken)))
+
+
+def test_a_suite_may_be_a_list_of_names(tmp_path: Path) -> None:
+    listed = parse_study(settings(tmp_path, suite=["direct", "alpaca"]))
+    assert listed == parse_study(settings(tmp_path, suite="direct,alpaca"))
+
+
+@pytest.mark.parametrize("suite", [["direct", 3], 3, {"mine": ["direct"]}, [["direct"]], []])
+def test_a_suite_that_is_no_name_is_an_error_with_its_place(tmp_path: Path, suite: Any) -> None:
+    with pytest.raises(StudyError, match=r"attacks(\.suite)?"):
+        parse_study(settings(tmp_path, suite=suite))

@@ -65,7 +65,7 @@ class AttackSettings(Settings):
     """How the harmful requests are put: as they are, or in Alpaca's template."""
     suite: Annotated[SuiteReference | None, Group(SUITES), Metavar("NAME,...")] = None
     """Put every harmful request in each of these ways: paper, quick, standard, names of attacks, or a YAML file of
-    suites."""
+    suites. Several stand with commas between, or as a list in a study file."""
     shots: Annotated[FileReference | None, Group(SUITES), Metavar("FILE")] = None
     """The file of examples (columns prompt and response) for few-shot and many-shot."""
     translations: Annotated[FileReference | None, Group(SUITES), Metavar("FILE")] = None
@@ -116,6 +116,16 @@ class AttackSettings(Settings):
                 raise ValueError(f"two sets are named {name!r}: give one of them another name")
             sets[name] = reference
         return sets
+
+    @field_validator("suite", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """A list of names as the text that it says."""
+        names = list(value) if isinstance(value, (list, tuple)) else [value]
+        if value is None or all(isinstance(name, (str, Path)) for name in names):
+            return value if value is None else ",".join(map(str, names))
+        strange = next(name for name in names if not isinstance(name, (str, Path)))
+        raise ValueError(f"{strange!r} is no name: give names of suites or attacks, or a YAML file of suites")
 
     @field_validator("system", mode="before")
     @classmethod
