@@ -8,11 +8,11 @@ for the gradient.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from backfire.models.memory import positions_at_once
@@ -119,23 +119,111 @@ def logps_after(
     source = torch.cat([given[row, begin - off : end - off] for row, begin, end in rows])
     step = positions_at_once(int(inner.config.get_text_config().vocab_size))
 
-    def piece(part: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        scores = part if whole else _head(inner, part)
-        scores = scores if scores.dtype == torch.float64 else scores.float()
-        wanted = wanted.to(scores.device)
-        logps = scores.gather(1, wanted[:, None])[:, 0] - scores.logsumexp(-1)
-        return logps, scores.argmax(-1) == wanted if greedy else wanted
+    def head(part: torch.Tensor) -> torch.Tensor:
+        return part if whole else _head(inner, part)
 
     values = []
+    trained = [] if whole else [p for p in _head_parameters(inner) if p.requires_grad]
     for part, wanted in zip(torch.split(source, step), torch.split(targets, step), strict=True):
-        if torch.is_grad_enabled() and part.requires_grad:
-            from torch.utils.checkpoint import checkpoint
-
-            values.append(checkpoint(piece, part, wanted, use_reentrant=False))
+        if not (torch.is_grad_enabled() and part.requires_grad):
+            scored = _Scored.of(head(part), wanted, greedy)
+            values.append((scored.logps, scored.likeliest))
+        elif trained or whole:
+            values.append(_recomputed(part, wanted, head, trained))
         else:
-            values.append(piece(part, wanted))
+            values.append(_with_slope(part, wanted, head))
     logps = torch.cat([one for one, _ in values])
     return logps, torch.cat([other for _, other in values]) if greedy else None
+
+
+def _head_parameters(inner: Any) -> list[Any]:
+    embeddings = inner.get_output_embeddings()
+    return list((inner if embeddings is None else embeddings).parameters())
+
+
+class _Scored(NamedTuple):
+    """What logits [n, vocabulary] say of a wanted token each."""
+
+    logps: torch.Tensor
+    likeliest: torch.Tensor
+    """Whether the wanted token is; not looked at, and meaningless, where nobody asks."""
+    total: torch.Tensor
+    """The logarithm of the sum of the logits' exponentials."""
+
+    @classmethod
+    def of(cls, scores: torch.Tensor, wanted: torch.Tensor, greedy: bool = True) -> _Scored:
+        scores = _wide(scores)
+        wanted = wanted.to(scores.device)
+        total = scores.logsumexp(-1)
+        logps = scores.gather(1, wanted[:, None])[:, 0] - total
+        return cls(logps, scores.argmax(-1) == wanted if greedy else wanted, total)
+
+    def slope(self, scores: torch.Tensor, wanted: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """By the logits, of the log-probabilities times `weight` [n]: in the dtype of the logits."""
+        wanted, weight = wanted.to(scores.device)[:, None], weight.to(scores.device)[:, None]
+        likely = (_wide(scores) - self.total[:, None]).exp_().mul_(-weight)
+        return likely.scatter_add_(1, wanted, weight.to(likely.dtype)).to(scores.dtype)
+
+
+def _wide(scores: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    return scores if scores.dtype == torch.float64 else scores.float()
+
+
+Head = Callable[["torch.Tensor"], "torch.Tensor"]
+"""From last states [n, hidden] to logits [n, vocabulary]."""
+
+
+def _with_slope(states: torch.Tensor, wanted: torch.Tensor, head: Head) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probabilities through a head that is not trained, and whether the wanted tokens are the likeliest.
+
+    Each value depends on one position's state alone, so its slope there is computed at once, and the logits are neither kept nor
+    computed again.
+    """
+    import torch
+
+    with torch.enable_grad():
+        apart = states.detach().requires_grad_()
+        scores = head(apart)
+    with torch.no_grad():
+        scored = _Scored.of(scores, wanted)
+        slope = scored.slope(scores, wanted, torch.ones_like(scored.logps))
+        (slope,) = torch.autograd.grad(scores, apart, slope)
+    # The second term is nothing, and has the slope.
+    rise = ((states - states.detach()) * slope).sum(-1)
+    return scored.logps + rise.to(scored.logps.device, scored.logps.dtype), scored.likeliest
+
+
+def _recomputed(
+    states: torch.Tensor, wanted: torch.Tensor, head: Head, trained: list[torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `_with_slope`, with gradients for the head's parameters, for which the logits are computed again."""
+    import torch
+
+    kind = states.device.type
+
+    class Function(torch.autograd.Function):
+        @staticmethod
+        @torch.amp.custom_fwd(device_type=kind)  # type: ignore[untyped-decorator]
+        def forward(ctx: Any, states: torch.Tensor, *_: torch.Tensor) -> Any:
+            scored = _Scored.of(head(states), wanted)
+            ctx.save_for_backward(states, scored.total)
+            ctx.mark_non_differentiable(scored.likeliest)
+            return scored.logps, scored.likeliest
+
+        @staticmethod
+        @torch.amp.custom_bwd(device_type=kind)  # type: ignore[untyped-decorator]
+        def backward(ctx: Any, weight: torch.Tensor, _: Any) -> Any:
+            given, total = ctx.saved_tensors
+            with torch.enable_grad():
+                apart = given.detach().requires_grad_()
+                scores = head(apart)
+            slope = _Scored(weight, wanted, total).slope(scores.detach(), wanted, weight)
+            return torch.autograd.grad(scores, [apart, *trained], slope)
+
+    logps, likeliest = Function.apply(states, *trained)  # type: ignore[no-untyped-call]
+    return logps, likeliest
 
 
 def _caught(model: Any, options: dict[str, Any]) -> tuple[torch.Tensor, Any]:

@@ -11,7 +11,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import datasets
@@ -23,7 +23,9 @@ from transformers import TrainerCallback
 from trl import DPOTrainer, RewardTrainer, SFTTrainer
 
 from backfire.errors import DivergedError, setting
+from backfire.models.packed import packed_attention, packs
 from backfire.training.log import TrainingStep
+from backfire.training.packed_loss import PackedModel
 
 Progress = Callable[[int, int], None]
 METRICS = {
@@ -37,6 +39,8 @@ METRICS = {
     "margin": "reward_margin",
 }
 """What TRL's trainers call what a TrainingStep holds; the last two are RewardTrainer's."""
+UNMEASURED = ("entropy", "logits/chosen", "logits/rejected")
+"""What TRL logs and a packed batch does not measure."""
 LOUD = ("trl", "transformers", "accelerate", "peft", "datasets")
 
 
@@ -78,6 +82,25 @@ class TokenDPOTrainer(DPOTrainer):  # type: ignore[misc]
     def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:
         return dataset
 
+    def _packs(self) -> bool:
+        """Whether batches go through the model without padding. With several processes, gradients are gathered as TRL does it."""
+        return self.accelerator.num_processes == 1 and not self.aux_loss_enabled and packs(self.model)
+
+    def training_step(self, *given: Any, **more: Any) -> Any:
+        with packed_attention(self.model) if self._packs() else nullcontext():
+            return super().training_step(*given, **more)
+
+    def _compute_loss(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
+        if self._packs():
+            model = PackedModel(model, self.accelerator.autocast)
+        return super()._compute_loss(model, inputs, return_outputs)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if self._packs():
+            for name in UNMEASURED:
+                self._metrics["train"].pop(name, None)
+        super().log(logs, start_time)
+
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
         """As TRL's, with columns `ref_chosen_logps` and `ref_rejected_logps`, but in memory (TRL's cache file of a
         table in memory is lost between processes) and in batches of like length, the longest first."""
@@ -90,8 +113,13 @@ class TokenDPOTrainer(DPOTrainer):  # type: ignore[misc]
             DataLoader(dataset.select(order), batch_size=batch_size, collate_fn=self.data_collator)
         )
         sums: list[list[float]] = [[], []]
+        model = self.ref_model or self.model
         for batch in loader:
-            logps = self.compute_ref_log_probs(self.ref_model or self.model, batch)
+            if self._packs():
+                with packed_attention(model):
+                    logps = self.compute_ref_log_probs(PackedModel(model, self.accelerator.autocast), batch)
+            else:
+                logps = self.compute_ref_log_probs(model, batch)
             for side, values in zip(sums, self.accelerator.gather_for_metrics(logps), strict=True):
                 side += values.float().cpu().tolist()
         back = np.argsort(order)
