@@ -51,14 +51,14 @@ class InputError(BackfireError):
 
 
 class DivergedError(InputError):
-    """A training whose loss or weights are no finite numbers any more."""
+    """A training whose loss, rewards, KL or weights are no finite numbers any more."""
 
     def __init__(self, *parts: object, step: int, value: float | None = None) -> None:
         super().__init__(*parts)
         self.step = step
         """The optimizer steps that were done when it was seen."""
         self.value = value
-        """The loss; None where it was the weights that were not finite."""
+        """The loss, reward or KL; None where it was the weights that were not finite."""
 
 
 class ModelError(BackfireError):

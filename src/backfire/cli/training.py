@@ -1,4 +1,4 @@
-"""`train dpo`, `train sft` and `train reward`."""
+"""`train dpo`, `train sft`, `train reward` and `train rloo`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,25 @@ from backfire.cli.command import Command, OutputFolder
 from backfire.cli.exits import keeping
 from backfire.cli.progress import progress
 from backfire.cli.terminal import counted, interval, percent, say, show, table, warn
-from backfire.settings import Argument, DatasetReference, Group, ModelReference
-from backfire.training.settings import DPOSettings, RewardSettings, SFTSettings, TrainingSettings
+from backfire.settings import (
+    Argument,
+    DatasetReference,
+    Group,
+    Metavar,
+    ModelReference,
+    PromptsReference,
+    RewardModelReference,
+)
+from backfire.training.settings import (
+    DPOSettings,
+    RewardSettings,
+    RLOOSettings,
+    SFTSettings,
+    TrainingSettings,
+)
 
 if TYPE_CHECKING:
-    from backfire.training import HeldOut, TrainingLog, Watched
+    from backfire.training import HeldOut, Rewarded, TrainingLog, Watched
 
 Given = TypeVar("Given", bound=TrainingSettings)
 ROWS_SHOWN = 5
@@ -105,6 +119,35 @@ class TrainReward(Train):
         say_log(log, self.out)
 
 
+class TrainRLOO(Train):
+    """Train a policy on responses that it samples itself, towards a reward model's higher scores (RLHF by RLOO)."""
+
+    reward_model: Annotated[RewardModelReference, Metavar("FOLDER")]
+    """Who scores the responses: a sequence classifier, such as `backfire train reward` writes. A checkpoint folder, a hub name,
+    or organism:reward."""
+    prompts: Annotated[PromptsReference, Metavar("FILE")]
+    """What the policy is asked: a JSONL, JSON, CSV or Parquet file, a TXT (a prompt a line), a published set such as
+    advbench:50, a hub name, or organism:prompts/NAME."""
+    out: OutputFolder
+    """The folder that becomes a checkpoint (or adapter) folder, in place of what an earlier run wrote. Beside training.json it
+    has rewards.jsonl (reward, KL and length by step) and samples.jsonl (every sampled response with its reward)."""
+    settings: RLOOSettings = RLOOSettings()
+
+    def run(self) -> None:
+        from backfire.training import train_rloo
+
+        with keeping(UNWRITTEN), progress("training by RLOO") as advance:
+            log = train_rloo(
+                self.policy,
+                self.prompts,
+                self.out,
+                self.whole(self.settings),
+                reward_model=self.reward_model,
+                progress=advance,
+            )
+        say_log(log, self.out)
+
+
 def say_log(log: TrainingLog, out: Path) -> None:
     """What was trained, what it came to, and what did not fit; said once where several processes train."""
     if os.environ.get("RANK", "0") != "0":
@@ -112,13 +155,17 @@ def say_log(log: TrainingLog, out: Path) -> None:
     from backfire.answers.numerals import shown_rows
 
     counts = log.examples
+    what = "prompts" if log.rewarded is not None else "examples"
     say(
-        f"{log.method}: {log.steps} steps over {counts.trained} of {counts.examples} examples in {log.seconds:.0f} s, "
+        f"{log.method}: {log.steps} steps over {counts.trained} of {counts.examples} {what} in {log.seconds:.0f} s, "
         f"{log.trained_parameters:,} of {log.parameters:,} parameters, {log.dtype} on {log.device}"
     )
     how = "as raw text, without a chat template" if counts.plain else "through the policy's chat template"
     say(f"data read as {counts.form}, {how}")
-    say(f"final loss {log.final_loss:.4f}")
+    if log.rewarded is None:
+        say(f"final loss {log.final_loss:.4f}")
+    else:
+        say_rewarded(log.rewarded)
     if log.reward_accuracy is not None and log.reward_margin is not None:
         say(
             f"reward accuracy {log.reward_accuracy:.3f}, reward margin {log.reward_margin:.3f}, on training pairs"
@@ -167,6 +214,33 @@ def say_held_out(held_out: HeldOut) -> None:
     show(shown, "Agreement with pairs whose prompts were not trained on:")
 
 
+def say_rewarded(rewarded: Rewarded) -> None:
+    """Reward, KL and length of the first and of the last responses."""
+    first, last = rewarded.first, rewarded.last
+    say(
+        f"{rewarded.responses} responses of {rewarded.tokens} tokens to {rewarded.prompts} prompts were sampled, and scored by "
+        f"{rewarded.reward_model}, in {rewarded.seconds:.0f} s"
+    )
+    shown = table("mean over responses", f"to step {first.step}", f"to step {last.step}")
+    for name, field in (
+        ("reward", "reward"),
+        ("standard deviation of the reward", "reward_std"),
+        ("the same among responses to one prompt", "reward_std_within"),
+        ("KL to the starting policy, nats", "kl"),
+        ("tokens", "tokens"),
+    ):
+        shown.add_row(name, f"{getattr(first, field):.3f}", f"{getattr(last, field):.3f}")
+    shown.add_row("ended by themselves", percent(first.ended), percent(last.ended))
+    show(
+        shown,
+        "The first and the last tenth of the steps; rewards.jsonl has every step, samples.jsonl every response:",
+    )
+    if rewarded.scored_cut:
+        warn(
+            f"{rewarded.scored_cut} responses were longer than the reward model reads, and scored without their end"
+        )
+
+
 def say_watched(watched: Watched) -> None:
     """What was measured before the first step, and what last."""
     first, last = watched.first.values(), watched.last.values()
@@ -177,6 +251,8 @@ def say_watched(watched: Watched) -> None:
     show(shown, f"{watched.points} measurements, in watch.jsonl (refusals by {watched.judge}):")
     if watched.left_out:
         warn(f"probe prompts without a refusal probe: {counted(watched.left_out)}")
+    if watched.in_training:
+        warn(f"probe prompts that are trained on, and were left out: {watched.in_training}")
     if watched.stopped:
         warn(
             f"stopped at step {watched.last.step}, since fewer harmful prompts were refused than --watch-stop-below"

@@ -345,8 +345,4 @@ class LocalModel:
         return (new, "length") if end is None else (new[:end], "eos")
 
     def _texts(self, rows: list[list[int]]) -> list[str]:
-        texts = self.tokenizer.batch_decode(
-            rows, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        lead = "" if self.template.opened else self.template.lead
-        return [text.removeprefix(lead) for text in texts]
+        return self.template.response_texts(rows)

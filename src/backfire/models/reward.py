@@ -38,11 +38,15 @@ class RewardModel:
         *,
         batch_size: int = 32,
         progress: Callable[[int, int], None] | None = None,
+        strict: bool = True,
     ) -> list[float]:
-        """Score each response to its prompt, in their order; batches of like length."""
+        """Score each response to its prompt, in their order; batches of like length.
+
+        Raises ModelError where the model gives NaN; without `strict`, NaN is given back.
+        """
         scores = self.score_rows(self._encode(pairs), batch_size=batch_size, progress=progress)
         for (prompt, _), value in zip(pairs, scores, strict=True):
-            if value != value:
+            if strict and value != value:
                 raise ModelError(
                     f"{self.name} scored prompt {prompt.id[:8]} as NaN: open it with dtype float32"
                 )
@@ -76,6 +80,11 @@ class RewardModel:
             if progress is not None:
                 progress(done, len(rows))
         return scores
+
+    def check_prompts(self, prompts: Sequence[Prompt]) -> None:
+        """Raise TemplateError at the first prompt that the chat template refuses."""
+        for prompt in prompts:
+            self._encode_one(prompt, "A response.", None)
 
     def _encode(self, pairs: Sequence[tuple[Prompt, Completion]]) -> list[dict[str, list[int]]]:
         rows = [self._encode_one(prompt, text, None) for prompt, text in pairs]

@@ -66,6 +66,15 @@ class CheckedTemplate:
         """
         return self.encode([_sound(text) for text in self.prompt_texts(prompts)])
 
+    def response_texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """What a model wrote after the generation prompt, as texts: without special tokens, and without the blanks that the
+        template begins a response with."""
+        texts = self.tokenizer.batch_decode(
+            rows, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        lead = "" if self.opened else self.lead
+        return [text.removeprefix(lead) for text in texts]
+
     def opened_ids(self, opened: Sequence[tuple[Prompt, str]]) -> list[tuple[list[int], int]]:
         """Token ids of each prompt and the opener of a response that is not ended, and where the response starts."""
         texts = [_sound(text) for text in self.prompt_texts([p for p, _ in opened])]

@@ -1,4 +1,4 @@
-"""SFT, DPO and reward models by TRL, adapters by PEFT, and the log that they leave."""
+"""SFT, DPO, RLOO and reward models by TRL, adapters by PEFT, and the log that they leave."""
 
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,14 @@ if TYPE_CHECKING:
         read_training_log,
     )
     from backfire.training.reward import train_reward
+    from backfire.training.rewarded import Rewarded, RewardPoint, read_rewards
+    from backfire.training.rloo import train_rloo
     from backfire.training.settings import (
         ConversationReading,
         DPOSettings,
         LoRASettings,
         RewardSettings,
+        RLOOSettings,
         SFTSettings,
         WatchSettings,
     )
@@ -33,8 +36,10 @@ else:
             "dpo": ("train_dpo",),
             "log": ("Agreement", "Examples", "HeldOut", "TrainingLog", "TrainingStep", "read_training_log"),
             "reward": ("train_reward",),
+            "rewarded": ("RewardPoint", "Rewarded", "read_rewards"),
+            "rloo": ("train_rloo",),
             "settings": (
-                *("ConversationReading", "DPOSettings", "LoRASettings"),
+                *("ConversationReading", "DPOSettings", "LoRASettings", "RLOOSettings"),
                 *("RewardSettings", "SFTSettings", "WatchSettings"),
             ),
             "sft": ("train_sft",),
@@ -50,7 +55,10 @@ __all__ = [
     "Examples",
     "HeldOut",
     "LoRASettings",
+    "RLOOSettings",
+    "RewardPoint",
     "RewardSettings",
+    "Rewarded",
     "SFTSettings",
     "SafetyWatch",
     "TrainingLog",
@@ -60,8 +68,10 @@ __all__ = [
     "Watched",
     "WatchedPairs",
     "read_points",
+    "read_rewards",
     "read_training_log",
     "train_dpo",
     "train_reward",
+    "train_rloo",
     "train_sft",
 ]

@@ -1,8 +1,8 @@
 """What of a policy is trained, and how many pairs go through it at a time, so that the run fits: by arithmetic, before it.
 
 All weights take 16 bytes a parameter: float32 weights, their gradient and AdamW's two moments (18 where the 16-bit weights
-that they came as are kept to say what rounding loses). A LoRA adapter takes 4, the float32 weights, and little more. What
-remains below the ceiling (`models.memory`) is for what the layers keep of a batch.
+that they came as are kept to say what rounding loses, and 4 more for the starting policy of RLOO). A LoRA adapter takes 4, the
+float32 weights, and little more. What remains below the ceiling (`models.memory`) is for what the layers keep of a batch.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def fitted(settings: TrainingSettings, model: Any) -> tuple[TrainingSettings, st
     if settings.parameters == "all":
         return settings, ""
     shape = Shape.of(model)
-    needed = (ALL_BYTES + KEPT_BYTES) * shape.parameters
+    needed = _all_bytes(settings) * shape.parameters
     free = _free(settings)
     most = ceiling(shape.parameters) - PROGRAM - LEAST if free is None else free
     if needed <= most:
@@ -64,10 +64,10 @@ def portions(settings: TrainingSettings, policy: Policy, longest: int) -> Portio
 
     longest: tokens of the longest side or conversation that is trained on.
     """
-    batch, steps = settings.batch_size, settings.gradient_accumulation
+    batch, steps = settings.examples_in_batch, settings.gradient_accumulation
     shape = Shape.of(policy.model)
     lora = settings.adapter is not None
-    weights = shape.bytes if lora else (ALL_BYTES + KEPT_BYTES) * shape.parameters
+    weights = shape.bytes if lora else _all_bytes(settings) * shape.parameters
     free = _free(settings)
     left = max(2 * LEAST, (ceiling(shape.parameters) - PROGRAM if free is None else free) - weights)
     tokens = longest * settings.sides
@@ -79,6 +79,11 @@ def portions(settings: TrainingSettings, policy: Policy, longest: int) -> Portio
     if isinstance(settings, DPOSettings) and settings.loss_type in WHOLE_BATCHES:
         at_once = batch
     return Portions(at_once, steps * (batch // at_once), recompute)
+
+
+def _all_bytes(settings: TrainingSettings) -> int:
+    """Bytes a parameter where all weights are trained."""
+    return ALL_BYTES + KEPT_BYTES + settings.bytes_beside
 
 
 def _free(settings: TrainingSettings) -> int | None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from backfire.errors import InputError
 from backfire.store import read_json, write_json
+from backfire.training.rewarded import Rewarded
 from backfire.training.watch_points import Watched
 
 FILE = "training.json"
@@ -125,7 +126,7 @@ class TrainingLog(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    method: Literal["dpo", "sft", "reward"]
+    method: Literal["dpo", "sft", "reward", "rloo"]
     policy: str
     """What training started from (and DPO's reference model)."""
     settings: dict[str, Any]
@@ -141,7 +142,8 @@ class TrainingLog(BaseModel):
     steps: int
     """Optimizer steps."""
     final_loss: float
-    """Mean over the last tenth of the logged lines, at least one."""
+    """Mean over the last tenth of the logged lines, at least one. RLOO's loss is 0 but for rounding at each step, whatever is
+    learned; look at `rewarded`."""
     reward_accuracy: float | None = None
     """DPO and reward models: mean over the same lines; on training pairs, so it says what was fitted, not what
     generalises."""
@@ -158,14 +160,17 @@ class TrainingLog(BaseModel):
     """Opening the model, tokenizing, and DPO's reference log-probabilities."""
     watch: Watched | None = None
     """The first and the last measurement of what was watched during training; watch.jsonl beside the log has all."""
+    rewarded: Rewarded | None = None
+    """RLOO: the first and the last rewards; rewards.jsonl and samples.jsonl beside the log have all."""
     versions: dict[str, str]
     log: list[TrainingStep]
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, numbers unrounded; a metric that the method does not have is left out of its lines, and so is what was
-        neither held out nor watched."""
-        plain = self.model_dump(mode="json", exclude={"held_out", "watch"})
-        for name, part in (("held_out", self.held_out), ("watch", self.watch)):
+        neither held out nor watched nor rewarded."""
+        parts = {"held_out": self.held_out, "watch": self.watch, "rewarded": self.rewarded}
+        plain = self.model_dump(mode="json", exclude=set(parts))
+        for name, part in parts.items():
             if part is not None:
                 plain[name] = part.model_dump(mode="json", exclude_none=True)
         plain["log"] = [{k: v for k, v in line.items() if v is not None} for line in plain["log"]]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from copy import deepcopy
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
-from backfire.errors import DivergedError, InputError, setting
+from backfire.errors import InputError
 from backfire.store import artifact
+from backfire.training.diverging import check_finite
 from backfire.training.examples import Prepared
 from backfire.training.fitting import Portions, portions
 from backfire.training.log import TrainingLog, final_mean
@@ -37,7 +38,7 @@ PACKAGES = ("backfire", "torch", "transformers", "trl", "peft", "accelerate")
 
 
 def run(
-    method: Literal["dpo", "sft", "reward"],
+    method: Literal["dpo", "sft", "reward", "rloo"],
     reference: str | Path,
     prepare: Prepare,
     out: str | Path,
@@ -48,8 +49,12 @@ def run(
     plain: bool = False,
     weights: OpenWeights = open_weights,
     save: Save = save_policy,
+    made_of: Callable[[], dict[str, str]] | None = None,
 ) -> TrainingLog:
-    """Train and write the folder `out`. Raises InputError, ModelError or TemplateError before training."""
+    """Train and write the folder `out`. Raises InputError, ModelError or TemplateError before training.
+
+    made_of: digests that the manifest has, by what they are of.
+    """
     folder = usable_folder(out)
     _one_device_per_process(settings)
     from transformers import PrinterCallback
@@ -89,7 +94,7 @@ def run(
 
         model = trainer.accelerator.unwrap_model(trainer.model)
         log = recorder.log
-        _check_finite(model.named_parameters(), trainer.state.global_step, settings)
+        check_finite(model.named_parameters(), trainer.state.global_step, settings.lr)
         sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
         accuracies = [line.reward_accuracy for line in log if line.reward_accuracy is not None]
         margins = [line.reward_margin for line in log if line.reward_margin is not None]
@@ -116,6 +121,8 @@ def run(
         if trainer.is_world_process_zero():
             configuration = {"method": method, "policy": result.policy, "settings": result.settings}
             configuration["text"] = "raw" if plain else f"chat template {tokens.template}"
+            if made_of is not None:
+                configuration["made_of"] = made_of()
             with artifact(folder, configuration) as aside:
                 result = result.model_copy(update=save(model, policy, aside, settings))
                 result.write(aside)
@@ -191,16 +198,6 @@ def lora_config(settings: TrainingSettings, task: str = "CAUSAL_LM") -> Any:
         target_modules=targets if isinstance(targets, str) else list(targets),
         task_type=task,
     )
-
-
-def _check_finite(named: Iterable[tuple[str, Any]], step: int, settings: TrainingSettings) -> None:
-    """The last step's loss is measured before its update, so that the update itself is looked at."""
-    wrong = next((name for name, p in named if p.requires_grad and not bool(p.isfinite().all())), None)
-    if wrong is not None:
-        raise DivergedError(
-            f"weights are not finite after step {step} ({wrong}): lower {setting('lr')} (it is {settings.lr:g})",
-            step=step,
-        )
 
 
 def _one_device_per_process(settings: TrainingSettings) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from backfire.models.settings import DPO_RATE
+from backfire.models.settings import DPO_RATE, RewardOpening
 from backfire.preferences.settings import Reading, roles_of
 from backfire.settings import (
     Commas,
@@ -20,6 +20,7 @@ from backfire.settings import (
     PromptsReference,
     Settings,
 )
+from backfire.store.settings import PromptReading
 
 LossType = Literal[
     "sigmoid",
@@ -204,6 +205,16 @@ class TrainingSettings(Settings):
         return self.lr if "lr" in self.model_fields_set else None
 
     @property
+    def examples_in_batch(self) -> int:
+        """Examples of one forward and backward pass, on each device."""
+        return self.batch_size
+
+    @property
+    def bytes_beside(self) -> int:
+        """Bytes a parameter that lie beside all weights in training, their gradients and AdamW's moments."""
+        return 0
+
+    @property
     def trains(self) -> str:
         """What is trained, as `influence.parameters` names it."""
         return "lora" if self.adapter is not None else self.parameters
@@ -284,3 +295,55 @@ class SFTSettings(TrainingSettings):
     """The peak learning rate of AdamW. A model of a million parameters needs about a hundred times as much."""
     reading: ConversationReading = ConversationReading()
     """How the conversations are read."""
+
+
+class RLOOSettings(TrainingSettings):
+    """REINFORCE with a leave-one-out baseline (Ahmadian et al. 2024): RLHF on a policy's own responses, by a reward model.
+
+    lr, beta and temperature are TRL's (1e-6, 0.05, 1.0); four responses to each prompt are the paper's larger setting.
+    """
+
+    lr: Annotated[float, Default("1e-06, or 1e-05 where auto trains an adapter")] = Field(
+        default=DPO_RATE, gt=0
+    )
+    """The peak learning rate of AdamW. A model of a million parameters needs about a hundred times as much."""
+    batch_size: int = Field(default=8, ge=1)
+    """Prompts of one optimizer step, on each device. Each of them gets as many responses as `generations` says."""
+    gradient_accumulation: int = Field(default=1, ge=1)
+    """The prompts of one step are so many times the batch size. All responses of a step are sampled before it."""
+    generations: int = Field(default=4, ge=2)
+    """Responses that are sampled to each prompt. A response counts as good as its reward lies above the mean reward of the
+    others to the same prompt."""
+    steps: int | None = Field(default=None, ge=1)
+    """How many optimizer steps are done, in the place of `epochs`."""
+    max_new_tokens: int = Field(default=256, ge=1)
+    """The most tokens of a sampled response. One that reaches them is cut, and scored as it is."""
+    temperature: float = Field(default=1.0, gt=0)
+    """The temperature of sampling. The log-probabilities in the loss are taken at the same temperature."""
+    beta: float = Field(default=0.05, ge=0)
+    """The strength of the pull towards the starting policy: so much of the KL term, log p(response) under the policy less that
+    under the starting policy, is taken off each reward. 0 leaves it out, and no starting policy is kept in memory."""
+    max_length: int | None = Field(default=1024, ge=2)
+    """The most tokens that prompt and response have together. A prompt that leaves less than `max_new_tokens` for its response
+    is left out and counted. The model's context is a limit in any case."""
+    reward: Annotated[RewardOpening, Prefix("reward")] = RewardOpening()
+    """How the reward model is opened."""
+    reading: PromptReading = PromptReading()
+    """How the prompts are read."""
+
+    @property
+    def examples_in_batch(self) -> int:
+        return self.batch_size * self.generations
+
+    @property
+    def bytes_beside(self) -> int:
+        return 4 if self.beta else 0
+
+    @model_validator(mode="after")
+    def _leaves_space_for_a_prompt(self) -> RLOOSettings:
+        if self.max_length is not None and self.max_new_tokens >= self.max_length:
+            raise ValueError(
+                f"{{max_new_tokens}} {self.max_new_tokens} leaves nothing of {{max_length}} {self.max_length} for a prompt: lower "
+                "the one, or raise the other"
+            )
+        return self

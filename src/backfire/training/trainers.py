@@ -7,7 +7,6 @@ upper pin on `trl` in pyproject.toml.
 from __future__ import annotations
 
 import logging
-import math
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,8 +21,8 @@ from torch.utils.data import DataLoader
 from transformers import TrainerCallback
 from trl import DPOTrainer, RewardTrainer, SFTTrainer
 
-from backfire.errors import DivergedError, setting
 from backfire.models.packed import packed_attention, packs
+from backfire.training.diverging import check_value, lower
 from backfire.training.log import TrainingStep
 from backfire.training.packed_loss import PackedModel
 
@@ -64,12 +63,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
         if "loss" not in logs or (self.log and self.log[-1].step == state.global_step):
             return
-        if not math.isfinite(logs["loss"]):
-            raise DivergedError(
-                f"the loss is {logs['loss']} at step {state.global_step}: lower {setting('lr')} (it is {args.learning_rate:g})",
-                step=state.global_step,
-                value=logs["loss"],
-            )
+        check_value("the loss", logs["loss"], state.global_step, lower(args.learning_rate))
         metrics = {ours: float(logs[theirs]) for theirs, ours in METRICS.items() if theirs in logs}
         self.log.append(
             TrainingStep(step=state.global_step, loss=logs["loss"], lr=logs["learning_rate"], **metrics)

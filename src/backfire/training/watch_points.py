@@ -114,6 +114,8 @@ class Watched(BaseModel):
     """Probes of each kind that the margins are means of."""
     left_out: dict[str, int] = {}
     """Prompts that gave no refusal probe, by reason."""
+    in_training: int = 0
+    """Probe prompts that are trained on: they are left out, since they would show what was learned by heart."""
     stopped: bool = False
     """Whether training was stopped because too few harmful prompts were refused."""
     first: WatchPoint

@@ -10,8 +10,8 @@ import numpy as np
 
 from backfire.models.forward_pass import Reader
 from backfire.models.local import LocalModel
-from backfire.models.rendering import Renders, Row, render_pairs
-from backfire.records import PairBody
+from backfire.models.rendering import AT_ONCE, Renders, Row, render_pairs
+from backfire.records import PairBody, Prompt
 from backfire.statistics import rate_of
 from backfire.training.watch_points import WatchedPairs, WatchedShare
 
@@ -52,6 +52,34 @@ def examples_of_training(dataset: Any, most: int, seed: int) -> dict[str, Exampl
         learned = [(row["input_ids"], start) for row, start in zip(rows, starts, strict=True) if start]
         return {"training": Examples(learned)} if learned else {}
     return {}
+
+
+def trained_prompts(
+    dataset: Any, how: Renders, prompts: Sequence[Prompt], *, plain: bool = False
+) -> set[str]:
+    """The ids of those prompts that a trainer's data set of token rows trains on, after whatever response; none where it holds
+    no token rows."""
+    columns = set(getattr(dataset, "column_names", None) or ())
+    paired, learned = "prompt_ids" in columns, {"input_ids", "labels"} <= columns
+    if not (paired or learned) or not hasattr(dataset, "__len__"):
+        return set()
+    asked = [p for p in prompts if not plain or [turn.role for turn in p.messages] == ["user"]]
+    rows = how.encode([text.text for text in how.prompt_texts(asked)])
+    ids_of: dict[tuple[int, ...], set[str]] = {}
+    for prompt, row in zip(asked, rows, strict=True):
+        ids_of.setdefault(tuple(row), set()).add(prompt.id)
+    there: set[tuple[int, ...]] = set()
+    for start in range(0, len(dataset), AT_ONCE):
+        part = dataset[start : start + AT_ONCE]
+        if paired:
+            starts = part["prompt_ids"]
+        else:
+            starts = [
+                ids[: labels.count(-100)]
+                for ids, labels in zip(part["input_ids"], part["labels"], strict=True)
+            ]
+        there |= ids_of.keys() & set(map(tuple, starts))
+    return {name for row in there for name in ids_of[row]}
 
 
 def rendered_examples(

@@ -9,9 +9,10 @@ from __future__ import annotations
 import heapq
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,19 +23,27 @@ from backfire.errors import InputError, setting
 from backfire.influence.answering import greedy_answers
 from backfire.influence.margins import Encoded, encode, margins, probe_contrasts
 from backfire.influence.probe_files import read_probes
-from backfire.influence.probes import ProbeSets, sample_probes
+from backfire.influence.probe_sets import ProbeSet, ProbeSets
+from backfire.influence.probes import sample_probes
 from backfire.models.local import LocalModel
 from backfire.models.logps import inner_model
 from backfire.models.opening import local_model
 from backfire.records import Decoding, PairBody, Prompt, digest
 from backfire.statistics import rate_of
+from backfire.training.diverging import check_finite
 from backfire.training.watch_points import (
     Watched,
     WatchedShare,
     WatchPoint,
     write_points,
 )
-from backfire.training.watched_examples import Examples, examples_of_training, measured, rendered_examples
+from backfire.training.watched_examples import (
+    Examples,
+    examples_of_training,
+    measured,
+    rendered_examples,
+    trained_prompts,
+)
 
 if TYPE_CHECKING:
     from backfire.judges import Judge
@@ -47,7 +56,7 @@ ABSENT: Any = object()
 class SafetyWatch(TrainerCallback):  # type: ignore[misc]
     """Measures refusals, and what becomes of chosen and rejected responses, while a model is trained.
 
-    It is a callback of transformers' Trainer, and works with TRL's DPO, SFT and reward trainers, under LoRA and gradient
+    It is a callback of transformers' Trainer, and works with TRL's DPO, SFT, RLOO and reward trainers, under LoRA and gradient
     accumulation. No reference model is needed: the first measurement, before the first step, is what later ones are compared
     with.
 
@@ -112,6 +121,7 @@ class SafetyWatch(TrainerCallback):  # type: ignore[misc]
         self._prompts: dict[str, list[Prompt]] = {}
         self._examples: dict[str, Examples] = {}
         self._tokenizer: Any = None
+        self._in_training = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         if self.every is None:
@@ -139,6 +149,7 @@ class SafetyWatch(TrainerCallback):  # type: ignore[misc]
             prompts={kind: len(some) for kind, some in self._prompts.items()},
             probes={name: int(one.usable.sum()) for name, one in self._encoded.items()},
             left_out={} if sets is None else dict(sets.refusal.left_out),
+            in_training=self._in_training,
             stopped=self.stopped,
             first=self.points[0],
             last=self.points[-1],
@@ -149,6 +160,7 @@ class SafetyWatch(TrainerCallback):  # type: ignore[misc]
             return
         model = given["model"]
         started = time.perf_counter()
+        check_finite(model.named_parameters(), state.global_step, args.learning_rate)
         if self._tokenizer is None:
             self._tokenizer = deepcopy(given["processing_class"])
         with undisturbed(model, args):
@@ -194,16 +206,39 @@ class SafetyWatch(TrainerCallback):  # type: ignore[misc]
 
     def _begin(self, policy: LocalModel, given: Mapping[str, Any]) -> None:
         """Sample the probes' responses, and make the rows of everything that is measured again and again."""
+        dataset = given["train_dataloader"].dataset
         if self._given is not None:
-            self._sets = self._sampled(policy, self._given)
+            self._sets = self._sampled(policy, self._not_trained_on(policy, self._given, dataset))
             for name, probes in (("refusal", self._sets.refusal), ("benign", self._sets.benign)):
                 if probes is not None and probes.probes:
                     self._encoded[name] = encode(policy, probe_contrasts(probes))
-        self._examples = examples_of_training(given["train_dataloader"].dataset, self.most, self.seed)
+        self._examples = examples_of_training(dataset, self.most, self.seed)
         if self._pairs:
             self._examples["held_out"] = rendered_examples(
                 policy.rendering(self.plain), self._pairs, policy.limit(self.max_length)
             )
+
+    def _not_trained_on(
+        self, policy: LocalModel, source: list[Prompt] | ProbeSets, dataset: Any
+    ) -> list[Prompt] | ProbeSets:
+        """The probe prompts, or finished probes, without those whose prompt is trained on."""
+        parts = (source.refusal, source.benign) if isinstance(source, ProbeSets) else ()
+        prompts = [p.prompt for one in parts if one is not None for p in one.probes]
+        if not isinstance(source, ProbeSets):
+            prompts = list(source)
+        known = trained_prompts(dataset, policy.rendering(self.plain), prompts, plain=self.plain)
+        self._in_training = len(known)
+        harmful = [p for p in prompts if (p.kind or "harmful") == "harmful"]
+        if harmful and known.issuperset(p.id for p in harmful):
+            raise InputError(
+                f"all {len(harmful)} harmful prompts of {setting('watch_prompts')} are trained on, so that they show nothing "
+                "but what was learned by heart: give others"
+            )
+        if not isinstance(source, ProbeSets):
+            return [p for p in source if p.id not in known]
+        return ProbeSets(
+            _without(source.refusal, known), source.benign and _without(source.benign, known), source.placebo
+        )
 
     def _sampled(self, policy: LocalModel, source: list[Prompt] | ProbeSets) -> ProbeSets:
         if isinstance(source, ProbeSets):
@@ -297,6 +332,11 @@ def undisturbed(model: Any, args: Any) -> Iterator[None]:
                     one.generation_config = before
                 elif "generation_config" in vars(one):
                     del one.generation_config
+
+
+def _without(one: ProbeSet, prompts: Collection[str]) -> ProbeSet:
+    """The probes of other prompts than these."""
+    return replace(one, probes=tuple(probe for probe in one.probes if probe.prompt.id not in prompts))
 
 
 def _classifies(model: Any) -> bool:
