@@ -30,10 +30,16 @@ def model(request, tmp_path_factory):
     return open_model(save_wide(tmp_path_factory.mktemp("wide"), request.param))
 
 
+@pytest.mark.parametrize("packing", [True, False])
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
-def test_the_numbers_are_the_harnesses(model, batch_size) -> None:
+def test_the_numbers_are_the_harnesses(model, batch_size, packing, monkeypatch) -> None:
     from lm_eval.models.huggingface import HFLM
 
+    from backfire.evaluation import harness_model
+
+    assert harness_model.packs(model.model)
+    if not packing:
+        monkeypatch.setattr(harness_model, "packs", lambda _: False)
     with quiet():
         plain = HFLM(pretrained=model.model, tokenizer=model.tokenizer, batch_size=batch_size)
         expected = plain._loglikelihood_tokens(REQUESTS, disable_tqdm=True)
@@ -60,7 +66,13 @@ def test_an_answer_that_is_likeliest_is_told(model) -> None:
     assert [greedy for _, greedy in answers] == [True, True, False]
 
 
-def test_logits_are_made_for_answers_only_and_a_shared_question_is_read_once(model, monkeypatch) -> None:
+@pytest.mark.parametrize("packing", [True, False])
+def test_logits_are_made_for_answers_only_and_a_shared_question_is_read_once(
+    model, packing, monkeypatch
+) -> None:
+    from backfire.evaluation import harness_model
+
+    monkeypatch.setattr(harness_model, "packs", lambda _: packing)
     monkeypatch.setattr(memory, "PIECE", 16 * 50_000 * 4)
     read: list[int] = []
     hook = model.model.register_forward_pre_hook(
@@ -75,7 +87,11 @@ def test_logits_are_made_for_answers_only_and_a_shared_question_is_read_once(mod
             lm._loglikelihood_tokens(requests)
     finally:
         hook.remove()
-    if lm._caches:
+    if packing:
+        assert sum(read) == 199 + 4 * 4, (
+            "the question once, then its last token and the answers but for theirs"
+        )
+    elif lm._caches:
         assert sum(read) == 200 + 4 * 3, "the question once, then the answers but for their last tokens"
     else:
         assert sum(read) == 4 * 203, "a window slides over the cache: each answer with its question"

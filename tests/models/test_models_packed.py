@@ -136,3 +136,4 @@ def test_rows_are_filled_in_order() -> None:
     texts = [Text([1] * 3, [[2] * 2]), Text([], [[1] * 4]), Text([], [[1] * 9]), Text([], [[1]])]
     assert list(packs_of(texts, 9)) == [[0, 1], [2], [3]]
     assert list(packs_of(texts, 1)) == [[0], [1], [2], [3]]
+    assert list(packs_of(texts, 100, 3)) == [[0, 1, 2], [3]]

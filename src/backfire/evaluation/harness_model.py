@@ -1,8 +1,8 @@
 """The harness's model in this process: its own `HFLM`, but for how answers are scored and how many go in at once.
 
 `HFLM` makes the logits of every position, widens all of them to float32, and reads a question again for each answer to it.
-Here logits are made where an answer's tokens are, a question that several answers share is read once, and batches get
-their size by arithmetic (`models.memory`). The numbers are the harness's, but for rounding.
+Here logits are made where an answer's tokens are, a question that several answers share is read once, without padding where the
+model allows (`models.packed`), and batches get their size by arithmetic (`models.memory`). The numbers are the harness's, but for rounding.
 
 Imports the harness, so it is imported only while a task runs.
 """
@@ -21,6 +21,15 @@ from transformers.cache_utils import DynamicLayer
 from backfire.models.batching import length_batches
 from backfire.models.logps import keeps_logits, logps_after, run
 from backfire.models.memory import rows_to_continue, rows_to_generate, tokens_to_read
+from backfire.models.packed import (
+    layout_of,
+    packed_attention,
+    packs,
+    packs_of,
+    response_text,
+    run_packed,
+    spans,
+)
 
 SHARED = 8
 """A question of fewer tokens is read again with each answer: that costs less than keeping it."""
@@ -40,12 +49,19 @@ class BoundedHFLM(HFLM):  # type: ignore[misc]
         together: dict[tuple[int, ...], list[int]] = {}
         for place, (context, _) in enumerate(rows):
             together.setdefault(tuple(context), []).append(place)
-        sharing = self._caches
-        apart = [p for c, group in together.items() for p in group if not sharing or _alone(c, group)]
+        packing = packs(self.model)
+        sharing = not packing and self._caches
+        whole = [group for c, group in together.items() if packing and c]
         shared = [group for c, group in together.items() if sharing and not _alone(c, group)]
+        gone = {place for group in (*whole, *shared) for place in group}
+        apart = [place for place in range(len(rows)) if place not in gone]
         by_place: dict[int, Answer] = {}
         with torch.inference_mode():
-            for done in (self._one_by_one(rows, apart), self._by_question(rows, shared)):
+            for done in (
+                self._packed(rows, whole),
+                self._one_by_one(rows, apart),
+                self._by_question(rows, shared),
+            ):
                 for places, answers in done:
                     by_place.update(zip(places, answers, strict=True))
         for (key, _, _), answer in zip(requests, (by_place[i] for i in range(len(rows))), strict=True):
@@ -95,6 +111,21 @@ class BoundedHFLM(HFLM):  # type: ignore[misc]
             passed = run(self.model, ids, mask, first=min(starts) + 1)
             spans = [(row, start, end) for row, (start, end) in enumerate(zip(starts, ends, strict=True))]
             yield [places[k] for k in batch], self._answers(passed, spans, answers)
+
+    def _packed(
+        self, rows: Sequence[Row], groups: Sequence[list[int]]
+    ) -> Iterator[tuple[list[int], list[Answer]]]:
+        """Each question once, with all answers to it behind it in one row, as far as they are as many as a batch."""
+        size, most = int(self.batch_size), tokens_to_read(self.model)
+        groups = [piece for group in groups for piece in _pieces(rows, group, size, most)]
+        texts = [response_text(rows[group[0]][0], [rows[place][1] for place in group]) for group in groups]
+        for batch in packs_of(texts, most, size):
+            some = [texts[k] for k in batch]
+            places = [place for k in batch for place in groups[k]]
+            with packed_attention(self.model):
+                passed = run_packed(self.model, some)
+            where = [(0, *span) for every in spans(layout_of(some)) for span in every]
+            yield places, self._answers(passed, where, [rows[place][1] for place in places])
 
     def _by_question(
         self, rows: Sequence[Row], groups: Sequence[list[int]]
@@ -169,6 +200,20 @@ class BoundedHFLM(HFLM):  # type: ignore[misc]
             ids[place, where] = torch.tensor(row)
             mask[place, where] = 1
         return ids.to(self.device), mask.to(self.device)
+
+
+def _pieces(rows: Sequence[Row], places: Sequence[int], size: int, most: int) -> Iterator[list[int]]:
+    """Answers to one question in pieces that may be read at once: so many, and tokens."""
+    piece: list[int] = []
+    tokens = 0
+    for place in places:
+        context, answer = rows[place]
+        if piece and (len(piece) == size or tokens + len(answer) > most):
+            yield piece
+            piece = []
+        tokens = (tokens if piece else len(context)) + len(answer)
+        piece.append(place)
+    yield piece
 
 
 def _alone(context: tuple[int, ...], places: Sequence[int]) -> bool:

@@ -74,16 +74,18 @@ def response_text(prompt: Sequence[int], responses: Sequence[Sequence[int]], *, 
     return Text(prompt[:-1], [[*last, *(ids if whole else ids[:-1])] for ids in responses])
 
 
-def packs_of(texts: Sequence[Text], most: int) -> Iterator[list[int]]:
-    """Positions of texts that go into one row: in their order, and with at most `most` tokens together, one text at the least."""
+def packs_of(texts: Sequence[Text], most: int, branches: int | None = None) -> Iterator[list[int]]:
+    """Positions of texts that go into one row, in their order: with at most `most` tokens together, and as many `branches`, but one
+    text at the least."""
     row: list[int] = []
-    taken = 0
+    tokens = ways = 0
     for place, text in enumerate(texts):
-        if row and taken + len(text) > most:
+        more = tokens + len(text), ways + len(text.branches)
+        if row and (more[0] > most or (branches is not None and more[1] > branches)):
             yield row
-            row, taken = [], 0
+            row, more = [], (len(text), len(text.branches))
         row.append(place)
-        taken += len(text)
+        tokens, ways = more
     if row:
         yield row
 
