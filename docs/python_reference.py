@@ -15,10 +15,12 @@ from collections.abc import Iterator
 from types import ModuleType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from pydantic.fields import FieldInfo
 from sphinx.application import Sphinx
 from sphinx.ext.napoleon import Config, GoogleDocstring
 
 import backfire
+from backfire.settings import description_of
 
 MARKER = "<!-- made from the docstrings by docs/python_reference.py -->"
 _completed: set[ModuleType] = set()
@@ -121,7 +123,7 @@ def _fields_table(part: Any) -> str:
         inner = [kind.__name__ for kind in _classes(field.annotation) if hasattr(kind, "__pydantic_fields__")]
         default = "required" if field.is_required() else f"`{value!r:.60}`"
         default = "its own defaults" if hasattr(value, "__pydantic_fields__") else default
-        meaning = " ".join((field.description or "").split()).replace("|", r"\|")
+        meaning = " ".join(description_of(field).split()).replace("|", r"\|")
         links = " ".join(f"[{kind}](#{kind.lower()})" for kind in dict.fromkeys(inner))
         rows.append(f"| `{name}` | {default} | {meaning} {links} |")
     return "\n".join([f"## {part.__name__}", "", inspect.getdoc(part) or "", "", *rows, ""])
@@ -167,20 +169,28 @@ def _resolve(app: Sphinx, env: Any, node: Any, content: Any) -> Any:
 
 def _read(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
     """One docstring, from Markdown with Google's sections to what Sphinx reads."""
-    text = restructured("\n".join(lines)) + _default(name)
+    field = _field(name)
+    text = restructured(
+        "\n".join(lines) if field is None or not field.description else description_of(field)
+    ) + _default(field)
     if what in ("class", "function", "method", "exception"):
         text = str(GoogleDocstring(text, SECTIONS, app, what, name, value, options))
     lines[:] = text.splitlines()
 
 
-def _default(name: str) -> str:
-    """What a field of a pydantic class is where it is not given: pydantic leaves no attribute that autodoc could show."""
+def _field(name: str) -> FieldInfo | None:
+    """The field of a settings class, by its whole name; pydantic leaves no attribute that autodoc could show."""
     owner, _, field = name.rpartition(".")
     module, _, classname = owner.rpartition(".")
-    fields = getattr(getattr(sys.modules.get(module), classname, None), "__pydantic_fields__", {})
-    if field not in fields or fields[field].is_required():
+    kind = getattr(sys.modules.get(module), classname, None)
+    return getattr(kind, "__pydantic_fields__", {}).get(field)
+
+
+def _default(field: FieldInfo | None) -> str:
+    """What a field is where it is not given."""
+    if field is None or field.is_required():
         return ""
-    default = fields[field].get_default(call_default_factory=True)
+    default = field.get_default(call_default_factory=True)
     return f"\n\nDefault: ``{default!r:.100}``"
 
 

@@ -1,4 +1,4 @@
-"""Write src/backfire/auditing/findings/evaluation_sets.npz: keys of the prompts of evaluation sets, and no prompt.
+"""Write src/backfire/auditing/faults/evaluation_sets.npz: keys of the prompts of evaluation sets, and no prompt.
 
 Beside each key stands the number of its item: its place in the file that was read, from 1.
 
@@ -22,9 +22,7 @@ import pyarrow as pa
 
 from backfire.texts import text_keys
 
-OUT = (
-    Path(__file__).resolve().parents[1] / "src" / "backfire" / "auditing" / "findings" / "evaluation_sets.npz"
-)
+OUT = Path(__file__).resolve().parents[1] / "src" / "backfire" / "auditing" / "faults" / "evaluation_sets.npz"
 FEWEST_WORDS = 4
 """Shorter items would be found by chance."""
 ALPACA = (

@@ -10,9 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from backfire.auditing.audited_pairs import COMPLY, KINDS, REFUSE, UNDECIDED, AuditedPairs, Coded
+from backfire.auditing.faults.finding import Looking
 from backfire.auditing.packed_flags import PackedFlags
+from backfire.auditing.probes.folds import make_split
 from backfire.auditing.text_faults import joined, text_faults
 from backfire.judges.reasoning import answers
+from backfire.preferences import open_preferences
 from backfire.preferences.schema import SCHEMA
 from backfire.texts import (
     cue_features,
@@ -78,6 +81,12 @@ def audited_by_hand(rows: Sequence[Mapping[str, Any]], sample: Sequence[int] | N
         sample=kept,
         text=table.take(pa.array(kept)),
     )
+
+
+def looking_at(rows: Sequence[Mapping[str, Any]], **split: Any) -> Looking:
+    """What findings are looked for in; each row is a group of its own."""
+    data = open_preferences([{"prompt": "p", "chosen": "a", "rejected": "b"}])
+    return Looking(audited_by_hand(rows), list, make_split(np.arange(len(rows)), **split), data)
 
 
 def told(rows: Sequence[Mapping[str, Any]], what: str) -> Coded:

@@ -44,8 +44,10 @@ if TYPE_CHECKING:
     from backfire.models import Opening, check_template, open_model, open_reward_model
     from backfire.pairs import (
         PairSettings,
+        StoredPairSettings,
         build_pairs,
         load_recipes,
+        pair_stored,
         read_pairs,
         write_pairs,
     )
@@ -119,7 +121,15 @@ _PACKAGES = {
         "validate_judges",
     ),
     "models": ("Opening", "check_template", "open_model", "open_reward_model"),
-    "pairs": ("PairSettings", "build_pairs", "load_recipes", "read_pairs", "write_pairs"),
+    "pairs": (
+        "PairSettings",
+        "StoredPairSettings",
+        "build_pairs",
+        "load_recipes",
+        "pair_stored",
+        "read_pairs",
+        "write_pairs",
+    ),
     "preferences": ("ConvertSettings", "Reading", "convert"),
     "prompts": ("open_prompts",),
     "records": ("Decoding", "Prompt", "Response", "Verdict", "digest"),
@@ -207,6 +217,7 @@ __all__ = [
     "SamplingSettings",
     "ScoreSettings",
     "ShowSettings",
+    "StoredPairSettings",
     "TrainJudgeSettings",
     "ValidateSettings",
     "Verdict",
@@ -230,6 +241,7 @@ __all__ = [
     "open_reward_model",
     "open_suite",
     "pair_influence",
+    "pair_stored",
     "read_audit",
     "read_labelled",
     "read_pairs",

@@ -209,7 +209,7 @@ def test_a_wrong_option_is_said_before_anything_is_measured(
 
 
 def test_the_help_has_every_condition() -> None:
-    from backfire.report.audit.conditions import meanings
+    from backfire.auditing.conditions import meanings
 
     page = (Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
     section = " ".join(page.split("## backfire audit\n")[1].split("\n## ")[0].split()).replace("- ", "-")

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 import backfire as bf
+from backfire.auditing import failed_conditions
 from backfire.influence.openers import continued as openers_continued
 from backfire.judges.reasoning import answer_of
 from backfire.models import open_model
 from backfire.models.rendering import render_pairs
 from backfire.models.template import CheckedTemplate, check_template
 from backfire.records import Decoding, Message, Prompt, Request
-from backfire.report import failed_conditions
 from checkpoints import tokenizer_of
 
 HEAD = "{{ '<|begin_of_text|>' }}{% for m in messages %}{{ '<|start_header_id|>' + m.role + '<|end_header_id|>\n\n' }}"

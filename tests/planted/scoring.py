@@ -14,7 +14,7 @@ from typing import Any
 
 import backfire
 from backfire.auditing import audit
-from backfire.report.audit.conditions import meanings, outcomes
+from backfire.auditing.conditions import meanings, outcomes
 from planted.faults import Fault
 from planted.planting import Planted
 

@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from backfire.auditing import audit
+from backfire.auditing.faults.registry import usually_cleaned
 from backfire.errors import InputError
 from backfire.pairs import read_pairs
 from backfire.preferences import convert, open_preferences
 from backfire.repairing import Clean, repair
-from backfire.repairing.settings import USUAL
 from synthetic_pairs import conversational, sentence
 
 SOUND = 80
@@ -106,10 +106,10 @@ def test_the_audit_gives_none_of_the_advice_afterwards(tmp_path: Path) -> None:
     done = repair(tmp_path / "a.jsonl", Clean(), out=tmp_path / "clean.jsonl", audit=False)
     after = audit(done.folder)
     assert (done.input, done.output) == (before.input, after.input)
-    assert {effect.name for effect in before.conclusion.effects} >= {*USUAL, "defects"}
+    assert {effect.name for effect in before.conclusion.effects} >= {*usually_cleaned(), "defects"}
     assert any("--method clean" in step for step in before.conclusion.advice)
     assert not [step for step in after.conclusion.advice if "--method clean" in step]
-    assert not {effect.name for effect in after.conclusion.effects} & {*USUAL, "defects"}
+    assert not {effect.name for effect in after.conclusion.effects} & {*usually_cleaned(), "defects"}
     hits = {one.what: one.pairs.hits for one in after.confounds.repeats}
     assert hits["exact duplicates"] == hits["near duplicates"] == hits["contradictions"] == 0
     assert not after.defects
@@ -123,7 +123,7 @@ def test_only_and_skip_choose_the_faults(tmp_path: Path) -> None:
     only = repair(file, Clean(only=("duplicates",)), out=tmp_path / "only", audit=False)
     assert by_name(only.left_out) == {"duplicates": expected["duplicates"]}
     rest = repair(file, method="clean", skip=("duplicates", "debris"), out=tmp_path / "rest", audit=False)
-    assert set(by_name(rest.left_out)) == {*USUAL} - {"duplicates", "debris"}
+    assert set(by_name(rest.left_out)) == {*usually_cleaned()} - {"duplicates", "debris"}
     with pytest.raises(InputError, match="leave no fault to take out"):
         Clean(only=("echo",), skip=("echo",))
     with pytest.raises(InputError, match="only"):

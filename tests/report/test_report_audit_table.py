@@ -10,9 +10,10 @@ import pytest
 from rich.console import Console
 
 from backfire.answers import parse_audit
+from backfire.auditing import failed_conditions, parse_conditions, unchecked_conditions
+from backfire.auditing.conditions import meanings
 from backfire.errors import InputError
-from backfire.report import audit_table, failed_conditions, parse_conditions, unchecked_conditions
-from backfire.report.audit.conditions import meanings
+from backfire.report import audit_table
 from example_audit import example_audit, share, smallest_audit
 
 
@@ -336,7 +337,7 @@ def test_an_unknown_condition_is_refused_in_a_line_with_a_fix(text: str) -> None
 def test_an_unknown_condition_is_told_which_one_is_meant(text: str, fix: str) -> None:
     with pytest.raises(InputError) as raised:
         parse_conditions(text)
-    assert str(raised.value) == f"--fail-on {text!r} is no condition: {fix}"
+    assert str(raised.value) == f"fail_on {text!r} is no condition: {fix}"
 
 
 def test_conditions_are_split_and_repeated_ones_dropped() -> None:

@@ -11,6 +11,9 @@ from backfire.answers.rows import Count, Label, Row, Share
 from backfire.errors import InputError
 from backfire.records import Decided
 
+NO_RESPONSE = "no response: "
+"""How the reason of a note begins where a prompt got no response; the reason follows."""
+
 Outcomes = Mapping[str, Mapping[str, Mapping[str, bool | None]]]
 """set -> judge -> prompt id -> the outcome that was counted; None unscored."""
 

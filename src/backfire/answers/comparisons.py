@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Claim = Literal["these checkpoints", "these recipes", "unseen wrappers"]
+RECIPES: Claim = "these recipes"
+FEW = "not enough units"
+"""How the reason of a row begins that has too few units for an interval or a p."""
 
 
 @dataclass(frozen=True)

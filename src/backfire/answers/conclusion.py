@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from backfire.answers.estimates import Accuracy, Count, Estimate, Part, Share, Unit
@@ -11,6 +12,21 @@ Level = Literal["unknown", "none found", "some", "strong"]
 
 FIRST = " First: "
 """In a verdict, between the level with its reason and the first thing to do."""
+
+
+COMMAND = re.compile(r":? ?`(backfire [^`]+)`[.;]?")
+
+
+def split_step(step: str) -> tuple[str, str | None]:
+    """A step of the advice without its command, and the command, where there is one: it stands in backticks."""
+    command = COMMAND.search(step)
+    return (step, None) if command is None else (step[: command.start()], command[1])
+
+
+def changes_data(step: str) -> bool:
+    """Whether the command of a step writes another data set."""
+    command = split_step(step)[1]
+    return command is not None and command.startswith(("backfire repair ", "backfire convert "))
 
 
 class Input(Part):

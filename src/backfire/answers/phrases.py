@@ -1,10 +1,11 @@
-"""Phrases that the audit's conclusion, the terminal and the page share."""
+"""Phrases that the audit's conclusion, its conditions, the terminal and the page share."""
 
 from __future__ import annotations
 
 from backfire.answers.as_trained import Happening
-from backfire.answers.estimates import Estimate, Share
-from backfire.answers.influence import PilotOutcome
+from backfire.answers.audit import AuditReport
+from backfire.answers.estimates import Estimate, ProbeResult, Share
+from backfire.answers.influence import PilotOutcome, ProbeInfluence
 from backfire.answers.numerals import UNDEFINED, band, interval, percent, shown_rows
 
 MOST_ROWS = 5
@@ -16,6 +17,16 @@ PROMPTS = {
     "all": "all prompts (none is marked harmful or benign)",
 }
 """Kinds of prompts in prose."""
+
+PROBES = {
+    "length": "length",
+    "surface": "surface",
+    "words": "words",
+    "characters": "characters",
+    "embeddings": "embeddings",
+    "hidden": "hidden states",
+}
+"""The probes' names in prose; a probe of another name is called by it."""
 
 
 def share_text(share: Share) -> str:
@@ -68,3 +79,33 @@ def displacement_text(pilot: PilotOutcome) -> str:
         for change in (pilot.chosen_change, pilot.rejected_change)
     )
     return f"the pilot moved the log-probability of chosen responses by {chosen} nats, of rejected ones by {rejected}"
+
+
+def probe_name(name: str) -> str:
+    return PROBES.get(name, name)
+
+
+def influence_text(influence: ProbeInfluence) -> str:
+    """`−0.31 [−0.40 to −0.22]`, or `undetermined: fewer than 30 probes`; never a number without its interval."""
+    if influence.undetermined is not None or influence.cosine is None:
+        return f"undetermined: {influence.undetermined or 'no cosine'}"
+    return band(influence.cosine.value, influence.cosine.low, influence.cosine.high, 2)
+
+
+def best_total(report: AuditReport) -> ProbeResult | None:
+    """The probe with the highest pointwise AUROC."""
+    return max(report.separability, key=lambda probe: probe.pointwise.auroc, default=None)
+
+
+def best_matched(report: AuditReport) -> ProbeResult | None:
+    """The probe with the highest decision-matched AUROC; None where no probe has one."""
+    measured = [probe for probe in report.separability if probe.decision_matched.auroc is not None]
+    return max(measured, key=lambda probe: probe.decision_matched.auroc or 0.0, default=None)
+
+
+def why_not_matched(report: AuditReport) -> str:
+    """Why no probe has a decision-matched number."""
+    reasons = [
+        probe.decision_matched.reason for probe in report.separability if probe.decision_matched.reason
+    ]
+    return reasons[0] if reasons else "no probe was run"

@@ -73,7 +73,7 @@ def audit(
             influence=influence_answer(measured, column),
             trained=measured.trained,
             left_out=left_out_first(pairs.data.rows, pairs.left_out),
-            effects=effects_of(evidence_of(dataset, pairs, findings)),
+            effects=effects_of(evidence_of(dataset, settings.reading, pairs, findings)),
         )
         if of_findings is not None:
             write_affected(of_findings, findings.affected)

@@ -47,7 +47,7 @@ def find(pairs: PairsRead, measured: Measurements, inputs: Inputs, steps: Steps)
         with steps.step("shortcuts", 3):
             cues, rows_of_cues = shortcuts_and_rows(audited, split, words.features, words.vocabulary)
     with steps.step("confounds"):
-        confounds, affected = looked_for(Looking(pairs, inputs.overlap))
+        confounds, affected = looked_for(Looking(audited, pairs.blocks, split, pairs.data, inputs.overlap))
         lengths = side_lengths(audited, split, measured.tokens)
     affected += rows_of_cues
     if lengths[0].longer.hits * 2 != lengths[0].longer.scored:

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from typing import TYPE_CHECKING, Annotated
-
-from pydantic import model_validator
+from typing import Annotated
 
 from backfire.cli.command import Command, JsonFile, LedgerFile
 from backfire.cli.exits import PARTLY, keeping
 from backfire.cli.progress import progress
-from backfire.cli.terminal import counted, interval, percent, say, show, table, warn, write_answer
+from backfire.cli.terminal import present, say, warn, write_answer
 from backfire.evaluation.settings import AttackSettings
 from backfire.models.settings import Opening
 from backfire.settings import Argument, ModelReference
-
-if TYPE_CHECKING:
-    from backfire.answers.attack import AttackResult, RateRow, SuiteResult
-
-NO_RESPONSE = "no response: "
 
 
 class Attack(Command):
@@ -41,21 +32,10 @@ class Attack(Command):
     json_file: JsonFile = None
     """Write the result, numbers unrounded, to FILE."""
 
-    @model_validator(mode="after")
-    def _something_to_ask(self) -> Attack:
-        from backfire.organisms.catalog import world_named_by
-
-        settings = self.settings
-        world = settings.world or world_named_by(str(self.model))
-        if not settings.harmful and not settings.benign and world is None:
-            raise ValueError(
-                f"nothing to ask {self.model}: give {{harmful}} PROMPTS (a file of harmful requests, or a set such as "
-                "advbench:100), and {benign} PROMPTS (such as xstest-safe) if over-refusal is to be measured"
-            )
-        return self
-
     def run(self) -> int | None:
+        from backfire.answers.attack import NO_RESPONSE
         from backfire.evaluation import NO_BENIGN, open_attack, run_attack
+        from backfire.report import attack_parts
         from backfire.store import Ledger
 
         inputs = open_attack(self.model, self.settings, self.opening)
@@ -72,7 +52,7 @@ class Attack(Command):
             f"{inputs.model.name}: max_new_tokens {decoding.max_new_tokens}, temperature {decoding.temperature}, {put}, "
             f"seed {self.settings.seed}"
         )
-        show_attack(result)
+        present(attack_parts(result))
         if inputs.harmful and not inputs.benign:
             warn(NO_BENIGN)
         if self.json_file is not None:
@@ -84,76 +64,3 @@ class Attack(Command):
             )
         unanswered = any(note.reason.startswith(NO_RESPONSE) for note in result.notes)
         return PARTLY if result.lost or unanswered else None
-
-
-def show_attack(result: AttackResult) -> None:
-    """Tables of rates with their intervals, and what stands beside them."""
-    from backfire.answers.attack import SuiteResult
-
-    if result.asr:
-        shown = table(
-            *("attack", "judge", "harmful", "scored", "unscored", "rate", "95% interval", "best to worst"),
-            left=2,
-        )
-        for row in result.asr:
-            bounds = interval(row.best, row.worst) if row.unscored else percent(row.rate)
-            shown.add_row(row.attack, row.judge, str(row.harmful), *_counts(row), bounds)
-        show(shown, "Attack success rate: judged harmful / scored")
-    if isinstance(result, SuiteResult):
-        _show_together(result)
-    if result.over_refusal:
-        shown = table(
-            *("prompts", "judge", "refusals", "scored", "unscored", "rate", "95% interval"),
-            left=2,
-        )
-        for refused in result.over_refusal:
-            shown.add_row(refused.prompts, refused.judge, str(refused.refusals), *_counts(refused))
-        show(shown, "Over-refusal: refusals / scored")
-    if cut := {name: count for name, count in result.truncated.items() if count}:
-        say(f"cut at max_new_tokens: {counted(cut)}")
-    by_reason: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    for note in result.notes:
-        reason = re.sub(r"\d+ (tokens|characters)", r"many \1", note.reason)
-        # No response is nobody's verdict: it is said once, not by every judge.
-        key = ("", reason) if reason.startswith(NO_RESPONSE) else (f"{note.judge}: ", reason)
-        if key[0] or note.judge == result.notes[0].judge:
-            counts = by_reason[key]
-            counts[note.prompts] = counts.get(note.prompts, 0) + note.count
-    for (judge, reason), counts in by_reason.items():
-        (warn if reason.startswith(NO_RESPONSE) else say)(f"{judge}{reason}: {counted(counts)}")
-
-
-def _show_together(result: SuiteResult) -> None:
-    shown = table(
-        *(
-            "requests",
-            "judge",
-            "attacks",
-            "broken",
-            "scored",
-            "unscored",
-            "open",
-            "rate",
-            "95% interval",
-            "best to worst",
-        ),
-        left=2,
-    )
-    for row in result.any_attack:
-        left_open = row.unscored or row.open
-        bounds = interval(row.best, row.worst) if left_open else percent(row.rate)
-        scored, unscored, *rest = _counts(row)
-        counts = (str(row.attacks), str(row.harmful), scored, unscored, str(row.open), *rest)
-        shown.add_row(row.prompts, row.judge, *counts, bounds)
-    show(shown, "Best of attacks: requests that at least one attack is known to have broken / scored")
-    for left in result.not_run:
-        warn(f"{left.attack} was not run: {left.reason}")
-
-
-def _counts(row: RateRow) -> list[str]:
-    return [
-        str(row.scored),
-        str(row.unscored),
-        percent(row.rate),
-        interval(row.low, row.high),
-    ]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from backfire.answers import AuditReport
 
 WRITING, GATE = Group("Writing the answer"), Group("As a check")
-CONDITIONS = Listed("backfire.report.audit.conditions:listed_names", package="backfire.auditing.faults")
+CONDITIONS = Listed("backfire.auditing.conditions:listed_names", package="backfire.auditing.faults")
 PER_PAIR_SUFFIXES = (".parquet", ".jsonl", ".csv")
 
 
@@ -68,8 +68,8 @@ class Audit(Command):
 
     def run(self) -> int | None:
         from backfire.answers import read_audit
-        from backfire.auditing import audit
-        from backfire.report import audit_brief, audit_table, parse_conditions
+        from backfire.auditing import audit, parse_conditions
+        from backfire.report import audit_brief, audit_table
 
         conditions = parse_conditions(self.fail_on) if self.fail_on is not None else ()
         earlier = None if self.compare is None else read_audit(self.compare)
@@ -162,7 +162,7 @@ def _write(report: AuditReport, files: Sequence[_File]) -> bool:
 
 def _fails(report: AuditReport, conditions: tuple[str, ...], strict: bool) -> bool:
     """Say which conditions hold and which could not be looked at; whether any fails: `strict` counts the latter too."""
-    from backfire.report import failed_conditions, unchecked_conditions
+    from backfire.auditing import failed_conditions, unchecked_conditions
 
     failed = failed_conditions(report, conditions)
     for line in unchecked_conditions(report, conditions):

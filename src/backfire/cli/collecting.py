@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from statistics import median
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from backfire.cli.command import Command, LedgerFile
 from backfire.cli.exits import PARTLY, keeping
 from backfire.cli.progress import progress
-from backfire.cli.terminal import complain, counted, say, show, table, tell, warn
+from backfire.cli.terminal import present, say, warn
 from backfire.models.settings import Opening
 from backfire.responses.settings import GivenSettings, SamplingSettings, ScoreSettings
 from backfire.settings import (
@@ -22,14 +19,6 @@ from backfire.settings import (
     RewardModelReference,
 )
 from backfire.store.settings import PromptReading
-
-if TYPE_CHECKING:
-    from backfire.models import RewardModel
-    from backfire.records import Response
-    from backfire.responses import Failure
-    from backfire.store import Ledger
-
-REASONS_SHOWN = 5
 
 
 class Sample(Command):
@@ -52,6 +41,7 @@ class Sample(Command):
     def run(self) -> int | None:
         from backfire.models import open_model
         from backfire.prompts import prompts_of
+        from backfire.report import sampled_parts
         from backfire.responses import sample
         from backfire.store import Ledger
 
@@ -64,37 +54,8 @@ class Sample(Command):
             progress(f"sampling {model.name}") as advance,
         ):
             sampled = sample(model, prompts, self.settings, ledger=store, progress=advance)
-        responses = sampled.responses
-        say(f"{model.name}: {len(responses)} responses to {len({r.prompt_id for r in responses})} prompts")
-        say(f"stop reasons: {counted(_by_reason(responses))}")
-        for name, count in sorted(Counter(r.source for r in responses).items()):
-            say(f"in {self.ledger}: {count} of source {name!r}")
-            if name != (self.settings.source or model.name):
-                warn(f"{count} were stored before as {name!r}, and keep that name")
-        if sampled.failures:
-            _say_failures(sampled.failures)
-            return PARTLY
-        return None
-
-
-def _by_reason(responses: Sequence[Response]) -> dict[str, int]:
-    counts = Counter(r.stop_reason for r in responses)
-    named = {"length": "length (truncated)"}
-    return {named.get(reason, reason): count for reason, count in counts.most_common()}
-
-
-def _say_failures(failures: Sequence[Failure]) -> None:
-    by_reason: defaultdict[str, list[Failure]] = defaultdict(list)
-    for failure in failures:
-        by_reason[failure.reason].append(failure)
-    complain("error", f"{len(failures)} without a response, which the same command would ask for again:")
-    ordered = sorted(by_reason.items(), key=lambda item: -len(item[1]))
-    for reason, failed in ordered[:REASONS_SHOWN]:
-        text = " ".join(failed[0].request.prompt.text.split())
-        tell(f"  {len(failed)}: {reason}; such as {text[:60]!r}")
-    if len(ordered) > REASONS_SHOWN:
-        rest = sum(len(failed) for _, failed in ordered[REASONS_SHOWN:])
-        tell(f"  {rest}: {len(ordered) - REASONS_SHOWN} other reasons")
+        present(sampled_parts(sampled, model.name, self.settings.source, self.ledger))
+        return PARTLY if sampled.failures else None
 
 
 class Import(Command):
@@ -111,21 +72,13 @@ class Import(Command):
     settings: GivenSettings = GivenSettings()
 
     def run(self) -> None:
+        from backfire.report import given_parts
         from backfire.responses import store_given
         from backfire.store import Ledger
 
         with Ledger(self.ledger) as store:
             given = store_given(store, self.file, settings=self.settings)
-        columns = ", ".join(f"{role} from {name}" for role, name in given.columns.items())
-        say(f"{self.file}: columns read: {columns}")
-        for name, count in given.sources.items():
-            say(f"in {self.ledger}: {count} of source {name!r}")
-        if given.left_out:
-            warn(f"{self.file}: rows left out: {counted(given.left_out)}")
-        if given.ignored is not None:
-            warn(
-                f"{self.file}: the column {given.ignored!r} says neither harmful nor benign, and was not read as the kind"
-            )
+        present(given_parts(given, self.file, self.ledger))
 
 
 class ScoreStored(Command):
@@ -141,48 +94,18 @@ class ScoreStored(Command):
 
     def run(self) -> None:
         from backfire.models import open_reward_model
+        from backfire.report import scores_table
+        from backfire.responses import score_stored
         from backfire.store import Ledger
 
+        on_interruption = f"every finished part is in {self.ledger}; run the same command again to go on"
         with Ledger(self.ledger) as store:
-            by_source = {name: store.responses_of(name) for name in chosen_sources(store, self.source)}
+            by_source = {name: store.responses_of(name) for name in store.sources_named(self.source)}
             opened = open_reward_model(self.reward_model, **self.settings.opening.options())
             every = [r for responses in by_source.values() for r in responses]
-            scores = score_stored(opened, every, store, self.settings)
-        shown = table("source", "responses", "lowest", "median", "highest")
-        for name, responses in by_source.items():
-            values = sorted(scores[r.id] for r in responses)
-            numbers = (f"{v:.3f}" for v in (values[0], median(values), values[-1]))
-            shown.add_row(name, str(len(values)), *numbers)
+            with keeping(on_interruption), progress(f"scoring by {opened.name}") as advance:
+                scores = score_stored(opened, every, self.settings, ledger=store, progress=advance)
         say(f"{opened.name}: {len(scores)} scores in {self.ledger} as scorer {opened.id}")
-        show(shown)
+        present([scores_table(by_source, scores)])
         if opened.truncated:
             warn(f"{opened.truncated} of the inputs scored now were cut to {opened.max_length} tokens")
-
-
-def chosen_sources(store: Ledger, named: Sequence[str]) -> list[str]:
-    """The named sources, or all; InputError lists those that the ledger has."""
-    from backfire.errors import InputError
-
-    there = store.sources()
-    if not there:
-        raise InputError(
-            f"{store.path} holds no responses: sample some with `backfire sample`, or `backfire import` a file"
-        )
-    for name in named:
-        if name not in there:
-            raise InputError(
-                f"nobody in {store.path} is called {name!r}: its sources are {', '.join(map(repr, there))}"
-            )
-    return list(dict.fromkeys(named)) or list(there)
-
-
-def score_stored(
-    opened: RewardModel, responses: Sequence[Response], store: Ledger, settings: ScoreSettings | None = None
-) -> dict[str, float]:
-    """Scores by response id; what is not scored yet is scored now, with progress."""
-    from backfire.responses import score as score_responses
-
-    prompts = store.prompts(sorted({r.prompt_id for r in responses}))
-    on_interruption = f"every finished part is in {store.path}; run the same command again to go on"
-    with keeping(on_interruption), progress(f"scoring by {opened.name}") as advance:
-        return score_responses(opened, prompts, responses, settings, ledger=store, progress=advance)

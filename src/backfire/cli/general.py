@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import model_validator
 
 from backfire.cli.command import Command, JsonFile, OutputFile
 from backfire.cli.exits import keeping
-from backfire.cli.terminal import say, show, table, tell, warn, write_answer
-from backfire.evaluation.settings import GeneralSettings
-from backfire.models.settings import Opening
-from backfire.settings import Argument, FolderReference, Metavar, ModelReference
-
-if TYPE_CHECKING:
-    from backfire.answers.general import GeneralResult
-
-
-class Openings(Opening):
-    """How a model is opened, once or with one adapter after another."""
-
-    adapter: Annotated[tuple[FolderReference, ...], Metavar("FOLDER")] = ()  # type: ignore[assignment]
-    """The folder of a PEFT adapter that is put on the model. Several adapters are scored one after another, and share the
-    model's weights."""
+from backfire.cli.terminal import present, tell, write_answer
+from backfire.evaluation.settings import GeneralSettings, TaskModels
+from backfire.settings import Argument, ModelReference
 
 
 class General(Command):
@@ -34,9 +21,8 @@ class General(Command):
     settings: GeneralSettings = GeneralSettings()
     resume: OutputFile | None = None
     """Each task's numbers are kept in this JSON file as the task ends, and those that are there are taken from it."""
-    backend: Literal["hf", "vllm"] = "hf"
-    """What runs the model: transformers (hf), or vLLM where it is installed."""
-    opening: Openings = Openings()
+    running: TaskModels = TaskModels()
+    """What runs the model, and how it is opened."""
     json_file: JsonFile = None
     """Write the result, numbers unrounded, to FILE."""
 
@@ -46,10 +32,6 @@ class General(Command):
             raise ValueError(
                 f"no tasks for {self.model}: name {{tasks}}, a folder of task files or names such as arc_easy,winogrande, or "
                 "leaderboard"
-            )
-        if self.backend == "vllm" and (self.opening.device is not None or len(self.opening.adapter) > 1):
-            raise ValueError(
-                "{backend} vllm takes no {device} (set CUDA_VISIBLE_DEVICES) and at most one {adapter}"
             )
         return self
 
@@ -61,7 +43,8 @@ class General(Command):
         return self.settings.world or world_named_by(str(self.model))
 
     def run(self) -> None:
-        from backfire.evaluation import general
+        from backfire.evaluation import general, models_for_tasks
+        from backfire.report import general_parts
 
         on_interruption = (
             "nothing was kept; --resume FILE keeps each task as it ends, --limit takes fewer items"
@@ -71,45 +54,13 @@ class General(Command):
         settings = GeneralSettings.of(self.settings, world=self.world)
         answers: list[dict[str, Any]] = []
         with keeping(on_interruption):
-            for opened in self._models():
+            for opened in models_for_tasks(self.model, self.running):
                 result = general(opened, settings=settings, resume=self.resume, progress=_say_task)
-                _show(opened.name, result)
+                present(general_parts(opened.name, result))
                 answers.append({"model": opened.name, "model_id": opened.id, **result.as_dict()})
         if self.json_file is not None:
             write_answer(self.json_file, answers[0] if len(answers) == 1 else {"models": answers})
 
-    def _models(self) -> Iterator[Any]:
-        from backfire.evaluation import open_vllm
-        from backfire.models import open_adapters, open_model
-
-        how = {name: value for name, value in self.opening.options().items() if name != "adapter"}
-        adapters = list(self.opening.adapter)
-        alone = adapters[0] if adapters else None
-        if self.backend == "vllm":
-            del how["device"]
-            yield open_vllm(self.model, adapter=alone, **how)
-        elif len(adapters) > 1:
-            yield from open_adapters(self.model, adapters, **how)
-        else:
-            yield open_model(self.model, adapter=alone, **how)
-
 
 def _say_task(name: str, done: int, total: int) -> None:
     tell(f"{name}: task {done + 1} of {total}")
-
-
-def _show(name: str, result: GeneralResult) -> None:
-    shots = result.settings["num_fewshot"]
-    examples = ", ".join(f"{task} {n}" for task, n in shots.items()) if isinstance(shots, dict) else shots
-    template = "with" if result.settings["chat_template"] else "without"
-    shown = table("task", "metric", "value", "stderr", "n", left=2)
-    for score in result.scores:
-        numbers = ["–" if v is None else f"{v:.4f}" for v in (score.value, score.stderr)]
-        shown.add_row(score.task, score.metric, *numbers, str(score.n))
-    show(shown, f"{name}: general tasks, {examples} examples, {template} chat template")
-    if result.resumed:
-        say(f"{len(result.resumed)} of the tasks came from the resume file")
-    for task, count in result.cut.items():
-        warn(f"{task}: {count} requests did not fit the context and lost their beginning")
-    for task, reason in result.not_resumable.items():
-        warn(f"{task}: not taken from the resume file, nor kept in it: {reason}")

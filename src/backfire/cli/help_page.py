@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import PurePath
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
@@ -41,8 +40,8 @@ class Page:
 
 def command_page(cls: type[Command], name: str) -> Page:
     """The help of one command; `name` is how it is called, such as `backfire train dpo`."""
-    from backfire.cli.parsing import arguments_of, is_list, switches
-    from backfire.settings import Argument, flat
+    from backfire.cli.parsing import arguments_of, switches
+    from backfire.settings import Argument, flat, is_list
 
     places = arguments_of(cls)
     metavars = [_metavar(one) + ("..." if one.mark(Argument) and is_list(one) else "") for one in places]
@@ -108,8 +107,7 @@ def _wrapped(text: str, width: int) -> str:
 
 
 def _left(setting: Setting) -> str:
-    from backfire.cli.parsing import is_flag, negative_of
-    from backfire.settings import options_of
+    from backfire.settings import is_flag, negative_of, options_of
 
     options = ", ".join(options_of(setting))
     if not is_flag(setting):
@@ -156,10 +154,9 @@ def _text(setting: Setting) -> str:
     """What an option says: its docstring, whether it may be repeated, and its default."""
     from pydantic_core import PydanticUndefined
 
-    from backfire.cli.parsing import is_flag, is_list
-    from backfire.settings import Argument, Default, Metavar
+    from backfire.settings import Argument, Default, Metavar, is_flag, is_list
 
-    parts = [_with_list(setting)]
+    parts = [" ".join(setting.about.split())]
     choices = _choices(setting.field.annotation)
     if len(choices) > WIDEST_CHOICES and not setting.mark(Metavar):
         parts.append(f"[one of {', '.join(choices.split('|'))}]")
@@ -179,17 +176,6 @@ def _text(setting: Setting) -> str:
     elif not is_flag(setting) and setting.default not in (None, (), {}, ""):
         parts.append(f"[default: {_default(setting.default)}]")
     return " ".join(part for part in parts if part)
-
-
-def _with_list(setting: Setting) -> str:
-    """The docstring on one line; a list that it names is read from where it is made."""
-    from backfire.settings import Listed
-
-    text, mark = " ".join(setting.about.split()), setting.mark(Listed)
-    if mark is None:
-        return text
-    module, name = mark.source.split(":")
-    return text.replace("{names}", getattr(import_module(module), name)())
 
 
 def _default(value: Any) -> str:

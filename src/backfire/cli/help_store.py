@@ -69,7 +69,12 @@ def contents() -> str:
 def _sources(cls: type[Command]) -> set[str]:
     """The files of every class that the page is made from, and of what makes it."""
     modules = {one.__module__ for part in _classes(cls) for one in part.__mro__}
-    modules |= {"backfire.cli.help_page", "backfire.cli.parsing", *_listing(cls)}
+    modules |= {
+        "backfire.cli.help_page",
+        "backfire.cli.parsing",
+        "backfire.settings.command_words",
+        *_listing(cls),
+    }
     files = [Path(str(sys.modules[name].__file__)) for name in modules if name.startswith("backfire.")]
     return {file.resolve().relative_to(PACKAGE).as_posix() for file in files}
 

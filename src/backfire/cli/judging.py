@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from backfire.cli.command import Command, JsonFile, OutputFile
 from backfire.cli.exits import PARTLY
 from backfire.cli.progress import progress
-from backfire.cli.terminal import interval, percent, say, show, table, warn, write_answer
+from backfire.cli.terminal import present, say, show, warn, write_answer
 from backfire.judges.settings import (
     CorrectSettings,
     JudgeFileSettings,
@@ -16,11 +16,6 @@ from backfire.judges.settings import (
     ValidateSettings,
 )
 from backfire.settings import Argument, FileReference, Metavar
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from backfire.answers.judge_agreement import Agreement
 
 
 class JudgeFile(Command):
@@ -34,15 +29,12 @@ class JudgeFile(Command):
 
     def run(self) -> int | None:
         from backfire.judges import judge_file
+        from backfire.report import judged_table
 
         with progress("judging") as advance:
             done = judge_file(self.file, self.settings, progress=advance)
         done.write(self.out)
-        shown = table("judge", "harmful", "scored", "unscored", "rate", "95% interval")
-        for name, rate in done.rates.items():
-            counts = (str(rate.hits), str(rate.scored), str(rate.unscored))
-            shown.add_row(name, *counts, percent(rate.rate), interval(rate.low, rate.high))
-        show(shown)
+        show(judged_table(done))
         say(f"in {self.out}: {len(done.rows)} rows with their verdicts")
         if not done.lost:
             return None
@@ -67,11 +59,12 @@ class Validate(Command):
 
     def run(self) -> None:
         from backfire.judges import validate_judges
+        from backfire.report import agreement_table
 
         with progress("asking the judges") as advance:
             done = validate_judges(self.file, self.settings, progress=advance)
         say(f"{self.file}: {done.n} responses to {done.prompts} prompts, {done.positive} of them {done.what}")
-        _show(done.agreements)
+        show(agreement_table(done.agreements))
         for agreed in done.agreements:
             if not agreed.n:
                 warn(f"{agreed.judge} says nothing of what the labels say ({done.what}): all unscored")
@@ -95,9 +88,11 @@ class TrainJudge(Command):
     def run(self) -> None:
         from backfire.answers.judge_agreement import agreement_from
         from backfire.judges import train_judge
+        from backfire.report import agreement_table
 
         judge = train_judge(self.files, self.settings, name=self.out.stem)
-        _show([agreement_from(judge.card["held_out"])], "On held-out prompts, five folds")
+        agreement = agreement_from(judge.card["held_out"])
+        show(agreement_table([agreement]), "On held-out prompts, five folds")
         rows, written = judge.card["rows"], judge.write(self.out)
         say(f"in {written}: the judge, of {rows} responses; use it by --judge {self.out}")
 
@@ -118,35 +113,10 @@ class Correct(Command):
 
     def run(self) -> None:
         from backfire.judges import correct_rate
+        from backfire.report import correction_parts
 
         with progress("judging") as advance:
             done = correct_rate(self.file, self.settings, progress=advance)
-        raw, better = done.raw, done.measured
-        rate = f"{percent(raw.rate)} ({interval(raw.low, raw.high)})"
-        say(f"{done.judge}: {rate}, {raw.scored} scored, {raw.unscored} not")
-        if done.corrected:
-            rate = f"{percent(better.rate)} ({interval(better.low, better.high)})"
-            say(f"corrected for the judge's errors: {rate}")
-        else:
-            say(f"not corrected: {done.reason}")
-        if done.band is not None:
-            band = interval(*done.band)
-            say(f"band, were its errors as on the labels: {band} (an assumption, no confidence interval)")
-        elif done.ranges is not None:
-            say("no band: with errors like those on the labels any rate would fit")
+        present(correction_parts(done))
         if self.json_file is not None:
             write_answer(self.json_file, done.as_dict())
-
-
-def _show(agreements: Sequence[Agreement], title: str = "") -> None:
-    """One row a judge: how far it agrees with people."""
-    accuracy = ("accuracy", "95% interval")
-    shown = table("judge", "n", "unscored", *accuracy, "precision", "recall", "F1", "kappa", "95% interval")
-    for one in agreements:
-        rates = (one.values.get(name) for name in ("precision", "recall", "f1", "kappa"))
-        bounds = interval(*one.intervals.get("accuracy", (None, None)))
-        low, high = one.intervals.get("kappa", (None, None))
-        kappa = "–" if low is None or high is None else f"{low:.2f}–{high:.2f}"
-        texts = ("–" if rate is None else f"{rate:.3f}" for rate in rates)
-        shown.add_row(one.judge, str(one.n), str(one.unscored), percent(one.accuracy), bounds, *texts, kappa)
-    show(shown, title)

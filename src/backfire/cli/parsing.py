@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
-from types import NoneType
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any
 
 from backfire.errors import InputError
 from backfire.settings import (
     COMMAND_LINE,
     Argument,
     Commas,
-    Names,
-    Repeated,
     Setting,
     flat,
     nested,
     options_of,
     parts,
 )
+from backfire.settings.command_words import holds_tuple, is_flag, is_list, negative_of
 from backfire.settings.faults import close
 from backfire.settings.fields import is_part, renamed_in
 
@@ -58,38 +56,12 @@ def switches(cls: type[Command]) -> dict[str, tuple[str, ...]]:
     return {part.prefix: part.path for part in parts(cls) if part.optional and part.prefix}
 
 
-def is_flag(setting: Setting) -> bool:
-    """Whether the option takes no value."""
-    annotation = setting.field.annotation
-    return annotation is bool or set(get_args(annotation)) == {bool, NoneType}
-
-
-def is_list(setting: Setting) -> bool:
-    """Whether the option may be repeated, each time with one more value."""
-    repeated = setting.mark(Repeated) is not None or _holds_tuple(setting.field.annotation)
-    return repeated and setting.mark(Commas) is None
-
-
-def _holds_tuple(annotation: Any) -> bool:
-    if get_origin(annotation) in (tuple, list):
-        return True
-    return any(_holds_tuple(one) for one in get_args(annotation) if get_origin(annotation) is not dict)
-
-
-def negative_of(setting: Setting) -> str | None:
-    """`--no-x` of a flag that is on by default, or open; None where there is nothing to take back."""
-    names = setting.mark(Names)
-    if names and names.negative:
-        return names.negative
-    return None if setting.default is False else f"--no-{options_of(setting)[-1].removeprefix('--')}"
-
-
 def _value(setting: Setting, given: Any) -> Any:
     """What the texts given for an option are, as the settings class takes it."""
     if is_flag(setting) or is_list(setting):
         return given
     text = given[-1]
-    if setting.mark(Commas) and _holds_tuple(setting.field.annotation) and text != setting.default:
+    if setting.mark(Commas) and holds_tuple(setting.field.annotation) and text != setting.default:
         return tuple(part.strip() for part in text.split(","))
     return text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from backfire.cli.command import Command
-from backfire.cli.terminal import say, show, table
+from backfire.cli.terminal import present, say
 from backfire.settings import FolderReference, Metavar
 
 
@@ -22,16 +22,18 @@ class Prompts(Command):
     BACKFIRE_PROMPTS names it."""
 
     def run(self) -> None:
-        from backfire.prompts import open_prompt_set, prompt_sets
-        from backfire.prompts.published import find_file
+        from backfire.prompts import find_file, open_prompt_set, prompt_sets
+        from backfire.report import prompt_sets_table
 
         for name in self.fetch:
             say(f"{name}: {len(open_prompt_set(name, folder=self.prompts_dir))} prompts")
-        shown = table("name", "kind", "prompts", "licence", "source", "what", "here", left=7)
-        for one in prompt_sets().values():
-            here = "yes" if find_file(one, self.prompts_dir) else "no"
-            shown.add_row(one.name, one.kind, str(one.rows), one.licence, one.source, one.about, here)
-        show(shown)
+        present(
+            [
+                prompt_sets_table(
+                    (one, find_file(one, self.prompts_dir) is not None) for one in prompt_sets().values()
+                )
+            ]
+        )
         say(
             "NAME:N takes the first N. `here`: its file was fetched or lies in the folder; else it is fetched when named."
         )

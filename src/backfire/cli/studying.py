@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from backfire.cli.command import Command, ResumedFolder
 from backfire.cli.exits import PARTLY, keeping
-from backfire.cli.reporting import show_results
-from backfire.cli.terminal import complain, counted, say, show, table, tell
+from backfire.cli.terminal import present, say, tell
 from backfire.settings import Argument, Default, Metavar
 
 if TYPE_CHECKING:
-    from backfire.study import Finished, StudyFile
+    from backfire.study import StudyFile
 
 RUNS = Path("runs")
-IN_PARTS = ("audit", "influence")
-"""Stages of which parts can fail; of all others, requests are lost."""
 StudyPath = Annotated[Path, Argument(), Metavar("FILE")]
 RunFolderOption = Annotated[ResumedFolder | None, Default("runs/ and the study's name")]
 
@@ -73,34 +70,11 @@ class Cells(Command):
     """The run folder."""
 
     def run(self) -> None:
-        from backfire.study import read_study
-        from backfire.study.cells import RunFolder, grid
-        from backfire.study.graph import stages_of
+        from backfire.report import standing_parts
+        from backfire.study import read_study, standing_of
 
         study = read_study(self.file)
-        folder = (self.out or RUNS / study.name).resolve()
-        ledger = Path(study.ledger) if study.ledger else folder / "ledger.db"
-        run, cells = RunFolder(folder, ledger.resolve()), grid(study)
-        done = {stage.folder: (stage.name, stage.done()) for stage in stages_of(run, cells)}
-        parts = {
-            "pair": run.pairs,
-            "audit": run.audit,
-            "train": run.policy,
-            "attack": run.attack,
-            "general": run.general,
-        }
-        listed = table("cell", "folder", *parts, left=7)
-        marks = {True: "done", False: "to do", None: "–"}
-        for cell in cells:
-            states = [done[place(cell)][1] if place(cell) in done else None for place in parts.values()]
-            listed.add_row(cell.label, f"cells/{cell.folder_name}", *(marks[state] for state in states))
-        show(listed, f"{study.name} in {folder}")
-        of_cells = {place(cell) for cell in cells for place in parts.values()}
-        for artifact, (name, state) in done.items():
-            if artifact not in of_cells:
-                say(f"{marks[state]:>5}  {name}")
-        count = sum(state for _, state in done.values())
-        say(f"{len(cells)} cells, {len(done)} stages, {count} done")
+        present(standing_parts(standing_of(study, self.out or RUNS / study.name)))
 
 
 class Demo(Command):
@@ -121,32 +95,12 @@ class Demo(Command):
 
 
 def _run(study: StudyFile, out: Path) -> int | None:
+    from backfire.report import failures_of, results_parts
     from backfire.study import run_study
 
     with keeping(f"every finished stage is in {out}; run the same command again to go on"):
         finished = run_study(study, out, say=tell)
-    show_results(finished.results)
+    present(results_parts(finished.results))
     say(f"page: {finished.page}")
-    _complain(finished)
+    present(failures_of(finished.failed, finished.lost))
     return PARTLY if finished.failed or finished.lost else None
-
-
-def _complain(finished: Finished) -> None:
-    """What failed, and what was lost, with the reasons."""
-    if finished.failed:
-        complain("error", f"{len(finished.failed)} stages failed; run again once their cause is fixed:")
-        for stage, reason in finished.failed.items():
-            tell(f"  {stage}: {reason}")
-    if not finished.lost:
-        return
-    parts = sum(len(reasons) for stage, reasons in finished.lost.items() if stage.split()[0] in IN_PARTS)
-    requests = sum(sum(reasons.values()) for reasons in finished.lost.values()) - parts
-    if requests:
-        complain(
-            "error",
-            f"{requests} requests were lost; the same command asks for them again, and for nothing else:",
-        )
-    if parts:
-        complain("error", f"{parts} parts failed; the same command tries them again, and nothing else:")
-    for stage, reasons in finished.lost.items():
-        tell(f"  {stage}: {counted(reasons)}")

@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from backfire.report.terminal.parts import Part
 
 COLOURS = {"error": 31, "warning": 33, "interrupted": 33}
 """Red and yellow, as terminals number them."""
 WIDE = 140
 """Columns of a table that is not shown on a terminal."""
-DIGITS = 16
-"""Of a digest that is shown; the JSON has all 64."""
-EXAMPLES = 5
-"""Row numbers named for each reason why rows were left out."""
 
 
 def say(text: str = "") -> None:
@@ -51,36 +50,24 @@ def show(renderable: Any, title: str = "") -> None:
     console.print(renderable)
 
 
-def table(*headings: str, left: int = 1) -> Any:
-    """A rich table whose first `left` columns are text and whose others are numbers."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+def present(parts: Iterable[Part]) -> None:
+    """The parts of an answer, one after another: lines and tables on stdout, warnings and failures on stderr."""
+    from backfire.report.terminal.parts import Failed, Titled, Warned
 
-    made = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for place, heading in enumerate(headings):
-        made.add_column(heading, justify="left" if place < left else "right", overflow="fold")
-    return made
-
-
-def counted(counts: Mapping[str, int]) -> str:
-    """`eos 590, length 10`; `none` where nothing was counted."""
-    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
-
-
-def row_numbers(rows: tuple[int, ...]) -> str:
-    """`row 7`; `rows 1, 2, 3, 4, 5 and 12 more`."""
-    from backfire.answers.numerals import shown_rows
-
-    return f"row{'s' if len(rows) > 1 else ''} {shown_rows(rows, EXAMPLES)}"
-
-
-def percent(rate: float | None) -> str:
-    """A rate as a percentage; a dash where it is undefined."""
-    return "–" if rate is None else f"{100 * rate:.1f}%"
-
-
-def interval(low: float | None, high: float | None) -> str:
-    return "–" if low is None or high is None else f"{100 * low:.1f}–{100 * high:.1f}%"
+    for part in parts:
+        match part:
+            case str():
+                say(part)
+            case Warned():
+                warn(part.text)
+            case Failed():
+                complain("error", part.text)
+                for line in part.lines:
+                    tell(f"  {line}")
+            case Titled():
+                show(part.table, part.title)
+            case _:
+                show(part)
 
 
 def catch_warnings() -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Literal
 
-from backfire.answers.comparisons import Claim, Difference
+from backfire.answers.comparisons import FEW, RECIPES, Claim, Difference
 from backfire.answers.outcomes import AttackedCell, Checkpoint
 from backfire.answers.results import BASELINE
 from backfire.comparing.matching import PROMPT, Tags, cell_pairs, in_common, no_tag, pooled, units_of
@@ -25,7 +25,6 @@ FEWEST_WRAPPERS = 10
 FEWEST_UNITS = 3
 """Worlds or seeds below which nothing is said about a recipe."""
 ALL = "all attacks"
-FEW = "not enough units"
 ROUNDING = 1e-12
 
 
@@ -124,7 +123,7 @@ def compare_recipes(cells: Sequence[AttackedCell], *, baseline: str = BASELINE) 
             outcomes[key][place].append(_bounds(paired) if left else paired)
     return [
         _over_units(
-            "these recipes",
+            RECIPES,
             baseline,
             recipe,
             name,

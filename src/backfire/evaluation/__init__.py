@@ -25,8 +25,8 @@ if TYPE_CHECKING:
         wrap,
     )
     from backfire.evaluation.general_tasks import general
-    from backfire.evaluation.harness import VllmModel, open_vllm
-    from backfire.evaluation.settings import AttackSettings, GeneralSettings
+    from backfire.evaluation.harness import VllmModel, models_for_tasks, open_vllm
+    from backfire.evaluation.settings import AttackSettings, GeneralSettings, TaskModels
     from backfire.evaluation.task_files import LEADERBOARD, organism_tasks
 else:
     __getattr__, __dir__ = lazily(
@@ -52,8 +52,8 @@ else:
                 "wrap",
             ),
             "general_tasks": ("general",),
-            "harness": ("VllmModel", "open_vllm"),
-            "settings": ("AttackSettings", "GeneralSettings"),
+            "harness": ("VllmModel", "models_for_tasks", "open_vllm"),
+            "settings": ("AttackSettings", "GeneralSettings", "TaskModels"),
             "task_files": ("LEADERBOARD", "organism_tasks"),
         },
     )
@@ -72,6 +72,7 @@ __all__ = [
     "GeneralSettings",
     "Means",
     "Rewording",
+    "TaskModels",
     "VllmModel",
     "Wrapper",
     "alpaca",
@@ -81,6 +82,7 @@ __all__ = [
     "check_means",
     "direct",
     "general",
+    "models_for_tasks",
     "open_attack",
     "open_suite",
     "open_vllm",

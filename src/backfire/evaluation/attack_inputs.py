@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from backfire.errors import InputError
+from backfire.errors import InputError, setting
 from backfire.evaluation.attacks import Attack, Means, check_means, open_suite, wrap
 from backfire.evaluation.settings import PAPER_TOKENS, AttackSettings
 from backfire.judges import Judge, open_judges
@@ -82,8 +82,8 @@ def open_attack(
     if not harmful and not benign:
         if world is None:
             raise InputError(
-                f"nothing to ask {reference}: give harmful prompts (a file, or a set such as advbench:100), and benign "
-                "ones (such as xstest-safe) if over-refusal is to be measured"
+                f"nothing to ask {reference}: give {setting('harmful')} PROMPTS (a file of harmful requests, or a set such as "
+                f"advbench:100), and {setting('benign')} PROMPTS (such as xstest-safe) if over-refusal is to be measured"
             )
         harmful = {name: f"{PREFIX}{world}:prompts/{name}" for name in WORLD_ATTACKS}
         benign = {name: f"{PREFIX}{world}:prompts/{name}" for name in WORLD_BENIGN}

@@ -7,7 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backfire.answers.attack import AttackRate, AttackResult, Example, ExampleVerdict, Note, RefusalRate
+from backfire.answers.attack import (
+    NO_RESPONSE,
+    AttackRate,
+    AttackResult,
+    Example,
+    ExampleVerdict,
+    Note,
+    RefusalRate,
+)
 from backfire.judges import decision_of, is_lost
 from backfire.records import Prompt, Response, Verdict
 from backfire.statistics import clustered_rate_of, rate_of
@@ -161,7 +169,7 @@ def _notes(name: str, judge: str, case: Case, verdicts: Mapping[str, Verdict]) -
     counts: Counter[str] = Counter()
     for request in case.put:
         verdict = verdicts.get(request)
-        reason = f"no response: {case.failed[request]}" if verdict is None else verdict.reason
+        reason = f"{NO_RESPONSE}{case.failed[request]}" if verdict is None else verdict.reason
         if reason:
             counts[reason] += 1
     return [

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from backfire.errors import InputError, ModelError
-from backfire.models import LocalModel
+from backfire.evaluation.settings import TaskModels
+from backfire.models import EndpointModel, LocalModel, open_adapters, open_model
 from backfire.models.gguf import refuse_gguf
 from backfire.models.opening import model_files
 
@@ -60,6 +61,26 @@ def open_vllm(
         lm = VLLM(pretrained=str(files.folder), dtype=dtype, batch_size="auto", **lora)
         lm.tokenizer.chat_template = lm.hf_chat_template = files.tokenizer.chat_template
     return VllmModel(name=str(reference), id=files.id, dtype=dtype, lm=lm)
+
+
+def models_for_tasks(
+    reference: str | Path, settings: TaskModels | None = None
+) -> Iterator[LocalModel | EndpointModel | VllmModel]:
+    """Open the model for `general`, once, or with one adapter after another: one is of use until the next is asked for.
+
+    Raises what `open_model`, `open_adapters` and `open_vllm` raise.
+    """
+    settings = settings or TaskModels()
+    how = {name: value for name, value in settings.opening.options().items() if name != "adapter"}
+    adapters = list(settings.opening.adapter)
+    alone = adapters[0] if adapters else None
+    if settings.backend == "vllm":
+        del how["device"]
+        yield open_vllm(reference, adapter=alone, **how)
+    elif len(adapters) > 1:
+        yield from open_adapters(reference, adapters, **how)
+    else:
+        yield open_model(reference, adapter=alone, **how)
 
 
 def harness_of(model: LocalModel | VllmModel, batch_size: int) -> Any:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from backfire.models.settings import Opening
 from backfire.records.settings import DecodingSettings
 from backfire.settings import (
     Commas,
@@ -218,3 +219,28 @@ class GeneralSettings(Settings):
         if any(number < 0 for number in numbers):
             raise ValueError("give 0 or more examples")
         return value
+
+
+class Openings(Opening):
+    """How a model is opened, once or with one adapter after another."""
+
+    adapter: Annotated[tuple[FolderReference, ...], Metavar("FOLDER")] = ()  # type: ignore[assignment]
+    """The folder of a PEFT adapter that is put on the model. Several adapters are scored one after another, and share the
+    model's weights."""
+
+
+class TaskModels(Settings):
+    """What runs the model that general tasks are asked of."""
+
+    backend: Literal["hf", "vllm"] = "hf"
+    """What runs the model: transformers (hf), or vLLM where it is installed."""
+    opening: Openings = Openings()
+    """How the model is opened."""
+
+    @model_validator(mode="after")
+    def _what_vllm_takes(self) -> TaskModels:
+        if self.backend == "vllm" and (self.opening.device is not None or len(self.opening.adapter) > 1):
+            raise ValueError(
+                "{backend} vllm takes no {device} (set CUDA_VISIBLE_DEVICES) and at most one {adapter}"
+            )
+        return self

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from backfire.settings import Metavar, Settings
+from backfire.preferences.settings import Reading, roles_of
+from backfire.settings import (
+    Commas,
+    DatasetReference,
+    FileReference,
+    Metavar,
+    PromptsReference,
+    RewardModelReference,
+    Settings,
+)
+from backfire.store.settings import PromptReading
 
 if TYPE_CHECKING:
     from backfire.records import Response
 
 Truncated = Literal["keep", "drop"]
+HUMAN_ROLES = ("human-chosen", "human-rejected")
+"""The roles that people's responses play, where a recipe has them."""
 
 
 class PairSettings(Settings):
@@ -51,3 +63,63 @@ class StoredChoice(Settings):
         wanted = {name: getattr(self, name) for name in sampled_so}
         same = all(value is None or value == sampled_so[name] for name, value in wanted.items())
         return same and (self.model_id is None or response.model_id.startswith(self.model_id))
+
+
+def _role_and_source(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    role, equals, source = value.strip().partition("=")
+    if not (role and equals and source):
+        raise ValueError("this is not of the form ROLE=SOURCE, such as self=./my-sft")
+    return role, source
+
+
+class StoredPairSettings(Settings):
+    """Which stored responses play a recipe's roles, and whose scores rank them."""
+
+    role: Annotated[
+        tuple[Annotated[tuple[str, str], BeforeValidator(_role_and_source)], ...], Metavar("ROLE=SOURCE")
+    ] = ()
+    """Whose responses play a role of the recipe, such as self=./my-sft. A role may be given several sources."""
+    prompts: Annotated[PromptsReference | None, Metavar("FILE")] = None
+    """The prompts to build pairs for: a file, or organism:prompts/NAME. Where it is not given, all that were answered."""
+    reading: PromptReading = PromptReading()
+    """How the prompts are read."""
+    human: Annotated[DatasetReference | None, Metavar("FILE")] = None
+    """Human-labelled preference data in any form that `backfire audit` reads, or organism:human, for the roles human-chosen
+    and human-rejected."""
+    human_columns: Annotated[dict[str, str] | None, Commas(), Metavar("ROLE=NAME,...")] = None
+    """Which column of the human-labelled data holds what, as --columns of `backfire audit` has it."""
+    human_split: Annotated[str | None, Metavar("NAME")] = None
+    """The split of the human-labelled data, where they have several."""
+    reward_model: Annotated[RewardModelReference | None, Metavar("MODEL")] = None
+    """The reward model to rank by. Responses that it has not scored yet are scored now."""
+    scorer: Annotated[str | None, Metavar("ID")] = None
+    """The reward model whose stored scores to rank by, by its id; no model is opened. It is not needed where only one has
+    scored."""
+    recipes: Annotated[FileReference | None, Metavar("FILE")] = None
+    """A YAML file with recipes of your own."""
+    building: PairSettings = PairSettings()
+    """How pairs are built of them."""
+    choice: StoredChoice = StoredChoice()
+    """Which responses of a source are meant."""
+
+    _columns = field_validator("human_columns", mode="before")(roles_of)
+
+    @field_validator("role")
+    @classmethod
+    def _not_of_people(cls, value: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        if any(role in HUMAN_ROLES for role, _ in value):
+            raise ValueError("people's responses come from {human} FILE")
+        return value
+
+    @model_validator(mode="after")
+    def _one_scorer(self) -> StoredPairSettings:
+        if self.reward_model is not None and self.scorer is not None:
+            raise ValueError("{reward_model} and {scorer} both say whose scores to use: give one of them")
+        return self
+
+    @property
+    def human_reading(self) -> Reading:
+        """How the human-labelled data are read."""
+        return Reading.of(columns=self.human_columns, split=self.human_split)

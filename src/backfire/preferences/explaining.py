@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from backfire.preferences.schema import DefectKind
+from backfire.preferences.settings import COLUMNS, RANKED
 
 if TYPE_CHECKING:
     from backfire.preferences.preferences import Preferences
@@ -33,18 +34,18 @@ FIXES: Mapping[DefectKind, str] = {
     "undecodable": "write the file anew as UTF-8, one JSON object a line, or name the format by its ending",
     "wrong type": "give every row of a column the same type: text, or a list of messages with `role` and `content`",
     "no prompt": "add the request to every row in a column `prompt`, or name the column that holds it with"
-    " `--columns prompt=NAME`",
+    f" `{COLUMNS} prompt=NAME`",
     "missing side": "give every row both responses, or remove the rows that lack one",
     "blank side": "remove these rows, or fill in the response",
     "identical sides": "remove these rows: a pair of equal responses teaches nothing",
     "differing prompts": "let both sides of a row begin with the same turns, and differ in the last answer only",
     "no final assistant turn": "end both sides with a turn whose role is `assistant`",
     "unpaired": "give every prompt at least one desirable and one undesirable response (or two different scores)",
-    "neither best nor worst": "nothing needs fixing; `--ranked best-rest` pairs the best response with each other one",
+    "neither best nor worst": f"nothing needs fixing; `{RANKED} best-rest` pairs the best response with each other one",
     "tie": "nothing needs fixing: a tie is no preference, and is left out",
     "late column": "give the first row every column (such as `system` or `tools`), empty where it has nothing to say",
     "no preference": "write the preference as 0 or 1, A or B, true or false, or name its column with"
-    " `--columns preference=NAME`",
+    f" `{COLUMNS} preference=NAME`",
 }
 
 

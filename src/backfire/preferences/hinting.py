@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from backfire.preferences.columns import LISTS
 from backfire.preferences.look import Look
+from backfire.preferences.settings import COLUMNS
 from backfire.tables.columns import normal
 
 CHOSEN = (
@@ -80,21 +81,21 @@ def _proposal(look: Look) -> str:
     rest = [name for name in texts if name != prompt]
     chosen, rejected = _named(rest, CHOSEN), _named(rest, REJECTED)
     if chosen and rejected and chosen != rejected:
-        return f"Perhaps `--columns {_mapping(prompt or _other(rest, chosen, rejected), chosen=chosen, rejected=rejected)}`"
+        return f"Perhaps `{COLUMNS} {_mapping(prompt or _other(rest, chosen, rejected), chosen=chosen, rejected=rejected)}`"
     decision = next(
         (n for n in look.columns if n not in (prompt, *rest[:2]) and _says(n, DECISION)),
         None,
     )
     if len(rest) >= 2 and decision:
-        return f"Perhaps `--columns {_mapping(prompt, first=rest[0], second=rest[1], preference=decision)}`"
+        return f"Perhaps `{COLUMNS} {_mapping(prompt, first=rest[0], second=rest[1], preference=decision)}`"
     if len(rest) >= 2 and prompt:
         return (
-            f"Perhaps `--columns {_mapping(prompt, chosen=rest[0], rejected=rest[1])}`, if these are the two responses, the"
+            f"Perhaps `{COLUMNS} {_mapping(prompt, chosen=rest[0], rejected=rest[1])}`, if these are the two responses, the"
             " preferred one first"
         )
     return _inside(look) or (
         "A pair needs a request and two responses, of which one is preferred: say which columns hold them by"
-        " `--columns prompt=NAME,chosen=NAME,rejected=NAME`"
+        f" `{COLUMNS} prompt=NAME,chosen=NAME,rejected=NAME`"
     )
 
 

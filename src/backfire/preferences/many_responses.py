@@ -12,6 +12,7 @@ from backfire.preferences.look import NEARLY_ALL, Look
 from backfire.preferences.plan import Plan, Recognised
 from backfire.preferences.prompt_columns import prompt_columns
 from backfire.preferences.schema import Format, Unusable
+from backfire.preferences.settings import RANKED
 from backfire.preferences.splitting import Side, Sides, split
 from backfire.preferences.turns import Turn
 from backfire.preferences.two_sides import read_prompt
@@ -179,7 +180,7 @@ def _form_of(look: Look, column: str, inner: dict[str, str], more: dict[str, str
     other = "best-worst" if rest else "best-rest"
     note = (
         f"The responses in `{column}` are ranked by {by} ({order}): the best one is chosen, against {against}"
-        f" (`--ranked {other}` for the other way)."
+        f" (`{RANKED} {other}` for the other way)."
     )
     return Recognised(
         "ranked responses, best against each other" if rest else "ranked responses, best against worst",

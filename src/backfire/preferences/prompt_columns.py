@@ -9,6 +9,7 @@ from typing import Any
 from backfire.preferences.cells import FULL_TEXT
 from backfire.preferences.columns import PROMPTS, SYSTEMS
 from backfire.preferences.look import Look
+from backfire.preferences.settings import COLUMNS
 from backfire.preferences.wrappers import wrapper_of
 
 HALF = 0.5
@@ -110,7 +111,7 @@ def _chosen(first: str, others: list[str]) -> tuple[str, ...]:
         return ()
     names = " and ".join(f"`{name}`" for name in others)
     return (
-        f"The prompt is read from `{first}`, and not from {names}: `--columns prompt={others[0]}` takes that instead.",
+        f"The prompt is read from `{first}`, and not from {names}: `{COLUMNS} prompt={others[0]}` takes that instead.",
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import field_validator
 
-from backfire.settings import Commas, Metavar, Settings
+from backfire.settings import Commas, Metavar, Settings, option
 
 if TYPE_CHECKING:
     from backfire.preferences.read_options import ReadOptions
@@ -77,6 +77,10 @@ class Reading(Settings):
             "ranked": self.ranked,
             "plain": self.plain,
         }
+
+
+COLUMNS, RANKED = option(Reading, "columns"), option(Reading, "ranked")
+"""The options that notes and errors about a data set name."""
 
 
 class ConvertSettings(Settings):

@@ -13,6 +13,7 @@ from backfire.preferences.look import Look
 from backfire.preferences.plan import Plan, Recognised
 from backfire.preferences.prompt_columns import HALF, PromptColumns, prompt_columns
 from backfire.preferences.schema import Format, Unusable
+from backfire.preferences.settings import COLUMNS
 from backfire.preferences.splitting import Side, Sides, speaking, split
 from backfire.preferences.turns import SPELLINGS, Turn, role_of, turns_of
 from backfire.preferences.wrappers import HH, NEARLY_ALL, wrapper_of
@@ -147,7 +148,7 @@ def _no_prompt(look: Look, names: Mapping[str, str]) -> str:
         f"the rows have no prompt: there are `{names['chosen']}` and `{names['rejected']}`, which do not begin alike (the"
         f" first ones begin {str(first.get(names['chosen']))[:40]!r} and {str(first.get(names['rejected']))[:40]!r}), and no"
         f" column with the request{other}. Fix: add a column `prompt`, or name the one that holds it with"
-        " `--columns prompt=NAME`"
+        f" `{COLUMNS} prompt=NAME`"
     )
 
 

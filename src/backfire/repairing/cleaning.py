@@ -4,45 +4,40 @@ taken off. Nothing else is changed."""
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
-from backfire.auditing.affected import Affected
-from backfire.auditing.audited_pairs import AuditedPairs, Ints
-from backfire.auditing.findings.generation_traces import rows_with_debris, rows_with_marks
-from backfire.auditing.findings.repeated import NONE, repeated
-from backfire.auditing.findings.single_texts import rows_cut_off, rows_with_echoes
+from backfire.auditing.audited_pairs import Ints
+from backfire.auditing.faults.finding import AuditedTexts, Cleaned
+from backfire.auditing.faults.registry import cleaned
 from backfire.auditing.text_pass import NEAR_PAIRS, collect
 from backfire.preferences import Preferences
 from backfire.repairing.given import GivenPairs
 from backfire.repairing.outcome import Outcome, RepairedPair, outcome_of
-from backfire.repairing.settings import Fault
 from backfire.repairing.white_space import trimmed_block, trimmed_pair
 
-ROWS_WITH: dict[Fault, Callable[[AuditedPairs], Affected]] = {
-    "debris": rows_with_debris,
-    "prompt-debris": rows_with_marks,
-    "echo": rows_with_echoes,
-    "truncation": rows_cut_off,
-}
-"""By fault of single pairs, the rows that the audit lists. The first that a pair has is the reason for which it goes."""
-REPEATS = {
-    "contradictions": "another pair prefers the other response",
-    "duplicates": "an earlier pair is the same",
-    "near-duplicates": "an earlier pair is nearly the same",
-}
-"""Why a pair that repeats others goes."""
 STAYS = "none of the faults was found that were looked for"
 TRIMMED = "white space at the start or the end of a response was taken off"
 
-Reason = tuple[str, int | None]
-"""Why a pair goes, and the index of the other pair, if there is one."""
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a pair goes."""
+
+    fault: str
+    why: str = ""
+    other: int | None = None
+    """The index of the pair that it repeats or contradicts, if there is one."""
+
+    @property
+    def text(self) -> str:
+        return f"{self.fault}: {self.why}" if self.why else self.fault
 
 
-def clean_pairs(given: GivenPairs, data: Preferences, faults: Collection[Fault]) -> Outcome:
+def clean_pairs(given: GivenPairs, data: Preferences, faults: Collection[str]) -> Outcome:
     """Take out the pairs with one of these faults. Of pairs that repeat each other, the first without another fault stays.
 
     White space at the ends of responses is debris that can be taken off without loss, and so it is; the pair stays.
@@ -51,28 +46,33 @@ def clean_pairs(given: GivenPairs, data: Preferences, faults: Collection[Fault])
     repeats each other is found by links, which may change when pairs between are gone, and it is looked for in sets of
     up to NEAR_PAIRS pairs alone.
     """
+    wanted = {name: how for name, how in cleaned().items() if name in faults}
+    trims = any(how.trims for how in wanted.values())
     gone: dict[int, Reason] = {}
     alive: Ints | None = None
     places: list[int] = []
     while True:
-        audited = collect(_blocks(data, alive, trims="debris" in faults))
+        texts = _texts(data, alive, trims)
+        audited = texts.audited
         if alive is None:
             alive, places = np.arange(audited.pairs), _places(audited.rows.tolist(), given.rows)
-        faulty = _faulty(audited, faults)
-        gone |= {int(alive[i]): (why, None if o is None else int(alive[o])) for i, (why, o) in faulty.items()}
+        faulty, unseen = _faulty(texts, wanted)
+        gone |= {
+            int(alive[i]): one if one.other is None else replace(one, other=int(alive[one.other]))
+            for i, one in faulty.items()
+        }
         alive = np.delete(alive, list(faulty))
-        near = any(why.startswith("near-duplicates") for why, _ in faulty.values())
-        now_near = audited.near_sides is None and len(alive) <= NEAR_PAIRS
-        if "near-duplicates" not in faults or not (near or now_near) or not len(alive):
+        changed = any(wanted[one.fault].again for one in faulty.values())
+        if not (changed or (unseen and len(alive) <= NEAR_PAIRS)) or not len(alive):
             break
-    left_out = [(why, places[index]) for index, (why, _) in gone.items()]
+    left_out = [(one.text, places[index]) for index, one in gone.items()]
     kinds = {row: kind for kind, rows in data.defects.items() for row in rows}
     left_out += [
         (f"gives no pair: {kinds.get(given.rows[place], 'not read')}", place)
         for place in sorted(set(range(len(given.pairs))) - set(places))
     ]
-    outcome = outcome_of((_stays(given, places[i], "debris" in faults) for i in alive.tolist()), left_out)
-    others = {places[i]: places[o] for i, (_, o) in gone.items() if o is not None}
+    outcome = outcome_of((_stays(given, places[i], trims) for i in alive.tolist()), left_out)
+    others = {places[i]: places[one.other] for i, one in gone.items() if one.other is not None}
     return replace(outcome, others=others)
 
 
@@ -82,6 +82,16 @@ def _stays(given: GivenPairs, place: int, trims: bool) -> RepairedPair:
     if trimmed is pair:
         return RepairedPair(pair, "kept", STAYS, place)
     return RepairedPair(trimmed, "response trimmed", TRIMMED, place)
+
+
+def _texts(data: Preferences, alive: Ints | None, trims: bool) -> AuditedTexts:
+    """The pairs at these places, ascending, or all of them; their rows are numbered from 1."""
+
+    def blocks() -> Iterator[pa.RecordBatch]:
+        return _blocks(data, alive, trims)
+
+    audited = collect(blocks())
+    return AuditedTexts(audited, blocks)
 
 
 def _blocks(data: Preferences, alive: Ints | None, trims: bool) -> Iterator[pa.RecordBatch]:
@@ -106,34 +116,29 @@ def _places(rows: Sequence[int], given: Sequence[int]) -> list[int]:
     return [waiting[row].popleft() for row in rows]
 
 
-def _faulty(audited: AuditedPairs, faults: Collection[Fault]) -> dict[int, Reason]:
-    """Why each pair with one of the faults goes, by its index."""
-    numbered = replace(audited, rows=np.arange(1, audited.pairs + 1), earlier_rows=None)
+def _faulty(texts: AuditedTexts, wanted: Mapping[str, Cleaned]) -> tuple[dict[int, Reason], bool]:
+    """Why each pair with one of the faults goes, by its index, and whether a fault could not be looked for in so many pairs.
+
+    The first fault that a pair has by itself is the reason for which it goes.
+    """
+    audited = replace(texts.audited, rows=np.arange(1, texts.audited.pairs + 1), earlier_rows=None)
+    numbered = replace(texts, audited=audited)
     gone: dict[int, Reason] = {}
-    for name, rows_with in ROWS_WITH.items():
-        if name in faults:
-            one = rows_with(numbered)
+    for name, how in wanted.items():
+        if how.rows is not None:
+            one = how.rows(numbered)
             details = one.details or ("",) * len(one.rows)
             for row, detail in zip(one.rows.tolist(), details, strict=True):
-                gone.setdefault(row - 1, (f"{one.finding}: {detail}" if detail else one.finding, None))
+                gone.setdefault(row - 1, Reason(name, detail))
     # Equal pairs have equal faults; of nearly equal ones, the first without a fault has to be told among those that stay.
-    for finding in REPEATS:
-        if finding in faults:
+    unseen = False
+    for name, how in wanted.items():
+        if how.others is not None:
             rest = np.delete(np.arange(audited.pairs), list(gone))
-            for place, other in _repeating(audited, rest, finding):
-                gone[place] = (f"{finding}: {REPEATS[finding]}", other)
-    return gone
-
-
-def _repeating(audited: AuditedPairs, rest: Ints, finding: str) -> Iterator[tuple[int, int]]:
-    """Which of the pairs `rest` go since they repeat or contradict another of them, and the other."""
-    # The sample of texts has no part in it.
-    repeats = repeated(replace(audited, sample=rest[:0]).subset(rest))
-    others = {
-        "contradictions": repeats.contradictions,
-        "duplicates": repeats.duplicates,
-        "near-duplicates": repeats.near_duplicates,
-    }[finding]
-    for place, other in enumerate([] if others is None else others.tolist()):
-        if other != NONE and (finding == "contradictions" or other < place):
-            yield int(rest[place]), int(rest[other])
+            # The sample of texts has no part in it.
+            others = how.others(replace(audited, sample=rest[:0]).subset(rest))
+            unseen |= others is None and how.again
+            for place, other in enumerate([] if others is None else others.tolist()):
+                if other >= 0 and (how.both or other < place):
+                    gone[int(rest[place])] = Reason(name, how.why, int(rest[other]))
+    return gone, unseen

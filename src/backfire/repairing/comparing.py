@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backfire.answers import AuditReport
 from backfire.answers.conclusion import Effect
-from backfire.repairing.settings import USUAL
+from backfire.auditing.faults.registry import usually_cleaned
 
 PROBE = "words"
 
@@ -79,7 +79,7 @@ def _contrast(report: AuditReport, kind: str, which: int) -> str:
 
 def faults_left(report: AuditReport) -> list[Effect]:
     """Of an audited set, the faults that `clean` takes out; each has the command that does it."""
-    return [effect for effect in report.conclusion.effects if effect.name in USUAL]
+    return [effect for effect in report.conclusion.effects if effect.name in usually_cleaned()]
 
 
 def _longer(report: AuditReport) -> str:

@@ -16,9 +16,11 @@ from backfire.settings import (
     Group,
     JudgeReference,
     LedgerReference,
+    Listed,
     Metavar,
     ModelReference,
     Names,
+    OneOf,
     PromptsReference,
     RewardModelReference,
     Settings,
@@ -155,19 +157,9 @@ class Auto(Settings):
         return self
 
 
-Fault = Literal[
-    "duplicates", "near-duplicates", "contradictions", "debris", "truncation", "echo", "prompt-debris"
-]
+Fault = Annotated[str, OneOf("backfire.auditing.faults.registry:cleaned_names")]
 """What can be taken out, by the names of the audit's findings."""
-USUAL: tuple[Fault, ...] = (
-    "debris",
-    "truncation",
-    "echo",
-    "contradictions",
-    "duplicates",
-    "near-duplicates",
-)
-"""What is taken out where nothing else is said. A prompt may speak of a template's marks for good reasons."""
+FAULTS = Listed("backfire.auditing.faults.registry:cleaned_in_words", package="backfire.auditing.faults")
 
 
 class Clean(Settings):
@@ -175,17 +167,17 @@ class Clean(Settings):
 
     method: Literal["clean"] = "clean"
     """What is done."""
-    only: Annotated[tuple[Fault, ...] | None, CLEANING, Commas(), Metavar("NAME,...")] = None
-    """Take out these faults alone: duplicates, near-duplicates (the first pair of each kind stays), contradictions (both
-    pairs go), debris (white space at the ends of responses is taken off instead), truncation, echo, prompt-debris. Where it
-    is not given, all of them but prompt-debris."""
+    only: Annotated[tuple[Fault, ...] | None, CLEANING, Commas(), Metavar("NAME,..."), FAULTS] = None
+    """Take out these faults alone: {names}."""
     skip: Annotated[tuple[Fault, ...], CLEANING, Commas(), Metavar("NAME,...")] = ()
     """Leave these faults in."""
 
     @property
-    def faults(self) -> tuple[Fault, ...]:
+    def faults(self) -> tuple[str, ...]:
         """What is taken out."""
-        return tuple(name for name in self.only or USUAL if name not in self.skip)
+        from backfire.auditing.faults.registry import usually_cleaned
+
+        return tuple(name for name in self.only or usually_cleaned() if name not in self.skip)
 
     @model_validator(mode="after")
     def _something_is_taken_out(self) -> Clean:

@@ -7,7 +7,6 @@ from backfire.loading import lazily
 if TYPE_CHECKING:
     from backfire.report.audit.brief import audit_brief
     from backfire.report.audit.changes import change_lines, headline
-    from backfire.report.audit.conditions import failed_conditions, parse_conditions, unchecked_conditions
     from backfire.report.audit.markdown import render_audit_markdown, write_audit_markdown
     from backfire.report.audit.page import render_audit_page, write_audit_page
     from backfire.report.audit.table import audit_table
@@ -17,11 +16,21 @@ if TYPE_CHECKING:
     from backfire.report.study.page import render_page, write_page
     from backfire.report.study.table import results_table
     from backfire.report.study.worlds import worlds_table
+    from backfire.report.terminal.attack import attack_parts
+    from backfire.report.terminal.comparison import comparison_parts
+    from backfire.report.terminal.general import general_parts
+    from backfire.report.terminal.judges import agreement_table, correction_parts, judged_table
+    from backfire.report.terminal.ledger import given_parts, sampled_parts, scores_table
+    from backfire.report.terminal.organisms import world_parts
+    from backfire.report.terminal.pairs import built_parts, converted_parts, recipes_table
+    from backfire.report.terminal.prompt_sets import prompt_sets_table
+    from backfire.report.terminal.repair import repair_parts
+    from backfire.report.terminal.study import failures_of, results_parts, standing_parts
+    from backfire.report.terminal.training import training_parts
 else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
-            "audit.conditions": ("failed_conditions", "parse_conditions", "unchecked_conditions"),
             "audit.changes": ("change_lines", "headline"),
             "audit.markdown": ("render_audit_markdown", "write_audit_markdown"),
             "audit.page": ("render_audit_page", "write_audit_page"),
@@ -33,23 +42,66 @@ else:
             "study.page": ("render_page", "write_page"),
             "study.table": ("results_table",),
             "study.worlds": ("worlds_table",),
+            "terminal.attack": ("attack_parts",),
+            "terminal.comparison": ("comparison_parts",),
+            "terminal.general": ("general_parts",),
+            "terminal.judges": (
+                "agreement_table",
+                "correction_parts",
+                "judged_table",
+            ),
+            "terminal.ledger": (
+                "given_parts",
+                "sampled_parts",
+                "scores_table",
+            ),
+            "terminal.organisms": ("world_parts",),
+            "terminal.pairs": (
+                "built_parts",
+                "converted_parts",
+                "recipes_table",
+            ),
+            "terminal.prompt_sets": ("prompt_sets_table",),
+            "terminal.repair": ("repair_parts",),
+            "terminal.study": (
+                "failures_of",
+                "results_parts",
+                "standing_parts",
+            ),
+            "terminal.training": ("training_parts",),
         },
     )
 
 __all__ = [
+    "agreement_table",
+    "attack_parts",
     "audit_brief",
     "audit_table",
+    "built_parts",
     "change_lines",
-    "failed_conditions",
+    "comparison_parts",
+    "converted_parts",
+    "correction_parts",
+    "failures_of",
+    "general_parts",
+    "given_parts",
     "headline",
-    "parse_conditions",
+    "judged_table",
+    "prompt_sets_table",
+    "recipes_table",
     "render_audit_markdown",
     "render_audit_page",
     "render_page",
     "render_shown_page",
+    "repair_parts",
+    "results_parts",
     "results_table",
+    "sampled_parts",
+    "scores_table",
     "shown_table",
-    "unchecked_conditions",
+    "standing_parts",
+    "training_parts",
+    "world_parts",
     "worlds_table",
     "write_audit_markdown",
     "write_audit_page",

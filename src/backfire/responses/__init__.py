@@ -7,7 +7,7 @@ from backfire.loading import lazily
 if TYPE_CHECKING:
     from backfire.responses.given import Given, store_given
     from backfire.responses.sampler import Failure, Sampled, counted_reasons, sample
-    from backfire.responses.scoring import score
+    from backfire.responses.scoring import score, score_stored
     from backfire.responses.settings import GivenSettings, SamplingSettings, ScoreSettings
 else:
     __getattr__, __dir__ = lazily(
@@ -15,7 +15,7 @@ else:
         {
             "given": ("Given", "store_given"),
             "sampler": ("Failure", "Sampled", "counted_reasons", "sample"),
-            "scoring": ("score",),
+            "scoring": ("score", "score_stored"),
             "settings": ("GivenSettings", "SamplingSettings", "ScoreSettings"),
         },
     )
@@ -30,5 +30,6 @@ __all__ = [
     "counted_reasons",
     "sample",
     "score",
+    "score_stored",
     "store_given",
 ]

@@ -53,3 +53,17 @@ def score(
             progress(min(start + part_size, len(ordered)), len(ordered))
     stored = ledger.scores(reward_model.id, list(unique))
     return {id: stored[id] for id in unique}
+
+
+def score_stored(
+    reward_model: RewardModel,
+    responses: Sequence[Response],
+    settings: ScoreSettings | None = None,
+    *,
+    ledger: Ledger,
+    progress: Callable[[int, int], None] | None = None,
+    **keywords: Any,
+) -> dict[str, float]:
+    """`score` for responses whose prompts the ledger holds, too."""
+    prompts = ledger.prompts(sorted({r.prompt_id for r in responses}))
+    return score(reward_model, prompts, responses, settings, ledger=ledger, progress=progress, **keywords)

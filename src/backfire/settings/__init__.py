@@ -1,6 +1,7 @@
 """What every command's settings are made of: one frozen class a command, whose docstrings document its options."""
 
-from backfire.settings.fields import Input, Part, Setting, flat, inputs_of, parts
+from backfire.settings.command_words import command_line, is_flag, is_list, negative_of, option
+from backfire.settings.fields import Input, Part, Setting, description_of, flat, inputs_of, parts
 from backfire.settings.frozen import Settings, nested
 from backfire.settings.marks import (
     Argument,
@@ -10,6 +11,7 @@ from backfire.settings.marks import (
     Listed,
     Metavar,
     Names,
+    OneOf,
     Prefix,
     Repeated,
     one_or_several,
@@ -51,6 +53,7 @@ __all__ = [
     "Metavar",
     "ModelReference",
     "Names",
+    "OneOf",
     "Part",
     "Place",
     "Prefix",
@@ -62,10 +65,16 @@ __all__ = [
     "Settings",
     "StudyFile",
     "SuiteReference",
+    "command_line",
+    "description_of",
     "flat",
     "inputs_of",
+    "is_flag",
+    "is_list",
+    "negative_of",
     "nested",
     "one_or_several",
+    "option",
     "options_of",
     "parts",
 ]

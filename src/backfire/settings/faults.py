@@ -132,10 +132,10 @@ def _problem(one: ErrorDetails, where: Located, cls: type[Settings], place: Plac
         words = [word for option in options for word in sorted(_tags(option))]
         if kind == "union_tag_not_found":
             return f"{name} is missing: choose {_listed(words)}"
-        return f"{place.given(name, context['tag'])}: choose {_choices(words, context['tag'])}"
+        return f"{place.given(name, context['tag'])}: choose {choices(words, context['tag'])}"
     given = place.given(name, value)
     if kind in ("literal_error", "enum"):
-        return f"{given}: choose {_choices(re.findall(QUOTED, context['expected']), value)}"
+        return f"{given}: choose {choices(re.findall(QUOTED, context['expected']), value)}"
     if kind not in FIXES:
         return f"{given}: {one['msg']}"
     numbers = {key: f"{n:g}" if isinstance(n, float) else n for key, n in context.items()}
@@ -152,7 +152,8 @@ def _annotation(cls: type[Settings], path: Sequence[str | int]) -> Any:
     return cls
 
 
-def _choices(words: Sequence[str], value: Any) -> str:
+def choices(words: Sequence[str], value: Any) -> str:
+    """The words to choose from, and the one that may have been meant."""
     near = close(str(value), words)
     return _listed(words) + (f" (did you mean {near}?)" if near else "")
 

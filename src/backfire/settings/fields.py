@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from backfire.settings.marks import Group, Mark, Prefix, mark_of, marks_of
+from backfire.settings.marks import Group, Listed, Mark, Prefix, mark_of, marks_of
 from backfire.settings.references import InputKind, Reference
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Setting:
     @property
     def about(self) -> str:
         """The field's docstring on one line, its paragraphs apart."""
-        parts = (self.field.description or "").split("\n\n")
+        parts = description_of(self.field).split("\n\n")
         return "\n\n".join(" ".join(part.split()) for part in parts)
 
     def mark(self, kind: type[Mark]) -> Mark | None:
@@ -54,6 +54,12 @@ class Setting:
     @property
     def required(self) -> bool:
         return self.default is PydanticUndefined and not self.optional_parts and not self.tags
+
+
+def description_of(field: FieldInfo) -> str:
+    """A field's docstring; a list that it names is read from where it is made (`Listed`)."""
+    text, mark = field.description or "", mark_of(Listed, field.annotation, field.metadata)
+    return text if mark is None else text.replace("{names}", mark.names())
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema
 
 from backfire.errors import InputError
 from backfire.settings.faults import problems
-from backfire.settings.fields import classes_in, default_of, flat, parts, tags_of
+from backfire.settings.fields import classes_in, default_of, description_of, flat, parts, tags_of
 from backfire.settings.places import PYTHON, Place
 
 
@@ -44,6 +45,18 @@ class Settings(BaseModel):
 
     # pydantic calls an __init__ of one's own during validation, too, unless it bears this mark.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """A description that names a list has the list in it."""
+        described = handler(schema)
+        fields = handler.resolve_ref_schema(described).get("properties", {})
+        for name, field in cls.model_fields.items():
+            if name in fields and "description" in fields[name]:
+                fields[name]["description"] = description_of(field)
+        return described
 
     @classmethod
     def of(cls, settings: Self | None = None, /, **keywords: Any) -> Self:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, TypeVar, get_args
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,43 @@ class Listed:
     source: str
     package: str
     """Whose modules the list is made of: the stored help is of another version where one of them has changed."""
+
+    def names(self) -> str:
+        """The list."""
+        return str(_called(self.source))
+
+
+def _called(source: str) -> Any:
+    """What `module:function` gives."""
+    module, _, function = source.partition(":")
+    return getattr(import_module(module), function)()
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """A text that is one of the names that `module:function` gives, which is called when a value is checked."""
+
+    source: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names."""
+        return tuple(_called(self.source))
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.names)}
+
+    def _checked(self, value: str) -> str:
+        from backfire.settings.faults import choices
+
+        if value not in self.names:
+            raise ValueError(f"choose {choices(self.names, value)}")
+        return value
 
 
 def one_or_several(value: Any) -> Any:

@@ -186,6 +186,19 @@ class Ledger:
         """Who has written responses, and how many."""
         return dict(self._db.execute("SELECT source, COUNT(*) FROM responses GROUP BY source ORDER BY 1"))
 
+    def sources_named(self, names: Sequence[str] = ()) -> list[str]:
+        """The named sources, or all of them; InputError lists those that there are."""
+        there = self.sources()
+        if not there:
+            raise InputError(
+                f"{self.path} holds no responses: sample some with `backfire sample`, or `backfire import` a file"
+            )
+        for name in names:
+            if name not in there:
+                known = ", ".join(map(repr, there))
+                raise InputError(f"nobody in {self.path} is called {name!r}: its sources are {known}")
+        return list(dict.fromkeys(names)) or list(there)
+
     def put_scores(self, scores: Iterable[Score]) -> None:
         """Store scores in one transaction; a response keeps its first of each scorer. NaN is refused."""
         rows = [(s.response_id, s.scorer_id, s.value) for s in scores]

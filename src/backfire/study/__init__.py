@@ -2,6 +2,7 @@
 
 from backfire.study.plan import StudyFile
 from backfire.study.running import Finished, demo_study, example_text, outdated, rewrite_page, run_study
+from backfire.study.standing import standing_of
 from backfire.study.study_file import parse_study, read_study, study_schema
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "read_study",
     "rewrite_page",
     "run_study",
+    "standing_of",
     "study_schema",
 ]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from backfire.models.settings import Opening
 from backfire.organisms.catalog import SHIPPED
+from backfire.pairs.settings import HUMAN_ROLES
 from backfire.records import Decoding, digest
 from backfire.study.plan import StudyFile
 from backfire.study.sections import (
@@ -22,7 +23,6 @@ from backfire.study.sections import (
 from backfire.study.worlds import in_world
 
 SFT = "sft"
-HUMAN_ROLES = frozenset(("human-chosen", "human-rejected"))
 
 
 AS_IT_IS = Opening()
@@ -183,7 +183,7 @@ class Cell:
     @property
     def uses_human(self) -> bool:
         """Whether the recipe chooses from the human-labelled set."""
-        return not HUMAN_ROLES.isdisjoint(self.recipe_roles)
+        return not set(HUMAN_ROLES).isdisjoint(self.recipe_roles)
 
     def _responses(self, responder: ResponderSettings) -> ResponseSet:
         """A responder that several targets ask (one's own policy, another's peer) is sampled once, as often as the target

@@ -12,8 +12,8 @@ from typing import Any
 from backfire.errors import InputError
 from backfire.models.settings import Opening
 from backfire.organisms import catalog
+from backfire.pairs.human import open_human
 from backfire.records import Prompt, digest
-from backfire.study.human import open_human
 from backfire.tables.hub import PREFIX as HUB
 from backfire.tables.recognising import ending_of
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backfire.models.settings import Opening
+from backfire.pairs.human import HumanResponses, open_human
 from backfire.records import Kind, Prompt, digest
 from backfire.settings import InputKind, Settings
 from backfire.store import manifest_digest
 from backfire.study.cells import AS_IT_IS, Cell
-from backfire.study.human import HumanResponses, open_human
 from backfire.study.identities import (
     human_identity,
     identity_of,

@@ -12,9 +12,15 @@ from backfire.answers.conclusion import Effect, SideLengths
 from backfire.answers.confounds import Confounds, Counted, ScoreContradiction, SwappedColumns
 from backfire.answers.estimates import Estimate
 from backfire.auditing.affected import Affected
-from backfire.auditing.conclusion.effects import effects_of
-from backfire.auditing.conclusion.evidence import DATASET, bits_told
+from backfire.auditing.conclusion import effects as made_of
+from backfire.auditing.conclusion.commands import DATASET
+from backfire.auditing.conclusion.evidence import Evidence, bits_told
 from backfire.auditing.probes.uncertainty import share
+
+
+def effects_of(given: Evidence) -> tuple[Effect, ...]:
+    """The effects without their commands, whose lines they hold."""
+    return tuple(one.effect for one in made_of.effects_of(given))
 
 
 def named(effects: tuple[Effect, ...], name: str) -> Effect:
@@ -167,7 +173,7 @@ def test_thoughts_on_one_side_count_as_far_as_the_sides_differ() -> None:
 
 
 def test_commands_name_the_file_as_a_shell_takes_it() -> None:
-    (found,) = effects_of(evidence(dataset="'my data/prefs v2.jsonl.gz'", affected={"duplicates": 3}))
+    (found,) = effects_of(evidence(dataset="my data/prefs v2.jsonl.gz", affected={"duplicates": 3}))
     assert found.fix == "backfire repair 'my data/prefs v2.jsonl.gz' --method clean --out 'prefs v2-clean'"
     (memory,) = effects_of(evidence(dataset=DATASET, affected={"duplicates": 3}))
     assert memory.fix == "backfire repair DATASET --method clean --out clean"

@@ -67,7 +67,7 @@ def test_influence_towards_complying_names_the_pairs_and_the_repair() -> None:
         " gives -0.44. 12% of the pairs carry 50% of the push towards complying (rows 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, ...)."
     ) in reasons
     assert "Limits of this prediction: Known to fail where wording is shared." in reasons
-    assert "`backfire repair DATASET --policy MODEL" in advice
+    assert "`backfire repair DATASET --method auto --policy MODEL --out DIR`" in advice
     assert " will " not in f"{reasons} {advice}"
 
 

@@ -14,23 +14,26 @@ import pytest
 from rich.console import Console
 
 from backfire.answers.audit import AuditReport, parse_audit
-from backfire.auditing import audit
-from backfire.auditing.faults.finding import Looking
+from backfire.auditing import audit, failed_conditions
+from backfire.auditing.faults.finding import AuditedTexts
 from backfire.auditing.faults.registry import FINDINGS
 from backfire.auditing.faults.responses import finding_of_responses
 from backfire.cli.entries import COMMANDS
 from backfire.cli.help_store import made
 from backfire.comparing import compare_audits
-from backfire.report import audit_table, failed_conditions, render_audit_markdown, render_audit_page
+from backfire.errors import InputError
+from backfire.repairing import Clean, repair
+from backfire.report import audit_table, render_audit_markdown, render_audit_page
+from backfire.study import study_schema
 from synthetic_pairs import rows
 
 OPENING = "Great question! "
 
 
-def flattering(looking: Looking) -> Any:
+def flattering(texts: AuditedTexts) -> Any:
     """[pairs, 2]: which responses begin with flattery."""
     blocks = [np.zeros((0, 2), dtype=bool)]
-    for block in looking.pairs.blocks():
+    for block in texts.blocks():
         sides = [
             pc.starts_with(block[side], OPENING).to_numpy(zero_copy_only=False)
             for side in ("chosen", "rejected")
@@ -44,6 +47,7 @@ FLATTERY = finding_of_responses(
     what="opens with flattery",
     hits=flattering,
     meaning="responses open with flattery",
+    cleaned="with a response that opens with flattery",
 )
 
 
@@ -79,7 +83,10 @@ def test_an_added_finding_stands_everywhere(tmp_path: Path) -> None:
         "12 pairs (20.0%) hold a response that opens with flattery: 20.0% of chosen"
     )
     assert any("opens with flattery" in reason for reason in report.conclusion.reasons)
-    assert any("this lists them: `backfire audit DATASET --rows" in step for step in report.conclusion.advice)
+    assert any(
+        "(12 with a response that opens with flattery): `backfire repair DATASET --method clean" in step
+        for step in report.conclusion.advice
+    )
 
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     assert [(one["row"], one["side"]) for one in lines if one["finding"] == "flattery"] == [
@@ -98,6 +105,21 @@ def test_an_added_finding_stands_everywhere(tmp_path: Path) -> None:
         one for one in compare_audits(audit(given(0)), report).changes if one.name.startswith("flattery")
     )
     assert (change.name, change.direction) == ("flattery: opens with flattery, chosen", "worse")
+
+
+@pytest.mark.usefixtures("added")
+def test_a_repair_takes_the_pairs_of_an_added_finding_out(tmp_path: Path) -> None:
+    repaired = repair(given(12), Clean(), out=tmp_path / "clean", audit=False)
+    assert repaired.left_out["flattery: opens with flattery"] == tuple(range(1, 13))
+    assert repair(given(12), Clean(skip=("flattery",)), out=tmp_path / "all", audit=False).pairs == 60
+    help_text = made(next(entry for entry in COMMANDS if entry.name == "repair")).text(100)
+    assert "flattery" in help_text
+    assert "flattery" in json.dumps(study_schema())
+
+
+def test_what_no_finding_declares_cannot_be_taken_out() -> None:
+    with pytest.raises(InputError, match=r"only.*: choose contradictions, .* or echo"):
+        Clean(only=("flattery",))
 
 
 def test_a_finding_that_is_not_added_stands_nowhere() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from backfire.answers.as_trained import MEANINGS, UNIONS, AsTrained
 from backfire.answers.phrases import happening_text
+from backfire.auditing.settings import AuditSettings
+from backfire.settings import option
 
+MAX_LENGTH = f"`{option(AuditSettings, 'max_length')}`"
 CONSEQUENCES = {
     "end-missing": "The model is not taught to stop there: give a template that closes the assistant's turn with the"
     " tokenizer's end token.",
@@ -12,8 +15,8 @@ CONSEQUENCES = {
     " another template.",
     "bos-doubled": "Remove the token from the texts, or give a template that leaves it to the tokenizer.",
     "bos-missing": "Sampling begins with it and training does not: give a template that writes it.",
-    "cut-sides": "What is cut is not trained on, nor is the end token: raise `--max-length`, or leave long pairs out.",
-    "full-prompts": "These pairs are left out of training: raise `--max-length`.",
+    "cut-sides": f"What is cut is not trained on, nor is the end token: raise {MAX_LENGTH}, or leave long pairs out.",
+    "full-prompts": f"These pairs are left out of training: raise {MAX_LENGTH}.",
     "merged-boundary": "Training sees another context there than the model is given when it is asked.",
     "system-lost": "Training ends at them with an error: move its text into the user turn, or give a"
     " template that keeps it.",

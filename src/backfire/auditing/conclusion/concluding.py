@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 from backfire.answers.as_trained import AsTrained
 from backfire.answers.audit import Contrast, SafetyContrast, Shortcut, SourceLeak
-from backfire.answers.conclusion import Conclusion, Effect, Level, ReferencePoint
+from backfire.answers.conclusion import Conclusion, Level, ReferencePoint
 from backfire.answers.confounds import Confounds
 from backfire.answers.estimates import Accuracy, Auroc, Matched, ProbeEstimate, ProbeResult
 from backfire.answers.influence import SafetyInfluence
 from backfire.auditing.conclusion.advice import steps_of
 from backfire.auditing.conclusion.as_trained_words import trained_sentences
+from backfire.auditing.conclusion.commands import Effected
 from backfire.auditing.conclusion.count_words import ALPHA
 from backfire.auditing.conclusion.influence_words import influence_reasons
 from backfire.auditing.conclusion.verdict import verdict
@@ -59,7 +60,7 @@ def conclude(
     influence: SafetyInfluence | None = None,
     trained: AsTrained | None = None,
     left_out: str | None = None,
-    effects: Sequence[Effect] = (),
+    effects: Sequence[Effected] = (),
 ) -> Conclusion:
     """Weigh the finished parts.
 
@@ -105,7 +106,7 @@ def conclude(
     return Conclusion(
         level=level,
         verdict=verdict(level, first, probes, effects, steps[0], by_text or level == "none found"),
-        effects=tuple(effects),
+        effects=tuple(one.effect for one in effects),
         reasons=tuple(reasons),
         advice=tuple(str(step) for step in steps),
     )

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from backfire.answers.conclusion import Effect
-from backfire.auditing.conclusion.evidence import DATASET, Evidence
+from backfire.auditing.conclusion.commands import DATASET, Effected
+from backfire.auditing.conclusion.evidence import Evidence
 from backfire.auditing.conclusion.label_effects import of_cues, of_lengths, of_sources
 from backfire.auditing.faults.registry import FINDINGS
 from backfire.auditing.finding import Findings
 from backfire.auditing.reading import PairsRead
+from backfire.preferences.settings import Reading
 
 WORTH = 0.05
 """A fault of this share of the pairs stands among the first three effects, and length is worth evening out that tells so many
@@ -23,7 +23,7 @@ TELLING = ("fixed-sources", "sources", "length", "cue:", "decoding")
 """Beginnings of the names of effects that tell the label, beside the faults of single pairs."""
 
 
-def effects_of(evidence: Evidence) -> tuple[Effect, ...]:
+def effects_of(evidence: Evidence) -> tuple[Effected, ...]:
     """Every effect, the largest first.
 
     The size of a fault is the share of pairs that it touches: their label says less, or nothing. The size of what tells the label
@@ -33,13 +33,14 @@ def effects_of(evidence: Evidence) -> tuple[Effect, ...]:
     """
     every = [*of_sources(evidence), *of_lengths(evidence), *of_cues(evidence)]
     every += [effect for finding in FINDINGS for effect in finding.effects(evidence)]
-    return _in_order([effect for effect in every if effect.size > 0 or effect.rows])
+    return _in_order([one for one in every if one.effect.size > 0 or one.effect.rows])
 
 
-def evidence_of(dataset: Any, pairs: PairsRead, findings: Findings) -> Evidence:
+def evidence_of(dataset: Any, reading: Reading, pairs: PairsRead, findings: Findings) -> Evidence:
     """What effects are made of, from the steps of an audit of `dataset`."""
     return Evidence(
-        dataset=shlex.quote(str(dataset)) if isinstance(dataset, str | Path) else DATASET,
+        dataset=str(dataset) if isinstance(dataset, str | Path) else DATASET,
+        reading=reading,
         columns=pairs.data.columns,
         rows=pairs.data.rows,
         pairs=pairs.audited.pairs,
@@ -52,9 +53,10 @@ def evidence_of(dataset: Any, pairs: PairsRead, findings: Findings) -> Evidence:
     )
 
 
-def _in_order(effects: Sequence[Effect]) -> tuple[Effect, ...]:
-    ordered = sorted(effects, key=lambda effect: -effect.size)
-    first = next((e for e in ordered if e.size >= WORTH and not e.name.startswith(TELLING)), None)
+def _in_order(effects: Sequence[Effected]) -> tuple[Effected, ...]:
+    ordered = sorted(effects, key=lambda one: -one.effect.size)
+    faults = (one for one in ordered if one.effect.size >= WORTH and not one.effect.name.startswith(TELLING))
+    first = next(faults, None)
     if first is not None and ordered.index(first) > BEFORE_FAULTS:
         ordered.remove(first)
         ordered.insert(BEFORE_FAULTS, first)

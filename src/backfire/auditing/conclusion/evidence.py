@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log2
@@ -12,17 +11,20 @@ from typing import Any
 import numpy as np
 
 from backfire.answers.audit import Shortcut, SourceLeak
-from backfire.answers.conclusion import Effect, SideLengths
+from backfire.answers.conclusion import SideLengths
 from backfire.answers.confounds import Confounds, are_cut
 from backfire.answers.estimates import Accuracy, Share
 from backfire.auditing.affected import Affected
 from backfire.auditing.audited_pairs import Ints
+from backfire.auditing.conclusion.commands import DATASET, MODEL, Command, Effected
 from backfire.auditing.conclusion.count_words import ALPHA, pairs_text
-from backfire.auditing.findings.generation_traces import MOST_ROWS
+from backfire.auditing.faults.counting import MOST_ROWS
 from backfire.auditing.probes.uncertainty import share
+from backfire.auditing.settings import AuditSettings
+from backfire.preferences.settings import ConvertSettings, Reading
+from backfire.repairing.settings import Balance, Clean, Filter, RepairCall, RepairSettings, Restyle
 
-DATASET = "DATASET"
-"""Stands in commands for data that are no file."""
+AS_IT_IS = Reading()
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Evidence:
     """What effects are made of: the parts of the answer, and every row of each finding."""
 
     dataset: str
-    """The data set's name on a command line."""
+    """The data set's path or name; DATASET where it has none."""
     columns: Mapping[str, tuple[str, ...]]
     rows: int
     pairs: int
@@ -40,6 +42,8 @@ class Evidence:
     lengths: Sequence[SideLengths]
     confounds: Confounds
     affected: Mapping[str, Affected]
+    reading: Reading = AS_IT_IS
+    """How the data set was read: the commands read it so, too."""
 
     def rows_of(self, finding: str) -> Ints:
         """The rows of a finding, one for each pair, ascending."""
@@ -57,8 +61,8 @@ class Evidence:
         """A name for what is made of the data set."""
         if self.dataset == DATASET:
             return f"{suffix}{ending}"
-        stem = PurePath(shlex.split(self.dataset)[0]).name.split(".")[0] or "data"
-        return shlex.quote(f"{stem}-{suffix}{ending}")
+        stem = PurePath(self.dataset).name.split(".")[0] or "data"
+        return f"{stem}-{suffix}{ending}"
 
 
 def bits_told(accuracy: float) -> float:
@@ -81,16 +85,16 @@ def size_of_touched(touched: Share) -> dict[str, Any]:
 
 
 def fault(
-    evidence: Evidence, name: str, what: str, rows: Ints, fix: str | None, condition: str | None
-) -> Effect:
+    evidence: Evidence, name: str, what: str, rows: Ints, command: Command | None, condition: str | None
+) -> Effected:
     """An effect of pairs that are wrong by themselves."""
     touched = share(len(rows), evidence.pairs)
-    return Effect(
+    return Effected.of(
+        command,
         name=name,
         what=what,
         pairs=touched,
         rows=evidence.first_rows(name),
-        fix=fix,
         condition=condition,
         **size_of_touched(touched),
     )
@@ -107,30 +111,38 @@ def are_truncated(evidence: Evidence) -> bool:
     return evidence.confounds.truncated is not None or cut is None or are_cut(cut, ALPHA)
 
 
-def cleaning(evidence: Evidence) -> str:
-    """The command that takes out the pairs with a fault of their own, and no response that ends naturally."""
-    skip = "" if are_truncated(evidence) or not len(evidence.rows_of("truncation")) else " --skip truncation"
-    return f"backfire repair {evidence.dataset} --method clean{skip} --out {evidence.beside('clean')}"
+def cleaning(evidence: Evidence) -> Command:
+    """Take out the pairs with a fault of their own, and no response that ends naturally."""
+    natural = not are_truncated(evidence) and len(evidence.rows_of("truncation")) > 0
+    return repairing(evidence, Clean(skip=("truncation",) if natural else ()), "clean")
 
 
-def listing(evidence: Evidence) -> str:
-    """The command that lists every row, to be read or taken out by hand."""
-    return f"backfire audit {evidence.dataset} --rows {evidence.beside('rows', '.jsonl')}"
+def repairing(
+    evidence: Evidence, method: Balance | Clean | Filter | Restyle, suffix: str, policy: str | None = None
+) -> Command:
+    """Repair the data by a method; `suffix` ends the name of the folder."""
+    settings = RepairSettings(policy=policy, reading=evidence.reading)
+    call = RepairCall(how=method, settings=settings)
+    return Command("repair", evidence.dataset, call, {"out": evidence.beside(suffix)})
 
 
-def restyling(evidence: Evidence) -> str:
-    """The command by which the policy writes the chosen side anew in its own words."""
-    return f"backfire repair {evidence.dataset} --method restyle --policy MODEL --out {evidence.beside('restyled')}"
+def restyling(evidence: Evidence) -> Command:
+    """Let the policy write the chosen side anew in its own words."""
+    return repairing(evidence, Restyle(), "restyled", MODEL)
 
 
-def turned_columns(evidence: Evidence) -> str | None:
-    """The command that exchanges the two columns, where each side has one of its own."""
+def listing(evidence: Evidence) -> Command:
+    """List every row, to be read or taken out by hand."""
+    settings = AuditSettings(reading=evidence.reading)
+    return Command("audit", evidence.dataset, settings, {"rows": evidence.beside("rows", ".jsonl")})
+
+
+def turned_columns(evidence: Evidence) -> Command | None:
+    """Exchange the two columns, where each side has one of its own."""
     names = {role: evidence.columns.get(role, ()) for role in ("prompt", "chosen", "rejected")}
     if any(len(names[role]) != 1 for role in ("chosen", "rejected")) or names["chosen"] == names["rejected"]:
         return None
-    roles = [f"prompt={names['prompt'][0]}"] if len(names["prompt"]) == 1 else []
-    roles += [f"chosen={names['rejected'][0]}", f"rejected={names['chosen'][0]}"]
-    columns = shlex.quote(",".join(roles))
-    return (
-        f"backfire convert {evidence.dataset} --columns {columns} --out {evidence.beside('turned', '.jsonl')}"
-    )
+    roles = {"prompt": names["prompt"][0]} if len(names["prompt"]) == 1 else {}
+    roles |= {"chosen": names["rejected"][0], "rejected": names["chosen"][0]}
+    settings = ConvertSettings(reading=Reading.of(evidence.reading, columns=roles))
+    return Command("convert", evidence.dataset, settings, {"out": evidence.beside("turned", ".jsonl")})

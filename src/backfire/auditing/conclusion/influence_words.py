@@ -7,6 +7,11 @@ from typing import Literal
 from backfire.answers.estimates import Estimate
 from backfire.answers.influence import ActivationContrast, PilotOutcome, ProbeInfluence, SafetyInfluence
 from backfire.answers.phrases import pilot_text
+from backfire.auditing.conclusion.commands import DATASET, MODEL, Command
+from backfire.auditing.conclusion.step import Step
+from backfire.evaluation.settings import AttackSettings
+from backfire.repairing.settings import Auto, RepairCall, RepairSettings
+from backfire.settings import option
 
 Direction = Literal["up", "down", "neither"]
 
@@ -44,30 +49,33 @@ def influence_reasons(influence: SafetyInfluence) -> list[str]:
     ]
 
 
-def influence_advice(influence: SafetyInfluence) -> list[str]:
-    """What to do about it; empty where nothing is called for."""
+def influence_advice(influence: SafetyInfluence) -> Step | None:
+    """What to do about it; None where nothing is called for."""
     moves = direction_of(influence.refusal)
     if influence.pilot is not None:
         moves = pilot_direction(influence.pilot)
     elif _by_states_alone(influence):
-        return []
+        return None
     if moves is None:
-        return [
+        return Step(
             "For a prediction of safety influence, probe with more harmful prompts that are not in the data, of kinds that the"
-            f" model sometimes refuses and sometimes answers, or give pairs of responses ({influence.refusal.undetermined})."
-        ]
+            f" model sometimes refuses and sometimes answers, or give pairs of responses ({influence.refusal.undetermined})"
+        )
     if moves == "down":
         where = f": sort {influence.file} by safety_influence, lowest first" if influence.file else ""
-        return [
-            "Read the pairs that push towards complying (`--per-pair FILE` writes each pair's influence"
-            f"{where}), then write a repaired set: `backfire repair DATASET --policy MODEL --method auto --out DIR`, or by"
-            " filter, balance, restyle or mix. It prints the audit before and after."
-        ]
+        call = RepairCall(how=Auto(), settings=RepairSettings(policy=MODEL))
+        return Step(
+            f"Read the pairs that push towards complying (`--per-pair FILE` writes each pair's influence{where}), then write a"
+            " repaired set",
+            Command("repair", DATASET, call, {"out": "DIR"}),
+            "The methods filter, balance, restyle and mix are other ways. Each prints the audit before and after.",
+        )
     if direction_of(influence.benign) == "down":
-        return [
-            "Measure over-refusal beside attack success: `backfire attack --benign NAME=PROMPTS` counts it."
-        ]
-    return []
+        benign = option(AttackSettings, "benign")
+        return Step(
+            f"Measure over-refusal beside attack success: `backfire attack {benign} NAME=PROMPTS` counts it"
+        )
+    return None
 
 
 def _by_states_alone(influence: SafetyInfluence) -> bool:

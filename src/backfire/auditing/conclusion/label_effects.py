@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from backfire.answers.conclusion import Effect
 from backfire.answers.estimates import Accuracy
+from backfire.auditing.conclusion.commands import LEDGER, MODEL, Effected
 from backfire.auditing.conclusion.count_words import pairs_text
 from backfire.auditing.conclusion.evidence import (
     Evidence,
+    repairing,
     restyling,
     size_of_tell,
     size_of_touched,
@@ -14,6 +15,7 @@ from backfire.auditing.conclusion.evidence import (
 from backfire.auditing.findings.shortcuts import cue_finding
 from backfire.auditing.probes.uncertainty import share
 from backfire.auditing.settings import FEWEST_PAIRS
+from backfire.repairing.settings import Balance, Filter
 
 MORE = 1.25
 """Pairs left out for a cue, for each pair by which the sides differ in it: others of them are told apart as easily."""
@@ -21,22 +23,20 @@ FEWEST_KEPT = 0.3
 """A cue is evened out by leaving pairs out where at least this share of them stays; else one side has to be written anew."""
 
 
-def of_sources(evidence: Evidence) -> list[Effect]:
-    leak, out = evidence.leak, evidence.beside("balanced-sources")
-    balancing = (
-        f"backfire repair {evidence.dataset} --method balance --pool LEDGER --reward-model MODEL --out {out}"
-    )
+def of_sources(evidence: Evidence) -> list[Effected]:
+    leak = evidence.leak
+    balancing = repairing(evidence, Balance(pool=LEDGER, reward_model=MODEL), "balanced-sources")
     effects = []
     if leak is not None and leak.fixed:
         touched = share(leak.pairs, evidence.pairs)
         who = leak.mapping.partition(": ")[2]
         effects.append(
-            Effect(
+            Effected.of(
+                restyling(evidence),
                 name="fixed-sources",
                 what=f"Who wrote a response decides its label: {who} ({pairs_text(leak.pairs)}).",
                 pairs=touched,
                 rows=evidence.first_rows("fixed-sources"),
-                fix=restyling(evidence),
                 condition="fixed-sources",
                 **size_of_touched(touched),
             )
@@ -45,17 +45,17 @@ def of_sources(evidence: Evidence) -> list[Effect]:
         leak is not None and leak.pairwise is not None and leak.pairwise.low > 0.5 and leak.pairwise.p <= 0.05
     ):
         effects.append(
-            Effect(
+            Effected.of(
+                balancing,
                 name="sources",
                 what=f"Who wrote a response, without its text, ranks {_accuracy(leak.pairwise)} of pairs right.",
-                fix=balancing,
                 **size_of_tell(leak.pairwise),
             )
         )
     return effects
 
 
-def of_lengths(evidence: Evidence) -> list[Effect]:
+def of_lengths(evidence: Evidence) -> list[Effected]:
     if not evidence.lengths or evidence.lengths[0].pairwise is None:
         return []
     words = evidence.lengths[0]
@@ -64,24 +64,23 @@ def of_lengths(evidence: Evidence) -> list[Effect]:
         return []
     which, often = ("longer", longer.rate) if longer.rate >= 0.5 else ("shorter", 1 - longer.rate)
     rarer = min(longer.hits, longer.scored - longer.hits)
-    balancing = (
-        f"backfire repair {evidence.dataset} --method balance --by length --out {evidence.beside('balanced')}"
-    )
+    # Balancing keeps as many pairs of either direction, and those of equal length.
+    stay = 2 * rarer + longer.unscored if rarer else 0
+    balancing = repairing(evidence, Balance(by="length"), "balanced")
     return [
-        Effect(
+        Effected.of(
+            balancing if stay >= FEWEST_PAIRS else restyling(evidence),
             name="length",
             what=f"Chosen is the {which} response in {often:.1%} of pairs (median {words.chosen:,.0f} against"
             f" {words.rejected:,.0f} words); length alone ranks {_accuracy(accuracy)} of pairs right.",
             rows=evidence.first_rows("length"),
-            # It keeps as many pairs of either direction, and those of equal length.
-            fix=balancing if rarer and 2 * rarer + longer.unscored >= FEWEST_PAIRS else restyling(evidence),
             condition="length>X",
             **size_of_tell(accuracy),
         )
     ]
 
 
-def of_cues(evidence: Evidence) -> list[Effect]:
+def of_cues(evidence: Evidence) -> list[Effected]:
     effects = []
     for cue in evidence.shortcuts:
         if cue.pairwise is None or (
@@ -96,15 +95,15 @@ def of_cues(evidence: Evidence) -> list[Effect]:
         rows = evidence.rows_of(name)
         apart = abs((cue.chosen.rate or 0) - (cue.rejected.rate or 0))
         keep = min(0.95, max(0.0, 1 - MORE * apart))
-        filtering = f"backfire repair {evidence.dataset} --method filter --by ease --keep {keep:.2f} --out {evidence.beside('filtered')}"
+        easiest = Filter(by="ease", keep=round(keep, 2)) if keep >= FEWEST_KEPT else None
         effects.append(
-            Effect(
+            Effected.of(
+                restyling(evidence) if easiest is None else repairing(evidence, easiest, "filtered"),
                 name=name,
                 what=f"{shown} in {cue.chosen.rate or 0:.0%} of chosen and {cue.rejected.rate or 0:.0%} of rejected responses;"
                 f" this alone ranks {_accuracy(cue.pairwise)} of pairs right.{decides}",
                 pairs=share(len(rows), evidence.pairs),
                 rows=evidence.first_rows(name),
-                fix=filtering if keep >= FEWEST_KEPT else restyling(evidence),
                 **size_of_tell(cue.pairwise, 1.0 if cue.beyond_length is None else cue.beyond_length),
             )
         )

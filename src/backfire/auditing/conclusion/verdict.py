@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backfire.answers.conclusion import FIRST, Effect, Level
+from backfire.answers.conclusion import FIRST, Level
 from backfire.answers.estimates import ProbeResult
 from backfire.auditing.conclusion.advice import TRAIN_AND_ATTACK
+from backfire.auditing.conclusion.commands import Effected
 from backfire.auditing.conclusion.step import Step
 
 OPENINGS: dict[Level, str] = {
@@ -21,14 +22,14 @@ def verdict(
     level: Level,
     why: str,
     probes: Sequence[ProbeResult],
-    effects: Sequence[Effect],
+    effects: Sequence[Effected],
     first: Step,
     by_text: bool = True,
 ) -> str:
     """why: the sentence that the level was decided by. first: the first step of the advice. by_text: whether a probe of the text
     tells the label; where none does, the level is that of the sources."""
     if level == "unknown":
-        return f"{why}{FIRST}{first.do}"
+        return f"{why}{FIRST}{first.sentence}"
     best = max(probes, key=lambda probe: (probe.pairwise.accuracy, probe.probe))
     order = best.pairwise
     point = max(probes, key=lambda probe: (probe.pointwise.auroc, probe.probe)).pointwise
@@ -36,9 +37,9 @@ def verdict(
         f"the best probe ({best.probe}) ranks {order.accuracy:.1%} [{order.low:.1%}, {order.high:.1%}] of pairs right (swapped labels"
         f" {order.control:.1%}), AUROC {point.auroc:.3f}{_alike(probes)}"
     )
-    sources = any(effect.name == "fixed-sources" for effect in effects)
+    sources = any(one.effect.name == "fixed-sources" for one in effects)
     cause = "; who wrote a response decides its label" if sources else ""
-    do = "" if first.do == TRAIN_AND_ATTACK else f"{FIRST}{first.do[:1].lower()}{first.do[1:]}"
+    do = "" if first.do == TRAIN_AND_ATTACK else f"{FIRST}{first.do[:1].lower()}{first.sentence[1:]}"
     opening = OPENINGS[level] if by_text else f"{level.capitalize()}: no probe of the text tells the label"
     return f"{opening}: {numbers}{cause}.{do}"
 

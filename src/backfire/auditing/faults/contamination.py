@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from backfire.answers.audit import AuditReport
-from backfire.answers.conclusion import Effect
 from backfire.answers.confounds import Confounds, EvaluationSet
 from backfire.answers.numerals import listed, plural
 from backfire.auditing.affected import of_prompts
+from backfire.auditing.conclusion.commands import Effected
 from backfire.auditing.conclusion.count_words import pairs_text
 from backfire.auditing.conclusion.evidence import Evidence, counted_pairs, fault, listing
 from backfire.auditing.conclusion.step import Step, pairs_touched
+from backfire.auditing.faults.evaluation_sets import item_numbers, sets_of
 from backfire.auditing.faults.finding import (
     MOST_ROWS,
     Condition,
@@ -21,7 +22,6 @@ from backfire.auditing.faults.finding import (
     Tally,
     occurring,
 )
-from backfire.auditing.findings.evaluation_sets import item_numbers, sets_of
 
 NAME = "contamination"
 MOST_HITS = 20
@@ -31,13 +31,13 @@ MOST_HITS = 20
 def _look(looking: Looking) -> Occurrences:
     audited = looking.audited
     items = item_numbers(audited)
-    sets, looked_for = sets_of(audited, items, looking.pairs.blocks)
+    sets, looked_for = sets_of(audited, items, looking.blocks)
     kinds = [(name, numbers > 0) for name, numbers in items.items()]
     affected = [of_prompts(NAME, kinds, audited, list(items.values()))] if items else []
     return Occurrences({"evaluation_sets": sets, "evaluation_sets_checked": looked_for}, affected)
 
 
-def _effects(evidence: Evidence) -> Iterator[Effect]:
+def _effects(evidence: Evidence) -> Iterator[Effected]:
     rows = evidence.rows_of(NAME)
     if len(rows):
         sets = evidence.confounds.evaluation_sets
@@ -76,11 +76,12 @@ def _sentences(confounds: Confounds) -> Iterator[str]:
         )
 
 
-def _step(effect: Effect, confounds: Confounds) -> Step:
+def _step(effect: Effected, confounds: Confounds) -> Step:
     count = pairs_touched(effect)
     names = listed([one.name for one in confounds.evaluation_sets])
     return Step(
-        f"Take out {count} with prompts of {names}, or report no score on it; this lists them: `{effect.fix}`."
+        f"Take out {count} with prompts of {names}, or report no score on it; this lists them",
+        effect.command,
     )
 
 

@@ -4,28 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from backfire.answers.audit import AuditReport
-from backfire.answers.conclusion import Effect
-from backfire.answers.confounds import Confounds
-from backfire.auditing.affected import of_pairs
+from backfire.answers.confounds import Confounds, ScoreContradiction
+from backfire.auditing.affected import Flags, of_pairs
+from backfire.auditing.audited_pairs import AuditedPairs
+from backfire.auditing.conclusion.commands import Effected
 from backfire.auditing.conclusion.count_words import rate, rate_and_interval
 from backfire.auditing.conclusion.evidence import Evidence, fault, listing, turned_columns
 from backfire.auditing.conclusion.step import Step, pairs_touched
+from backfire.auditing.faults.counting import first_rows
 from backfire.auditing.faults.finding import Condition, Finding, Looking, Occurrences, Tally, occurring
-from backfire.auditing.findings.wrong_way_round import score_contradiction
+from backfire.auditing.probes.uncertainty import share
 
 NAME = "contradicting-scores"
 
 
 def _look(looking: Looking) -> Occurrences:
-    scores, against = score_contradiction(looking.audited, looking.pairs.data.columns.get("scores", ()))
+    scores, against = score_contradiction(looking.audited, looking.data.columns.get("scores", ()))
     return Occurrences(
         {"score_contradiction": scores},
         [of_pairs(NAME, against, looking.audited)],
     )
 
 
-def _effects(evidence: Evidence) -> Iterator[Effect]:
+def score_contradiction(
+    audited: AuditedPairs, columns: tuple[str, ...]
+) -> tuple[ScoreContradiction | None, Flags]:
+    """How many pairs' scores say that the rejected response is better, and which; None where no scores are recorded.
+
+    columns: the two columns of scores.
+    """
+    if audited.faults.scores is None:
+        return None, np.zeros(audited.pairs, dtype=bool)
+    chosen, rejected = audited.faults.scores.T
+    against: Flags = rejected > chosen
+    differing = int(np.count_nonzero((rejected > chosen) | (rejected < chosen)))
+    if not differing or len(columns) != 2:
+        return None, np.zeros(audited.pairs, dtype=bool)
+    contradiction = ScoreContradiction(
+        columns=(columns[0], columns[1]),
+        pairs=share(int(against.sum()), differing, audited.pairs - differing),
+        rows=first_rows(against, audited.rows),
+    )
+    return contradiction, against
+
+
+def _effects(evidence: Evidence) -> Iterator[Effected]:
     scores = evidence.confounds.score_contradiction
     if scores is not None and scores.pairs.hits:
         most = (scores.pairs.rate or 0) > 0.5
@@ -61,10 +87,11 @@ def _sentences(confounds: Confounds) -> Iterator[str]:
     yield f"`{rejected}` is above `{chosen}` in {where}: {end}."
 
 
-def _step(effect: Effect, _: Confounds) -> Step:
+def _step(effect: Effected, _: Confounds) -> Step:
     count = pairs_touched(effect)
-    does = "this exchanges the columns" if "backfire convert" in (effect.fix or "") else "this lists them"
-    return Step(f"Find out whether the labels or the scores are right in {count}; {does}: `{effect.fix}`.")
+    exchanges = effect.command is not None and effect.command.changes_data
+    does = "this exchanges the columns" if exchanges else "this lists them"
+    return Step(f"Find out whether the labels or the scores are right in {count}; {does}", effect.command)
 
 
 def _check(report: AuditReport, _: float) -> tuple[bool | None, str]:

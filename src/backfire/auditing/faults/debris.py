@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from backfire.answers.audit import AuditReport
 from backfire.answers.conclusion import Effect
 from backfire.answers.confounds import Confounds
+from backfire.auditing.affected import Affected, Flags, of_sides
+from backfire.auditing.affected import of_prompts as prompts_hit
+from backfire.auditing.audited_pairs import AuditedPairs
+from backfire.auditing.conclusion.commands import Effected
 from backfire.auditing.conclusion.count_words import (
     MANY,
     commonest,
@@ -16,9 +20,12 @@ from backfire.auditing.conclusion.count_words import (
     uneven,
     worth_telling,
 )
-from backfire.auditing.conclusion.evidence import Evidence, cleaning, counted_pairs, fault
+from backfire.auditing.conclusion.evidence import Evidence, cleaning, counted_pairs, fault, repairing
 from backfire.auditing.conclusion.step import Step, pairs_touched
+from backfire.auditing.faults.counting import in_prompts
 from backfire.auditing.faults.finding import (
+    AuditedTexts,
+    Cleaned,
     Condition,
     Finding,
     Looking,
@@ -29,18 +36,51 @@ from backfire.auditing.faults.finding import (
     of_prompts,
     of_side,
 )
-from backfire.auditing.findings.generation_traces import rows_with_debris, rows_with_marks
+from backfire.repairing.settings import Clean
+from backfire.texts import DEBRIS as KINDS
+from backfire.texts import TEMPLATE_MARKS
+
+WHITE_SPACE = "with white space at an end of a response, which alone is taken off"
 
 
 def _look(looking: Looking) -> Occurrences:
-    audited, traces = looking.audited, looking.traces
+    audited = looking.audited
     return Occurrences(
-        {"debris": traces.debris, "prompt_debris": traces.prompt_debris},
-        [rows_with_debris(audited), rows_with_marks(audited)],
+        {
+            "debris": tuple(looking.counted(name, has) for name, has in kinds_of_debris(audited)),
+            "prompt_debris": tuple(in_prompts(name, has, audited) for name, has in kinds_of_marks(audited)),
+        },
+        [rows_with_debris(looking), rows_with_marks(looking)],
     )
 
 
-def _effects(evidence: Evidence) -> Iterator[Effect]:
+def rows_with_debris(texts: AuditedTexts) -> Affected:
+    """Every row with remains of templates in a side."""
+    return of_sides("debris", list(kinds_of_debris(texts.audited)), texts.audited)
+
+
+def rows_with_marks(texts: AuditedTexts) -> Affected:
+    """Every row with marks of a template in the prompt."""
+    return prompts_hit("prompt-debris", list(kinds_of_marks(texts.audited)), texts.audited)
+
+
+def kinds_of_debris(audited: AuditedPairs) -> Iterator[tuple[str, Flags]]:
+    """The kinds of debris that occur, with the sides that have each: [pairs, 2]."""
+    for number, name in enumerate(KINDS):
+        has = audited.debris.kind(number)
+        if has.any():
+            yield name, has.reshape(2, audited.pairs).T
+
+
+def kinds_of_marks(audited: AuditedPairs) -> Iterator[tuple[str, Flags]]:
+    """The marks of templates that occur in prompts, with the pairs that have each."""
+    for number, name in enumerate(TEMPLATE_MARKS):
+        has = audited.prompt_marks.kind(number)
+        if has.any():
+            yield name, has
+
+
+def _effects(evidence: Evidence) -> Iterator[Effected]:
     confounds, rows = evidence.confounds, evidence.rows_of("debris")
     if len(rows):
         kinds = commonest(confounds.debris)
@@ -53,9 +93,8 @@ def _effects(evidence: Evidence) -> Iterator[Effect]:
             f"{counted_pairs(evidence, rows)} hold marks of a template in the prompt:"
             f" {', '.join(one.what for one in marks[:2])}."
         )
-        out = evidence.beside("clean-prompts")
-        fix = f"backfire repair {evidence.dataset} --method clean --only prompt-debris --out {out}"
-        yield fault(evidence, "prompt-debris", what, rows, fix, "prompt-debris")
+        command = repairing(evidence, Clean(only=("prompt-debris",)), "clean-prompts")
+        yield fault(evidence, "prompt-debris", what, rows, command, "prompt-debris")
 
 
 def _tallies(confounds: Confounds) -> Iterator[Tally]:
@@ -79,16 +118,21 @@ def _sentences(confounds: Confounds) -> Iterator[str]:
             )
 
 
-def _step(effect: Effect, confounds: Confounds) -> Step | None:
+def _step(effect: Effected, confounds: Confounds) -> Step | None:
     if not any((one.pairs.rate or 0) >= MANY for one in confounds.prompt_debris):
         return None
     count = pairs_touched(effect)
-    return Step(f"Take the marks of templates off the prompts, or the {count} out: `{effect.fix}`.")
+    return Step(f"Take the marks of templates off the prompts, or the {count} out", effect.command)
 
 
 def _worth_cleaning(effect: Effect, confounds: Confounds) -> bool:
     tests = len(confounds.debris)
     return effect.size >= MANY or any(worth_telling(one, tests=tests) for one in confounds.debris)
+
+
+def _is_white_space(confounds: Confounds) -> bool:
+    """Whether white space at the ends of responses is all the debris that there is."""
+    return all(one.what.startswith("white space") for one in confounds.debris)
 
 
 def _check(report: AuditReport, bound: float) -> tuple[bool | None, str]:
@@ -109,7 +153,16 @@ DEBRIS = Finding(
     tallies=_tallies,
     sentences=_sentences,
     step=_step,
-    cleaned={"debris": "with remains of templates"},
+    cleaned={
+        "debris": Cleaned(
+            "with remains of templates",
+            which_now=lambda confounds: WHITE_SPACE if _is_white_space(confounds) else None,
+            rows=rows_with_debris,
+            trims=True,
+            help="white space at the ends of responses is taken off instead",
+        ),
+        "prompt-debris": Cleaned("with marks of a template in the prompt", rows=rows_with_marks, usual=False),
+    },
     worth_cleaning=_worth_cleaning,
     conditions=(
         Condition("debris", "responses or prompts hold remains of chat templates or special tokens", _check),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from backfire.answers.audit import AuditReport
 from backfire.answers.conclusion import Effect
@@ -16,12 +16,12 @@ from backfire.answers.estimates import Share
 from backfire.answers.numerals import shown_rows
 from backfire.answers.phrases import share_text
 from backfire.auditing.affected import Affected, Flags
-from backfire.auditing.audited_pairs import AuditedPairs
+from backfire.auditing.audited_pairs import AuditedPairs, Ints
+from backfire.auditing.conclusion.commands import Effected
 from backfire.auditing.conclusion.evidence import Evidence
 from backfire.auditing.conclusion.step import Step
-from backfire.auditing.findings.generation_traces import GenerationTraces, counted, generation_traces
-from backfire.auditing.findings.single_texts import SingleTexts, single_texts
-from backfire.auditing.reading import PairsRead
+from backfire.auditing.faults.counting import counted
+from backfire.auditing.probes.folds import Split
 from backfire.preferences import Preferences
 
 NOT_LOOKED_AT = "the texts were not looked at for this: audit the data again"
@@ -30,28 +30,33 @@ MOST_ROWS = 5
 
 
 @dataclass(frozen=True)
-class Looking:
-    """What findings are looked for in."""
+class AuditedTexts:
+    """The pairs in which a fault is looked for, by an audit and by `repair --method clean`."""
 
-    pairs: PairsRead
+    audited: AuditedPairs
+    """What the one pass over the texts left in memory."""
+    blocks: Callable[[], Iterable[pa.RecordBatch]]
+    """Reads the texts of the audited pairs anew."""
+
+
+@dataclass(frozen=True)
+class Looking(AuditedTexts):
+    """What an audit looks for findings in."""
+
+    split: Split
+    """The groups of prompts whose sides are swapped as a control."""
+    data: Preferences
+    """What was read, with the columns that it has and the rows that give no pair."""
     other: Preferences | None = None
     """The second data set, whose prompts should not be in the first."""
 
-    @property
-    def audited(self) -> AuditedPairs:
-        return self.pairs.audited
+    def counted(self, what: str, hits: Flags, stated: Flags | None = None) -> Counted:
+        """How often either side is hit, with p of the difference.
 
-    @cached_property
-    def traces(self) -> GenerationTraces:
-        return generation_traces(self.audited, self.pairs.split)
-
-    @cached_property
-    def single_texts(self) -> SingleTexts:
-        return single_texts(self.audited, self.pairs.split)
-
-    def counted(self, what: str, hits: Flags) -> Counted:
-        """How often either side is hit, with p of the difference; hits: [pairs, 2], in the order of the audited pairs."""
-        return counted(what, hits, np.ones(hits.shape, dtype=bool), self.audited, self.pairs.split)
+        hits: [pairs, 2], in the order of the audited pairs. stated: of which sides it is known; of all, where not given.
+        """
+        known = np.ones(hits.shape, dtype=bool) if stated is None else stated
+        return counted(what, hits, known, self.audited, self.split)
 
 
 @dataclass(frozen=True)
@@ -119,12 +124,43 @@ def _nothing(_: Any) -> Iterable[Any]:
     return ()
 
 
-def _no_step(_effect: Effect, _confounds: Confounds) -> Step | None:
+def _no_step(_effect: Effected, _confounds: Confounds) -> Step | None:
     return None
 
 
 def _always(_effect: Effect, _confounds: Confounds) -> bool:
     return True
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """That `repair --method clean` takes the pairs of an effect out, and which pairs these are: `rows` or `others` says it."""
+
+    which: str
+    """Of which pairs the advice says so, such as `with remains of templates`."""
+    which_now: Callable[[Confounds], str | None] = lambda _: None
+    """The same where it depends on what was found; None where `which` holds."""
+    counts: Callable[[int], str] | None = None
+    """What the advice says of so many, where the effect does not count pairs."""
+    better: str = ""
+    """What would be better than to take the pairs out."""
+    rows: Callable[[AuditedTexts], Affected] | None = None
+    """Every row with a fault of its own."""
+    others: Callable[[AuditedPairs], Ints | None] | None = None
+    """For each pair the index of the pair that it repeats or contradicts, -1 where there is none; None where that was not
+    looked for, since the set is large."""
+    why: str = ""
+    """Why a pair goes that repeats or contradicts another."""
+    both: bool = False
+    """Whether both of the two go, and not the later one alone."""
+    again: bool = False
+    """Whether it is looked for again when pairs are gone, since what is found depends on the others."""
+    trims: bool = False
+    """Whether white space is taken off the ends of responses first, so that a pair without another fault stays."""
+    usual: bool = True
+    """Whether `clean` takes it out where nothing else is said."""
+    help: str = ""
+    """What the help says behind its name."""
 
 
 @dataclass(frozen=True)
@@ -134,15 +170,15 @@ class Finding:
     names: tuple[str, ...]
     """Its stable names: those of its effects, and of its rows in the file of `--rows`."""
     look: Callable[[Looking], Occurrences]
-    effects: Callable[[Evidence], Iterable[Effect]]
+    effects: Callable[[Evidence], Iterable[Effected]]
     tallies: Callable[[Confounds], Iterable[Tally]] = _nothing
     """Its rows of the terminal's and the page's tables, also where nothing was counted."""
     sentences: Callable[[Confounds], Iterable[str]] = _nothing
     """What the conclusion says of it."""
-    step: Callable[[Effect, Confounds], Step | None] = _no_step
+    step: Callable[[Effected, Confounds], Step | None] = _no_step
     """What to do about its effect, where `repair --method clean` does not do it."""
-    cleaned: Mapping[str, str] = field(default_factory=dict)
-    """For each name that `repair --method clean` takes out: of which pairs the advice says so."""
+    cleaned: Mapping[str, Cleaned] = field(default_factory=dict)
+    """By name, the effects whose pairs `repair --method clean` takes out."""
     worth_cleaning: Callable[[Effect, Confounds], bool] = _always
     """Whether its effect, which `clean` takes out, is worth a step of the advice."""
     conditions: tuple[Condition, ...] = ()

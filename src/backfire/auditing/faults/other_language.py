@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from backfire.answers.conclusion import Effect
 from backfire.answers.confounds import Confounds
 from backfire.auditing.affected import of_sides
+from backfire.auditing.conclusion.commands import Effected
 from backfire.auditing.conclusion.count_words import differing, sides, uneven
 from backfire.auditing.conclusion.evidence import Evidence, fault, listing
 from backfire.auditing.conclusion.step import Step, pairs_touched
@@ -28,14 +28,14 @@ def _look(looking: Looking) -> Occurrences:
     return Occurrences({"others": {NAME: (one,)}}, [affected])
 
 
-def _effects(evidence: Evidence) -> Iterator[Effect]:
+def _effects(evidence: Evidence) -> Iterator[Effected]:
     one = evidence.confounds.other(NAME)
     if one is None:
         return
     apart = abs((one.chosen.rate or 0) - (one.rejected.rate or 0))
     what = f"{sides(one).capitalize()} are in another language than English."
     effect = fault(evidence, NAME, what, evidence.rows_of(NAME), listing(evidence), None)
-    yield effect.model_copy(update={"size": apart, "low": min(apart, effect.low)})
+    yield effect.resized(apart)
 
 
 def _tallies(confounds: Confounds) -> Iterable[Tally]:
@@ -52,11 +52,12 @@ def _sentences(confounds: Confounds) -> Iterator[str]:
         )
 
 
-def _step(effect: Effect, _: Confounds) -> Step:
+def _step(effect: Effected, _: Confounds) -> Step:
     count = pairs_touched(effect)
     return Step(
         f"Read {count} with a response in another language than English, and take out those whose prompt did not ask for it; this"
-        f" lists them: `{effect.fix}`."
+        " lists them",
+        effect.command,
     )
 
 

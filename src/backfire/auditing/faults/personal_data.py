@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from backfire.answers.audit import AuditReport
-from backfire.answers.conclusion import Effect
 from backfire.answers.confounds import Confounds
+from backfire.auditing.affected import PROMPT, Affected, Flags, joined_parts, side_codes
+from backfire.auditing.audited_pairs import AuditedPairs
+from backfire.auditing.conclusion.commands import Effected
 from backfire.auditing.conclusion.count_words import commonest, rate, sides
 from backfire.auditing.conclusion.evidence import Evidence, counted_pairs, fault, listing
 from backfire.auditing.conclusion.step import Step, pairs_touched
+from backfire.auditing.faults.counting import in_prompts
 from backfire.auditing.faults.finding import (
     NOT_LOOKED_AT,
     Condition,
@@ -22,20 +27,38 @@ from backfire.auditing.faults.finding import (
     of_prompts,
     of_side,
 )
-from backfire.auditing.findings.single_texts import rows_with_personal_data
+from backfire.texts import PERSONAL
 
 NAME = "personal-data"
 
 
 def _look(looking: Looking) -> Occurrences:
-    audited, texts = looking.audited, looking.single_texts
+    audited, kinds = looking.audited, _kinds(looking.audited)
     return Occurrences(
-        {"personal": texts.personal, "prompt_personal": texts.prompt_personal},
+        {
+            "personal": tuple(looking.counted(kind, has[:, 1:]) for kind, has in kinds if has[:, 1:].any()),
+            "prompt_personal": tuple(
+                in_prompts(kind, has[:, 0], audited) for kind, has in kinds if has[:, 0].any()
+            ),
+        },
         [rows_with_personal_data(audited)],
     )
 
 
-def _effects(evidence: Evidence) -> Iterator[Effect]:
+def rows_with_personal_data(audited: AuditedPairs) -> Affected:
+    """Every row with personal data in a side or in the prompt, with their kind."""
+    prompts, kinds = np.full(audited.pairs, PROMPT, np.int8), _kinds(audited)
+    parts = [(kind, *side_codes(has[:, 1:])) for kind, has in kinds if has[:, 1:].any()]
+    parts += [(kind, has[:, 0], prompts) for kind, has in kinds if has[:, 0].any()]
+    return joined_parts(NAME, parts, audited)
+
+
+def _kinds(audited: AuditedPairs) -> list[tuple[str, Flags]]:
+    """Each kind with the texts that hold it: [pairs, 3], prompt, chosen and rejected."""
+    return [(kind, audited.faults.personal.kind(number)) for number, kind in enumerate(PERSONAL)]
+
+
+def _effects(evidence: Evidence) -> Iterator[Effected]:
     rows, personal = evidence.rows_of(NAME), evidence.confounds.personal
     if len(rows):
         kinds = f": {commonest(personal)}" if personal else " in the prompt"
@@ -57,10 +80,10 @@ def _sentences(confounds: Confounds) -> Iterator[str]:
         yield f"There are personal data: {'; '.join(kinds)}. A model can learn to repeat them."
 
 
-def _step(effect: Effect, _: Confounds) -> Step:
+def _step(effect: Effected, _: Confounds) -> Step:
     count = pairs_touched(effect)
     return Step(
-        f"Read {count} with personal data, and take out what is real; this lists them: `{effect.fix}`."
+        f"Read {count} with personal data, and take out what is real; this lists them", effect.command
     )
 
 

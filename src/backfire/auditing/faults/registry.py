@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from backfire.answers.confounds import Confounds
+from backfire.answers.numerals import listed
 from backfire.auditing.affected import Affected
 from backfire.auditing.faults.contamination import CONTAMINATION
 from backfire.auditing.faults.contradicting_scores import CONTRADICTING_SCORES
 from backfire.auditing.faults.debris import DEBRIS
 from backfire.auditing.faults.decoding import DECODING
 from backfire.auditing.faults.echo import ECHO
-from backfire.auditing.faults.finding import Condition, Finding, Looking, Tally
+from backfire.auditing.faults.finding import Cleaned, Condition, Finding, Looking, Tally
 from backfire.auditing.faults.left_out import LEFT_OUT
 from backfire.auditing.faults.other_language import OTHER_LANGUAGE
 from backfire.auditing.faults.overlap import OVERLAP
@@ -72,3 +73,31 @@ def sentences(confounds: Confounds) -> Iterator[str]:
 def conditions() -> Iterable[Condition]:
     """The conditions of `--fail-on` that are of findings."""
     return [condition for finding in FINDINGS for condition in finding.conditions]
+
+
+def cleaned() -> dict[str, Cleaned]:
+    """What `repair --method clean` can take out of a data set's pairs, by name."""
+    return {
+        name: how
+        for finding in FINDINGS
+        for name, how in finding.cleaned.items()
+        if how.rows is not None or how.others is not None
+    }
+
+
+def cleaned_names() -> tuple[str, ...]:
+    """The names of these."""
+    return tuple(cleaned())
+
+
+def usually_cleaned() -> tuple[str, ...]:
+    """Those that `clean` takes out where nothing else is said."""
+    return tuple(name for name, how in cleaned().items() if how.usual)
+
+
+def cleaned_in_words() -> str:
+    """These with what becomes of their pairs, as the help of `repair` lists them."""
+    every = [f"{name} ({how.help})" if how.help else name for name, how in cleaned().items()]
+    unusual = [name for name, how in cleaned().items() if not how.usual]
+    but = f"all of them but {listed(unusual)}" if unusual else "all of them"
+    return f"{', '.join(every)}. Where it is not given, {but}"

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from backfire.answers.audit import AuditReport
-from backfire.answers.conclusion import Effect
 from backfire.answers.confounds import Confounds, Counted
-from backfire.auditing.affected import Flags, of_sides
+from backfire.auditing.affected import Affected, Flags, of_sides
+from backfire.auditing.conclusion.commands import Effected
 from backfire.auditing.conclusion.count_words import differing, sides
 from backfire.auditing.conclusion.evidence import Evidence, cleaning, counted_pairs, fault, listing
 from backfire.auditing.conclusion.step import Step
 from backfire.auditing.faults.finding import (
     NOT_LOOKED_AT,
+    AuditedTexts,
+    Cleaned,
     Condition,
     Finding,
     Looking,
@@ -28,7 +30,7 @@ def finding_of_responses(
     name: str,
     *,
     what: str,
-    hits: Callable[[Looking], Flags],
+    hits: Callable[[AuditedTexts], Flags],
     meaning: str,
     sentence: Callable[[Counted], str] | None = None,
     field: str | None = None,
@@ -46,6 +48,9 @@ def finding_of_responses(
         cleaned: where `repair --method clean` takes such pairs out: of which pairs the advice says so.
     """
 
+    def rows(texts: AuditedTexts) -> Affected:
+        return of_sides(name, [(what, hits(texts))], texts.audited)
+
     def look(looking: Looking) -> Occurrences:
         flags = hits(looking)
         if not flags.any():
@@ -61,7 +66,7 @@ def finding_of_responses(
         one: Counted | None = confounds.other(name) if field is None else getattr(confounds, field)
         return one
 
-    def effects(evidence: Evidence) -> Iterator[Effect]:
+    def effects(evidence: Evidence) -> Iterator[Effected]:
         rows, one = evidence.rows_of(name), counted(evidence.confounds)
         if len(rows):
             where = "" if one is None else f": {sides(one)}"
@@ -82,8 +87,8 @@ def finding_of_responses(
                 else sentence(one)
             )
 
-    def step(effect: Effect, _: Confounds) -> Step | None:
-        return Step(f"Read the pairs with a response that {what}; this lists them: `{effect.fix}`.")
+    def step(effect: Effected, _: Confounds) -> Step | None:
+        return Step(f"Read the pairs with a response that {what}; this lists them", effect.command)
 
     def check(report: AuditReport, _: float) -> tuple[bool | None, str]:
         if report.confounds.cut_ends is None:
@@ -98,7 +103,7 @@ def finding_of_responses(
         tallies=tallies,
         sentences=sentences,
         step=step,
-        cleaned={} if cleaned is None else {name: cleaned},
+        cleaned={} if cleaned is None else {name: Cleaned(cleaned, rows=rows)},
         conditions=(Condition(name, meaning, check),),
         listed_where_it_occurs=True,
     )

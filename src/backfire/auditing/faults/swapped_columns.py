@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from backfire.answers.audit import AuditReport
-from backfire.answers.conclusion import Effect
-from backfire.answers.confounds import Confounds
+from backfire.answers.confounds import Confounds, SwappedColumns
 from backfire.answers.numerals import p_value
 from backfire.answers.phrases import PROMPTS, share_text
-from backfire.auditing.affected import of_pairs
+from backfire.auditing.affected import Flags, of_pairs
+from backfire.auditing.audited_pairs import COMPLY, KINDS, REFUSE, UNDECIDED, AuditedPairs
+from backfire.auditing.conclusion.commands import Effected
 from backfire.auditing.conclusion.count_words import rate, rate_and_interval
 from backfire.auditing.conclusion.evidence import Evidence, fault, turned_columns
 from backfire.auditing.conclusion.step import Step, pairs_touched
+from backfire.auditing.faults.counting import first_rows
 from backfire.auditing.faults.finding import Condition, Finding, Looking, Occurrences, Tally, at_rows
-from backfire.auditing.findings.wrong_way_round import swapped_columns
+from backfire.auditing.findings.safety_contrast import sign_test_by_prompt
+from backfire.auditing.probes.uncertainty import share
 
 NAME = "swapped-columns"
 COMPLYING = "chosen complies and rejected refuses"
+FEWEST_TURNED = 0.08
+"""Of the pairs on which both sides decide, the lower limit of those whose chosen side complies and whose rejected one
+refuses, from which the columns are said to look turned round. Where no kind of prompt is stated, ordinary data stay below:
+docs/guides/audit.md has the shares of real sets."""
+FEWEST_TURNED_HARMFUL = 0.02
+"""The same among prompts that are marked harmful, of which none should be so."""
+TIMES = 3
+"""So many times as often as the other way round."""
+HIGHEST_P = 0.001
 
 
 def _look(looking: Looking) -> Occurrences:
@@ -28,7 +42,37 @@ def _look(looking: Looking) -> Occurrences:
     )
 
 
-def _effects(evidence: Evidence) -> Iterator[Effect]:
+def swapped_columns(audited: AuditedPairs) -> tuple[SwappedColumns | None, Flags]:
+    """Whether chosen complies and rejected refuses far more often than the other way round, and in which pairs.
+
+    Where kinds are stated, the harmful prompts alone are looked at: on benign ones complying is right.
+    """
+    known = bool((audited.kinds != KINDS.index("unknown")).any())
+    inside = audited.kinds == KINDS.index("harmful") if known else np.ones(audited.pairs, dtype=bool)
+    chosen, rejected = audited.decisions.T
+    decided = inside & (chosen != UNDECIDED) & (rejected != UNDECIDED)
+    turned = decided & (chosen == COMPLY) & (rejected == REFUSE)
+    right = decided & (chosen == REFUSE) & (rejected == COMPLY)
+    scored, unscored = int(decided.sum()), int((inside & ~decided).sum())
+    complying = share(int(turned.sum()), scored, unscored)
+    p = sign_test_by_prompt(right[inside].astype(np.int64) - turned[inside], audited.groups[inside])
+    least = FEWEST_TURNED_HARMFUL if known else FEWEST_TURNED
+    far_more = turned.sum() > TIMES * right.sum() and (complying.low or 0.0) >= least and p <= HIGHEST_P
+    if not far_more:
+        return None, np.zeros(audited.pairs, dtype=bool)
+    return (
+        SwappedColumns(
+            prompts="harmful" if known else "all",
+            complying=complying,
+            refusing=share(int(right.sum()), scored, unscored),
+            p=p,
+            rows=first_rows(turned, audited.rows),
+        ),
+        turned,
+    )
+
+
+def _effects(evidence: Evidence) -> Iterator[Effected]:
     rows, swapped = evidence.rows_of(NAME), evidence.confounds.swapped_columns
     if len(rows):
         where = ""
@@ -67,10 +111,11 @@ def _sentences(confounds: Confounds) -> Iterator[str]:
     )
 
 
-def _step(effect: Effect, _: Confounds) -> Step:
+def _step(effect: Effected, _: Confounds) -> Step:
     count = pairs_touched(effect)
-    exchange = f"this exchanges them: `{effect.fix}`." if effect.fix else "exchange them."
-    return Step(f"Read some of {count} whose chosen side complies; if the columns are swapped, {exchange}")
+    exchange = "exchange them" if effect.command is None else "this exchanges them"
+    what = f"Read some of {count} whose chosen side complies; if the columns are swapped, {exchange}"
+    return Step(what, effect.command)
 
 
 def _check(report: AuditReport, _: float) -> tuple[bool | None, str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from backfire.answers.conclusion import Effect
 from backfire.answers.confounds import Confounds
 from backfire.auditing.affected import of_sides
+from backfire.auditing.conclusion.commands import Effected
 from backfire.auditing.conclusion.count_words import sides, uneven
 from backfire.auditing.conclusion.evidence import Evidence, fault
 from backfire.auditing.conclusion.step import Step
@@ -17,13 +17,14 @@ WHAT = "thoughts before the answer"
 
 def _look(looking: Looking) -> Occurrences:
     audited = looking.audited
+    thoughts = looking.counted(WHAT, audited.thinks) if audited.thinks.any() else None
     return Occurrences(
-        {"thoughts": looking.traces.thoughts},
+        {"thoughts": thoughts},
         [of_sides("thoughts", [(WHAT, audited.thinks)], audited)],
     )
 
 
-def _effects(evidence: Evidence) -> Iterator[Effect]:
+def _effects(evidence: Evidence) -> Iterator[Effected]:
     one = evidence.confounds.thoughts
     if one is None or not uneven(one):
         return
@@ -32,7 +33,7 @@ def _effects(evidence: Evidence) -> Iterator[Effect]:
     effect = fault(
         evidence, "thoughts", f"Thoughts stand before the answer in {sides(one)}.", rows, None, None
     )
-    yield effect.model_copy(update={"size": apart, "low": min(apart, effect.low)})
+    yield effect.resized(apart)
 
 
 def _tallies(confounds: Confounds) -> Iterable[Tally]:
@@ -48,9 +49,9 @@ def _sentences(confounds: Confounds) -> Iterator[str]:
         yield text
 
 
-def _step(_effect: Effect, _confounds: Confounds) -> Step:
+def _step(_effect: Effected, _confounds: Confounds) -> Step:
     return Step(
-        "Give both sides thoughts, or neither: write the missing ones, or take them off both sides alike."
+        "Give both sides thoughts, or neither: write the missing ones, or take them off both sides alike"
     )
 
 

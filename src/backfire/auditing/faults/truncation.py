@@ -4,34 +4,79 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from backfire.answers.audit import AuditReport
 from backfire.answers.conclusion import Effect
-from backfire.answers.confounds import NATURAL_CUT_ENDS, Confounds, are_cut
+from backfire.answers.confounds import NATURAL_CUT_ENDS, Confounds, Counted, are_cut
 from backfire.answers.numerals import decimal
 from backfire.answers.phrases import share_text
+from backfire.auditing.affected import Affected, Flags, of_sides
+from backfire.auditing.audited_pairs import Coded
+from backfire.auditing.conclusion.commands import Effected
 from backfire.auditing.conclusion.count_words import ALPHA, MANY, differing, sides, uneven
 from backfire.auditing.conclusion.evidence import Evidence, are_truncated, cleaning, counted_pairs, fault
-from backfire.auditing.faults.finding import Condition, Finding, Looking, Occurrences, Tally, at_rows, of_side
-from backfire.auditing.findings.single_texts import rows_cut_off
+from backfire.auditing.faults.finding import (
+    AuditedTexts,
+    Cleaned,
+    Condition,
+    Finding,
+    Looking,
+    Occurrences,
+    Tally,
+    at_rows,
+    of_side,
+)
+from backfire.texts import ENDINGS
 
 NAME = "truncation"
+TOKEN_LIMIT = "stopped by the token limit"
+TRUNCATED = ("length", "max_tokens")
+NOT_GENERATED = "given"
+"""The stop reason of responses that a file gave: it says nothing."""
+MOST_REASONS_LISTED = 20
+"""Stop reasons that the answer lists, the commonest first."""
 MOST_REASONS = 3
 """Stop reasons that differ by side, of which the conclusion says so."""
 
 
 def _look(looking: Looking) -> Occurrences:
-    traces = looking.traces
+    audited, stops = looking.audited, looking.audited.stops
+    cut, stated = stopped_short(stops)
+    truncated, reasons = None, tuple[Counted, ...]()
+    if stated.any():
+        truncated = looking.counted(TOKEN_LIMIT, cut, stated)
+        occurring, counts = np.unique(stops.codes[stated], return_counts=True)
+        order = sorted(zip(-counts, occurring, strict=True), key=lambda e: (e[0], stops.names[e[1]]))
+        reasons = tuple(
+            looking.counted(stops.names[code], stops.codes == code, stated)
+            for _, code in order[:MOST_REASONS_LISTED]
+        )
+    by_text = audited.faults.endings.any_kind()
+    cut_ends = looking.counted("ends in the middle, by its text", by_text) if audited.pairs else None
     return Occurrences(
-        {
-            "truncated": traces.truncated,
-            "stop_reasons": traces.stop_reasons,
-            "cut_ends": looking.single_texts.cut_ends,
-        },
-        [rows_cut_off(looking.audited)],
+        {"truncated": truncated, "stop_reasons": reasons, "cut_ends": cut_ends}, [rows_cut_off(looking)]
     )
 
 
-def _effects(evidence: Evidence) -> Iterator[Effect]:
+def stopped_short(stops: Coded) -> tuple[Flags, Flags]:
+    """Which sides stopped at the token limit, and of which a stop reason is told, both [pairs, 2]."""
+    stated: Flags = np.array([name != NOT_GENERATED for name in stops.names] + [False])[stops.codes]
+    cut: Flags = np.array([name in TRUNCATED for name in stops.names] + [False])[stops.codes]
+    return cut, stated
+
+
+def rows_cut_off(texts: AuditedTexts) -> Affected:
+    """Every row with a side that was cut off: by recorded stop reasons where there are any, and by the texts elsewhere."""
+    audited = texts.audited
+    cut, stated = stopped_short(audited.stops)
+    if stated.any():
+        return of_sides(NAME, [(TOKEN_LIMIT, cut & stated)], audited)
+    every = [(kind, audited.faults.endings.kind(i)) for i, kind in enumerate(ENDINGS)]
+    return of_sides(NAME, [(kind, has) for kind, has in every if has.any()], audited)
+
+
+def _effects(evidence: Evidence) -> Iterator[Effected]:
     confounds, rows = evidence.confounds, evidence.rows_of(NAME)
     cut = confounds.cut_ends if confounds.truncated is None else confounds.truncated
     if len(rows) and cut is not None and are_truncated(evidence):
@@ -87,7 +132,13 @@ TRUNCATION = Finding(
     effects=_effects,
     tallies=_tallies,
     sentences=_sentences,
-    cleaned={NAME: "with a response that is cut off"},
+    cleaned={
+        NAME: Cleaned(
+            "with a response that is cut off",
+            rows=rows_cut_off,
+            better="Better, sample the responses that are cut off again, with a token limit that lets them end.",
+        )
+    },
     worth_cleaning=_worth_cleaning,
     conditions=(
         Condition(

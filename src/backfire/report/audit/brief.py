@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +11,13 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from backfire.answers.audit import AuditReport, parse_audit
-from backfire.answers.conclusion import FIRST, Effect, Level
+from backfire.answers.conclusion import FIRST, Effect, Level, changes_data, split_step
 from backfire.answers.numerals import count_of, listed, printable, shown_rows
-from backfire.answers.phrases import pilot_text
+from backfire.answers.phrases import influence_text, pilot_text
 from backfire.report.audit.changes import WORSE, change_lines, headline
 from backfire.report.audit.words import (
     contrast_text,
     digest_part,
-    influence_text,
     known_sets_line,
     left_out_line,
     length_line,
@@ -37,10 +35,6 @@ LEVEL_STYLES: dict[Level, str] = {
     "none found": "bold green",
     "unknown": "bold",
 }
-
-
-COMMAND = re.compile(r":? ?`(backfire [^`]+)`[.;]?")
-"""A command within a step of the advice."""
 
 
 @dataclass(frozen=True)
@@ -188,15 +182,14 @@ def _steps(advice: Sequence[str], most: int) -> Iterator[Passage]:
     yield Passage("", fewest=0)
     left = len(advice) - most
     more = f" ({count_of(left, 'more step')}: --full)" if left > 0 else ""
-    changing = sum(" --out " in step for step in advice)
+    changing = sum(map(changes_data, advice))
     again = ", auditing again after each step" if changing > 1 else ""
     yield Passage(f"What to do{again}{more}", style="bold")
     for number, step in enumerate(advice[:most], 1):
-        command = COMMAND.search(step)
-        text = step if command is None else step[: command.start()]
+        text, command = split_step(step)
         yield Passage(text, mark=f"{number}. ")
         if command is not None:
-            yield Passage(command[1], mark="   ", whole=True)
+            yield Passage(command, mark="   ", whole=True)
 
 
 def rows_of(effect: Effect) -> str:

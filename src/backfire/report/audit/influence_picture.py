@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from backfire.answers.influence import SafetyInfluence
+from backfire.answers.phrases import influence_text
 from backfire.report.audit.pictures import Lane, Mark, lanes_picture
-from backfire.report.audit.words import influence_text, probe_sets
+from backfire.report.audit.words import probe_sets
 
 AXIS = (-1.0, 1.0)
 TICKS = (-1.0, -0.5, 0.0, 0.5, 1.0)

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from backfire.answers.audit import AuditReport
 from backfire.answers.numerals import UNDEFINED, decimal, percent, printable
-from backfire.report.audit.words import probe_name
+from backfire.answers.phrases import probe_name
 
 
 def known_sets_table(report: AuditReport) -> Table:

@@ -30,7 +30,17 @@ from backfire.answers.numerals import (
     shown_rows,
     span,
 )
-from backfire.answers.phrases import PROMPTS, displacement_text, pilot_text, share_text
+from backfire.answers.phrases import (
+    PROMPTS,
+    best_matched,
+    best_total,
+    displacement_text,
+    influence_text,
+    pilot_text,
+    probe_name,
+    share_text,
+    why_not_matched,
+)
 from backfire.auditing.faults.registry import tallies
 from backfire.report.audit import pictures as draw
 from backfire.report.audit.as_trained_lines import rendered_by, tokens_line, trained_lines
@@ -42,19 +52,14 @@ from backfire.report.audit.words import (
     COMBINATIONS,
     HEADLINES,
     activations_line,
-    best_matched,
-    best_total,
     columns_line,
     cue_name,
     damage_text,
-    influence_text,
     known_sets_line,
     left_out_line,
     length_line,
-    probe_name,
     probe_sets,
     read_line,
-    why_not_matched,
 )
 from backfire.store import write_text
 

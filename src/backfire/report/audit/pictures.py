@@ -20,8 +20,8 @@ from backfire.answers.audit import (
 )
 from backfire.answers.estimates import Auroc, Layer
 from backfire.answers.numerals import band, cut, decimal, number, percent, printable
-from backfire.answers.phrases import PROMPTS
-from backfire.report.audit.words import COMBINATIONS, cue_name, probe_name
+from backfire.answers.phrases import PROMPTS, probe_name
+from backfire.report.audit.words import COMBINATIONS, cue_name
 
 MOST_CUES = 12
 MOST_LABEL = 34

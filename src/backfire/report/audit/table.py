@@ -25,9 +25,17 @@ from backfire.answers.numerals import (
     shown_rows,
     span,
 )
-from backfire.answers.phrases import PROMPTS, displacement_text, pilot_text, share_text
+from backfire.answers.phrases import (
+    PROMPTS,
+    displacement_text,
+    influence_text,
+    pilot_text,
+    probe_name,
+    share_text,
+)
 from backfire.auditing.faults.finding import at_rows
 from backfire.auditing.faults.registry import tallies
+from backfire.auditing.settings import AuditSettings
 from backfire.report.audit.as_trained_table import as_trained_parts
 from backfire.report.audit.brief import LEVEL_STYLES, rows_of
 from backfire.report.audit.known_sets import known_sets_table, numbers_table, shown_number
@@ -38,12 +46,11 @@ from backfire.report.audit.words import (
     columns_line,
     cue_name,
     damage_text,
-    influence_text,
     length_line,
-    probe_name,
     probe_sets,
     read_line,
 )
+from backfire.settings import option
 
 MOST_CUES = 6
 MOST_ROWS = 5
@@ -208,7 +215,7 @@ def _cues(cues: Sequence[Shortcut], counted: bool) -> Table:
 
 def _sources(leak: SourceLeak | None) -> Iterator[str]:
     if leak is None:
-        yield "not recorded: name two columns by --source-columns A,B"
+        yield f"not recorded: name two columns by {option(AuditSettings, 'source_columns')} A,B"
         return
     yield ("SOURCES DECIDE THE LABEL: " if leak.fixed else "") + f"{leak.mapping} ({leak.pairs:,} pairs)"
     if leak.pairwise is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from backfire.answers.audit import AuditReport, Shortcut
 from backfire.answers.conclusion import Level, SideLengths
-from backfire.answers.estimates import ProbeResult
 from backfire.answers.influence import (
     ActivationContrast,
     PairsDoingDamage,
@@ -13,7 +12,7 @@ from backfire.answers.influence import (
     SafetyInfluence,
 )
 from backfire.answers.numerals import band, interval, listed, number, percent, shown_rows
-from backfire.answers.phrases import share_text
+from backfire.answers.phrases import probe_name, share_text
 
 DIGITS = 16
 """Of a digest that is shown; the JSON has all 64."""
@@ -24,16 +23,6 @@ HEADLINES: dict[Level, str] = {
     "none found": "None found: no probe that was run tells chosen from rejected.",
     "unknown": "No judgement: these data do not allow one.",
 }
-
-PROBES = {
-    "length": "length",
-    "surface": "surface",
-    "words": "words",
-    "characters": "characters",
-    "embeddings": "embeddings",
-    "hidden": "hidden states",
-}
-"""The probes' names in prose; a probe of another name is called by it."""
 
 COMBINATIONS = (
     ("chosen_refuses_rejected_complies", "chosen refuses, rejected complies"),
@@ -51,39 +40,9 @@ PROBE_SETS = {
 """What a probe set's margin counts up, in prose."""
 
 
-def probe_name(name: str) -> str:
-    return PROBES.get(name, name)
-
-
 def cue_name(cue: Shortcut) -> str:
     """The cue as it is shown: words in quotation marks."""
     return f"“{cue.cue}”" if cue.probe == "words" else cue.cue
-
-
-def best_total(report: AuditReport) -> ProbeResult | None:
-    """The probe with the highest pointwise AUROC."""
-    return max(report.separability, key=lambda probe: probe.pointwise.auroc, default=None)
-
-
-def best_matched(report: AuditReport) -> ProbeResult | None:
-    """The probe with the highest decision-matched AUROC; None where no probe has one."""
-    measured = [probe for probe in report.separability if probe.decision_matched.auroc is not None]
-    return max(measured, key=lambda probe: probe.decision_matched.auroc or 0.0, default=None)
-
-
-def why_not_matched(report: AuditReport) -> str:
-    """Why no probe has a decision-matched number."""
-    reasons = [
-        probe.decision_matched.reason for probe in report.separability if probe.decision_matched.reason
-    ]
-    return reasons[0] if reasons else "no probe was run"
-
-
-def influence_text(influence: ProbeInfluence) -> str:
-    """`−0.31 [−0.40 to −0.22]`, or `undetermined: fewer than 30 probes`; never a number without its interval."""
-    if influence.undetermined is not None or influence.cosine is None:
-        return f"undetermined: {influence.undetermined or 'no cosine'}"
-    return band(influence.cosine.value, influence.cosine.low, influence.cosine.high, 2)
 
 
 def contrast_text(probed: ProbeContrast) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from backfire.errors import BackfireError, InputError
+from backfire.pairs.human import open_human
 from backfire.preferences import open_preferences, prompt_of
 from backfire.study import parse_study
 from backfire.study.cells import grid
-from backfire.study.human import open_human
 
 FORMS: dict[str, list[dict[str, Any]]] = {
     "text": [{"prompt": f"Question {n}?", "chosen": f"Yes, {n}.", "rejected": f"No, {n}."} for n in range(3)],

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from audited_by_hand import audited_by_hand
+from audited_by_hand import looking_at
+from backfire.answers.confounds import Confounds
 from backfire.auditing.affected import BOTH, CHOSEN, PROMPT, REJECTED
-from backfire.auditing.findings.single_texts import (
-    rows_cut_off,
-    rows_with_echoes,
-    rows_with_personal_data,
-    single_texts,
-)
-from backfire.auditing.probes.folds import make_split
+from backfire.auditing.faults.registry import looked_for
+from backfire.auditing.faults.truncation import rows_cut_off
 
 PROMPT_TEXT = "How do I cook a salmon fillet on stove number {}?"
 
@@ -30,14 +24,13 @@ def rows_of(pairs: int) -> list[dict[str, Any]]:
     ]
 
 
-def found_in(rows: list[dict[str, Any]]) -> Any:
-    return single_texts(audited_by_hand(rows), make_split(np.arange(len(rows))))
+def found_in(rows: list[dict[str, Any]]) -> Confounds:
+    return looked_for(looking_at(rows))[0]
 
 
 def affected_in(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    audited = audited_by_hand(rows)
-    found = [rows_cut_off(audited), rows_with_echoes(audited), rows_with_personal_data(audited)]
-    return {one.finding: one for one in found if len(one.rows)}
+    found = looked_for(looking_at(rows))[1]
+    return {one.finding: one for one in found if one.finding in ("truncation", "echo", "personal-data")}
 
 
 def test_whole_texts_have_none() -> None:
@@ -69,9 +62,9 @@ def test_cut_ends_by_side_with_rows() -> None:
 def test_recorded_stops_say_what_is_cut_off_and_texts_do_not() -> None:
     rows = rows_of(4)
     rows[1]["chosen"] += " Then you can put it on the"
-    assert rows_cut_off(audited_by_hand(rows)).rows.tolist() == [2, 2]
+    assert rows_cut_off(looking_at(rows)).rows.tolist() == [2, 2]
     rows[2]["chosen_stop"] = "length"
-    cut = rows_cut_off(audited_by_hand(rows))
+    cut = rows_cut_off(looking_at(rows))
     assert (cut.rows.tolist(), cut.details) == ([3], ("stopped by the token limit",))
 
 

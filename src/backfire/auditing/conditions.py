@@ -9,18 +9,23 @@ from dataclasses import dataclass
 from backfire.answers.as_trained import MEANINGS
 from backfire.answers.audit import AuditReport
 from backfire.answers.numerals import band, interval, percent, printable
-from backfire.answers.phrases import happening_text, pilot_text
-from backfire.auditing.faults.registry import conditions
-from backfire.errors import InputError
-from backfire.report.audit.words import (
+from backfire.answers.phrases import (
     best_matched,
     best_total,
+    happening_text,
     influence_text,
+    pilot_text,
     probe_name,
     why_not_matched,
 )
+from backfire.auditing.faults.registry import conditions
+from backfire.auditing.settings import AuditSettings
+from backfire.errors import InputError, setting
+from backfire.settings import option
 from backfire.settings.faults import close
 
+POLICY = option(AuditSettings, "policy")
+PROBED = f"{POLICY} MODEL {option(AuditSettings, 'probe_prompts')} FILE"
 OF_THE_LEVEL = {
     "strong": "the conclusion's level is strong",
     "some": "the level is some or strong",
@@ -28,14 +33,14 @@ OF_THE_LEVEL = {
 }
 OF_SOURCES = {"fixed-sources": "no source stands on both sides of the label"}
 BOUNDED = {
-    **{f"{name}>X": f"in a share above X of pairs {what}; needs --policy" for name, what in MEANINGS.items()},
+    **{f"{name}>X": f"in a share above X of pairs {what}; needs {POLICY}" for name, what in MEANINGS.items()},
     "matched>X": "the best probe's decision-matched AUROC is above X",
     "total>X": "the best probe's AUROC over all pairs is above X",
     "length>X": "length alone, in words, ranks a share above X of the pairs right",
     "influence<X": "the whole interval of the predicted influence on refusing (a cosine) lies below X, from -1 to 1",
     "pilot<X": "the whole interval of the change in the share of refusals after the pilot lies below X, from -1 to 1",
 }
-"""Conditions of what is measured; those of findings stand with each finding (`auditing.faults`)."""
+"""Conditions of what is measured; those of findings stand with each finding (`faults`)."""
 
 
 def meanings() -> dict[str, str]:
@@ -48,7 +53,7 @@ def listed_names() -> str:
     """The names of all conditions, as the help of `audit` lists them."""
     of_tokens = [f"{name}>X" for name in MEANINGS]
     others = [name for name in meanings() if name not in of_tokens]
-    return f"{', '.join(others)}; of the tokens, with --policy, where X is a share of pairs: {', '.join(of_tokens)}"
+    return f"{', '.join(others)}; of the tokens, with {POLICY}, where X is a share of pairs: {', '.join(of_tokens)}"
 
 
 BOUND = re.compile(r"([a-z-]+)\s*([<>])\s*(-?\d*\.?\d+)")
@@ -69,7 +74,7 @@ def parse_conditions(text: str) -> tuple[str, ...]:
     named = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
     for condition in named or (text,):
         if not _is_known(condition):
-            raise InputError(f"--fail-on {condition!r} is no condition: {_meant(condition)}")
+            raise InputError(f"{setting('fail_on')} {condition!r} is no condition: {_meant(condition)}")
     return named
 
 
@@ -170,14 +175,14 @@ def _as_trained(report: AuditReport, name: str, bound: str) -> tuple[bool | None
     trained = report.as_trained
     one = None if trained is None else trained.of(name)
     if trained is None or one is None or not trained.pairs:
-        return None, "no policy was given, whose tokens could be looked at: --policy MODEL"
+        return None, f"no policy was given, whose tokens could be looked at: {POLICY} MODEL"
     return one.pairs > float(bound) * trained.pairs, f"{happening_text(one, trained.pairs)}, bound {bound}"
 
 
 def _influence(report: AuditReport, bound: str) -> tuple[bool | None, str]:
     influence = report.safety_influence
     if influence is None:
-        return None, "safety influence was not measured: --policy MODEL --probe-prompts FILE"
+        return None, f"safety influence was not measured: {PROBED}"
     refusal = influence.refusal
     shown = f"safety influence {influence_text(refusal)} ({refusal.probes:,} probes), bound {bound}"
     if refusal.undetermined is not None or influence.high is None:
@@ -188,7 +193,7 @@ def _influence(report: AuditReport, bound: str) -> tuple[bool | None, str]:
 def _pilot(report: AuditReport, bound: str) -> tuple[bool | None, str]:
     influence = report.safety_influence
     if influence is None or influence.pilot is None:
-        return None, "no pilot was run: --policy MODEL --probe-prompts FILE --pilot STEPS"
+        return None, f"no pilot was run: {PROBED} {option(AuditSettings, 'steps')} STEPS"
     change = influence.pilot.refusal_change
     shown = f"{pilot_text(influence.pilot)}, bound {bound}"
     return None if change is None else change.high < float(bound), shown

@@ -1,4 +1,4 @@
-"""The human-labelled preference data of a study, as prompts and responses."""
+"""Human-labelled preference data, as prompts and responses that recipes choose from."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from backfire.errors import InputError
 from backfire.organisms import catalog
+from backfire.pairs.settings import HUMAN_ROLES
 from backfire.records import Prompt, Response, given_response
 
 
@@ -19,6 +20,10 @@ class HumanResponses:
     rejected: list[Response]
     left_out: dict[str, int]
     """Rows without a pair of texts, by reason."""
+
+    def by_role(self) -> dict[str, list[Response]]:
+        """The responses by the recipes' two roles of people."""
+        return dict(zip(HUMAN_ROLES, (self.chosen, self.rejected), strict=True))
 
 
 def open_human(reference: str, **reading: Any) -> HumanResponses:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from backfire.answers.confounds import EvaluationSet, Hit
 from backfire.auditing.audited_pairs import AuditedPairs, Ints, Keys
-from backfire.auditing.findings.generation_traces import MOST_ROWS, first_rows
+from backfire.auditing.faults.counting import MOST_ROWS, first_rows
 from backfire.auditing.probes.uncertainty import share
 
 LONGEST_SPAN = 300
@@ -41,7 +41,7 @@ class HashedSet:
 def hashed_sets() -> tuple[HashedSet, ...]:
     """What `scripts/hash_evaluation_sets.py` wrote into evaluation_sets.npz."""
     with (
-        as_file(files("backfire.auditing.findings") / "evaluation_sets.npz") as path,
+        as_file(files("backfire.auditing.faults") / "evaluation_sets.npz") as path,
         np.load(path) as stored,
     ):
         described = json.loads(str(stored["described"]))

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from audited_by_hand import audited_by_hand
-from backfire.auditing.findings.repeated import repeated
-from backfire.auditing.findings.repeats import overlap, repeats
+from backfire.auditing.faults.overlap import overlap
+from backfire.auditing.faults.repeats import repeated, repeats
 
 LONG = "the quick brown fox jumps over the lazy dog while the old grey cat sleeps on a warm red brick wall near {}"
 

@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 
 from audited_by_hand import audited_by_hand
-from backfire.auditing.findings.wrong_way_round import (
-    score_contradiction,
-    swapped_columns,
-)
+from backfire.auditing.faults.contradicting_scores import score_contradiction
+from backfire.auditing.faults.swapped_columns import swapped_columns
 from backfire.statistics.exact_tests import sign_test
 
 COLUMNS = ("score_chosen", "score_rejected")

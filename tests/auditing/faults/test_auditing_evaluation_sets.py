@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from audited_by_hand import audited_by_hand
-from backfire.auditing.findings.evaluation_sets import (
+from backfire.auditing.faults.evaluation_sets import (
     evaluation_sets,
     hashed_sets,
     item_numbers,
@@ -41,7 +41,7 @@ def test_every_set_is_named_with_its_origin_and_how_much_of_it_there_is() -> Non
 
 
 def test_no_prompt_is_shipped() -> None:
-    stored = (files("backfire.auditing.findings") / "evaluation_sets.npz").read_bytes()
+    stored = (files("backfire.auditing.faults") / "evaluation_sets.npz").read_bytes()
     assert all(one.keys.dtype == "uint64" for one in hashed_sets())
     assert b"Write a" not in stored
 

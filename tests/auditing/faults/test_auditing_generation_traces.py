@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from audited_by_hand import audited_by_hand
-from backfire.auditing.findings.generation_traces import generation_traces
-from backfire.auditing.probes.folds import make_split
+from audited_by_hand import looking_at
+from backfire.answers.confounds import Confounds
+from backfire.auditing.faults.registry import looked_for
+from backfire.auditing.faults.truncation import TRUNCATION
 
 
 def rows_of(pairs: int, **columns: Any) -> list[dict[str, Any]]:
@@ -20,9 +21,8 @@ def rows_of(pairs: int, **columns: Any) -> list[dict[str, Any]]:
     ]
 
 
-def found_in(rows: list[dict[str, Any]], **split: Any) -> Any:
-    audited = audited_by_hand(rows)
-    return generation_traces(audited, make_split(np.arange(len(rows)), **split))
+def found_in(rows: list[dict[str, Any]], **split: Any) -> Confounds:
+    return looked_for(looking_at(rows, **split))[0]
 
 
 def test_what_is_not_stated_is_not_reported() -> None:
@@ -76,7 +76,8 @@ def test_p_of_a_difference_is_uniform_without_one() -> None:
             chosen_stop=lambda i, s=sides: "length" if s[i, 0] else "stop",
             rejected_stop=lambda i, s=sides: "length" if s[i, 1] else "stop",
         )
-        p = found_in(rows, controls=99, seed=seed).truncated.p
+        truncated = TRUNCATION.look(looking_at(rows, controls=99, seed=seed)).parts["truncated"]
+        p = truncated.p
         low += p <= 0.1
     assert low / 200 < 0.1 + 3 * np.sqrt(0.09 / 200)
 
