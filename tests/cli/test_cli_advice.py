@@ -179,11 +179,21 @@ def test_swapped_columns_are_exchanged_and_named_no_more(
     how = {"columns": {"prompt": "q", "chosen": "best", "rejected": "worst"}}
     before = audit("prefs.jsonl", **how)
     assert "swapped-columns" in [effect.name for effect in before.conclusion.effects]
-    (step,) = steps_with(before, "--columns")
+    (step,) = steps_with(before, "exchanges them")
     after = audit(follow(step)[-1])
     assert after.pairs == 120
     assert "swapped-columns" not in [effect.name for effect in after.conclusion.effects]
-    assert steps_with(after, "--columns") == []
+    assert steps_with(after, "exchanges them") == []
+
+
+def test_a_command_reads_the_data_as_the_audit_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = {"prompt": "q", "chosen": "text a", "rejected": "text b"}
+    written([{names[k]: row[k] for k in names} for row in duplicated(rows(60, 16))], tmp_path / "prefs.jsonl")
+    before = audit("prefs.jsonl", columns=names)
+    (step,) = steps_with(before, "--method clean")
+    after = audit(follow(step)[-1])
+    assert (before.pairs, after.pairs) == (72, 60)
 
 
 @pytest.mark.slow
