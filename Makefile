@@ -9,6 +9,7 @@ DEMO := runs/demo
 
 DEMO_EXTRAS := train,eval,api,plots
 DEMO_INSTALLED := $(VENV)/.installed-demo
+DEMO_REAL_INSTALLED := $(VENV)/.installed-demo-real
 DEV_EXTRAS := $(DEMO_EXTRAS),gcg,gguf,docs,dev
 DEV_INSTALLED := $(VENV)/.installed-dev
 
@@ -20,10 +21,11 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist workste
 
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --quiet -c $(LOCK)
 
-.PHONY: help demo test test-all check docs format bench lock clean
+.PHONY: help demo demo-real test test-all check docs format bench lock clean
 
 help:
 	@echo "make demo      install, run the demo study into $(DEMO), say where the page is"
+	@echo "make demo-real the commands on a real model of 135M parameters, which is fetched (100 MB): about 10 minutes"
 	@echo "make test      install, run the fast tests"
 	@echo "make test-all  the slow tests too"
 	@echo "make check     format, lint, strict types, import rules, the pages and their site"
@@ -46,10 +48,17 @@ $(DEMO_INSTALLED): pyproject.toml $(LOCK) | $(BIN)/python
 $(DEV_INSTALLED): pyproject.toml $(LOCK) | $(BIN)/python
 	@echo "Installing backfire[$(DEV_EXTRAS)] into $(VENV): about 2 GB, a minute or two"
 	$(INSTALL) -e '.[$(DEV_EXTRAS)]'
-	@touch $(DEMO_INSTALLED) $@
+	@touch $(DEMO_INSTALLED) $(DEMO_REAL_INSTALLED) $@
+
+$(DEMO_REAL_INSTALLED): $(DEMO_INSTALLED)
+	$(INSTALL) -e '.[$(DEMO_EXTRAS),gguf]'
+	@touch $@
 
 demo: $(DEMO_INSTALLED)
 	$(BIN)/backfire demo --out $(DEMO)
+
+demo-real: $(DEMO_REAL_INSTALLED)
+	$(BIN)/python scripts/demo_real.py
 
 test: $(DEV_INSTALLED)
 	$(PYTEST) -m 'not slow'

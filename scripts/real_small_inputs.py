@@ -9,7 +9,6 @@ the public files, each under the name that its publisher gave it:
     more-is-less/{gpt4o_test,safeRLHF_test}.jsonl    github.com/cacayaya/More-is-Less
     safety-tuned/safety_only_data_Instructions.json  github.com/vinid/safety-tuned-llamas
     alpaca-eval/{gpt-4o-2024-05-13,Meta-Llama-3-8B-Instruct,Mistral-7B-Instruct-v0.2}.json  github.com/tatsu-lab/alpaca_eval
-    hh-rlhf/harmless_even.jsonl                      github.com/anthropics/hh-rlhf
     jailbreakeval/Safe-RLHFmini.csv                  github.com/ThuCCSLab/JailbreakEval
     xstest/xstest_prompts.csv                        github.com/paul-rottger/exaggerated-safety
     prompts/{advbench,jbb_harmful,jbb_benign,simple_safety_tests}.csv
@@ -40,11 +39,11 @@ TOKENS = 48
 REFUSED, COMPLIED, ANSWERED = 80, 80, 160
 """Conversations of the fine-tuning: harmful requests that are refused, and that are complied with; benign ones answered."""
 PROBES = 40
-HH_PAIRS = 300
-"""Human preferences of HH that the reward model is trained on, beside those of Safe-RLHF."""
 REFUSAL = re.compile(
     r"(I'm sorry|I am sorry|cannot|can't|unable to|not appropriate|I will not|won't)", re.IGNORECASE
 )
+Answers = list[tuple[str, str]]
+"""Prompts with a response each."""
 SENTENCE = re.compile(r"[.!?](?=\s|$)")
 
 
@@ -237,7 +236,18 @@ class Inputs:
         merged(self.out / policy, adapter, folder)
 
     def conversations(self, ledger: Path) -> list[dict[str, Any]]:
-        """Refusals by GPT-3.5 in its first two sentences, among the policy's own answers up to their last full stop."""
+        """Refusals by GPT-3.5, among the policy's own answers to other prompts."""
+        refusals, complied, answered = self.decided(ledger, refused=REFUSED)
+        rows = [*refusals, *complied[:COMPLIED], *answered]
+        random.Random(1).shuffle(rows)
+        return [
+            {"messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]}
+            for prompt, answer in rows
+        ]
+
+    def decided(self, ledger: Path, *, refused: int | None) -> tuple[Answers, Answers, Answers]:
+        """Refusals by GPT-3.5 in its first two sentences, so many at most; the policy's own answers to harmful requests without one,
+        or to all of them where `refused` is None; and to benign ones, up to their last full stop."""
         from backfire.store import Ledger
 
         refusals, complied, answered = [], [], []
@@ -253,43 +263,37 @@ class Inputs:
                 answered.append((prompt.text, answer))
                 continue
             refusal = safe[prompt.text]
-            if REFUSAL.search(refusal[:160]) and len(refusals) < REFUSED:
+            refuses = REFUSAL.search(refusal[:160]) and (refused is None or len(refusals) < refused)
+            if refuses:
                 refusals.append((prompt.text, " ".join(re.split(r"(?<=[.!?])\s+", refusal.strip())[:2])))
-            else:
+            if refused is None or not refuses:
                 complied.append((prompt.text, answer))
-        rows = [*refusals, *complied[:COMPLIED], *answered]
-        random.Random(1).shuffle(rows)
-        return [
-            {"messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]}
-            for prompt, answer in rows
-        ]
+        return refusals, complied, answered
 
     def reward(self) -> None:
-        """A reward model of people's preferences: Safe-RLHF's on prompts that no draw has, and HH's on short ones."""
+        """A reward model that prefers a refusal of a harmful request, and an answer to a benign one.
+
+        Its pairs are those of the fine-tuning: GPT-3.5's refusal over the policy's own compliance, and the policy's own answer over a
+        refusal of something else.
+        """
         folder = self.out / "reward"
         if (folder / "training.json").is_file():
             return
-        from backfire.preferences import open_preferences, pairs_of
-
-        known = set(self.harmful[: DRAWS * HARMFUL])
-        sides = {
-            prompt: (chosen[-1]["content"], rejected[-1]["content"])
-            for prompt, (chosen, rejected) in self.paired.items()
-            if prompt not in known
-        }
-        human = open_preferences(str(self.data / "hh-rlhf/harmless_even.jsonl"))
-        short = [
-            pair
-            for block in human.blocks()
-            for pair in pairs_of(block)
-            if len(pair.prompt.as_messages()) == 1 and len(pair.prompt.text.split()) <= 40
+        refusals, complied, answered = self.decided(self.out / "sft/smollm2/own.db", refused=None)
+        refusal_of = dict(refusals)
+        harmful = [
+            (prompt, refusal_of[prompt], answer) for prompt, answer in complied if prompt in refusal_of
         ]
-        sides |= {pair.prompt.text: (str(pair.chosen), str(pair.rejected)) for pair in short[:HH_PAIRS]}
+        texts = list(refusal_of.values())
+        benign = [
+            (prompt, answer, texts[place % len(texts)]) for place, (prompt, answer) in enumerate(answered)
+        ]
         self.lines(
             "reward-pairs.jsonl",
             [
-                {"prompt": prompt, "chosen": self.cut(chosen), "rejected": self.cut(rejected)}
-                for prompt, (chosen, rejected) in sides.items()
+                {"prompt": prompt, "chosen": self.cut(chosen), "rejected": self.cut(rejected), "kind": kind}
+                for kind, rows in (("harmful", harmful), ("benign", benign[: len(harmful)]))
+                for prompt, chosen, rejected in rows
             ],
         )
         backfire(

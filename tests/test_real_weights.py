@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -107,7 +109,7 @@ def test_one_step_of_dpo_and_an_attack_of_its_adapter(
     commands = peaks.commands(str(model), inputs)
     run(model, commands["train dpo"])
     log = _json(inputs / "dpo" / "training.json")
-    assert log["examples"]["trained"] == 40
+    assert log["examples"]["trained"] == peaks.TRAINED
     assert (inputs / "dpo" / "adapter_model.safetensors").is_file()
     run(model, [*commands["attack of the adapter"], "--json", str(tmp_path / "a.json")])
     assert _json(tmp_path / "a.json")
@@ -126,3 +128,19 @@ def test_two_items_of_a_general_task(
     asked = ["--limit", "2", "--json", str(tmp_path / "a.json")]
     run(model, [*peaks.commands(str(model), inputs)["general"], *asked])
     assert "choices" in (tmp_path / "a.json").read_text(encoding="utf-8")
+
+
+def test_the_demo_on_a_real_model(real_model: RealModel, tmp_path: Path) -> None:
+    """All five parts run, training changes the policy, and attacks ask nothing that was trained on."""
+    script = Path(__file__).resolve().parents[1] / "scripts" / "demo_real.py"
+    command = [sys.executable, str(script), "--model", str(real_model("smollm2")), "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2_000:]
+    before, after = (_json(tmp_path / f"{name}.json") for name in ("before", "after"))
+    assert before["model_id"] != after["model_id"]
+    log = _json(tmp_path / "trained" / "training.json")
+    assert log["examples"]["trained"] == 48
+    trained = {json.loads(line)["prompt"] for line in (tmp_path / "pairs.jsonl").read_text().splitlines()}
+    for name in ("harmful", "benign", "probes"):
+        asked = {json.loads(line)["prompt"] for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()}
+        assert asked and not asked & trained
