@@ -143,4 +143,5 @@ def test_the_demo_on_a_real_model(real_model: RealModel, tmp_path: Path) -> None
     trained = {json.loads(line)["prompt"] for line in (tmp_path / "pairs.jsonl").read_text().splitlines()}
     for name in ("harmful", "benign", "probes"):
         asked = {json.loads(line)["prompt"] for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()}
-        assert asked and not asked & trained
+        assert asked
+        assert not asked & trained
