@@ -79,7 +79,7 @@ def test_auto_says_which_step_was_taken_or_that_none_does(folder: Path, values: 
             "--tries belongs to --method restyle; --lr belongs to --method auto",
         ),
         (("--method", "auto", "--lr", "1e-4"), "--lr is of the pilot: choose --by pilot"),
-        (("--method", "clean", "--only", "typos"), "--only typos: choose duplicates, near-duplicates"),
+        (("--method", "clean", "--only", "typos"), "--only typos: choose contradictions, duplicates"),
         (
             ("--method", "clean", "--only", "echo", "--skip", "echo"),
             "--only and --skip leave no fault to take out",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from backfire.answers.as_trained import Happening
 from backfire.answers.audit import AuditReport
 from backfire.answers.estimates import Estimate, ProbeResult, Share
@@ -109,3 +111,8 @@ def why_not_matched(report: AuditReport) -> str:
         probe.decision_matched.reason for probe in report.separability if probe.decision_matched.reason
     ]
     return reasons[0] if reasons else "no probe was run"
+
+
+def at_rows(rows: Sequence[int], count: int | None = None) -> str:
+    """`, row 3, 8 and 12 more`; nothing where there are none."""
+    return f", row {shown_rows(rows, MOST_ROWS, count)}" if rows else ""

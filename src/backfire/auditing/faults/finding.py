@@ -13,8 +13,7 @@ from backfire.answers.audit import AuditReport
 from backfire.answers.conclusion import Effect
 from backfire.answers.confounds import Confounds, Counted, InPrompts
 from backfire.answers.estimates import Share
-from backfire.answers.numerals import shown_rows
-from backfire.answers.phrases import share_text
+from backfire.answers.phrases import at_rows, share_text
 from backfire.auditing.affected import Affected, Flags
 from backfire.auditing.audited_pairs import AuditedPairs, Ints
 from backfire.auditing.conclusion.commands import Effected
@@ -209,8 +208,3 @@ def occurring(counts: Iterable[tuple[str, Share, Sequence[int]]]) -> tuple[bool,
     there = [(name, share, rows) for name, share, rows in counts if share.hits]
     lines = [f"{name}: {share_text(share)}{at_rows(rows)}" for name, share, rows in there]
     return bool(there), "; ".join(lines) or "none"
-
-
-def at_rows(rows: Sequence[int], count: int | None = None) -> str:
-    """`, row 3, 8 and 12 more`; nothing where there are none."""
-    return f", row {shown_rows(rows, MOST_ROWS, count)}" if rows else ""

@@ -9,7 +9,7 @@ import numpy as np
 from backfire.answers.audit import AuditReport
 from backfire.answers.confounds import Confounds, SwappedColumns
 from backfire.answers.numerals import p_value
-from backfire.answers.phrases import PROMPTS, share_text
+from backfire.answers.phrases import PROMPTS, at_rows, share_text
 from backfire.auditing.affected import Flags, of_pairs
 from backfire.auditing.audited_pairs import COMPLY, KINDS, REFUSE, UNDECIDED, AuditedPairs
 from backfire.auditing.conclusion.commands import Effected
@@ -17,7 +17,7 @@ from backfire.auditing.conclusion.count_words import rate, rate_and_interval
 from backfire.auditing.conclusion.evidence import Evidence, fault, turned_columns
 from backfire.auditing.conclusion.step import Step, pairs_touched
 from backfire.auditing.faults.counting import first_rows
-from backfire.auditing.faults.finding import Condition, Finding, Looking, Occurrences, Tally, at_rows
+from backfire.auditing.faults.finding import Condition, Finding, Looking, Occurrences, Tally
 from backfire.auditing.findings.safety_contrast import sign_test_by_prompt
 from backfire.auditing.probes.uncertainty import share
 

@@ -10,7 +10,7 @@ from backfire.answers.audit import AuditReport
 from backfire.answers.conclusion import Effect
 from backfire.answers.confounds import NATURAL_CUT_ENDS, Confounds, Counted, are_cut
 from backfire.answers.numerals import decimal
-from backfire.answers.phrases import share_text
+from backfire.answers.phrases import at_rows, share_text
 from backfire.auditing.affected import Affected, Flags, of_sides
 from backfire.auditing.audited_pairs import Coded
 from backfire.auditing.conclusion.commands import Effected
@@ -24,7 +24,6 @@ from backfire.auditing.faults.finding import (
     Looking,
     Occurrences,
     Tally,
-    at_rows,
     of_side,
 )
 from backfire.texts import ENDINGS

@@ -27,13 +27,13 @@ from backfire.answers.numerals import (
 )
 from backfire.answers.phrases import (
     PROMPTS,
+    at_rows,
     displacement_text,
     influence_text,
     pilot_text,
     probe_name,
     share_text,
 )
-from backfire.auditing.faults.finding import at_rows
 from backfire.auditing.faults.registry import tallies
 from backfire.auditing.settings import AuditSettings
 from backfire.report.audit.as_trained_table import as_trained_parts
