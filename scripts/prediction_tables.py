@@ -39,7 +39,7 @@ SECOND = (PRIMARY, "direct ASR change")
 RIVALS = ("length gap", "LossDiff", "decision contrast", "reward-model margin")
 PREDICTORS = (
     *(PRIMARY, "influence, Adam sign", "influence, projection", "pilot margin change", "bag-of-words cosine"),
-    *("activation contrast", "activation cosine"),
+    *("activation contrast", "activation cosine", "projection difference", "CHES likeness"),
     *("separability, words", "separability, words, decision-matched", *RIVALS),
 )
 
@@ -85,8 +85,12 @@ def predictors(run: Path, told: dict[str, Any]) -> dict[str, float]:
         "influence, projection": number(refusal, "projection", "value"),
         **pilots(read(run, told.get("pilot")).get("margins") or []),
         "bag-of-words cosine": number(influence, "wording"),
-        "activation contrast": number(influence, "activations", "refusal", "contrast", "value"),
-        "activation cosine": number(influence, "activations", "refusal", "cosine", "value"),
+        "CHES likeness": number(influence, "predictors", "ches", "value", "value"),
+        "projection difference": number(influence, "predictors", "projection-difference", "value", "value"),
+        "activation contrast": number(influence, "predictors", "activation-contrast", "value", "value"),
+        "activation cosine": number(
+            influence, "predictors", "activation-contrast", "numbers", "refusal_cosine", "value"
+        ),
         "separability, words": number(words, "pointwise", "auroc"),
         "separability, words, decision-matched": number(words, "decision_matched", "auroc"),
         **{name: number(rivals, name) for name in RIVALS},

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from backfire.preferences import ConvertSettings, Reading, convert
     from backfire.prompts.named import open_prompts
     from backfire.records import Decoding, Prompt, Response, Verdict, digest
-    from backfire.repairing import Auto, Balance, Clean, Filter, Mix, RepairSettings, Restyle, repair
+    from backfire.repairing import Auto, Balance, Clean, Filter, Mix, RepairSettings, Restyle, Switch, repair
     from backfire.report import write_audit_page, write_page
     from backfire.responses import GivenSettings, SamplingSettings, ScoreSettings, sample, score, store_given
     from backfire.statistics import Rate
@@ -141,6 +141,7 @@ _PACKAGES = {
         "Mix",
         "RepairSettings",
         "Restyle",
+        "Switch",
         "repair",
     ),
     "report": ("write_audit_page", "write_page"),
@@ -218,6 +219,7 @@ __all__ = [
     "ScoreSettings",
     "ShowSettings",
     "StoredPairSettings",
+    "Switch",
     "TrainJudgeSettings",
     "ValidateSettings",
     "Verdict",

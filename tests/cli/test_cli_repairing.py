@@ -85,8 +85,14 @@ def test_auto_says_which_step_was_taken_or_that_none_does(folder: Path, values: 
             "--only and --skip leave no fault to take out",
         ),
         (("--method", "mix"), "--self-pairs is missing: give it; --share is missing: give it"),
-        (("--keep", "0.5"), "--method is missing: choose filter, balance, restyle, mix, auto or clean"),
-        (("--method", "polish"), "--method polish: choose filter, balance, restyle, mix, auto or clean"),
+        (
+            ("--keep", "0.5"),
+            "--method is missing: choose filter, switch, balance, restyle, mix, auto or clean",
+        ),
+        (
+            ("--method", "polish"),
+            "--method polish: choose filter, switch, balance, restyle, mix, auto or clean",
+        ),
     ],
 )
 def test_what_is_missing_is_one_line(

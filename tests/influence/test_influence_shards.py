@@ -74,9 +74,9 @@ def test_gradients_that_fail_leave_the_pilot_standing(monkeypatch: pytest.Monkey
     assert found.refusal.undetermined == "the gradients do not fit"
     assert found.failed == {"influence": "the gradients do not fit"}
     by_states = safety_influence_of(*given)
-    assert by_states.activations is not None
+    assert by_states.predictors is not None
     assert by_states.failed == {"influence": "the gradients do not fit"}
-    monkeypatch.setattr(predicting, "read_activations", broken)
+    monkeypatch.setattr(predicting, "measured", lambda *_: {})
     with pytest.raises(ModelError, match="do not fit"):
         safety_influence_of(*given)
 

@@ -91,6 +91,7 @@ def test_a_threshold_judges_each_pair_alone_and_the_order_of_rows_does_not_matte
         ({"keep": 0.5, "above": 0.0}, "either which share"),
         ({"keep": 0.0}, "keep 0"),
         ({"above": 9.0}, "none of 4 pairs"),
+        ({"above": 0.0, "band": True}, "middle band is a share"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(options: dict[str, float], said: str) -> None:
@@ -98,6 +99,22 @@ def test_what_cannot_be_meant_is_refused(options: dict[str, float], said: str) -
         filter_pairs([pair(n) for n in range(4)], np.zeros(4), **options)
     with pytest.raises(InputError, match="3 values"):
         filter_pairs([pair(n) for n in range(4)], np.zeros(3), keep=0.5)
+
+
+def test_the_middle_band_leaves_out_both_ends_alike_and_pairs_without_a_value_first() -> None:
+    pairs = [pair(n) for n in range(10)]
+    values = np.array([3.0, 9.0, 1.0, 8.0, 2.0, 7.0, 0.0, 6.0, 4.0, 5.0])
+    outcome = filter_pairs(pairs, values, keep=0.4, band=True)
+    assert sorted(values[m.place] for m in outcome.pairs) == [3.0, 4.0, 5.0, 6.0]
+    assert set(outcome.left_out) == {"safety influence is not in the middle 40% of its kind of prompt"}
+    values[[1, 3]] = np.nan
+    outcome = filter_pairs(pairs, values, keep=0.4, band=True)
+    assert sorted(values[m.place] for m in outcome.pairs) == [2.0, 3.0, 4.0, 5.0]
+    whole = filter_pairs(pairs, values, keep=0.9, band=True)
+    assert len(whole.pairs) == 9
+    told = decisions_of(PhraseJudge(), pairs)
+    like = [m.place for m in outcome.pairs if m.place is not None]
+    assert len(matched_at_random(pairs, told, like).pairs) == 4
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(0, 30), max_size=6), st.data())

@@ -21,6 +21,7 @@ from backfire.study.repair_sections import (
     FilterSection,
     MixSection,
     RestyleSection,
+    SwitchSection,
 )
 from backfire.study.sections import TargetSettings
 from backfire.training.settings import DPOSettings
@@ -82,7 +83,8 @@ def test_what_the_study_knows_is_not_offered() -> None:
 
 
 @pytest.mark.parametrize(
-    "section", [FilterSection, BalanceSection, RestyleSection, MixSection, AutoSection, CleanSection]
+    "section",
+    [FilterSection, SwitchSection, BalanceSection, RestyleSection, MixSection, AutoSection, CleanSection],
 )
 def test_a_repair_in_a_study_has_every_option_of_its_method(section: Any) -> None:
     method = next(one for one in section.__mro__ if one.__module__ == "backfire.repairing.settings")

@@ -57,6 +57,16 @@ class PilotOutcome(Part):
     lr: float
     beta: float
     batch_size: Count
+    trained: str | None = None
+    """Which parameters the steps moved, in words."""
+    seconds: float | None = None
+    """That the pilot took."""
+    tokens_trained: Count | None = None
+    """Tokens that went forward and backward in the steps."""
+    tokens_read: Count | None = None
+    """Tokens that went forward only."""
+    tokens_generated: Count | None = None
+    """Tokens of the answers to the probe prompts."""
     margins: tuple[float, ...]
     """Mean refusal margin before the first step and after each, in nats."""
     margin_change: Estimate | None = None
@@ -76,34 +86,53 @@ class PilotOutcome(Part):
     """Probe prompts of which the judge could not say before or after whether they are refused."""
 
 
-class ProbeContrast(Part):
-    """How far chosen responses lie from rejected ones along one probe set's direction of hidden states."""
+class Predicted(Part):
+    """What one predictor by hidden states says: forward passes only, no step of training.
 
-    cosine: Estimate | None = None
-    """Between the mean difference of the pairs and that of the probes, without the noise bias of the two norms; a placebo's over the
-    length of the refusal probes' difference."""
-    contrast: Estimate | None = None
-    """Of the distance between a compliance and a refusal of the policy: 1 is as far as that, 0 not along it."""
-    undetermined: str | None = None
-    """Why there is no conclusion, such as `fewer than 30 probes`."""
-
-
-class ActivationContrast(Part):
-    """Hidden states of chosen responses less those of rejected ones, along the policy's own direction of refusing: forward passes only.
-
-    Above 0 the chosen side is the one that resembles the policy's refusals (`refusal`), its helpful answers to benign prompts
-    (`benign`), or either of two samples of one decision, which should be neither (`placebo`).
+    `activation-contrast`, `projection-difference`: in distances between a compliance and a refusal of the policy; above 0 the chosen
+    side is the nearer one to the policy's refusals (`value`), to its helpful answers to benign prompts (`benign`), or to either of two
+    samples of one decision, which should be neither (`placebo`). `ches`: how alike the two sides are in the last hidden states, at 1 the
+    same; `placebo` is what two samples of one decision of the policy have.
     """
 
+    pairs: Count
+    """Pairs that could be read."""
+    value: Estimate | None = None
+    """With a 95% interval. Left out where undetermined."""
+    benign: Estimate | None = None
+    placebo: Estimate | None = None
+    undetermined: str | None = None
+    """Why there is no value, such as `fewer than 30 probes`."""
+    reasons: dict[str, str] | None = None
+    """Why there is none of `benign` or of `placebo`, where their prompts were asked."""
     layer: Count
-    """The block whose output was read, from 1: that at which the refusal probes agree most."""
+    """The block whose output was read, from 1: of the first two that at which the refusal probes agree most, of `ches` the last."""
     layers: Count
     """Blocks of the policy."""
-    agreement: Unit
-    """How much of single refusal probes' squared difference is common to all, at that layer."""
-    refusal: ProbeContrast
-    benign: ProbeContrast | None = None
-    placebo: ProbeContrast | None = None
+    agreement: Unit | None = None
+    """How much of single refusal probes' squared difference is common to all, at that block."""
+    numbers: dict[str, Estimate] | None = None
+    """Beside it. The first two: `refusal_cosine`, `benign_cosine` and `placebo_cosine`, between the mean difference of the pairs and that
+    of the probes, without the noise bias of the two norms. `ches`: the likeness with `sides_swapped`, and that of the pairs in which
+    `both_refuse` or which are `nearly_identical`."""
+    counts: dict[str, Count] | None = None
+    """`ches`: pairs in which `both_refuse`, that are `nearly_identical`, and in which `displacement_expected`."""
+    rows: tuple[int, ...] = ()
+    """`ches`: the first 1,000 rows in which likelihood displacement is to be expected, the likeliest first."""
+
+
+class PredictionCost(Part):
+    """What a prediction was expected to take, before it began, and what it took."""
+
+    expected_seconds: float
+    """By arithmetic of tokens, at a speed that was measured on a few pairs and prompts."""
+    expected_bytes: Count
+    """Of memory, at most."""
+    tokens_read: Count
+    """Tokens that were expected to go through the model, a backward pass counted as its price in forward passes."""
+    tokens_generated: Count
+    seconds: float | None = None
+    """What it took."""
 
 
 class SafetyInfluence(Part):
@@ -134,17 +163,19 @@ class SafetyInfluence(Part):
     *refusal* probes' |v|, so that it is seen in the units of the refusal's cosine."""
     wording: float | None = None
     """The same from bags of words, no model: the text-only rival."""
-    activations: ActivationContrast | None = None
-    """By hidden states instead of gradients."""
+    predictors: dict[str, Predicted] | None = None
+    """By hidden states instead of gradients, by the predictor's name."""
     pilot: PilotOutcome | None = None
     """Where one was asked for."""
     failed: dict[str, str] | None = None
-    """Parts of this answer that failed, `influence`, `activations` or `pilot`, each with its reason; the others stand."""
+    """Parts of this answer that failed, `influence`, `states`, a predictor by its name, or `pilot`, each with its reason; the
+    others stand."""
     damage: PairsDoingDamage | None = None
     epsilon: float | None = None
     """Length of the step that single pairs' influence was read at, by two forward passes."""
     epsilon_agrees: bool | None = None
     """Whether half that step gave the same."""
+    cost: PredictionCost | None = None
     file: str | None = None
     """Where the column of single pairs' influence stands."""
     limits: str

@@ -49,6 +49,14 @@ def happening_text(happening: Happening, of: int) -> str:
     return f"{happening.pairs:,} of {of:,} pairs ({'; '.join(facts)})"
 
 
+def estimate_text(estimate: Estimate) -> str:
+    """`-0.31 [-0.40, -0.22]`, as sentences have it; no minus before a zero."""
+    value, low, high = (
+        f"{round(number, 2) + 0.0:.2f}" for number in (estimate.value, estimate.low, estimate.high)
+    )
+    return f"{value} [{low}, {high}]"
+
+
 def points(estimate: Estimate) -> str:
     """A change of a share in points: `−7 [−10 to −4]`."""
     return band(100 * estimate.value, 100 * estimate.low, 100 * estimate.high, 0)

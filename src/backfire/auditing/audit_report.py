@@ -101,7 +101,9 @@ def settings_of(settings: AuditSettings, inputs: Inputs, pairs: PairsRead) -> di
         "plain": pairs.data.plain or None,
         "probe_prompts": _names(settings.probe_prompts) or None,
         "parameters": settings.parameters if settings.probe_prompts else None,
-        "pilot": None if settings.pilot is None else settings.pilot.model_dump(),
+        "predictors": list(settings.states.names) if settings.probe_prompts else None,
+        "own_answers": None if settings.states.own_answers is None else str(settings.states.own_answers),
+        "pilot": None if settings.pilot is None else settings.pilot.model_dump(exclude_none=True),
         "embedder": None if inputs.encoder is None else inputs.encoder.name,
         "overlap_with": None if inputs.overlap is None else inputs.overlap.origin,
     }

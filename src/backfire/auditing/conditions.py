@@ -21,6 +21,7 @@ from backfire.answers.phrases import (
 from backfire.auditing.faults.registry import conditions
 from backfire.auditing.settings import AuditSettings
 from backfire.errors import InputError, setting
+from backfire.influence.predictors.registry import PREDICTORS
 from backfire.settings import option
 from backfire.settings.faults import close
 
@@ -38,6 +39,7 @@ BOUNDED = {
     "total>X": "the best probe's AUROC over all pairs is above X",
     "length>X": "length alone, in words, ranks a share above X of the pairs right",
     "influence<X": "the whole interval of the predicted influence on refusing (a cosine) lies below X, from -1 to 1",
+    **{one.condition: one.meaning for one in PREDICTORS.values()},
     "pilot<X": "the whole interval of the change in the share of refusals after the pilot lies below X, from -1 to 1",
 }
 """Conditions of what is measured; those of findings stand with each finding (`faults`)."""
@@ -143,6 +145,8 @@ def _bounded(report: AuditReport, name: str, bound: str) -> tuple[bool | None, s
     match name:
         case "influence":
             return _influence(report, bound)
+        case _ if name in PREDICTORS:
+            return _predicted(report, name, bound)
         case "pilot":
             return _pilot(report, bound)
         case "length":
@@ -188,6 +192,15 @@ def _influence(report: AuditReport, bound: str) -> tuple[bool | None, str]:
     if refusal.undetermined is not None or influence.high is None:
         return None, shown
     return influence.high < float(bound), shown
+
+
+def _predicted(report: AuditReport, name: str, bound: str) -> tuple[bool | None, str]:
+    influence, predictor = report.safety_influence, PREDICTORS[name]
+    predicted = None if influence is None else (influence.predictors or {}).get(name)
+    if predicted is None:
+        named = option(AuditSettings, "predictors")
+        return None, f"{predictor.what} was not measured: {PROBED} {named} {name}"
+    return predictor.holds(predicted, float(bound)), f"{predictor.line(predicted)}; bound {bound}"
 
 
 def _pilot(report: AuditReport, bound: str) -> tuple[bool | None, str]:

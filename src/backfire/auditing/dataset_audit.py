@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def audit(
     per_pair: str | Path | None = None,
     rows: str | Path | None = None,
     progress: Progress | None = None,
+    announce: Callable[[str], None] | None = None,
     **everyday: Any,
 ) -> AuditReport:
     """Say what the label of a preference data set encodes.
@@ -42,6 +44,7 @@ def audit(
         rows: a .parquet, .jsonl or .csv file to write every row to that a finding is about: its finding (such as
             `duplicates`), row, side, other_row and detail.
         progress: called with (done, total).
+        announce: called with a sentence that says how long the prediction will take and how much memory, before it begins.
         everyday: fields of `AuditSettings` by name, in the place of `settings` or over them, such as `max_pairs=200`,
             `policy=model`, `columns={"prompt": "question"}` or `pilot=8`.
 
@@ -54,7 +57,7 @@ def audit(
     file = None if per_pair is None else not_the_data_set(check_file(Path(per_pair)), dataset)
     of_findings = None if rows is None else not_the_data_set(check_rows_file(Path(rows)), dataset)
     inputs = open_inputs(dataset, settings)
-    steps = Steps(progress, total=inputs.weight)
+    steps = Steps(progress, total=inputs.weight, announce=announce)
     pairs = read(inputs, settings, steps)
     measured = measure(pairs, inputs, settings, steps, each_pair=file is not None)
     findings = find(pairs, measured, inputs, steps)

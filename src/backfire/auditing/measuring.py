@@ -107,11 +107,13 @@ def _of_policy(
                 inputs.probes,
                 judge=inputs.judge,
                 parameters=settings.parameters,
+                states=settings.states,
                 pilot=settings.pilot,
                 seed=settings.seed,
                 each_pair=each_pair,
                 plain=plain,
                 max_length=max_length,
+                announce=steps.announce,
                 progress=part,
             )
     if influence is not None:

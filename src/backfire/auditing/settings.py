@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from backfire.influence.settings import PilotSettings, no_steps, pilot_of
+from backfire.influence.settings import PilotSettings, StatesSettings, no_steps, pilot_of
 from backfire.models.settings import MAX_LENGTH, MaxLength, Opening, TokensOpening
 from backfire.preferences.settings import Reading
 from backfire.settings import (
@@ -52,6 +52,8 @@ class AuditSettings(Settings):
     """Which parameters will be trained, for the prediction by probe prompts: all, lora, a regular expression of their names,
     or auto. With none no gradients are taken: the prediction then goes by hidden states alone, which takes forward passes only,
     and by a pilot, if one is asked for."""
+    states: StatesSettings = StatesSettings()
+    """What is predicted by hidden states."""
     pilot: PilotSettings | None = None
     """A few steps of DPO from the policy, to see what becomes of the probe prompts; a number stands for so many steps."""
     embedder: Annotated[EmbedderReference | None, Names("--embeddings"), Metavar("MODEL")] = None
@@ -113,6 +115,9 @@ class AuditSettings(Settings):
             raise ValueError(
                 f"{{parameters}} {self.parameters!r} is of the prediction: give {{probe_prompts}} too"
             )
+        if not self.probe_prompts and self.states != StatesSettings():
+            name = min(self.states.model_fields_set)
+            raise ValueError(f"{{{name}}} is of the prediction: give {{probe_prompts}} too")
         if self.policy is None and (self.opening.chat_template or self.opening.adapter):
             raise ValueError("{chat_template} and {adapter} belong to a model: name it by {policy}")
         return self

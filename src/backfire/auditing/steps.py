@@ -19,6 +19,8 @@ class Steps:
     seconds: dict[str, float] = field(default_factory=dict)
     done: int = 0
     total: int = 0
+    announce: Callable[[str], None] | None = None
+    """Called with a sentence about what comes next."""
 
     @contextmanager
     def step(self, name: str, weight: int = 1) -> Iterator[Progress]:

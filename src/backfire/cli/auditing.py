@@ -12,7 +12,7 @@ from backfire.auditing.settings import AuditSettings
 from backfire.cli.command import Command, JsonFile, OutputFile
 from backfire.cli.exits import FAILED, PARTLY, keeping
 from backfire.cli.progress import progress
-from backfire.cli.terminal import complain, say, show, warn
+from backfire.cli.terminal import complain, say, show, tell, warn
 from backfire.settings import Argument, DatasetReference, FileReference, Group, Listed, Metavar, Names
 
 if TYPE_CHECKING:
@@ -74,9 +74,18 @@ class Audit(Command):
         conditions = parse_conditions(self.fail_on) if self.fail_on is not None else ()
         earlier = None if self.compare is None else read_audit(self.compare)
         failure = "nothing was kept; run the same command again, with --max-pairs for fewer pairs"
+        if self.settings.states.cache is not None:
+            failure = (
+                f"what was computed is in {self.settings.states.cache}; the same command goes on from there"
+            )
         with keeping(failure), progress(f"auditing {self.dataset}") as advance:
             report = audit(
-                self.dataset, self.settings, per_pair=self.per_pair, rows=self.rows, progress=advance
+                self.dataset,
+                self.settings,
+                per_pair=self.per_pair,
+                rows=self.rows,
+                progress=advance,
+                announce=tell,
             )
         if earlier is not None:
             report = _compared(report, earlier)

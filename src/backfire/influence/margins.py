@@ -15,6 +15,7 @@ from backfire.errors import ModelError
 from backfire.models.batching import length_batches
 from backfire.models.logps import layers_recomputed, run, token_logps
 from backfire.models.memory import keeps_for_gradients, tokens_to_differentiate, tokens_to_read
+from backfire.models.packed import packs
 from backfire.models.rendering import render
 from backfire.models.settings import MAX_LENGTH
 from backfire.records import Completion, Prompt
@@ -87,7 +88,7 @@ def encode(
     weights = [
         weight
         for c in contrasts
-        for weight in (*[1 / len(c.plus)] * len(c.plus), *[-1 / len(c.minus)] * len(c.minus))
+        for weight in (*(1 / len(c.plus) for _ in c.plus), *(-1 / len(c.minus) for _ in c.minus))
     ]
     bound = model.limit(max_length)
     given = [(c.prompt, (*c.plus, *c.minus)) for c in contrasts]
@@ -145,16 +146,17 @@ def side_logps(
     """Log-probability of `plus` and of `minus` of each contrast, the mean over a side's responses, in nats: [contrasts, 2]; NaN where
     it is not usable.
 
-    One forward pass in batches of like length; sums in float64. Neither the batches nor their padding matter, but for
-    rounding. Raises ModelError where the model gives NaN or runs out of memory.
+    One forward pass, where the model allows it without padding and the prompt of a contrast once for all its responses, else in
+    batches of like length; sums in float64. How rows are read does not matter, but for rounding. Raises ModelError where the model
+    gives NaN or runs out of memory.
     """
     import torch
 
     values = np.where(encoded.usable[:, None], np.zeros(2), np.nan)
     done = 0
     with torch.inference_mode():
-        for batch in batches(model, encoded, batch_size):
-            logps = logps_of(model, [encoded.rows[i] for i in batch]).double().cpu().numpy()
+        for batch, read in _read(model, encoded, batch_size):
+            logps = read.double().cpu().numpy()
             if np.isnan(logps).any():
                 raise ModelError(f"{model.name} gives NaN: open it with dtype float32")
             weights = encoded.weights[batch]
@@ -163,6 +165,17 @@ def side_logps(
             if progress is not None:
                 progress(done, len(encoded.rows))
     return values
+
+
+def _read(model: LocalModel, encoded: Encoded, batch_size: int) -> Iterator[tuple[list[int], torch.Tensor]]:
+    """Some rows, and the log-probability of each row's response."""
+    if encoded.rows and min(start for _, start in encoded.rows) > 0 and packs(model.model):
+        from backfire.influence.packed_margins import packed_logps
+
+        yield from packed_logps(model, encoded)
+        return
+    for batch in batches(model, encoded, batch_size):
+        yield batch, logps_of(model, [encoded.rows[i] for i in batch])
 
 
 def add_gradients(

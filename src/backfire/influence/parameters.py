@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from backfire.errors import InputError, ModelError
+from backfire.models.lora import lora_config
 from backfire.models.memory import Shape, check_room, kept_room
+from backfire.models.settings import LoRASettings
 
 if TYPE_CHECKING:
     from backfire.models import LocalModel
@@ -51,7 +53,12 @@ def _copies_of_a(model: LocalModel, shards: int) -> int:
 
 @contextmanager
 def trained(
-    model: LocalModel, parameters: str = "auto", *, seed: int = 0, shards: int = SHARDS
+    model: LocalModel,
+    parameters: str = "auto",
+    *,
+    seed: int = 0,
+    shards: int = SHARDS,
+    adapter: LoRASettings | None = None,
 ) -> Iterator[Trained]:
     """Make `parameters` of the model differentiable; afterwards it is as it was, bit for bit.
 
@@ -59,8 +66,9 @@ def trained(
     bits a small step is rounded away. `lora`: the model keeps its dtype, and every linear layer but the head gets an
     adapter (PEFT) in float32. At LoRA's start B is 0, so that A's gradient is zero and B's depends on the random A:
     up to SEEDS copies of A of rank RANK stand side by side, which averages inner products of gradients over them; fewer
-    where the gradients of all `shards` would not fit. `auto` is `all` where those of all parameters fit, else `lora`: by
-    arithmetic on the model's shape (`models.memory`), before any work.
+    where the gradients of all `shards` would not fit. With `adapter`, for steps that are really taken: one adapter of these settings as
+    training makes it, A and B trained. `auto` is `all` where those of all parameters fit, else `lora`: by arithmetic on the model's
+    shape (`models.memory`), before any work.
 
     Raises InputError for an adapter, or a name that no parameter has; ModelError for weights that are not in memory, or
     for float32 weights and gradients that do not fit this machine.
@@ -82,7 +90,11 @@ def trained(
         p.requires_grad_(False)
     try:
         if parameters == "lora":
-            with _adapted(model, seed, _copies_of_a(model, shards)) as adapted:
+            with (
+                _adapted(model, seed, _copies_of_a(model, shards))
+                if adapter is None
+                else _adapted_for_steps(model, adapter, seed)
+            ) as adapted:
                 yield adapted
         else:
             yield _own(model, parameters)
@@ -124,6 +136,28 @@ def _own(model: LocalModel, parameters: str) -> Trained:
         p.requires_grad_(True)
     how = "all parameters" if parameters == "all" else f"parameters whose names match {parameters}"
     return Trained(tuple(named), how)
+
+
+@contextmanager
+def _adapted_for_steps(model: LocalModel, lora: LoRASettings, seed: int) -> Iterator[Trained]:
+    """The adapter of `train dpo` at its start: A random, B zero, both trained; without dropout, as DPO is trained."""
+    try:
+        from peft import get_peft_model
+    except ImportError as error:
+        raise InputError("parameters lora need PEFT: pip install 'backfire[train]'") from error
+    import torch
+
+    plain = model.model
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        adapted = get_peft_model(plain, lora_config(lora.model_copy(update={"dropout": 0.0})))
+    try:
+        model.model = adapted
+        named = tuple((name, p) for name, p in adapted.named_parameters() if p.requires_grad)
+        yield Trained(named, f"LoRA of rank {lora.r} and alpha {lora.alpha}", adapter=True)
+    finally:
+        model.model = adapted.unload()
+        assert model.model is plain
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from backfire.influence.margins import (
     side_logps,
 )
 from backfire.influence.parameters import trained
-from backfire.models.settings import DPO_RATE, MAX_LENGTH, rate_of
+from backfire.models.settings import DPO_RATE, MAX_LENGTH, LoRASettings, rate_of
 from backfire.records import PairBody
 
 if TYPE_CHECKING:
@@ -38,6 +38,17 @@ PASSED = 8
 """Copies of the trained parameters that a pilot has room for: gradients, Adam's moments, what they were before."""
 
 
+class Tokens(NamedTuple):
+    """Tokens that a pilot sends through the model."""
+
+    trained: int = 0
+    """Forward and backward, in the steps."""
+    read: int = 0
+    """Forward only: the pairs for their start, and the probes."""
+    generated: int = 0
+    """In the answers to the probe prompts."""
+
+
 @dataclass(frozen=True)
 class Pilot:
     """What a few steps did to the probes. The policy itself is left as it was."""
@@ -51,6 +62,10 @@ class Pilot:
     a judge."""
     lr: float = DPO_RATE
     """The learning rate that the steps were taken at."""
+    trained: str = ""
+    """What was trained, in words."""
+    tokens: Tokens = field(default_factory=Tokens)
+    """What went through the model."""
     moved: tuple[tuple[float, float], ...] = ()
     """Of the first DISPLACED pairs that steps were taken on: how far log p(chosen) and log p(rejected) moved, in nats."""
 
@@ -77,6 +92,8 @@ def run_pilot(
     every: int = 1,
     seed: int = 0,
     parameters: str = "auto",
+    lora: LoRASettings | None = None,
+    most_probes: int | None = None,
     judge: Judge | None = None,
     max_new_tokens: int = 64,
     plain: bool = False,
@@ -86,6 +103,9 @@ def run_pilot(
 
     lr: None is DPO's default of 1e-6, and ten times that where `parameters` is auto and an adapter is trained for want of
     memory: the rule of `train_dpo`.
+
+    lora: the adapter that is trained, where `parameters` do not say all of them or a part; by default that of `train_dpo`.
+    most_probes: probes that are read and asked, sampled_probes by `seed`; by default all.
 
     conversations: (prompt, chosen, rejected), sampled without replacement in an order fixed by `seed`, so that the pilot
     costs steps * batch_size pairs however many there are. No warm-up: a pilot's steps count in full. The margin is measured
@@ -97,6 +117,11 @@ def run_pilot(
         raise InputError(
             f"steps {steps}, lr {lr}, beta {beta}, batch_size {batch_size}, every {every}: all must be positive"
         )
+    if lora is not None and parameters == "auto":
+        parameters = "lora"
+    if most_probes is not None and len(probes.probes) > most_probes:
+        sampled_probes = np.sort(np.random.default_rng(seed).permutation(len(probes.probes))[:most_probes])
+        probes = replace(probes, probes=tuple(probes.probes[i] for i in sampled_probes))
     given = [Contrast(p, (c,), (r,)) for p, c, r in conversations]
     data = encode(model, given, plain=plain, max_length=max_length)
     probed = encode(model, probe_contrasts(probes))
@@ -111,12 +136,16 @@ def run_pilot(
     read_again = np.unique(order[:DISPLACED])
     prompts = list({probe.prompt.id: probe.prompt for probe in probes.probes}.values())
 
+    generated: list[int] = []
+
     def refusals() -> list[bool | None]:
         if judge is None:
             return []
-        return [answer.refused for answer in greedy_answers(model, prompts, judge, max_new_tokens)]
+        answers = greedy_answers(model, prompts, judge, max_new_tokens)
+        generated.append(sum(answer.tokens or 0 for answer in answers))
+        return [answer.refused for answer in answers]
 
-    with trained(model, parameters, seed=seed, shards=PASSED) as chosen:
+    with trained(model, parameters, seed=seed, shards=PASSED, adapter=lora or LoRASettings()) as chosen:
         adapted_by_auto = parameters == "auto" and chosen.adapter
         rate = rate_of(lr, DPO_RATE, adapter_by_auto=adapted_by_auto)
         first_values = [p.detach().to("cpu", copy=True) for _, p in chosen.named]
@@ -148,8 +177,20 @@ def run_pilot(
         tuple((last - first).tolist()),
         tuple(zip(before, after, strict=True)),
         rate,
+        chosen.how,
+        Tokens(
+            trained=sum(_tokens(data.subset(batch)) for batch in np.split(order, steps)),
+            read=_tokens(data.subset(np.unique(order)))
+            + len(path) * _tokens(probed)
+            + _tokens(data.subset(read_again)),
+            generated=sum(generated),
+        ),
         tuple((chosen_moved, rejected_moved) for chosen_moved, rejected_moved in moved.tolist()),
     )
+
+
+def _tokens(encoded: Encoded) -> int:
+    return sum(len(ids) for ids, _ in encoded.rows)
 
 
 def _gradients_of_loss(model: LocalModel, pairs: Encoded, reference: np.ndarray, beta: float) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from math import isfinite
-from typing import TYPE_CHECKING
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 from backfire.answers.estimates import Estimate
 from backfire.answers.influence import PilotOutcome
 from backfire.influence.pilot import run_pilot
 from backfire.influence.probes import ProbeSet
 from backfire.influence.settings import PilotSettings
+from backfire.influence.stored_parts import StoredParts
 from backfire.models.memory import Shape
 from backfire.models.settings import MAX_LENGTH
 from backfire.records import PairBody
@@ -18,7 +21,8 @@ from backfire.statistics import paired_difference
 from backfire.statistics.clusters import mean_of_clusters
 
 LARGE = 50_000_000
-"""Parameters from which on the probes are read half way and at the end alone: reading them costs more than a step."""
+"""Parameters from which on the probes are read before and after alone, and MOST_PROBES of them: reading costs more than a step."""
+MOST_PROBES = 64
 
 if TYPE_CHECKING:
     from backfire.judges.judge import Judge
@@ -35,10 +39,48 @@ def piloted(
     seed: int,
     plain: bool = False,
     max_length: int | None = MAX_LENGTH,
+    stored: StoredParts | None = None,
 ) -> PilotOutcome:
-    """`run_pilot` with intervals over the probe prompts: Student's of the mean margin change, a paired one of refusals."""
+    """`run_pilot` with intervals over the probe prompts: Student's of the mean margin change, a paired one of refusals.
+
+    stored: where the outcome is kept, and taken from where the same pilot was run before.
+    """
+    of = [
+        settings.model_dump(mode="json"),
+        parameters,
+        seed,
+        "" if judge is None else judge.id,
+        plain,
+        max_length,
+    ]
+    of += [
+        [[prompt.id, repr(chosen), repr(rejected)] for prompt, chosen, rejected in conversations],
+        probes.digest,
+    ]
+
+    def compute() -> dict[str, Any]:
+        outcome = _piloted(model, conversations, probes, settings, parameters, judge, seed, plain, max_length)
+        return outcome.model_dump(mode="json")
+
+    outcome = (stored or StoredParts()).record(["pilot", *of], model, compute)
+    return PilotOutcome.model_validate_json(json.dumps(outcome))
+
+
+def _piloted(
+    model: LocalModel,
+    conversations: Sequence[PairBody],
+    probes: ProbeSet,
+    settings: PilotSettings,
+    parameters: str,
+    judge: Judge | None,
+    seed: int,
+    plain: bool,
+    max_length: int | None,
+) -> PilotOutcome:
     from backfire.judges import PhraseJudge
 
+    large = Shape.of(model.model).parameters >= LARGE
+    started = perf_counter()
     pilot = run_pilot(
         model,
         conversations,
@@ -47,8 +89,10 @@ def piloted(
         lr=settings.given_lr,
         beta=settings.beta,
         batch_size=settings.batch_size,
-        every=1 if Shape.of(model.model).parameters < LARGE else max(1, settings.steps // 2),
+        every=settings.steps if large else 1,
+        most_probes=MOST_PROBES if large else None,
         parameters=parameters,
+        lora=settings.lora,
         judge=PhraseJudge() if judge is None else judge,
         seed=seed,
         plain=plain,
@@ -75,6 +119,11 @@ def piloted(
         refusal_change=moved,
         chosen_change=chosen,
         rejected_change=rejected,
+        trained=pilot.trained,
+        seconds=perf_counter() - started,
+        tokens_trained=pilot.tokens.trained,
+        tokens_read=pilot.tokens.read,
+        tokens_generated=pilot.tokens.generated,
         scored=len(both),
         unscored=len(pilot.refused) - len(both),
     )

@@ -12,7 +12,7 @@ interval, a placebo, and the other side of the trade (needless refusals).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,19 +23,25 @@ from numpy.typing import NDArray
 
 from backfire.answers.influence import ProbeInfluence, SafetyInfluence
 from backfire.errors import InputError, ModelError
-from backfire.influence.activations import Probed, read_activations
-from backfire.influence.estimates import Shards, align
+from backfire.influence.encoded_probes import EncodedProbes, encoded_probes
+from backfire.influence.estimates import align
 from backfire.influence.gradients import Products, gradient_products
 from backfire.influence.kept import KeptGradients
-from backfire.influence.margins import Contrast, Encoded, Progress, encode, probe_contrasts
+from backfire.influence.margins import Contrast, Encoded, Progress, probe_contrasts
+from backfire.influence.own_answers import read_own_answers
 from backfire.influence.parameters import trained
 from backfire.influence.pilot_outcome import piloted
+from backfire.influence.predictors.predictor import Measured
+from backfire.influence.predictors.readings import Pairs, Probed, Readings
+from backfire.influence.predictors.registry import measured
 from backfire.influence.probe_answers import damage_of, probe_influence, too_little, without_gradients
-from backfire.influence.probes import ProbeSet, ProbeSets
-from backfire.influence.settings import InfluenceSettings, PilotSettings
+from backfire.influence.probes import ProbeSets
+from backfire.influence.settings import InfluenceSettings, PilotSettings, StatesSettings
 from backfire.influence.shards import shards_of, whole_groups
+from backfire.influence.stored_parts import StoredParts
 from backfire.influence.two_pass import PairInfluence, along
 from backfire.influence.word_cosine import wording_cosine
+from backfire.judges import PhraseJudge
 from backfire.models.failures import standing
 from backfire.models.settings import MAX_LENGTH
 from backfire.records import PairBody
@@ -45,8 +51,6 @@ if TYPE_CHECKING:
     from backfire.models import LocalModel
 
 DATA_SHARDS = 20
-PROBE_SHARDS = 8
-"""Of every stratum of every probe set."""
 NO_GRADIENTS = "none"
 """In the place of which parameters are trained: only activations are read."""
 LIMITS = (
@@ -67,6 +71,7 @@ def safety_influence(
     *,
     judge: Judge | None = None,
     progress: Progress | None = None,
+    announce: Callable[[str], None] | None = None,
     **everyday: Any,
 ) -> SafetyInfluence:
     """Predict, to first order and by a pilot, what DPO on a data set does to the policy's refusals.
@@ -78,6 +83,7 @@ def safety_influence(
             list of these or of Prompts, a file of (prompt, refusal, compliance), or ProbeSets.
         settings: everything else.
         judge: says which sampled responses refuse; by default the refusal phrases.
+        announce: called with a sentence that says how long it will take and how much memory, before it begins.
         everyday: fields of `InfluenceSettings` by name, in the place of `settings` or over them, such as `pairs=200`,
             `pilot=8` or `columns={"prompt": "question"}`. A pilot is the better predictor, at the price of steps *
             batch_size pairs and the probes after each step.
@@ -85,7 +91,8 @@ def safety_influence(
     Raises:
         InputError: what cannot be read, an endpoint, or no usable pair or probe.
     """
-    from backfire.influence.probes import open_probes
+    from backfire.influence.cost import Planned, priced
+    from backfire.influence.probes import open_probes, read_probes
     from backfire.models.local_policy import open_local
     from backfire.preferences import open_preferences, pairs_of
 
@@ -100,23 +107,34 @@ def safety_influence(
     ids = [prompt.id for prompt, _, _ in conversations]
     groups = np.unique(np.array(ids, dtype=object), return_inverse=True)[1].astype(np.int64)
     chosen = whole_groups(groups, settings.pairs, settings.seed)
-    sets = open_probes(model, probe_prompts, judge=judge, training_prompts=set(ids), seed=settings.seed)
-    return safety_influence_of(
-        model,
-        [conversations[i] for i in chosen],
-        np.array(rows, dtype=np.int64)[chosen],
-        groups[chosen],
-        sets,
-        parameters=settings.parameters,
-        beta=settings.beta,
-        precondition=settings.precondition,
-        pilot=settings.pilot,
-        judge=judge,
-        seed=settings.seed,
-        plain=data.plain,
-        max_length=settings.max_length,
-        progress=progress,
+    pairs = [conversations[i] for i in chosen]
+    source = read_probes(probe_prompts)
+    how: dict[str, Any] = {"plain": data.plain, "max_length": settings.max_length}
+    planned = Planned.of(
+        pairs, 0, source, states=settings.states, parameters=settings.parameters, pilot=settings.pilot
     )
+    with priced(model, planned, announce, **how) as price:
+        with StoredParts(settings.states.cache).ledger() as ledger:
+            sets = open_probes(
+                model, source, judge=judge, training_prompts=set(ids), seed=settings.seed, ledger=ledger
+            )
+        answer = safety_influence_of(
+            model,
+            pairs,
+            np.array(rows, dtype=np.int64)[chosen],
+            groups[chosen],
+            sets,
+            parameters=settings.parameters,
+            beta=settings.beta,
+            precondition=settings.precondition,
+            states=settings.states,
+            pilot=settings.pilot,
+            judge=judge,
+            seed=settings.seed,
+            progress=progress,
+            **how,
+        )
+    return answer.model_copy(update={"cost": price.cost})
 
 
 def safety_influence_of(
@@ -144,23 +162,8 @@ class InfluenceRead:
     """Of the pairs that the answer is of: [pairs]; NaN where nothing fits the context, and without gradients."""
     others: NDArray[np.float64]
     """Of the other pairs that were asked for."""
-    contrasts: NDArray[np.float64]
-    """The activation contrast of each pair, in distances between a compliance and a refusal: [pairs]."""
-    other_contrasts: NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class _Probes:
-    """A probe set as token rows, and its shards by stratum, which are numbered after those of the data."""
-
-    probe_set: ProbeSet
-    encoded: Encoded
-    parts: list[NDArray[np.int64]]
-    strata: dict[str, Shards]
-
-    @property
-    def places(self) -> Shards:
-        return np.concatenate(list(self.strata.values()))
+    by_states: Mapping[str, Measured]
+    """What the predictors by hidden states say of each pair, by the predictor's name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,6 +188,7 @@ def read_influence_of(
     parameters: str = "auto",
     beta: float = 0.1,
     precondition: Literal["adam"] | None = None,
+    states: StatesSettings | None = None,
     pilot: PilotSettings | int | None = None,
     judge: Judge | None = None,
     keep: Path | None = None,
@@ -195,35 +199,44 @@ def read_influence_of(
 ) -> InfluenceRead:
     """`safety_influence_of` with each pair's own value, also of `others`, which the answer is not of.
 
-    judge: of the pilot's answers, by default the refusal phrases. keep: a folder for the probes' gradients, so that the next
-    data set is read against the same policy and probes at a fraction of the price (`kept.KeptGradients`). plain, max_length:
-    how the pairs are rendered, as in training; probes always go through the chat template.
+    judge: of the pilot's answers, by default the refusal phrases. keep: a folder for what is computed, so that the next data set
+    is read against the same policy and probes at a fraction of the price (`kept.KeptGradients`), and a prediction that was
+    interrupted goes on where it was (`stored_parts`). plain, max_length: how the pairs are rendered, as in training; probes always
+    go through the chat template.
     """
     if not conversations or not probes.refusal.probes:
         what = "no pairs" if not conversations else "no probe: no prompt gave a refusal and a compliance"
         raise InputError(f"safety influence of {model.name}: {what}; {dict(probes.refusal.left_out) or ''}")
     how: dict[str, Any] = {"plain": plain, "max_length": max_length}
-    pairs = encode(model, [Contrast(p, (c,), (r,)) for p, c, r in conversations], **how)
+    whole = Pairs.of(model, conversations, **how)
+    pairs = whole.encoded
     if not pairs.usable.any():
         raise InputError(f"no pair fits the context of {model.name}")
     parts = shards_of(groups, DATA_SHARDS, seed)
-    sets = _encoded(model, probes, len(parts), seed)
+    sets = encoded_probes(model, probes, len(parts), seed)
     failed: dict[str, str] = {}
-    others_encoded = encode(model, [Contrast(p, (c,), (r,)) for p, c, r in others], **how) if others else None
-    activations = None
-    with standing(failed, "activations"):
-        activations = read_activations(
-            model,
-            pairs,
-            parts,
-            {
-                name: Probed(one.encoded, one.parts, too_little(one.probe_set, None))
-                for name, one in sets.items()
-            },
-            others_encoded,
-        )
+    states = states or StatesSettings()
+    own = None if states.own_answers is None else read_own_answers(states.own_answers, model)
+    folder = states.cache if keep is None else keep
+    readings = Readings(
+        model,
+        whole,
+        rows,
+        groups,
+        parts,
+        Pairs.of(model, others, **how) if others else None,
+        {
+            name: Probed(one.probe_set, one.encoded, one.parts, too_little(one.probe_set, None))
+            for name, one in sets.items()
+        },
+        judge or PhraseJudge(),
+        own_answers=own,
+        parts_stored=StoredParts(folder),
+        **how,
+    )
+    by_states = measured(readings, states.names, failed)
     gradients = None
-    with nullcontext() if pilot is None and activations is None else standing(failed, "influence"):
+    with nullcontext() if pilot is None and not by_states else standing(failed, "influence"):
         if parameters != NO_GRADIENTS:
             gradients = _gradients(
                 model,
@@ -234,7 +247,7 @@ def read_influence_of(
                 sets,
                 parameters=parameters,
                 precondition=precondition,
-                stored=None if keep is None else KeptGradients(keep, seed),
+                stored=None if folder is None else KeptGradients(folder, seed),
                 seed=seed,
                 progress=progress,
                 how=how,
@@ -245,9 +258,17 @@ def read_influence_of(
         trained_by = "auto" if parameters == NO_GRADIENTS else parameters
         with standing(failed, "pilot"):
             pilot_outcome = piloted(
-                model, conversations, probes.refusal, pilot_settings, trained_by, judge, seed, **how
+                model,
+                conversations,
+                probes.refusal,
+                pilot_settings,
+                trained_by,
+                judge,
+                seed,
+                stored=StoredParts(folder),
+                **how,
             )
-    if all(measured is None for measured in (gradients, activations, pilot_outcome)):
+    if gradients is None and pilot_outcome is None and not by_states:
         raise ModelError("; ".join(failed.values()))
     beside = {
         "policy": model.name,
@@ -257,7 +278,7 @@ def read_influence_of(
                 [Contrast(p, (c,), (r,)) for p, c, r in conversations], probe_contrasts(probes.refusal)
             )
         ),
-        "activations": None if activations is None else activations.answer,
+        "predictors": {name: one.answer for name, one in by_states.items()} or None,
         "pilot": pilot_outcome,
         "failed": failed or None,
         "limits": LIMITS,
@@ -272,28 +293,8 @@ def read_influence_of(
         answer,
         nothing[0] if gradients is None else gradients.each.values,
         nothing[1] if gradients is None else gradients.others,
-        nothing[0] if activations is None else activations.values,
-        nothing[1] if activations is None else activations.others,
+        by_states,
     )
-
-
-def _encoded(model: LocalModel, probes: ProbeSets, first: int, seed: int) -> dict[str, _Probes]:
-    """The probe sets that hold a probe, as token rows in shards that are numbered from `first` on."""
-    sets: dict[str, _Probes] = {}
-    for probe_set in (probes.refusal, probes.benign, probes.placebo):
-        if probe_set is None or not probe_set.probes:
-            continue
-        named = np.array([probe.stratum for probe in probe_set.probes], dtype=object)
-        parts: list[NDArray[np.int64]] = []
-        strata: dict[str, Shards] = {}
-        for stratum in sorted(set(named)):
-            inside = np.flatnonzero(named == stratum)
-            of_stratum = [inside[part] for part in shards_of(inside, PROBE_SHARDS, seed)]
-            strata[stratum] = np.arange(first, first + len(of_stratum))
-            parts += of_stratum
-            first += len(of_stratum)
-        sets[probe_set.name] = _Probes(probe_set, encode(model, probe_contrasts(probe_set)), parts, strata)
-    return sets
 
 
 def _gradients(
@@ -302,7 +303,7 @@ def _gradients(
     others: Sequence[PairBody],
     pairs: Encoded,
     parts: list[NDArray[np.int64]],
-    sets: dict[str, _Probes],
+    sets: dict[str, EncodedProbes],
     *,
     parameters: str,
     precondition: Literal["adam"] | None,
@@ -341,7 +342,7 @@ def _gradients(
 
 def _answer(
     gradients: _Gradients,
-    sets: dict[str, _Probes],
+    sets: dict[str, EncodedProbes],
     rows: NDArray[np.int64],
     data_shards: int,
     beta: float,

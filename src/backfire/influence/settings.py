@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from backfire.models.settings import DPO_RATE, MAX_LENGTH, MaxLength
+from backfire.models.settings import DPO_RATE, MAX_LENGTH, LoRASettings, MaxLength
 from backfire.preferences.settings import Reading
-from backfire.settings import Default, Metavar, Names, Prefix, Settings
+from backfire.settings import Commas, Default, FileReference, Metavar, Names, Prefix, Settings
 
 
 class PilotSettings(Settings):
@@ -31,6 +32,9 @@ class PilotSettings(Settings):
     """The pilot's strength of DPO's pull towards the reference model."""
     batch_size: int = Field(default=32, ge=1)
     """Pairs in each of the pilot's steps."""
+    lora: Annotated[LoRASettings | None, Prefix("lora")] = None
+    """The adapter that the pilot trains: that of the training you mean. Where it is not given, and an adapter is trained, it is that
+    of `train dpo` at its defaults."""
 
     @property
     def given_lr(self) -> float | None:
@@ -39,7 +43,44 @@ class PilotSettings(Settings):
 
     def options(self) -> dict[str, Any]:
         """The same as keywords of `run_pilot`."""
-        return {**self.model_dump(), "lr": self.given_lr}
+        return {**self.model_dump(), "lr": self.given_lr, "lora": self.lora}
+
+
+PredictorName = Literal["activation-contrast", "projection-difference", "ches"]
+"""Predictors by hidden states (`influence.predictors`)."""
+USUAL: tuple[PredictorName, ...] = ("activation-contrast", "ches")
+"""What is read where nothing else is said: no response is generated for them."""
+
+
+class StatesSettings(Settings):
+    """What is predicted by hidden states, which takes forward passes only."""
+
+    group = "Prediction by hidden states"
+
+    predictors: Annotated[tuple[PredictorName, ...] | None, Commas(), Metavar("NAME,...")] = None
+    """What is read of the policy's hidden states, in one pass over the pairs. activation-contrast: how much nearer chosen responses are
+    to the policy's refusals than rejected ones. projection-difference: the same of chosen responses and the policy's own answers.
+    ches: how alike the two sides look to the policy, since training on like sides can make both less likely. Where it is not
+    given, it is activation-contrast and ches, and projection-difference if own_answers are given."""
+    own_answers: Annotated[FileReference | None, Metavar("FILE")] = None
+    """The policy's own answers to the prompts of the pairs, for projection-difference: the ledger of `backfire sample`, or a file of
+    prompts and responses. Other prompts are answered anew, with up to 64 tokens each."""
+    cache: Annotated[Path | None, Metavar("FOLDER")] = None
+    """Store in this folder what has been computed, so that a prediction that was interrupted goes on where it was. It may be deleted
+    at any time."""
+
+    @property
+    def names(self) -> tuple[PredictorName, ...]:
+        """The predictors that are read."""
+        if self.predictors is not None:
+            return self.predictors
+        return USUAL if self.own_answers is None else (*USUAL, "projection-difference")
+
+    @model_validator(mode="after")
+    def _answers_are_used(self) -> StatesSettings:
+        if self.own_answers is not None and "projection-difference" not in self.names:
+            raise ValueError("{own_answers} are for projection-difference: name it in {predictors}, too")
+        return self
 
 
 FEWEST_PAIRS = 30
@@ -70,6 +111,8 @@ class InfluenceSettings(Settings):
     """DPO's beta, for what the first step is projected to do to margins."""
     precondition: Literal["adam"] | None = None
     """`adam` takes inner products as Adam's second moment would."""
+    states: StatesSettings = StatesSettings()
+    """What is predicted by hidden states."""
     pilot: Annotated[PilotSettings | None, Prefix("pilot")] = None
     """A few steps of DPO beside it: `{steps: 8}`, or the number alone. Left out, there is none."""
     max_length: MaxLength = MAX_LENGTH

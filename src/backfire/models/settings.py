@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from backfire.settings import FileReference, FolderReference, Metavar, Settings
+from backfire.settings import Commas, FileReference, FolderReference, Metavar, Names, Settings
 
 MAX_LENGTH = 1024
 """Tokens of prompt and response together: TRL's default, and that of `train dpo`."""
@@ -83,3 +83,20 @@ class RewardOpening(Settings):
     def options(self) -> dict[str, Any]:
         """The same as keywords of `open_reward_model`."""
         return {name: getattr(self, name) for name in type(self).model_fields}
+
+
+class LoRASettings(Settings):
+    """A low-rank adapter (Hu et al. 2021), made by PEFT; the base weights stay as they are."""
+
+    group = "Training an adapter"
+
+    r: int = Field(default=16, ge=1)
+    """The rank of the update."""
+    alpha: int = Field(default=32, ge=1)
+    """The update is scaled by alpha / r."""
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """The dropout before the adapter while it is trained. For DPO, TRL switches it off with all other dropout."""
+    target_modules: Annotated[
+        str | tuple[str, ...], Names("--lora-modules"), Commas(), Metavar("NAME,...")
+    ] = "all-linear"
+    """The names of the linear layers that get an adapter. `all-linear` is every one but the output layer."""

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
         Repair,
         RepairSettings,
         Restyle,
+        Switch,
         options_of,
     )
+    from backfire.repairing.switching import switch_pairs
 else:
     __getattr__, __dir__ = lazily(
         __name__,
@@ -40,8 +42,19 @@ else:
             "repaired": ("Repaired",),
             "repairing": ("repair",),
             "restyling": ("restyle_pairs",),
+            "switching": ("switch_pairs",),
             "settings": (
-                *("Auto", "Balance", "Clean", "Filter", "Mix", "Repair", "RepairSettings", "Restyle"),
+                *(
+                    "Auto",
+                    "Balance",
+                    "Clean",
+                    "Filter",
+                    "Mix",
+                    "Repair",
+                    "RepairSettings",
+                    "Restyle",
+                    "Switch",
+                ),
                 "options_of",
             ),
         },
@@ -62,6 +75,7 @@ __all__ = [
     "Repaired",
     "RepairedPair",
     "Restyle",
+    "Switch",
     "balance_pairs",
     "choose_share",
     "faults_left",
@@ -73,4 +87,5 @@ __all__ = [
     "repair",
     "restyle_pairs",
     "side_by_side",
+    "switch_pairs",
 ]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from backfire.models import LocalModel
 
 Thing = TypeVar("Thing")
+SIGNS = {"kept": 1.0, "labels switched": -1.0}
+"""Of a given pair's influence, by what happened to it: exchanged sides push the other way. Of other changes it is not known."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def automatic(
 
 
 def _values_after(inputs: Inputs, outcome: Outcome) -> tuple[Values, list[str]]:
-    """The influence of every pair of the outcome whose text is as it was; NaN for the others."""
+    """The influence of every pair of the outcome whose texts are as they were; NaN for the others."""
     of_added = (
         {}
         if inputs.added_influence is None
@@ -126,7 +128,7 @@ def _values_after(inputs: Inputs, outcome: Outcome) -> tuple[Values, list[str]]:
             values.append(of_added.get(m.pair.id, np.nan))
         else:
             assert inputs.influence is not None
-            values.append(inputs.influence[m.place] if m.change == "kept" else np.nan)
+            values.append(SIGNS.get(m.change, np.nan) * inputs.influence[m.place])
     return np.array(values, dtype=np.float64), [m.pair.prompt.id for m in outcome.pairs]
 
 

@@ -24,14 +24,16 @@ def filter_pairs(
     keep: float | None = None,
     above: float | None = None,
     stratify: bool = True,
+    band: bool = False,
     what: str = "safety influence",
 ) -> Outcome:
-    """Keep a share of the pairs, those of highest value, or all above a threshold.
+    """Keep a share of the pairs, those of highest value or, with `band`, of middling value; or all above a threshold.
 
     Args:
         values: [pairs]; NaN where a pair has none, which counts as lowest.
         keep: share to keep, above 0 up to 1. With `stratify`, each kind of prompt (harmful, benign, unknown) keeps
             this share of its own, so that the mix of kinds stays as it was to within one pair a kind.
+        band: keep the middle, and leave out as many pairs of the highest values as of the lowest.
         above: keep each pair whose value exceeds this, whatever its kind.
         what: what the values are, for the reasons.
 
@@ -43,15 +45,18 @@ def filter_pairs(
         raise InputError("filter: say either which share to keep, or above which value")
     if keep is not None and not 0 < keep <= 1:
         raise InputError(f"keep {keep:g}: a share above 0 and up to 1")
+    if band and keep is None:
+        raise InputError("filter: the middle band is a share: say which share to keep")
     if above is not None:
         chosen = set(np.flatnonzero(values > above).tolist())
         reason, why_it_stays = f"{what} is not above {above:g}", f"{what} is above {above:g}"
     else:
         assert keep is not None
-        chosen = _highest(pairs, values, keep, stratify)
+        chosen = _of_quota(pairs, values, keep, stratify, band)
         among = " of its kind of prompt" if stratify else ""
-        reason = f"{what} is not among the highest {100 * keep:g}%{among}"
-        why_it_stays = f"{what} is among the highest {100 * keep:g}%{among}"
+        part = "in the middle" if band else "among the highest"
+        reason = f"{what} is not {part} {100 * keep:g}%{among}"
+        why_it_stays = f"{what} is {part} {100 * keep:g}%{among}"
     if not chosen:
         raise InputError(
             f"filter: none of {len(pairs)} pairs would be kept: keep more, or lower the threshold"
@@ -87,13 +92,18 @@ def lowest_first(pairs: Sequence[Pair], values: Values, places: Sequence[int]) -
     return sorted(places, key=lambda p: (-np.inf if np.isnan(values[p]) else values[p], pairs[p].id))
 
 
-def _highest(pairs: Sequence[Pair], values: Values, keep: float, stratify: bool) -> set[int]:
+def _of_quota(pairs: Sequence[Pair], values: Values, keep: float, stratify: bool, band: bool) -> set[int]:
+    """Places of the highest values, or of the middle ones; those without a value come last in either case."""
     strata = places_by(kind_of(p) if stratify else "all" for p in pairs)
     quota = divide(round(keep * len(pairs)), {name: len(places) for name, places in strata.items()})
     chosen: set[int] = set()
     for name, places in strata.items():
         ordered = lowest_first(pairs, values, places)
-        chosen |= set(ordered[len(ordered) - quota[name] :])
+        first = len(ordered) - quota[name]
+        if band:
+            without = int(np.isnan(values[places]).sum())
+            first = min(first, without + max(0, first - without) // 2)
+        chosen |= set(ordered[first : first + quota[name]])
     return chosen
 
 

@@ -9,7 +9,15 @@ from typing import Literal
 
 from backfire.pairs import Pair
 
-Change = Literal["kept", "response rewritten", "response cut", "response trimmed", "re-paired", "added"]
+Change = Literal[
+    "kept",
+    "response rewritten",
+    "response cut",
+    "response trimmed",
+    "re-paired",
+    "labels switched",
+    "added",
+]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ class Repaired:
     """The folder of pairs, or the file of rows that stayed as they were."""
     pairs: int
     changed: Mapping[str, int]
-    """Pairs by what happened to them: kept, response rewritten, response cut, response trimmed, re-paired, added, left out."""
+    """Pairs by what happened to them: kept, response rewritten, response cut, response trimmed, re-paired, labels switched, added,
+    left out."""
     influence: tuple[Prediction, Prediction] | None
     """Mean influence before and after, where values are known of both; rewritten pairs have none."""
     choice: Choice | None

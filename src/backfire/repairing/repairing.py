@@ -6,9 +6,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from backfire.errors import InputError
+from backfire.influence.settings import PredictorName
 from backfire.pairs.folder import folder_for_pairs
 from backfire.preferences import Reading, open_preferences
 from backfire.repairing.automatic import Inputs, Trial, automatic, mean_influence, needed
@@ -36,11 +37,15 @@ from backfire.repairing.settings import (
     RepairPilot,
     RepairSettings,
     Restyle,
+    Switch,
 )
 from backfire.repairing.strata import decisions_of
+from backfire.repairing.switching import switch_pairs, switched
 from backfire.repairing.values import (
     EASE,
     INFLUENCE,
+    higher_is_better,
+    measured_by_states,
     measured_ease,
     measured_influence,
     probes_for,
@@ -83,13 +88,13 @@ def repair(
     """Make a better data set of a given one and write it as a folder of pairs, whole or not at all.
 
     The folder is what `write_pairs` writes (TRL reads it as it is) with columns `repair` (the method), `repair_change`
-    (kept, response rewritten, response cut, response trimmed, re-paired, added), `repair_why`, and `row`, the given row
+    (kept, response rewritten, response cut, response trimmed, re-paired, labels switched, added), `repair_why`, and `row`, the given row
     that a pair comes from. Every further column of that row is kept beside it. `repair.json` says which rows were left out, and why.
     The guide to repairing describes the methods.
 
     Args:
         dataset: a folder of pairs, or any preference data that `backfire.audit` reads.
-        how: the method with its options: `Filter`, `Balance`, `Restyle`, `Mix`, `Auto` or `Clean`.
+        how: the method with its options: `Filter`, `Switch`, `Balance`, `Restyle`, `Mix`, `Auto` or `Clean`.
         out: the folder that is written. Where pairs are only left out (`Clean`, `Filter`, `Balance` by length) it may be a
             .jsonl, .json or .parquet file instead: the rows that stay are written as they stand in the given file, with
             no further column, and `repair.json` is called FILE.repair.json.
@@ -116,28 +121,39 @@ def repair(
     if as_rows:
         check_rows(open_preferences(dataset, **reading.options()), given.rows, Path(out))
     added = () if added_from is None else read_given(added_from).pairs
+    predictor = _predictor(how)
+    lacking = settings.influence is None
     uses_model = bool(settings.probe_prompts) or isinstance(how, Restyle)
+    uses_model = uses_model or (predictor is not None and lacking and settings.policy is not None)
     model = _opened(settings) if uses_model else None
-    values = None if settings.influence is None else values_of(settings.influence, given.rows, INFLUENCE)
+    values = by_states = None
+    if settings.influence is not None and predictor is not None:
+        by_states = higher_is_better(
+            values_of(settings.influence, given.rows, predictor.replace("-", "_")), predictor
+        )
+    elif settings.influence is not None:
+        values = values_of(settings.influence, given.rows, INFLUENCE)
     added_values = None
     if isinstance(how, (Mix, Auto)) and how.self_influence is not None:
         added_values = values_of(how.self_influence, range(1, len(added) + 1), INFLUENCE)
     probes: ProbeSet | None = None
+    measuring: dict[str, Any] = {
+        "seed": settings.seed,
+        "plain": reading.plain,
+        "max_length": settings.max_length,
+        "progress": progress,
+    }
     if settings.probe_prompts:
         if model is None or not hasattr(model, "template"):
             raise InputError("influence is measured on a local model: name the one to be trained as policy")
         probes = probes_for(model, given.pairs, settings.probe_prompts, judge=judge, seed=settings.seed)
-        measuring: dict[str, Any] = {
-            "seed": settings.seed,
-            "plain": reading.plain,
-            "max_length": settings.max_length,
-            "progress": progress,
-        }
-        if values is None:
+        if values is None and predictor is None:
             values = measured_influence(model, given.pairs, probes, **measuring)
         if added and added_values is None and not (isinstance(how, Auto) and how.by == "pilot"):
             added_values = measured_influence(model, added, probes, **measuring)
-    inputs = Inputs(given, values, added, added_values, settings.seed)
+    if predictor is not None and by_states is None and model is not None:
+        by_states = measured_by_states(model, given.pairs, probes, predictor, judge=judge, **measuring)
+    inputs = Inputs(given, values if predictor is None else by_states, added, added_values, settings.seed)
     outcome, choice = _outcome(how, Repairing(dataset, settings, inputs, judge, model, probes, progress))
     outcome.account_for(len(given.pairs))
     if settings.ends is not None:
@@ -145,7 +161,7 @@ def repair(
         outcome.account_for(len(given.pairs))
     if not outcome.pairs:
         raise InputError(f"{how.method} leaves no pair of {len(given.pairs)}: {outcome.counts}")
-    means = mean_influence(inputs, outcome)
+    means = None if predictor is not None else mean_influence(inputs, outcome)
     options = recorded(how, settings, judge.name)
     after_reading = Reading(plain=reading.plain)
     if as_rows:
@@ -201,6 +217,8 @@ def _outcome(how: Repair, work: Repairing) -> tuple[Outcome, Choice | None]:
     """What the method does to the pairs, and for `auto` the step of the ladder that it took."""
     if isinstance(how, Filter):
         return _filtered(how, work), None
+    if isinstance(how, Switch):
+        return _switched(how, work), None
     if isinstance(how, Clean):
         data = open_preferences(work.dataset, **work.settings.reading.options())
         return clean_pairs(work.inputs.given, data, how.faults), None
@@ -231,7 +249,7 @@ def _outcome(how: Repair, work: Repairing) -> tuple[Outcome, Choice | None]:
 
 def _filtered(how: Filter, work: Repairing) -> Outcome:
     given, seed = work.inputs.given, work.settings.seed
-    what, ranking = "safety influence", work.inputs.influence
+    what, ranking = _what(how), work.inputs.influence
     if how.by == "ease":
         what = "difficulty"
         if how.ease is not None:
@@ -241,12 +259,47 @@ def _filtered(how: Filter, work: Repairing) -> Outcome:
             reading = work.settings.reading
             ranking = -measured_ease(work.dataset, given.rows, judge=judge, seed=seed, reading=reading)
     outcome = filter_pairs(
-        given.pairs, needed(ranking), keep=how.keep, above=how.above, stratify=how.stratify, what=what
+        given.pairs,
+        needed(ranking),
+        keep=how.keep,
+        above=how.above,
+        stratify=how.stratify,
+        band=how.band,
+        what=what,
     )
     if how.at_random:
         places = [m.place for m in outcome.pairs if m.place is not None]
         outcome = matched_at_random(given.pairs, decisions_of(work.judge, given.pairs), places, seed=seed)
     return outcome
+
+
+def _switched(how: Switch, work: Repairing) -> Outcome:
+    pairs = work.inputs.given.pairs
+    values, what = needed(work.inputs.influence), _what(how)
+    outcome = switch_pairs(pairs, values, share=how.share, stratify=how.stratify, what=what)
+    if not how.at_random:
+        return outcome
+    places = [m.place for m in outcome.pairs if m.place is not None and m.change == "labels switched"]
+    matched = matched_at_random(pairs, decisions_of(work.judge, pairs), places, seed=work.settings.seed)
+    why = "drawn at random, matching the pairs of lowest value in number, kind of prompt and decisions"
+    return switched(pairs, {m.place for m in matched.pairs if m.place is not None}, why)
+
+
+def _predictor(how: Repair) -> str | None:
+    """The predictor by hidden states that the method goes by."""
+    by = getattr(how, "by", None)
+    return by if by in get_args(PredictorName) else None
+
+
+def _what(how: Filter | Switch) -> str:
+    """What the values are, for the reasons."""
+    predictor = _predictor(how)
+    if predictor is None:
+        return "safety influence"
+    from backfire.influence.predictors.registry import PREDICTORS
+
+    less = "" if PREDICTORS[predictor].highest == "kept" else "minus "
+    return f"{less}{PREDICTORS[predictor].what}"
 
 
 def _restyled(how: Restyle, work: Repairing) -> Outcome:
@@ -290,6 +343,7 @@ def recorded(how: Repair, settings: RepairSettings, judge: str) -> dict[str, Any
         "by": "influence",
         "keep": None,
         "above": None,
+        "band": False,
         "stratify": True,
         "at_random": False,
         "mode": "auto",

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from backfire.influence.settings import PilotSettings
+from backfire.influence.settings import PilotSettings, PredictorName
 from backfire.models.settings import MAX_LENGTH, MaxLength, Opening
 from backfire.preferences.settings import Reading
 from backfire.records.settings import DecodingSettings
@@ -43,25 +43,42 @@ class Filter(Settings):
     renamed: ClassVar = {"control": "at_random"}
 
     method: Annotated[Literal["filter"], Metavar("NAME")] = "filter"
-    """What is done: filter, balance, restyle, mix, auto or clean. The guide to repairing says what each of them does."""
-    by: Annotated[Literal["influence", "ease"], FILTERING, Metavar("influence|ease|pilot|sources|length")] = (
-        "influence"
-    )
-    """filter: leave out what pushes away from refusing (influence), or what is told apart most easily (ease). balance: even
-    out the sources, which is the default, or the length. auto: predict by mean influence, or by a pilot of a few steps on
-    what is left, which costs more."""
+    """What is done: filter, switch, balance, restyle, mix, auto or clean. The guide to repairing says what each of them does."""
+    by: Annotated[Literal["influence", "ease"] | PredictorName, FILTERING, Metavar("NAME")] = "influence"
+    """filter: leave out what pushes away from refusing (influence), what is told apart most easily (ease), or what a predictor by
+    hidden states puts at the wrong end: activation-contrast and projection-difference leave out pairs whose chosen response is
+    nearer to the policy's compliances, ches leaves out pairs whose sides look alike to the policy. switch: the same, but ease.
+    balance: even out the sources, which is the default, or the length. auto: predict by mean influence (influence), or by a
+    pilot of a few steps on what is left (pilot), which costs more."""
     keep: Annotated[float | None, FILTERING, Metavar("SHARE")] = Field(default=None, gt=0, le=1)
     """Keep this share of the pairs, those of highest value."""
     above: Annotated[float | None, FILTERING, Metavar("VALUE")] = None
     """Keep the pairs above this value, instead of a share."""
+    band: Annotated[bool, FILTERING] = False
+    """Keep the middle of the values, and leave out as many pairs at the upper end as at the lower. It goes with a share to keep."""
     stratify: Annotated[bool, FILTERING] = True
     """Let harmful and benign prompts keep their shares."""
     at_random: Annotated[bool, FILTERING] = False
-    """Keep pairs that are chosen at random instead, and that match the filtered ones in number, kind and decisions: a control,
-    to train on beside the filtered ones."""
+    """Take pairs that are chosen at random instead, and that match those of the method in number, kind and decisions: a control,
+    to train on beside the other result. filter keeps them, switch exchanges their sides."""
     ease: Annotated[Values | None, FILTERING] = None
     """How easily each pair is told apart: the per-pair file of an audit, with columns row and v_information. Where it is not
     given, an audit measures it."""
+
+
+class Switch(Settings):
+    """Exchange chosen and rejected in the pairs that push away from refusing, and leave none out."""
+
+    method: Literal["switch"] = "switch"
+    """What is done."""
+    by: Annotated[Literal["influence"] | PredictorName, FILTERING] = "influence"
+    """What says which pairs: as in filter."""
+    share: Annotated[float, MIXING] = Field(gt=0, le=1)
+    """switch: the share of the pairs whose sides are exchanged, those of lowest value. mix: the share of added pairs in the result."""
+    stratify: Annotated[bool, FILTERING] = True
+    """Let harmful and benign prompts keep their shares."""
+    at_random: Annotated[bool, FILTERING] = False
+    """Exchange the sides of pairs that are chosen at random instead: a control."""
 
 
 class Balance(Settings):
@@ -186,7 +203,7 @@ class Clean(Settings):
         return self
 
 
-Repair = Annotated[Filter | Balance | Restyle | Mix | Auto | Clean, Field(discriminator="method")]
+Repair = Annotated[Filter | Switch | Balance | Restyle | Mix | Auto | Clean, Field(discriminator="method")]
 """One method with its options."""
 
 
@@ -196,7 +213,8 @@ class RepairSettings(Settings):
     policy: Annotated[ModelReference | None, Metavar("MODEL")] = None
     """The model to be trained. It rewrites responses, and pairs influence it."""
     influence: Annotated[Values | None, INFLUENCE] = None
-    """The influence of each pair: the per-pair file of an audit, with columns row and safety_influence."""
+    """What is known of each pair: the per-pair file of an audit, with columns row and safety_influence, or the column of the predictor
+    that the method goes by, such as activation_contrast."""
     probe_prompts: Annotated[tuple[PromptsReference, ...], INFLUENCE, Metavar("PROMPTS")] = ()
     """Harmful prompts that the influence is measured on, where no file has it: a file of prompts, a published set
     such as advbench:100, or organism:prompts/NAME."""
@@ -256,8 +274,9 @@ class RepairCall(Settings):
         return self
 
 
-METHODS: dict[str, type[Filter | Balance | Restyle | Mix | Auto | Clean]] = {
+METHODS: dict[str, type[Filter | Switch | Balance | Restyle | Mix | Auto | Clean]] = {
     "filter": Filter,
+    "switch": Switch,
     "balance": Balance,
     "restyle": Restyle,
     "mix": Mix,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backfire.errors import InputError
+from backfire.errors import InputError, ModelError
 from backfire.pairs import Pair
 from backfire.repairing.filtering import Values
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from backfire.models import LocalModel
 
 INFLUENCE, EASE = "safety_influence", "v_information"
+PARTS = 20
+"""Of the pairs, whole groups of prompts together."""
 
 
 def values_of(given: Any, rows: Sequence[int], column: str) -> Values:
@@ -100,6 +102,62 @@ def measured_influence(
     return pair_influence(
         model, conversations, probes, seed=seed, plain=plain, max_length=max_length, progress=progress
     ).values
+
+
+def measured_by_states(
+    model: LocalModel,
+    pairs: Sequence[Pair],
+    probes: ProbeSet | None,
+    name: str,
+    *,
+    judge: Judge,
+    seed: int,
+    plain: bool,
+    max_length: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> Values:
+    """What a predictor by hidden states says of each pair, the higher the better."""
+    from backfire.influence.encoded_probes import encoded_probes
+    from backfire.influence.predictors.readings import Pairs, Probed, Readings
+    from backfire.influence.predictors.registry import PREDICTORS, measured
+    from backfire.influence.probe_sets import ProbeSets
+    from backfire.influence.shards import shards_of
+
+    predictor = PREDICTORS[name]
+    if probes is None and predictor.needs_probes:
+        raise InputError(
+            f"{predictor.what} is measured along the policy's own refusals: give probe prompts and the policy, or the audit's"
+            " per-pair file as influence"
+        )
+    groups = np.unique([pair.prompt.id for pair in pairs], return_inverse=True)[1].astype(np.int64)
+    parts = shards_of(groups, PARTS, seed)
+    sets = {} if probes is None else encoded_probes(model, ProbeSets(probes), len(parts), seed)
+    whole = Pairs.of(model, [pair.body for pair in pairs], plain, max_length)
+    readings = Readings(
+        model,
+        whole,
+        np.arange(1, len(pairs) + 1),
+        groups,
+        parts,
+        None,
+        {key: Probed(one.probe_set, one.encoded, one.parts, None) for key, one in sets.items()},
+        judge,
+        plain=plain,
+        max_length=max_length,
+        progress=progress,
+    )
+    failed: dict[str, str] = {}
+    by_name = measured(readings, [name], failed)
+    if name not in by_name:
+        raise ModelError("; ".join(failed.values()))
+    return higher_is_better(by_name[name].values, name)
+
+
+def higher_is_better(values: Values, name: str) -> Values:
+    """The values of a predictor, turned round where a filter leaves out its upper end."""
+    from backfire.influence.predictors.registry import PREDICTORS
+
+    return values if PREDICTORS[name].highest == "kept" else -values
 
 
 def measured_ease(dataset: Any, rows: Sequence[int], **reading: Any) -> Values:

@@ -176,6 +176,7 @@ def _pilot(cell: Cell) -> dict[str, Any]:
         "beta": settings.beta,
         "batch_size": settings.batch_size * settings.gradient_accumulation,
         "parameters": settings.trains,
+        **({} if settings.adapter is None else {"lora": settings.adapter.model_dump()}),
         **given,
     }
 

@@ -155,8 +155,11 @@ def influence_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
         ProbesArtifact("probes", run.probes(cell)),
         ModelInput("policy", cell.policy, cell.opening),
         JudgeInput("judge", cell.decision_judge, cell.organisms_world),
+        *inputs_named(influence.states, cell),
     ]
-    given = influence.model_dump(include={"beta", "precondition"}, exclude_defaults=True)
+    given = influence.model_dump(
+        mode="json", include={"beta", "precondition", "states"}, exclude_defaults=True
+    )
     settings = {
         "parameters": influence.parameters,
         "pairs": influence.pairs,
@@ -172,6 +175,7 @@ def _predict(job: Job[Mapping[str, Any]]) -> Report:
     if not data.built:
         return {"skipped": "no pairs"}
     from backfire.influence.predicting import read_influence_of
+    from backfire.influence.predictors.registry import PREDICTORS
     from backfire.study.baselines import baselines_of
 
     sets = job.input("probes", ProbesArtifact).read()
@@ -193,16 +197,21 @@ def _predict(job: Job[Mapping[str, Any]]) -> Report:
         parameters=settings.parameters,
         beta=settings.beta,
         precondition=settings.precondition,
+        states=settings.states,
         keep=job.run.gradients,
         max_length=settings.max_length,
         seed=settings.seed,
     )
-    values = np.empty(len(pairs))
-    values[sample], values[rest] = read.values, read.others
+    columns: dict[str, Any] = {}
+    of_each = {"safety_influence": (read.values, read.others)}
+    of_each |= {PREDICTORS[name].column: (one.values, one.others) for name, one in read.by_states.items()}
+    for name, (of_sample, of_rest) in of_each.items():
+        columns[name] = np.empty(len(pairs))
+        columns[name][sample], columns[name][rest] = of_sample, of_rest
     baselines, gaps = baselines_of(
         model, pairs, job.input("judge", JudgeInput).open(), max_length=settings.max_length
     )
-    _write_values(job.folder / VALUES, pairs, values, gaps)
+    _write_values(job.folder / VALUES, pairs, {**columns, "likelihood_gap": gaps})
     value = read.answer.model_copy(update={"file": VALUES}).model_dump(mode="json")
     write_json(job.folder / "influence.json", {"influence": value, "rivals": baselines})
     return _without(read.answer.failed or {})
@@ -241,14 +250,13 @@ def _mean_margin(model: LocalModel, probes: ProbeSet) -> float:
     return float(np.nanmean(mean_margins(model, probes)))
 
 
-def _write_values(path: Path, pairs: Sequence[Pair], values: Any, gaps: Any) -> None:
+def _write_values(path: Path, pairs: Sequence[Pair], values: Mapping[str, Any]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     columns = {
         "row": pa.array(np.arange(1, len(pairs) + 1)),
         "pair_id": pa.array([pair.id for pair in pairs]),
-        "safety_influence": pa.array(values),
-        "likelihood_gap": pa.array(gaps),
+        **{name: pa.array(numbers) for name, numbers in values.items()},
     }
     pq.write_table(pa.table(columns), path)

@@ -131,7 +131,9 @@ class StudyFile(Settings):
     def pilot(self, name: str | None = None, *, seed: int = 0) -> tuple[int, CellTraining]:
         """How many steps the pilot takes, and at which settings: those of the training, where it says nothing else."""
         pilot = (None if self.influence is None else self.influence.pilot) or PilotSettings()
-        own = {name: getattr(pilot, name) for name in pilot.model_fields_set - {"steps"}}
+        own = {name: getattr(pilot, name) for name in pilot.model_fields_set - {"steps", "lora"}}
+        if pilot.lora is not None:
+            own["adapter"] = pilot.lora
         if "batch_size" in own:
             own["gradient_accumulation"] = 1
         return pilot.steps, CellTraining.of(self.dpo(name, seed=seed), **own)

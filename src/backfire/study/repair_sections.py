@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from backfire.influence.settings import PredictorName
 from backfire.records.settings import DecodingSettings
-from backfire.repairing.settings import Auto, Balance, Clean, Filter, Mix, Restyle
+from backfire.repairing.settings import Auto, Balance, Clean, Filter, Mix, Restyle, Switch
 from backfire.settings import FileReference
 from backfire.study.sections import JudgeName, Section
 
@@ -40,8 +41,9 @@ class RepairSection(Section):
 
     @property
     def by_influence(self) -> bool:
-        """Whether it cannot be done without the influence of each pair."""
-        return isinstance(self, AutoSection) or getattr(self, "by", None) == "influence"
+        """Whether it cannot be done without what was measured of each pair beside its influence."""
+        by = getattr(self, "by", None)
+        return isinstance(self, AutoSection) or by == "influence" or by in get_args(PredictorName)
 
     def given(self) -> dict[str, Any]:
         """What decides the repaired pairs, beside those that are repaired."""
@@ -55,6 +57,12 @@ class FilterSection(RepairSection, Filter):
     known: ClassVar = {"ease": DATA}
 
     ease: Derived = Field(default=None, exclude=True)
+
+
+class SwitchSection(RepairSection, Switch):
+    """Exchange chosen and rejected in the pairs that push away from refusing, and leave none out."""
+
+    known: ClassVar[dict[str, str]] = {}
 
 
 class BalanceSection(RepairSection, Balance):
@@ -108,7 +116,7 @@ class CleanSection(RepairSection, Clean):
 
 
 RepairOfStudy = Annotated[
-    FilterSection | BalanceSection | RestyleSection | MixSection | AutoSection | CleanSection,
+    FilterSection | SwitchSection | BalanceSection | RestyleSection | MixSection | AutoSection | CleanSection,
     Field(discriminator="method"),
 ]
 """A repaired data set beside each of some recipes."""

@@ -275,6 +275,12 @@ class InfluenceSection(Section, InfluenceSettings):
     reading: SkipJsonSchema[Reading] = Field(default=Reading(), exclude=True)
     """The pairs are read as the study wrote them."""
 
+    @model_validator(mode="after")
+    def _stored_in_the_run(self) -> InfluenceSection:
+        if self.states.cache is not None:
+            raise ValueError("leave {cache} out: a study stores what it has computed in its run folder")
+        return self
+
 
 class CellTraining(DPOSettings):
     """How the policy of one cell is trained: the settings of `backfire train dpo`, but for what the study gives."""

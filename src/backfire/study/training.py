@@ -57,6 +57,7 @@ def _pilot(job: Job[Pilot]) -> Report:
         beta=training.beta,
         batch_size=training.batch_size * training.gradient_accumulation,
         parameters=training.trains,
+        lora=training.adapter,
         max_length=training.max_length,
         seed=training.seed,
     )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from backfire.loading import lazily
 
 if TYPE_CHECKING:
+    from backfire.models.settings import LoRASettings
     from backfire.training.dpo import train_dpo
     from backfire.training.log import (
         Agreement,
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from backfire.training.settings import (
         ConversationReading,
         DPOSettings,
-        LoRASettings,
         RewardSettings,
         RLOOSettings,
         SFTSettings,

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backfire.models.memory import GIGABYTE, LEAST, PROGRAM, Shape, available, ceiling
-from backfire.models.settings import rate_of
-from backfire.training.settings import DPOSettings, LoRASettings, TrainingSettings
+from backfire.models.settings import LoRASettings, rate_of
+from backfire.training.settings import DPOSettings, TrainingSettings
 
 if TYPE_CHECKING:
     from backfire.training.policy import Policy

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from backfire.errors import InputError
+from backfire.models import lora
 from backfire.store import artifact
 from backfire.training.diverging import check_finite
 from backfire.training.examples import Prepared
@@ -185,19 +186,7 @@ def arguments(settings: TrainingSettings, policy: Policy, cut: Portions, scratch
 
 def lora_config(settings: TrainingSettings, task: str = "CAUSAL_LM") -> Any:
     """PEFT's configuration of the adapter, or None. With the task SEQ_CLS the classifier's head is trained whole beside it."""
-    if settings.adapter is None:
-        return None
-    from peft import LoraConfig
-
-    lora = settings.adapter
-    targets = lora.target_modules
-    return LoraConfig(
-        r=lora.r,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=targets if isinstance(targets, str) else list(targets),
-        task_type=task,
-    )
+    return None if settings.adapter is None else lora.lora_config(settings.adapter, task)
 
 
 def _one_device_per_process(settings: TrainingSettings) -> None:

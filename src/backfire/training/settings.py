@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from backfire.models.settings import DPO_RATE, RewardOpening
+from backfire.models.settings import DPO_RATE, LoRASettings, RewardOpening
 from backfire.preferences.settings import Reading, roles_of
 from backfire.settings import (
     Commas,
@@ -15,7 +15,6 @@ from backfire.settings import (
     FileReference,
     JudgeReference,
     Metavar,
-    Names,
     Prefix,
     PromptsReference,
     Settings,
@@ -63,23 +62,6 @@ class ConversationReading(Settings):
     """Train on plain prompts and completions as they are, without the policy's chat template."""
 
     _roles = field_validator("columns", mode="before")(roles_of)
-
-
-class LoRASettings(Settings):
-    """A low-rank adapter (Hu et al. 2021), made by PEFT; the base weights stay as they are."""
-
-    group = "Training an adapter"
-
-    r: int = Field(default=16, ge=1)
-    """The rank of the update."""
-    alpha: int = Field(default=32, ge=1)
-    """The update is scaled by alpha / r."""
-    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """The dropout before the adapter while it is trained. For DPO, TRL switches it off with all other dropout."""
-    target_modules: Annotated[
-        str | tuple[str, ...], Names("--lora-modules"), Commas(), Metavar("NAME,...")
-    ] = "all-linear"
-    """The names of the linear layers that get an adapter. `all-linear` is every one but the output layer."""
 
 
 class TrainingOpening(Settings):

@@ -9,10 +9,9 @@ from test_auditing_concluding import concluded, probe
 
 from backfire.answers.estimates import Estimate
 from backfire.answers.influence import (
-    ActivationContrast,
     PairsDoingDamage,
     PilotOutcome,
-    ProbeContrast,
+    Predicted,
     ProbeInfluence,
     SafetyInfluence,
 )
@@ -126,13 +125,21 @@ def test_the_price_in_over_refusal_and_the_strata_are_told() -> None:
     assert "towards helping and away from needless refusals" in helping
 
 
-def contrasted(value: float, half: float = 0.05) -> ProbeContrast:
-    estimate = Estimate(value=value, low=value - half, high=value + half)
-    return ProbeContrast(cosine=estimate, contrast=estimate)
+def contrasted(value: float, half: float = 0.05) -> Estimate:
+    return Estimate(value=value, low=value - half, high=value + half)
+
+
+def by_states(
+    value: Estimate | None, placebo: Estimate | None = None, why: str | None = None
+) -> dict[str, Predicted]:
+    predicted = Predicted(
+        pairs=40, value=value, placebo=placebo, undetermined=why, layer=3, layers=4, agreement=0.5
+    )
+    return {"activation-contrast": predicted}
 
 
 @pytest.mark.parametrize(
-    ("refusal", "placebo", "said"),
+    ("value", "placebo", "said"),
     [
         (
             contrasted(0.4),
@@ -148,24 +155,24 @@ def contrasted(value: float, half: float = 0.05) -> ProbeContrast:
         (contrasted(-0.08), contrasted(-0.04), "the intervals meet, so that need not be about refusing)."),
         (contrasted(0.01), contrasted(0.02), "do not differ clearly along refusing"),
         (
-            ProbeContrast(undetermined="12 probes are fewer than 30"),
             None,
-            "Whether chosen responses resemble the policy's refusals in the policy's hidden states (block 3 of 4) is undetermined: 12"
-            " probes are fewer than 30.",
+            None,
+            "Whether chosen responses resemble the policy's refusals more than rejected ones do, in the policy's hidden states (block 3"
+            " of 4), is undetermined: 12 probes are fewer than 30.",
         ),
     ],
 )
 def test_hidden_states_are_told_with_their_interval_beside_the_placebo(
-    refusal: ProbeContrast, placebo: ProbeContrast | None, said: str
+    value: Estimate | None, placebo: Estimate | None, said: str
 ) -> None:
-    read = ActivationContrast(layer=3, layers=4, agreement=0.5, refusal=refusal, placebo=placebo)
-    reasons, _ = told(influence(probed(0.2), activations=read))
+    why = "12 probes are fewer than 30" if value is None else None
+    reasons, _ = told(influence(probed(0.2), predictors=by_states(value, placebo, why)))
     assert said in reasons
 
 
 def test_hidden_states_alone_call_for_no_more_probes() -> None:
-    read = ActivationContrast(layer=3, layers=4, agreement=0.5, refusal=contrasted(-0.4))
-    reasons, advice = told(influence(probed(None), trained=0, activations=read))
+    read = by_states(contrasted(-0.4))
+    reasons, advice = told(influence(probed(None), trained=0, predictors=read))
     assert "The first step" not in reasons
     assert not advice
 

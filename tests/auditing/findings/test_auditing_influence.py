@@ -139,9 +139,11 @@ def test_hidden_states_alone_give_a_sentence_a_column_and_no_cosine(
     read = found.safety_influence
     assert read is not None
     assert (read.cosine, read.trained) == (None, 0)
-    assert read.activations is not None
-    assert read.activations.refusal.contrast is not None
-    assert read.activations.refusal.contrast.low > 0
+    assert read.predictors is not None
+    contrast = read.predictors["activation-contrast"].value
+    assert contrast is not None
+    assert contrast.low > 0
+    assert found.settings["predictors"] == ["activation-contrast", "ches"]
     reasons = " ".join(found.conclusion.reasons)
     assert "Chosen responses lie towards its refusals in the policy's hidden states (block" in reasons
     assert "undetermined" not in " ".join(found.conclusion.advice)
@@ -150,6 +152,7 @@ def test_hidden_states_alone_give_a_sentence_a_column_and_no_cosine(
     contrasts = np.array(table["activation_contrast"].to_pylist(), dtype=float)
     assert len(contrasts) == len(refusing())
     assert np.mean(contrasts > 0) > 0.9
+    assert "ches" in table.column_names
 
 
 def test_probes_whose_prompts_the_data_have_are_left_out(llama: LocalModel, probes: ProbeSets) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from backfire.answers.conclusion import Effect
-from backfire.repairing.settings import Auto, Balance, Clean, Filter, Mix, RepairCall, Restyle
+from backfire.repairing.settings import Filter, Repair, RepairCall
 from backfire.settings import Settings, command_line
 
 DATASET = "DATASET"
@@ -35,7 +35,7 @@ class Command:
         return self.verb != "audit"
 
     @property
-    def method(self) -> Filter | Balance | Restyle | Mix | Auto | Clean | None:
+    def method(self) -> Repair | None:
         """The method of a repair, with its options."""
         return self.settings.how if isinstance(self.settings, RepairCall) else None
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from backfire.answers.estimates import Estimate
-from backfire.answers.influence import ActivationContrast, PilotOutcome, ProbeInfluence, SafetyInfluence
-from backfire.answers.phrases import pilot_text
+from backfire.answers.influence import PilotOutcome, ProbeInfluence, SafetyInfluence
+from backfire.answers.phrases import estimate_text, pilot_text
 from backfire.auditing.conclusion.commands import DATASET, MODEL, Command
 from backfire.auditing.conclusion.step import Step
 from backfire.evaluation.settings import AttackSettings
@@ -41,7 +41,7 @@ def influence_reasons(influence: SafetyInfluence) -> list[str]:
     """The pilot; hidden states; refusals with the placebo, the pairs behind it and the text-only rival; strata; benign requests; limits."""
     return [
         *_pilot(influence),
-        *_activations(influence.activations),
+        *_by_states(influence),
         *_refusals(influence),
         *_strata(influence),
         *_benign(influence),
@@ -81,15 +81,8 @@ def influence_advice(influence: SafetyInfluence) -> Step | None:
 def _by_states_alone(influence: SafetyInfluence) -> bool:
     """Whether no gradients were asked for, so that hidden states stand in their place."""
     return (
-        influence.trained == 0
-        and influence.activations is not None
-        and "influence" not in (influence.failed or {})
+        influence.trained == 0 and bool(influence.predictors) and "influence" not in (influence.failed or {})
     )
-
-
-def cosine_text(cosine: Estimate) -> str:
-    """`-0.31 [-0.40, -0.22]`."""
-    return f"{_two(cosine.value)} [{_two(cosine.low)}, {_two(cosine.high)}]"
 
 
 def _side(cosine: Estimate) -> Direction:
@@ -113,39 +106,23 @@ def _displacement(pilot: PilotOutcome) -> list[str]:
     if chosen is None or rejected is None or chosen.high >= 0:
         return []
     return [
-        f"The pilot made the chosen responses themselves less likely: by {cosine_text(chosen)} nats a response, rejected ones by"
-        f" {cosine_text(rejected)}. Such likelihood displacement moves the policy towards responses that are neither (arXiv 2410.08847);"
+        f"The pilot made the chosen responses themselves less likely: by {estimate_text(chosen)} nats a response, rejected ones by"
+        f" {estimate_text(rejected)}. Such likelihood displacement moves the policy towards responses that are neither (arXiv 2410.08847);"
         " look at what it answers after training."
     ]
 
 
-def _two(value: float) -> str:
-    """Two decimals, and no minus before a zero."""
-    return f"{round(value, 2) + 0.0:.2f}"
-
-
-def _activations(read: ActivationContrast | None) -> list[str]:
-    """How far the chosen side resembles the policy's refusals, beside the placebo."""
-    if read is None:
+def _by_states(influence: SafetyInfluence) -> list[str]:
+    """What each predictor by hidden states says."""
+    if not influence.predictors:
         return []
-    contrast = read.refusal.contrast
-    where = f"in the policy's hidden states (block {read.layer} of {read.layers})"
-    if contrast is None:
-        return [
-            f"Whether chosen responses resemble the policy's refusals {where} is undetermined: {read.refusal.undetermined}."
-        ]
-    side = {"up": "towards its refusals", "down": "towards its compliances"}.get(_side(contrast))
-    placebo = None if read.placebo is None else read.placebo.contrast
-    distance = "of the distance between a compliance and a refusal of its own"
-    if side is None:
-        text = f"Chosen and rejected responses do not differ clearly along refusing {where}: {cosine_text(contrast)} {distance}"
-    else:
-        text = f"Chosen responses lie {side} {where}, seen from rejected ones: {cosine_text(contrast)} {distance}"
-    if placebo is not None:
-        meets = contrast.low <= placebo.high and contrast.high >= placebo.low
-        text += f" (placebo {cosine_text(placebo)}"
-        text += ": the intervals meet, so that need not be about refusing)" if side and meets else ")"
-    return [f"{text}."]
+    from backfire.influence.predictors.registry import PREDICTORS
+
+    return [
+        sentence
+        for name, predicted in influence.predictors.items()
+        for sentence in PREDICTORS[name].sentences(predicted)
+    ]
 
 
 def _refusals(influence: SafetyInfluence) -> list[str]:
@@ -157,14 +134,14 @@ def _refusals(influence: SafetyInfluence) -> list[str]:
             "Whether the first step of training on this would move refusals is undetermined:"
             f" {refusal.undetermined} ({refusal.probes:,} of {refusal.asked:,} prompts gave a probe)."
         ]
-    numbers = f"cosine {cosine_text(refusal.cosine)} ({refusal.probes:,} probe prompts)"
+    numbers = f"cosine {estimate_text(refusal.cosine)} ({refusal.probes:,} probe prompts)"
     if moves == "neither":
         sentence = f"{ORDER} to move refusals neither clearly up nor clearly down: {numbers}"
     else:
         sentence = f"{ORDER} to move refusals {moves}: {numbers}"
     parts = [sentence, _placebo(refusal.cosine, moves, influence.placebo)]
     if influence.wording is not None:
-        parts.append(f"Counting words alone, without a model, gives {_two(influence.wording)}")
+        parts.append(f"Counting words alone, without a model, gives {round(influence.wording, 2) + 0.0:.2f}")
     if influence.damage is not None:
         rows = ", ".join(map(str, influence.damage.rows[:MOST_ROWS]))
         more = len(influence.damage.rows) - MOST_ROWS
@@ -184,7 +161,7 @@ def _placebo(refusal: Estimate, moves: Direction, placebo: ProbeInfluence | None
             " own"
         )
     cosine = placebo.cosine
-    text = f"The placebo (two samples of one decision) has {cosine_text(cosine)}"
+    text = f"The placebo (two samples of one decision) has {estimate_text(cosine)}"
     apart = refusal.low > cosine.high or refusal.high < cosine.low
     if moves != "neither" and not apart:
         return f"{text}: the two intervals meet, so the cosine need not be about refusing"
@@ -199,7 +176,7 @@ def _strata(influence: SafetyInfluence) -> list[str]:
         if one.cosine is None or one.undetermined is not None:
             undetermined_kinds += 1
         else:
-            by_kind.append(f"{name} {cosine_text(one.cosine)} ({one.probes:,} probes)")
+            by_kind.append(f"{name} {estimate_text(one.cosine)} ({one.probes:,} probes)")
     undetermined = [f"{undetermined_kinds} undetermined"] if undetermined_kinds else []
     return [f"By kind of request: {'; '.join([*by_kind, *undetermined])}."]
 
@@ -219,6 +196,6 @@ def _benign(influence: SafetyInfluence) -> list[str]:
         "neither": "neither clearly towards helping nor towards needless refusals",
     }[moves]
     return [
-        f"On benign requests the prediction is {what}: cosine {cosine_text(influence.benign.cosine)}"
+        f"On benign requests the prediction is {what}: cosine {estimate_text(influence.benign.cosine)}"
         f" ({influence.benign.probes:,} probes)."
     ]

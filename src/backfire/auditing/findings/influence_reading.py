@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,8 +21,8 @@ from backfire.records import Prompt
 from backfire.texts import text_keys
 
 if TYPE_CHECKING:
-    from backfire.influence.probes import ProbeSet, ProbeSets
-    from backfire.influence.settings import PilotSettings
+    from backfire.influence.probe_sets import ProbeSet, ProbeSets
+    from backfire.influence.settings import PilotSettings, StatesSettings
     from backfire.judges.judge import Judge
     from backfire.models import LocalModel
 
@@ -49,11 +50,13 @@ def read_influence(
     *,
     judge: Judge | None,
     parameters: str,
+    states: StatesSettings,
     pilot: PilotSettings | None,
     seed: int,
     each_pair: bool,
     plain: bool = False,
     max_length: int | None = MAX_LENGTH,
+    announce: Callable[[str], None] | None = None,
     progress: Progress,
 ) -> InfluenceView:
     """Read at most `most` pairs of the sample, whole prompts; with `each_pair` also every pair of the sample by itself.
@@ -61,38 +64,43 @@ def read_influence(
     asked: what `influence.read_probes` gave. Probe prompts that the data have as a last turn, letter case and white space aside, are
     not used, and counted.
     """
+    from backfire.influence.cost import Planned, priced
     from backfire.influence.predicting import read_influence_of
+    from backfire.influence.predictors.registry import PREDICTORS
 
-    probes = _probes(model, audited, source, judge, seed, _part(progress, 0))
-    if not probes.refusal.probes:
-        return InfluenceView(_nothing(model, probes.refusal, parameters), {})
     pairs, text = sampled(audited, split, most)
     rest = np.setdiff1d(audited.sample, pairs) if each_pair else np.zeros(0, dtype=np.int64)
-    place = np.searchsorted(audited.sample, rest)
-    influence = read_influence_of(
-        model,
-        pairs_of(text),
-        audited.rows[pairs],
-        audited.groups[pairs],
-        probes,
-        others=pairs_of(audited.text.take(pa.array(place))),
-        parameters=parameters,
-        pilot=pilot,
-        judge=judge,
-        seed=seed,
-        plain=plain,
-        max_length=max_length,
-        progress=_part(progress, 1),
-    )
+    bodies = pairs_of(text)
+    planned = Planned.of(bodies, len(rest), source, states=states, parameters=parameters, pilot=pilot)
+    with priced(model, planned, announce, plain=plain, max_length=max_length) as price:
+        probes = _probes(model, audited, source, judge, seed, states.cache, _part(progress, 0))
+        if not probes.refusal.probes:
+            return InfluenceView(_nothing(model, probes.refusal, parameters), {})
+        place = np.searchsorted(audited.sample, rest)
+        influence = read_influence_of(
+            model,
+            bodies,
+            audited.rows[pairs],
+            audited.groups[pairs],
+            probes,
+            others=pairs_of(audited.text.take(pa.array(place))),
+            parameters=parameters,
+            states=states,
+            pilot=pilot,
+            judge=judge,
+            seed=seed,
+            plain=plain,
+            max_length=max_length,
+            progress=_part(progress, 1),
+        )
     columns: dict[str, Values] = {}
-    for name, of_pairs, of_others in (
-        ("safety_influence", influence.values, influence.others),
-        ("activation_contrast", influence.contrasts, influence.other_contrasts),
-    ):
+    values = {"safety_influence": (influence.values, influence.others)}
+    values |= {PREDICTORS[name].column: (one.values, one.others) for name, one in influence.by_states.items()}
+    for name, (of_pairs, of_others) in values.items():
         if each_pair and np.isfinite(of_pairs).any():
             columns[name] = np.full(audited.pairs, np.nan)
             columns[name][pairs], columns[name][rest] = of_pairs, of_others
-    return InfluenceView(influence.answer, columns)
+    return InfluenceView(influence.answer.model_copy(update={"cost": price.cost}), columns)
 
 
 def _probes(
@@ -101,14 +109,25 @@ def _probes(
     source: Sequence[Prompt] | ProbeSets,
     judge: Judge | None,
     seed: int,
+    cache: Path | None,
     progress: Progress,
 ) -> ProbeSets:
     from backfire.influence.probes import ProbeSets, open_probes
+    from backfire.influence.stored_parts import StoredParts
 
     known: set[str] = set()
     if not isinstance(source, ProbeSets):
         known = {prompt.id for prompt, among in zip(source, _among(source, audited), strict=True) if among}
-    sets = open_probes(model, source, judge=judge, training_prompts=known, seed=seed, progress=progress)
+    with StoredParts(cache).ledger() as ledger:
+        sets = open_probes(
+            model,
+            source,
+            judge=judge,
+            training_prompts=known,
+            seed=seed,
+            ledger=ledger,
+            progress=progress,
+        )
     return _apart(sets, audited)
 
 

@@ -16,11 +16,11 @@ from backfire.answers.numerals import count_of, listed, printable, shown_rows
 from backfire.answers.phrases import influence_text, pilot_text
 from backfire.report.audit.changes import WORSE, change_lines, headline
 from backfire.report.audit.words import (
-    contrast_text,
     digest_part,
     known_sets_line,
     left_out_line,
     length_line,
+    predictor_lines,
 )
 
 MOST_LINES = 25
@@ -209,9 +209,9 @@ def _of_policy(report: AuditReport) -> Iterator[Passage]:
         yield Passage(f"As trained, of {trained.pairs:,} pairs: {text}")
     if influence is not None:
         text = f"Predicted to move refusals by (cosine, above 0 is up): {influence_text(influence.refusal)}"
-        if influence.activations is not None and influence.trained == 0:
-            nearer = contrast_text(influence.activations.refusal)
-            text = f"By hidden states, chosen is nearer to the policy's refusals by (above 0 is nearer): {nearer}"
+        if influence.predictors and influence.trained == 0:
+            line = predictor_lines(influence)[0]
+            text = f"{line[:1].upper()}{line[1:]}"
         yield Passage(
             text
             if influence.pilot is None

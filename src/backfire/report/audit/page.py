@@ -51,13 +51,13 @@ from backfire.report.audit.known_picture import compared_probe, known_picture
 from backfire.report.audit.words import (
     COMBINATIONS,
     HEADLINES,
-    activations_line,
     columns_line,
     cue_name,
     damage_text,
     known_sets_line,
     left_out_line,
     length_line,
+    predictor_lines,
     probe_sets,
     read_line,
 )
@@ -160,7 +160,7 @@ def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
         combinations=COMBINATIONS,
         prompts=PROMPTS,
         hidden=checked.probe("hidden"),
-        activations_line=activations_line,
+        predictor_lines=predictor_lines,
         influence_picture=influence_picture,
         displacement_text=displacement_text,
         pilot_text=pilot_text,

@@ -42,11 +42,11 @@ from backfire.report.audit.known_sets import known_sets_table, numbers_table, sh
 from backfire.report.audit.words import (
     COMBINATIONS,
     HEADLINES,
-    activations_line,
     columns_line,
     cue_name,
     damage_text,
     length_line,
+    predictor_lines,
     probe_sets,
     read_line,
 )
@@ -270,8 +270,7 @@ def _influence(influence: SafetyInfluence) -> Table:
 
 
 def _beside_influence(influence: SafetyInfluence) -> Iterator[str]:
-    if influence.activations is not None:
-        yield activations_line(influence.activations)
+    yield from predictor_lines(influence)
     if influence.pilot is not None:
         yield pilot_text(influence.pilot)
         if text := displacement_text(influence.pilot):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from backfire.answers.audit import AuditReport, Shortcut
 from backfire.answers.conclusion import Level, SideLengths
 from backfire.answers.influence import (
-    ActivationContrast,
     PairsDoingDamage,
-    ProbeContrast,
     ProbeInfluence,
     SafetyInfluence,
 )
 from backfire.answers.numerals import band, interval, listed, number, percent, shown_rows
 from backfire.answers.phrases import probe_name, share_text
+from backfire.influence.predictors.along_refusing import SETS as PROBE_SETS
+from backfire.influence.predictors.registry import PREDICTORS
 
 DIGITS = 16
 """Of a digest that is shown; the JSON has all 64."""
@@ -32,36 +32,16 @@ COMBINATIONS = (
 )
 """Fields of a Contrast, in the order in which they are shown."""
 
-PROBE_SETS = {
-    "refusal": "refusing harmful requests",
-    "benign": "helping with benign requests",
-    "placebo": "placebo (two samples of one decision)",
-}
-"""What a probe set's margin counts up, in prose."""
-
 
 def cue_name(cue: Shortcut) -> str:
     """The cue as it is shown: words in quotation marks."""
     return f"“{cue.cue}”" if cue.probe == "words" else cue.cue
 
 
-def contrast_text(probed: ProbeContrast) -> str:
-    """`−0.31 [−0.40 to −0.22]`, of the distance between a compliance and a refusal, or `undetermined: ...`."""
-    if probed.contrast is None:
-        return f"undetermined: {probed.undetermined}"
-    return band(probed.contrast.value, probed.contrast.low, probed.contrast.high, 2)
-
-
-def activations_line(read: ActivationContrast) -> str:
-    """The contrast with every probe set that was read, and what it is."""
-    sets = ((name, getattr(read, name)) for name in PROBE_SETS)
-    shown = "; ".join(
-        f"{PROBE_SETS[name]} {contrast_text(probed)}" for name, probed in sets if probed is not None
-    )
-    return (
-        f"by hidden states of block {read.layer} of {read.layers}, chosen less rejected, in distances between a compliance and a refusal"
-        f" of the policy: {shown}"
-    )
+def predictor_lines(influence: SafetyInfluence) -> list[str]:
+    """What each predictor by hidden states says, a line each."""
+    predictors = influence.predictors or {}
+    return [PREDICTORS[name].line(predicted) for name, predicted in predictors.items()]
 
 
 def probe_sets(influence: SafetyInfluence) -> list[tuple[str, ProbeInfluence]]:

@@ -1,0 +1,1 @@
+"""Predictors by hidden states: forward passes only. One is a module of this package and a line of `registry`."""
