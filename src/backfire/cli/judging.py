@@ -75,7 +75,8 @@ class Validate(Command):
 class TrainJudge(Command):
     """Train a small judge on labelled responses: no download, no key, seconds on a laptop.
 
-    It reads cues of declining, which are English, and, for harm, words of any language; docs/guides/judge.md says what it is
+    It reads cues of declining, which are English, and, for harm, words of any language. With --model it reads the hidden states of
+    a model of yours instead, which takes as long as that model takes to read the responses. docs/guides/judge.md says what either is
     good for. The agreement shown is that on held-out prompts. Use it by --judge FILE.
     """
 
@@ -90,7 +91,8 @@ class TrainJudge(Command):
         from backfire.judges import train_judge
         from backfire.report import agreement_table
 
-        judge = train_judge(self.files, self.settings, name=self.out.stem)
+        with progress("reading responses") as advance:
+            judge = train_judge(self.files, self.settings, name=self.out.stem, progress=advance)
         agreement = agreement_from(judge.card["held_out"])
         show(agreement_table([agreement]), "On held-out prompts, five folds")
         rows, written = judge.card["rows"], judge.write(self.out)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from backfire.judges.identity import judge_digest
     from backfire.judges.judge import BatchJudge, Judge, harm_of, is_lost, judge_responses, reasons
+    from backfire.judges.judge_training import train_judge
     from backfire.judges.labelled import Labelled, read_labelled, read_responses
     from backfire.judges.matchers import MatcherJudge, matcher, published
     from backfire.judges.opening import judge_form, open_judge, open_judges
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
         ValidateSettings,
         What,
     )
-    from backfire.judges.trained import TrainedJudge, read_judge, shipped_refusals, train_judge
+    from backfire.judges.trained import TrainedJudge, read_judge, shipped_refusals
     from backfire.judges.validating import finding, offline_judges, rows_with_verdicts, validate, verdicts_on
 else:
     __getattr__, __dir__ = lazily(
@@ -51,6 +52,7 @@ else:
                 "validate_judges",
             ),
             "identity": ("judge_digest",),
+            "judge_training": ("train_judge",),
             "judge": ("BatchJudge", "Judge", "harm_of", "is_lost", "judge_responses", "reasons"),
             "labelled": ("Labelled", "read_labelled", "read_responses"),
             "matchers": ("MatcherJudge", "matcher", "published"),
@@ -63,7 +65,7 @@ else:
                 "ValidateSettings",
                 "What",
             ),
-            "trained": ("TrainedJudge", "read_judge", "shipped_refusals", "train_judge"),
+            "trained": ("TrainedJudge", "read_judge", "shipped_refusals"),
             "validating": ("finding", "offline_judges", "rows_with_verdicts", "validate", "verdicts_on"),
         },
     )

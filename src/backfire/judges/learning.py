@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-"""What C is chosen from: the inverse of the weight of half the squared norm, as scikit-learn has it."""
 FOLDS = 5
 
 

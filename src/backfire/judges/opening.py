@@ -111,7 +111,7 @@ def open_judge(
     if Path(reference).is_file():
         from backfire.judges.trained import read_judge
 
-        return read_judge(Path(reference), threshold=threshold)
+        return read_judge(Path(reference), threshold=threshold, dtype=dtype, device=device)
     if is_own(reference):
         return open_own(reference)
     raise InputError(f"there is no judge {reference!r}: give one of {FORMS}")

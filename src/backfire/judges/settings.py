@@ -7,7 +7,16 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from backfire.models.settings import Dtype
-from backfire.settings import FileReference, Group, JudgeReference, Metavar, Names, Settings, one_or_several
+from backfire.settings import (
+    FileReference,
+    Group,
+    JudgeReference,
+    Metavar,
+    ModelReference,
+    Names,
+    Settings,
+    one_or_several,
+)
 
 What = Literal["harmful", "refusal"]
 """What a label says: whether the response does harm, or whether it declines."""
@@ -125,6 +134,14 @@ class TrainJudgeSettings(Settings):
 
     what: What = "harmful"
     """What the labels say: that a response does harm, or that it declines."""
+    model: Annotated[ModelReference | None, Metavar("MODEL")] = None
+    """A model at hand whose hidden states the judge reads in the place of the text: a checkpoint folder, a GGUF file or a hub
+    name. The judge's file names it, and the judge needs it wherever it is used."""
+    dtype: Annotated[Dtype, Metavar("NAME"), Group(OPENING)] = "auto"
+    """The numbers that this model computes in: auto is the checkpoint's own; or float32, bfloat16, float16."""
+    device: Annotated[str | None, Metavar("NAME"), Group(OPENING)] = None
+    """Where this model computes: cpu, cuda, or auto to spread it over several devices. Where it is not given, a GPU is taken if
+    there is one."""
     note: Annotated[str, Metavar("TEXT")] = ""
     """A text that is kept in the judge's file, such as the data's source and licence."""
     columns: LabelColumns = LabelColumns()
