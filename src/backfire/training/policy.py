@@ -137,7 +137,8 @@ def save_policy(model: Any, policy: Policy, folder: Path, settings: TrainingSett
     """
     policy.tokenizer.save_pretrained(folder)
     if settings.adapter is not None:
-        model.save_pretrained(folder)
+        # The vocabulary is never changed. Left to itself, PEFT would look for the base's configuration on the hub.
+        model.save_pretrained(folder, save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
         return {"saved_dtype": "float32", "update_lost": None}
     lost = as_it_came(model, policy) if settings.save_dtype == "source" else None
