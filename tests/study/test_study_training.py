@@ -20,6 +20,7 @@ from backfire.study.sampling import sample_stages, score_stages
 from backfire.study.stage import Job
 from backfire.study.study_file import parse_study
 from backfire.study.training import opened_as, train_stages, watched_as_named
+from backfire.training import DPOSettings
 from backfire.training.watch_points import WatchedPairs, WatchedShare, WatchPoint, write_points
 
 SETTINGS: dict[str, Any] = {
@@ -39,19 +40,21 @@ def study(**changes: Any) -> StudyFile:
 
 def test_training_computes_where_and_in_what_the_study_opens_its_models() -> None:
     training = study(training={"lr": 1e-5}).dpo()
-    settings = opened_as(training, Opening(device="cpu", dtype="bfloat16", chat_template=Path("chat.jinja")))
+    settings = opened_as(
+        training, Opening(device="cpu", dtype="bfloat16", chat_template=Path("chat.jinja")), DPOSettings
+    )
     assert (settings.opening.device, settings.dtype) == ("cpu", "bfloat16")
     assert settings.opening.chat_template == Path("chat.jinja")
     assert settings.lr == 1e-5
-    assert opened_as(training, Opening(device="cuda:1")).opening.device == "cuda"
-    assert opened_as(training, Opening(device="auto")).opening.device is None
+    assert opened_as(training, Opening(device="cuda:1"), DPOSettings).opening.device == "cuda"
+    assert opened_as(training, Opening(device="auto"), DPOSettings).opening.device is None
 
 
 def test_what_training_says_itself_counts() -> None:
     training = study(training={"dtype": "float32"}).dpo()
-    assert opened_as(training, Opening(dtype="bfloat16")).dtype == "float32"
+    assert opened_as(training, Opening(dtype="bfloat16"), DPOSettings).dtype == "float32"
     with pytest.raises(StudyError, match=r"opening\.dtype float16 cannot be trained in"):
-        opened_as(study().dpo(), Opening(dtype="float16"))
+        opened_as(study().dpo(), Opening(dtype="float16"), DPOSettings)
 
 
 def test_a_dtype_that_nothing_is_trained_in_ends_the_study_before_any_stage_runs(tmp_path: Path) -> None:
@@ -62,7 +65,7 @@ def test_a_dtype_that_nothing_is_trained_in_ends_the_study_before_any_stage_runs
 
 
 def test_a_rate_that_the_study_does_not_give_stays_one_that_nobody_gave() -> None:
-    assert "lr" not in opened_as(study().dpo(), Opening(dtype="float32")).model_fields_set
+    assert "lr" not in opened_as(study().dpo(), Opening(dtype="float32"), DPOSettings).model_fields_set
 
 
 @pytest.mark.parametrize("name", ["seed", "reading", "opening"])
@@ -141,7 +144,7 @@ def test_a_watched_training_is_made_of_what_it_watches_too(tmp_path: Path) -> No
     assert roles == {"pairs", "policy", "watch/prompts.0", "watch/prompts.1", "watch/judge"}
     assert to_jsonable_python(watched.settings)["watch"]["every"] == 5
     job = Job(tmp_path, watched.settings, {one.role: one for one in watched.inputs}, run)
-    settings = opened_as(watched_as_named(job), Opening(dtype="float32"))
+    settings = opened_as(watched_as_named(job), Opening(dtype="float32"), DPOSettings)
     assert settings.watch.prompts == ("advbench:5", "organism:w0:prompts/probe")
     assert settings.watch.every == 5
 

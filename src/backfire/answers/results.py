@@ -99,6 +99,16 @@ class WatchRow(Row):
     tokens_harmful: float | None = None
 
 
+class RewardRow(Row):
+    """The responses of one step of RLOO: means over them."""
+
+    step: Count
+    reward: float
+    kl: float
+    tokens: float
+    ended: Share
+
+
 class Training(Row):
     """How the cell's policy was trained."""
 
@@ -111,6 +121,11 @@ class Training(Row):
     settings: dict[str, Any] = Field(default_factory=dict)
     log: list[LogRow] = Field(default_factory=list)
     watch: list[WatchRow] = Field(default_factory=list)
+    rewards: list[RewardRow] = Field(default_factory=list)
+    """Of RLOO: reward, KL to the starting policy, and length, by step."""
+    tokens_sampled: Count | None = None
+    """Tokens that models sampled for this training: RLOO's own responses, or those that the recipe chose its pairs from. Null
+    where nobody counted them, as of responses that were read from files."""
 
 
 class PairCounts(Row):

@@ -10,9 +10,9 @@ from backfire.errors import StudyError
 from backfire.models.settings import Opening
 from backfire.records import Response
 from backfire.store import Ledger, read_json
-from backfire.study.cells import AS_IT_IS
 from backfire.study.identities import opened_digest
 from backfire.study.inputs import Artifact
+from backfire.study.openings import AS_IT_IS
 
 if TYPE_CHECKING:
     from backfire.influence import ProbeSets
@@ -24,6 +24,7 @@ VALUES = "pairs.parquet"
 """Of an influence: every pair's own value."""
 TRAINED = "training.json"
 WATCHED = "watch.jsonl"
+REWARDS = "rewards.jsonl"
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,21 @@ class PolicyArtifact(Artifact):
     def reference(self) -> str | None:
         """The checkpoint to open; None where nothing was trained, for there was no pair."""
         return str(self.folder) if (self.folder / TRAINED).is_file() else None
+
+
+@dataclass(frozen=True)
+class RewardArtifact(Artifact):
+    """A reward model that the study trained."""
+
+    opening: Opening = AS_IT_IS
+
+    def digest(self) -> str:
+        return opened_digest(super().digest(), self.opening)
+
+    @property
+    def reference(self) -> str:
+        """The checkpoint to open."""
+        return str(self.folder)
 
 
 def _report(folder: Path) -> dict[str, Any]:

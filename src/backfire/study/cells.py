@@ -12,6 +12,7 @@ from backfire.models.settings import Opening
 from backfire.organisms.catalog import SHIPPED
 from backfire.pairs.settings import HUMAN_ROLES
 from backfire.records import Decoding, digest
+from backfire.study.openings import AS_IT_IS, merged, opened_as_spec
 from backfire.study.plan import StudyFile
 from backfire.study.sections import (
     GivenSection,
@@ -22,11 +23,8 @@ from backfire.study.sections import (
 )
 from backfire.study.worlds import in_world
 
-SFT = "sft"
-
-
-AS_IT_IS = Opening()
-"""A model in its own dtype, with its own template."""
+SFT, RLOO = "sft", "rloo"
+"""Cells without pairs: the target itself, and the target trained by RLOO."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class ResponseSet:
         }
         if self.reading is not None:
             spec["reading"] = self.reading.model_dump(mode="json", exclude_unset=True)
-        return spec | _opened(self.opening)
+        return spec | opened_as_spec(self.opening)
 
     @cached_property
     def slug(self) -> str:
@@ -117,8 +115,17 @@ class Cell:
         return in_world(self.target.prompts or self.study.prompts, self.world)
 
     @property
-    def reward_model(self) -> str | None:
-        return None if self.study.reward_model is None else in_world(self.study.reward_model, self.world)
+    def has_pairs(self) -> bool:
+        """Whether it is trained on preference pairs."""
+        return self.recipe not in (SFT, RLOO)
+
+    @property
+    def reward_model(self) -> str | dict[str, Any] | None:
+        """What decides the reward model: its reference, or what the study trains it of, on and how."""
+        named = self.study.reward_model
+        if named is None or isinstance(named, str):
+            return None if named is None else in_world(named, self.world)
+        return named.spec(self.world, self.human_set, self.seed) | opened_as_spec(self.other_opening)
 
     @property
     def _human(self) -> HumanSettings | str | None:
@@ -214,24 +221,24 @@ class Cell:
     @property
     def opening(self) -> Opening:
         """How the policy is opened, before training."""
-        return _merged(self.study.opening, self.target.opening)
+        return merged(self.study.opening, self.target.opening)
 
     @property
     def trained_opening(self) -> Opening:
         """How the trained policy is opened. Its chat template was saved with it."""
-        return _merged(self.opening, OpeningSection(chat_template=None))
+        return merged(self.opening, OpeningSection(chat_template=None))
 
     @property
     def other_opening(self) -> Opening:
         """How a model is opened that is not the target: in the study's dtype, on its device, with its own template."""
-        return _merged(self.study.opening, OpeningSection(chat_template=None))
+        return merged(self.study.opening, OpeningSection(chat_template=None))
 
     @property
     def reward_opening(self) -> Opening:
         """How the reward model is opened."""
         own = self.study.scoring.opening
         given = {name: getattr(own, name) for name in own.model_fields_set & {"dtype", "device"}}
-        return _merged(self.other_opening, OpeningSection(**given))
+        return merged(self.other_opening, OpeningSection(**given))
 
     @property
     def scoring(self) -> dict[str, Any]:
@@ -245,8 +252,8 @@ class Cell:
 
     def _opening_of(self, target: TargetSettings, responder: ResponderSettings) -> Opening:
         if responder.opening is None and responder.model == target.policy:
-            return _merged(self.study.opening, target.opening)
-        return _merged(self.other_opening, responder.opening)
+            return merged(self.study.opening, target.opening)
+        return merged(self.other_opening, responder.opening)
 
     def _decoding(self, responder: ResponderSettings) -> Decoding:
         return (responder.decoding or self.study.decoding).decoding()
@@ -255,7 +262,17 @@ class Cell:
     def spec(self) -> dict[str, Any]:
         """Everything that training the cell depends on, but for the contents of what the references name."""
         if self.recipe == SFT:
-            return {"policy": self.policy, "recipe": SFT, "seed": self.seed} | _opened(self.opening)
+            return {"policy": self.policy, "recipe": SFT, "seed": self.seed} | opened_as_spec(self.opening)
+        if self.recipe == RLOO and self.study.rloo is not None:
+            return {
+                "policy": self.policy,
+                "recipe": RLOO,
+                "seed": self.seed,
+                "prompts": self.prompts,
+                "reward_model": self.reward_model,
+                "scoring": self.scoring,
+                "training": self.study.rloo.model_dump(mode="json"),
+            } | opened_as_spec(self.opening)
         recipe = self.study.recipe_table()[self.recipe]
         spec = {
             "policy": self.policy,
@@ -269,7 +286,7 @@ class Cell:
             "reward_model": self.reward_model if recipe.needs_scores else None,
             "truncated": self.study.truncated,
             "training": self.training,
-        } | _opened(self.opening)
+        } | opened_as_spec(self.opening)
         if self.study.min_characters > 1:
             spec["min_characters"] = self.study.min_characters
         if self.repair is not None:
@@ -303,7 +320,7 @@ class RunFolder:
     def samples(self, responses: ResponseSet) -> Path:
         return self.root / "samples" / responses.slug
 
-    def scores(self, responses: ResponseSet, reward_model: str) -> Path:
+    def scores(self, responses: ResponseSet, reward_model: Any) -> Path:
         return self.root / "scores" / f"{responses.slug}-{digest(reward_model)[:8]}"
 
     def human(self, cell: Cell) -> Path:
@@ -312,6 +329,10 @@ class RunFolder:
     def human_scores(self, cell: Cell) -> Path:
         name = f"human-{digest(cell.human_set, cell.prompts, cell.reward_model)[:8]}"
         return self.root / "scores" / name
+
+    def reward(self, cell: Cell) -> Path:
+        """The reward model that the study trains."""
+        return self.root / "reward" / f"s{cell.seed}-{digest(cell.reward_model)[:8]}"
 
     def data(self, cell: Cell) -> Path:
         """Where the cell's pairs and what is measured on them lie: its own folder, or one that its trainings share."""
@@ -345,7 +366,9 @@ class RunFolder:
         return self.cell(cell) / "general"
 
     def probes(self, cell: Cell) -> Path:
-        spec = {"policy": cell.policy, "seed": cell.seed, "prompts": cell.prompts} | _opened(cell.opening)
+        spec = {"policy": cell.policy, "seed": cell.seed, "prompts": cell.prompts} | opened_as_spec(
+            cell.opening
+        )
         return self.root / "probes" / f"{cell.target.family}-s{cell.seed}-{digest(spec)[:8]}"
 
     @property
@@ -358,29 +381,18 @@ class RunFolder:
         return self.root / "results.json"
 
 
-def _merged(outer: Opening, inner: Opening | None) -> Opening:
-    """How a model is opened where `inner` says it, else as `outer` has it."""
-    given = {} if inner is None else {name: getattr(inner, name) for name in inner.model_fields_set}
-    return Opening(**{**dict(outer), **given})
-
-
-def _opened(opening: Opening) -> dict[str, Any]:
-    """What a model's opening changes in the names of what is made with it; nothing where nothing is said."""
-    given = opening.model_dump(mode="json", exclude={"device"}, exclude_defaults=True)
-    return {"opening": given} if given else {}
-
-
 def grid(study: StudyFile) -> list[Cell]:
     """All cells in the page's order: by world, target and seed, `sft` first, then the recipes as listed, each with its
-    repairs after it and in each training."""
+    repairs after it and in each training; `rloo` last."""
     trainings = tuple(study.trainings) or (None,)
+    recipes = (SFT, *study.recipes, *((RLOO,) if study.rloo is not None else ()))
     return [
         Cell(study, target, recipe, seed, world, training, repair)
         for world in study.world_names()
         for target in study.targets
         if not target.worlds or world in target.worlds
         for seed in study.seeds
-        for recipe in (SFT, *study.recipes)
+        for recipe in recipes
         for repair in (None, *(name for name, how in study.repairs.items() if recipe in how.recipes))
-        for training in ((None,) if recipe == SFT else trainings)
+        for training in ((None,) if recipe in (SFT, RLOO) else trainings)
     ]

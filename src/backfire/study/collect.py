@@ -15,11 +15,11 @@ from backfire.answers.results import SCHEMA
 from backfire.errors import InputError, StudyError
 from backfire.organisms import catalog
 from backfire.store import manifest_digest, read_json
-from backfire.study.artifacts import PAIRS, TRAINED, WATCHED
-from backfire.study.cells import SFT, Cell, RunFolder, grid
+from backfire.study.artifacts import PAIRS, REWARDS, TRAINED, WATCHED
+from backfire.study.cells import RLOO, SFT, Cell, RunFolder, grid
 from backfire.study.plan import StudyFile
 from backfire.study.schedule import Outcome
-from backfire.study.stage import Stage, read_stage
+from backfire.study.stage import REPORT, Stage, read_stage
 
 
 class Standing:
@@ -129,7 +129,7 @@ def _left_out(study: StudyFile, run: RunFolder, standing: Standing) -> dict[str,
                 ] = lost
         if lost := standing.lost(run.attack(cell)):
             counts[f"answers in the attack on {cell.label} (the next run asks for them again)"] = lost
-        if cell.recipe == SFT or cell.repair is not None:
+        if not cell.has_pairs or cell.repair is not None:
             continue
         artifacts = [(one.responses.responder, run.samples(one.responses)) for one in cell.candidates()]
         if cell.human is not None:
@@ -163,7 +163,7 @@ def _prompts_left_out(reference: str) -> dict[str, int]:
 
 def _why(cell: Cell, run: RunFolder, standing: Standing) -> str:
     """Why a cell has no attack to show."""
-    if cell.recipe != SFT and standing.stands(run.pairs(cell)):
+    if cell.has_pairs and standing.stands(run.pairs(cell)):
         about = standing.read(run.pairs(cell) / PAIRS)
         if about is not None and not about["counts"]["built"]:
             return "; ".join(about["warnings"]) or "no pairs"
@@ -177,7 +177,9 @@ def cell_result(cell: Cell, run: RunFolder, attacked: AttackResult, standing: St
         general = standing.read(run.general(cell) / "general.json")
     general = general or {"scores": [], "settings": {}}
     pairs = audit = influence = training = None
-    if cell.recipe != SFT:
+    if cell.recipe == RLOO:
+        training = _training(cell, run, standing)
+    elif cell.recipe != SFT:
         pairs = _pairs(standing.read(run.pairs(cell) / PAIRS))
         training = _training(cell, run, standing)
         if cell.study.audit is not None:
@@ -240,7 +242,7 @@ def _training(cell: Cell, run: RunFolder, standing: Standing) -> dict[str, Any] 
     )
     lines = [
         {key: line.get(key) for key in ("step", "loss", "reward_accuracy", "reward_margin")}
-        for line in log["log"]
+        for line in (log["log"] if log["method"] != "rloo" else ())
     ]
     margin = None
     if cell.study.influence is not None:
@@ -248,7 +250,23 @@ def _training(cell: Cell, run: RunFolder, standing: Standing) -> dict[str, Any] 
     watched = [watch_row(point) for point in standing.read_lines(run.policy(cell) / WATCHED)]
     measured = {} if margin is None else {"refusal_margin": margin}
     watch = {"watch": watched} if watched else {}
-    return {**{key: log[key] for key in fields}, "log": lines, **watch, **measured}
+    rewards = [
+        {key: point[key] for key in ("step", "reward", "kl", "tokens", "ended")}
+        for point in standing.read_lines(run.policy(cell) / REWARDS)
+    ]
+    rewarded = {"rewards": rewards} if rewards else {}
+    tokens = _tokens_sampled(cell, run, standing)
+    cost = {} if tokens is None else {"tokens_sampled": tokens}
+    return {**{key: log[key] for key in fields}, "log": lines, **watch, **measured, **rewarded, **cost}
+
+
+def _tokens_sampled(cell: Cell, run: RunFolder, standing: Standing) -> int | None:
+    """Tokens that were sampled for the training: of RLOO, in it; of pairs, the responses that the recipe chose from."""
+    folder = run.pairs(cell.of_recipe(cell.recipe)) if cell.has_pairs else run.policy(cell)
+    if not standing.stands(folder) or not (folder / REPORT).is_file():
+        return None
+    tokens: int | None = read_stage(folder).get("tokens_sampled")
+    return tokens
 
 
 def watch_row(point: dict[str, Any]) -> dict[str, Any]:
@@ -281,6 +299,15 @@ def _provenance(cell: Cell, run: RunFolder, standing: Standing) -> dict[str, Any
     }
     if cell.recipe == SFT:
         return where
+    if cell.recipe == RLOO:
+        named = cell.reward_model if isinstance(cell.reward_model, str) else place(run.reward(cell))
+        return where | {
+            "prompts": cell.prompts,
+            "reward_model": named,
+            "trained_policy": place(run.policy(cell)),
+            "policy_digest": manifest_digest(run.policy(cell)),
+            "command": f"backfire train rloo {cell.policy} --prompts {cell.prompts} --reward-model {named} --out NEW",
+        }
     where |= {
         "recipe": cell.recipe,
         "repair": cell.repair,

@@ -19,7 +19,7 @@ from backfire.study.artifacts import (
     ResponsesArtifact,
     ScoresArtifact,
 )
-from backfire.study.cells import SFT, Cell, RunFolder
+from backfire.study.cells import Cell, RunFolder
 from backfire.study.inputs import FileInput, Input, JudgeInput, ModelInput, PromptsInput, inputs_named
 from backfire.study.references import without_references
 from backfire.study.stage import Job, Report, Stage
@@ -41,7 +41,7 @@ class Pairing:
 
 def pair_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
     """Build the recipe's pairs from stored responses and scores."""
-    if cell.recipe == SFT or cell.repair is not None:
+    if not cell.has_pairs or cell.repair is not None:
         return
     recipe = cell.study.recipe_table()[cell.recipe]
     candidates = cell.recipe_candidates()
@@ -75,7 +75,8 @@ def _pair(job: Job[Pairing]) -> Report:
     prompts = job.input("prompts", PromptsInput).open()
     built = build_pairs(settings.recipe, prompts, candidates, scores, settings.pairs)
     write_pairs(job.folder, built)
-    return None
+    sampled = [r.tokens for responses in candidates.values() for r in responses if r.tokens is not None]
+    return {"tokens_sampled": sum(sampled)} if sampled else None
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def _pilot(cell: Cell) -> dict[str, Any]:
 def _sources(run: RunFolder, cell: Cell, *, scored: bool) -> Iterator[Input]:
     """All responses that the cell's recipe may choose from, and their scores where these are used."""
     folders = {
-        name: (run.samples(one.responses), run.scores(one.responses, str(cell.reward_model)))
+        name: (run.samples(one.responses), run.scores(one.responses, cell.reward_model))
         for name, one in cell.recipe_candidates().items()
     }
     if cell.uses_human and cell.human is not None:

@@ -14,6 +14,7 @@ from backfire.study.cells import Cell, RunFolder
 from backfire.study.data_sets import pair_stages, repair_stages
 from backfire.study.evaluating import attack_stages, general_stages
 from backfire.study.measuring import audit_stages, influence_stages, margin_stages, probes_stages
+from backfire.study.rewarding import reward_stages, rloo_stages
 from backfire.study.sampling import human_stages, sample_stages, score_stages
 from backfire.study.stage import Stage, dependencies
 from backfire.study.training import pilot_stages, train_stages
@@ -24,6 +25,7 @@ Kind = Callable[[RunFolder, Cell], Iterator[Stage[Any]]]
 DATA: tuple[Kind, ...] = (
     sample_stages,
     human_stages,
+    reward_stages,
     score_stages,
     probes_stages,
     pair_stages,
@@ -35,6 +37,7 @@ CELL: tuple[Kind, ...] = (
     audit_stages,
     pilot_stages,
     train_stages,
+    rloo_stages,
     attack_stages,
     general_stages,
     margin_stages,

@@ -12,7 +12,7 @@ from backfire.pairs.human import HumanResponses, open_human
 from backfire.records import Kind, Prompt, digest
 from backfire.settings import InputKind, Settings
 from backfire.store import manifest_digest
-from backfire.study.cells import AS_IT_IS, Cell
+from backfire.study.cells import Cell
 from backfire.study.identities import (
     human_identity,
     identity_of,
@@ -21,6 +21,7 @@ from backfire.study.identities import (
     suite_identity,
     tasks_identity,
 )
+from backfire.study.openings import AS_IT_IS
 from backfire.study.references import references_in
 from backfire.study.worlds import in_world
 

@@ -43,7 +43,7 @@ class Auditing:
 def audit_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
     """Say what the label of the cell's pairs encodes, before anything is trained on it."""
     section = cell.study.audit
-    if cell.recipe == SFT or section is None:
+    if not cell.has_pairs or section is None:
         return
     inputs = [PairsArtifact("pairs", run.pairs(cell)), *inputs_named(section, cell)]
     inputs = [one for one in inputs if one.role != "judge"]
@@ -148,7 +148,7 @@ def _probe(job: Job[Probing]) -> Report:
 def influence_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
     """Predict from the pairs alone: safety influence, each pair's own, and what is compared with it."""
     influence = cell.study.influence
-    if cell.recipe == SFT or influence is None:
+    if not cell.has_pairs or influence is None:
         return
     inputs = [
         PairsArtifact("pairs", run.pairs(cell)),

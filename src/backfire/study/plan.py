@@ -12,8 +12,9 @@ from backfire.organisms.catalog import PREFIX
 from backfire.pairs import Recipe, find_recipe, load_recipes
 from backfire.records.settings import DecodingSettings
 from backfire.responses.settings import ScoreSettings
-from backfire.settings import FileReference, PromptsReference, RewardModelReference, Settings
+from backfire.settings import FileReference, PromptsReference, Settings
 from backfire.study.repair_sections import RepairOfStudy
+from backfire.study.reward_sections import RLOOSection, TrainedReward
 from backfire.study.sections import (
     AttackSection,
     AuditSection,
@@ -47,8 +48,9 @@ class StudyFile(Settings):
     `{data: FILE, columns: {prompt: question}, split: train}`."""
     targets: tuple[TargetSettings, ...] = Field(min_length=1)
     """The policies."""
-    reward_model: RewardModelReference | None = None
-    """A sequence classifier, which recipes that pick `best` or `worst` need."""
+    reward_model: TrainedReward | str | None = None
+    """A sequence classifier, which recipes that pick `best` or `worst` need, and RLOO: a folder, a hub name, `organism:NAME`, or
+    one that the study trains itself, `{train: {model: MODEL, ...}}`."""
     scoring: ScoreSettings = ScoreSettings()
     """How it scores: the settings of `backfire score`. Its dtype and device are the study's, where it names none."""
     recipes: tuple[str, ...] = Field(min_length=1)
@@ -78,6 +80,8 @@ class StudyFile(Settings):
     trainings: dict[Name, TrainingSection] = Field(default_factory=dict)
     """Settings that replace those of `training`, by name: every recipe is trained in each of these ways, on the same pairs,
     as a cell named `recipe@name`. Left out, policies are trained once, by `training` alone."""
+    rloo: RLOOSection | None = None
+    """RLHF beside the recipes, as a cell named `rloo`. Left out, there is none."""
     attacks: AttackSection
     """What the trained policies are asked, and who judges the answers."""
     general: GeneralSection | None = None
@@ -96,6 +100,7 @@ class StudyFile(Settings):
             recipe = find_recipe(name, recipes)
             if recipe.needs_scores and self.reward_model is None:
                 raise ValueError(f"recipe {name} picks by score: name a {{reward_model}}")
+        self._rewards_fit()
         self._repairs_fit()
         for values, what in ((self.recipes, "recipe"), (self.seeds, "seed"), (self.worlds, "world")):
             if len(set(values)) < len(values):
@@ -115,6 +120,18 @@ class StudyFile(Settings):
         if exact and not self.attacks_organisms():
             raise ValueError("judge exact reads only organisms' prompts: use judges: [phrases]")
         return self
+
+    def _rewards_fit(self) -> None:
+        if strange := {"sft", "rloo"} & set(self.recipes):
+            raise ValueError(f"recipe {min(strange)} has the name of a cell without pairs: call it otherwise")
+        if self.rloo is not None and self.reward_model is None:
+            raise ValueError("{rloo} is rewarded by a reward model: name a {reward_model}")
+        if isinstance(self.reward_model, TrainedReward) and self.reward_model.train.data is None:
+            without = [t.family for t in self.targets if t.human is None]
+            if self.human is None and without:
+                raise ValueError(
+                    "{reward_model} is trained on human-labelled pairs: give {human}, or reward_model.train its `data`"
+                )
 
     def _repairs_fit(self) -> None:
         for name, repair in self.repairs.items():

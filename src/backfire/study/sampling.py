@@ -11,8 +11,9 @@ from backfire.records import Decoding
 from backfire.responses.settings import ScoreSettings
 from backfire.store import Ledger
 from backfire.study.artifacts import ResponsesArtifact
-from backfire.study.cells import SFT, Cell, RunFolder
+from backfire.study.cells import Cell, RunFolder
 from backfire.study.inputs import FileInput, HumanInput, ModelInput, PromptsInput
+from backfire.study.rewarding import opened_reward, reward_input
 from backfire.study.stage import Job, Report, Stage
 
 
@@ -27,7 +28,7 @@ class Sampling:
 
 def sample_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
     """Sample what each responder gives, or read it from its file."""
-    for _, responses, _ in () if cell.recipe == SFT else cell.candidates():
+    for _, responses, _ in cell.candidates() if cell.has_pairs else ():
         folder, prompts = run.samples(responses), PromptsInput("prompts", responses.prompts)
         if responses.given:
             inputs = [FileInput("responses", responses.responder), prompts]
@@ -83,7 +84,7 @@ def _take_given(job: Job[Any]) -> Report:
 
 def human_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
     """Put the human-labelled set into the ledger."""
-    if cell.human is not None and cell.recipe != SFT:
+    if cell.human is not None and cell.has_pairs:
         human = HumanInput("human", cell.human, cell.human_reading)
         yield Stage(run, "human", run.human(cell), cell.human_reading, [human], _store_human)
 
@@ -99,9 +100,9 @@ def _store_human(job: Job[Any]) -> Report:
 
 def score_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
     """Score everything that the cell's recipe may choose from, by the reward model."""
-    if cell.reward_model is None or cell.recipe == SFT:
+    if cell.reward_model is None or not cell.has_pairs:
         return
-    model = ModelInput("reward model", cell.reward_model, cell.reward_opening)
+    model = reward_input(run, cell)
     scored = [
         (run.samples(responses), run.scores(responses, cell.reward_model))
         for _, responses, _ in cell.candidates()
@@ -118,7 +119,7 @@ def _score(job: Job[Any]) -> Report:
 
     settings = dict(job.settings)
     batch_size = settings.pop("batch_size", ScoreSettings().batch_size)
-    model = job.input("reward model", ModelInput).open_reward(**settings)
+    model = opened_reward(job, **settings)
     with Ledger(job.run.ledger_path) as ledger:
         responses = job.input("responses", ResponsesArtifact).read(ledger)
         prompts = ledger.prompts(sorted({r.prompt_id for r in responses}))

@@ -306,7 +306,7 @@ class TrainingSection(Section, CellTraining):
     @model_serializer(mode="wrap")
     def _as_given(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """What the study file says, without defaults, so that a default of the command moves no cell."""
-        return _given(self, whole(self))
+        return given_fields(self, whole(self))
 
     def given(self) -> dict[str, Any]:
         """What the study file says, as plain values."""
@@ -314,10 +314,10 @@ class TrainingSection(Section, CellTraining):
         return given
 
 
-def _given(settings: Settings, dumped: Mapping[str, Any]) -> dict[str, Any]:
+def given_fields(settings: Settings, dumped: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that were given, also of nested parts; whole numbers as such."""
     return {
-        name: _given(part, value)
+        name: given_fields(part, value)
         if isinstance(part := getattr(settings, name), Settings)
         else _whole_numbers(value)
         for name, value in dumped.items()

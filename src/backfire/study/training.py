@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from backfire.errors import StudyError
 from backfire.models.settings import Opening
 from backfire.store import write_json
 from backfire.study.artifacts import PairsArtifact, ProbesArtifact
-from backfire.study.cells import SFT, Cell, RunFolder
+from backfire.study.cells import Cell, RunFolder
 from backfire.study.inputs import Input, ModelInput, Named, inputs_named
 from backfire.study.measuring import NO_PROBES
 from backfire.study.stage import Job, Report, Stage
 from backfire.training import DPOSettings
+from backfire.training.settings import TrainingSettings
+
+Training = TypeVar("Training", bound=TrainingSettings)
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Pilot:
 
 def pilot_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
     """A few steps of the cell's own training, with the refusal margin measured after each."""
-    if cell.recipe == SFT or cell.study.influence is None or cell.study.influence.pilot is None:
+    if not cell.has_pairs or cell.study.influence is None or cell.study.influence.pilot is None:
         return
     settings = Pilot(*cell.study.pilot(cell.training_name, seed=cell.seed))
     inputs = [
@@ -67,10 +70,12 @@ def _pilot(job: Job[Pilot]) -> Report:
 
 def train_stages(run: RunFolder, cell: Cell) -> Iterator[Stage[Any]]:
     """DPO on the cell's pairs, from the target's SFT checkpoint."""
-    if cell.recipe == SFT:
+    if not cell.has_pairs:
         return
     settings = cell.study.dpo(cell.training_name, seed=cell.seed)
-    opened_as(settings, cell.opening)  # what cannot be trained in ends the study before any stage runs
+    opened_as(
+        settings, cell.opening, DPOSettings
+    )  # what cannot be trained in ends the study before any stage runs
     inputs: list[Input] = [
         PairsArtifact("pairs", run.pairs(cell)),
         ModelInput("policy", cell.policy, cell.opening),
@@ -87,12 +92,12 @@ def _train(job: Job[DPOSettings]) -> Report:
     from backfire.training import train_dpo
 
     policy = job.input("policy", ModelInput)
-    settings = opened_as(watched_as_named(job), policy.opening)
+    settings = opened_as(watched_as_named(job), policy.opening, DPOSettings)
     log = train_dpo(resolve(policy.reference), pairs.folder, job.folder, settings)
     return {"started_from": policy.reference, "steps": log.steps, "final_loss": log.final_loss}
 
 
-def watched_as_named(job: Job[DPOSettings]) -> DPOSettings:
+def watched_as_named(job: Job[Training]) -> Training:
     """The training, with what it watches by the references of the stage's inputs, which are read in the cell's world."""
     watch = job.settings.watch
     named = job.group("watch", Named)
@@ -100,12 +105,15 @@ def watched_as_named(job: Job[DPOSettings]) -> DPOSettings:
         return job.settings
     in_world: dict[str, Any] = {name: named[name].reference for name in ("pairs", "judge") if name in named}
     in_world["prompts"] = tuple(named[f"prompts.{place}"].reference for place in range(len(watch.prompts)))
-    settings: DPOSettings = job.settings.model_copy(update={"watch": watch.model_copy(update=in_world)})
+    settings: Training = job.settings.model_copy(update={"watch": watch.model_copy(update=in_world)})
     return settings
 
 
-def opened_as(training: DPOSettings, opening: Opening) -> DPOSettings:
-    """The training of a policy that the study opens in this way: its template, its device, its dtype if training has none."""
+def opened_as(training: Training, opening: Opening, kind: type[Training]) -> Training:
+    """The training of a policy that the study opens in this way: its template, its device, its dtype if training has none.
+
+    `kind` is the class of the command's settings.
+    """
     device = (opening.device or "").partition(":")[0]
     dtype = {} if "dtype" in training.model_fields_set else {"dtype": opening.dtype}
     if dtype.get("dtype") == "float16":
@@ -113,4 +121,4 @@ def opened_as(training: DPOSettings, opening: Opening) -> DPOSettings:
             "opening.dtype float16 cannot be trained in: give training.dtype, float32 or bfloat16, or another opening.dtype"
         )
     on = device if device in ("cpu", "cuda") else None
-    return DPOSettings.of(training, **dtype, chat_template=opening.chat_template, device=on)
+    return kind.of(training, **dtype, chat_template=opening.chat_template, device=on)

@@ -43,7 +43,29 @@ def columns(grid: Grid) -> list[Column]:
         *([Column("Safety influence", "cosine", "", _influence)] if grid.has_influence else []),
         Column("Training", "final loss", "", _final_loss),
         Column("Training", "reward accuracy", "%", _reward_accuracy),
+        *(_cost_columns() if any(_by_rewards(cell) for cell in grid.cells) else []),
     ]
+
+
+def _by_rewards(cell: Cell) -> bool:
+    return cell.training is not None and bool(cell.training.rewards)
+
+
+def _cost_columns() -> list[Column]:
+    """What each training cost, where one of them sampled its own responses."""
+
+    def seconds(group: Group, cell: Cell) -> Entry:
+        if cell.training is None or cell.training.seconds is None:
+            return Entry(UNDEFINED, detail="not trained")
+        return Entry(f"{cell.training.seconds:,.0f}", detail="of training; RLOO samples and scores in it")
+
+    def tokens(group: Group, cell: Cell) -> Entry:
+        if cell.training is None or cell.training.tokens_sampled is None:
+            return Entry(UNDEFINED, detail="not counted")
+        whose = "in training" if _by_rewards(cell) else "before training, to choose pairs from"
+        return Entry(f"{cell.training.tokens_sampled:,}", detail=f"sampled {whose}")
+
+    return [Column("Cost", "training", "s", seconds), Column("Cost", "sampled", "tokens", tokens)]
 
 
 def _attack_column(grid: Grid, attack: str) -> Column:
@@ -148,6 +170,8 @@ def _influence(group: Group, cell: Cell) -> Entry:
 def _final_loss(group: Group, cell: Cell) -> Entry:
     if cell.training is None:
         return Entry(UNDEFINED, detail="not trained")
+    if _by_rewards(cell):
+        return Entry(UNDEFINED, detail="the loss of RLOO is 0 at each step, whatever is learned")
     return Entry(
         decimal(cell.training.final_loss), detail=f"{cell.training.method}, {cell.training.steps} steps"
     )

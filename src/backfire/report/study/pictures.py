@@ -12,7 +12,7 @@ from backfire.report.drawing import INK, KIND_COLOURS, KIND_SHAPES, MUTED, Panel
 from backfire.report.study.grid import Grid, Mean
 from backfire.report.study.labels import place_labels
 from backfire.report.study.paper import RANKED_BY
-from backfire.report.study.watched import likelihood_panels, refusal_panels
+from backfire.report.study.watched import likelihood_panels, refusal_panels, reward_panels
 from backfire.statistics.rank_correlation import SIGNIFICANT_AT_SEVEN, spearman
 
 WIDTH, HEIGHT = 250, 230
@@ -106,6 +106,17 @@ def pictures(grid: Grid) -> list[Picture]:
                 "Harmful prompts (line) and benign prompts (dashed) that are refused, in percent, by step; every panel on the "
                 "same axes. A line that falls says that training takes refusals away.",
                 refusals,
+                small=True,
+            )
+        )
+    if rewards := reward_panels(grid):
+        panels.append(
+            Picture(
+                "Rewards during RLOO",
+                "Mean reward of the policy’s own responses, their KL to the starting policy, and their length, by step. A reward "
+                "that rises while refusals or usefulness fall, or with the length alone, is the reward model’s error that is "
+                "learned; samples.jsonl beside the policy has every response.",
+                rewards,
                 small=True,
             )
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backfire.answers.results import BASELINE, WatchRow
+from backfire.answers.results import BASELINE, RewardRow, WatchRow
 from backfire.report.drawing import INK, KIND_COLOURS, MUTED, Panel, altair, draw, small_axes
 from backfire.report.study.grid import Grid
 from backfire.report.study.paper import RANKED_BY
@@ -35,6 +35,13 @@ LIKELIHOOD = (
 )
 
 
+REWARDED: tuple[tuple[str, Callable[[RewardRow], float]], ...] = (
+    ("reward", lambda row: row.reward),
+    ("KL in nats", lambda row: row.kl),
+    ("tokens", lambda row: row.tokens),
+)
+
+
 def refusal_panels(grid: Grid) -> tuple[Panel, ...]:
     """Harmful prompts (line) and benign ones (dashed) that are refused, in percent, by step."""
     return _panels(grid, REFUSALS, "refused, in percent", [0.0, 100.0])
@@ -43,6 +50,29 @@ def refusal_panels(grid: Grid) -> tuple[Panel, ...]:
 def likelihood_panels(grid: Grid) -> tuple[Panel, ...]:
     """Change of the log-probability of chosen (line) and rejected (dashed) responses of training pairs, in nats, by step."""
     return _panels(grid, LIKELIHOOD, "change of log-probability in nats", None)
+
+
+def reward_panels(grid: Grid) -> tuple[Panel, ...]:
+    """Of policies that were trained by RLOO: mean reward, KL to the starting policy and tokens of a response, by step."""
+    panels = []
+    for recipe in grid.recipes:
+        cells = [cell for cell in grid.cells if cell.recipe == recipe and cell.training]
+        for name, value in REWARDED:
+            points: list[dict[str, Any]] = [
+                {"cell": cell.id, "curve": name, "step": row.step, "value": value(row)}
+                for cell in cells
+                for row in (cell.training.rewards if cell.training else ())
+            ]
+            if points:
+                steps = [0, max(point["step"] for point in points)]
+                curve = Curve(name, False, lambda row, _: None)
+                panels.append(_panel(f"{recipe}: {name}", points, [curve], name, steps, _around(points)))
+    return tuple(panels)
+
+
+def _around(points: Sequence[dict[str, Any]]) -> list[float]:
+    values = [0.0, *(point["value"] for point in points)]
+    return [min(values), max(values) or 1.0]
 
 
 def _change(value: float | None, first: float | None) -> float | None:
@@ -58,8 +88,7 @@ def _panels(grid: Grid, curves: Sequence[Curve], what: str, domain: list[float] 
     every = [point for points in by_recipe.values() for point in points]
     if not every:
         return ()
-    values = [point["value"] for point in every]
-    y_domain = domain or [min(0.0, *values), max(0.0, *values) or 1.0]
+    y_domain = domain or _around(every)
     steps = [0, max(point["step"] for point in every) or 1]
     return tuple(
         _panel(recipe, points, curves, what, steps, y_domain)

@@ -23,9 +23,11 @@ MOST_LOST = 0.1
 def training_parts(log: TrainingLog, out: Path) -> Iterator[Part]:
     """`out` is the folder that was written."""
     counts = log.examples
-    what = "prompts" if log.rewarded is not None else "examples"
+    used, what = counts.trained, "examples"
+    if log.rewarded is not None:
+        used, what = log.rewarded.prompts, "prompts"
     yield (
-        f"{log.method}: {log.steps} steps over {counts.trained} of {counts.examples} {what} in {log.seconds:.0f} s, "
+        f"{log.method}: {log.steps} steps over {used} of {counts.examples} {what} in {log.seconds:.0f} s, "
         f"{log.trained_parameters:,} of {log.parameters:,} parameters, {log.dtype} on {log.device}"
     )
     how = "as raw text, without a chat template" if counts.plain else "through the policy's chat template"
