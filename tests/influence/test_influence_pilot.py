@@ -109,3 +109,9 @@ def test_the_same_pilot_is_not_run_twice(tmp_path: Path, monkeypatch: pytest.Mon
     outcome(8, steps=2)
     outcome(9)
     assert len(runs) == 3
+
+
+def test_probes_of_a_large_model_are_read_before_and_after_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pilot_outcome.reading_of_probes(policy(), 8) == {"every": 1}
+    monkeypatch.setattr(pilot_outcome, "LARGE", 1)
+    assert pilot_outcome.reading_of_probes(policy(), 8) == {"every": 8, "most_probes": 64}

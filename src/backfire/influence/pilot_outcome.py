@@ -79,7 +79,6 @@ def _piloted(
 ) -> PilotOutcome:
     from backfire.judges import PhraseJudge
 
-    large = Shape.of(model.model).parameters >= LARGE
     started = perf_counter()
     pilot = run_pilot(
         model,
@@ -89,8 +88,7 @@ def _piloted(
         lr=settings.given_lr,
         beta=settings.beta,
         batch_size=settings.batch_size,
-        every=settings.steps if large else 1,
-        most_probes=MOST_PROBES if large else None,
+        **reading_of_probes(model, settings.steps),
         parameters=parameters,
         lora=settings.lora,
         judge=PhraseJudge() if judge is None else judge,
@@ -127,6 +125,13 @@ def _piloted(
         scored=len(both),
         unscored=len(pilot.refused) - len(both),
     )
+
+
+def reading_of_probes(model: LocalModel, steps: int) -> dict[str, Any]:
+    """How often a pilot reads its probes and how many of them, as keywords of `run_pilot`."""
+    if Shape.of(model.model).parameters < LARGE:
+        return {"every": 1}
+    return {"every": steps, "most_probes": MOST_PROBES}
 
 
 def _mean_change(changes: Sequence[float]) -> Estimate | None:

@@ -46,16 +46,19 @@ def _pilot(job: Job[Pilot]) -> Report:
     if not pairs.built:
         return {"skipped": "no pairs"}
     from backfire.influence import run_pilot
+    from backfire.influence.pilot_outcome import reading_of_probes
 
     refusal = job.input("probes", ProbesArtifact).read().refusal
     if not refusal.probes:
         return NO_PROBES
     training = job.settings.training
+    model = job.input("policy", ModelInput).open_local()
     outcome = run_pilot(
-        job.input("policy", ModelInput).open_local(),
+        model,
         [pair.body for pair in pairs.read()],
         refusal,
         steps=job.settings.steps,
+        **reading_of_probes(model, job.settings.steps),
         lr=training.given_lr,
         beta=training.beta,
         batch_size=training.batch_size * training.gradient_accumulation,
