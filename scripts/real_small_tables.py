@@ -4,7 +4,7 @@
 
 A unit is a policy with a draw of prompts, which is a target of the study file. Rates are of all harmful requests together, by judge
 `refusals`; those by other judges stand beside them. Claims, predictors and tests are those that docs/log.md named before the first
-policy was trained. Only units whose cells are all there enter a test; the others are listed.
+policy was trained. A unit enters a test with the cells that it has, and units that lack some are named.
 """
 
 from __future__ import annotations
@@ -33,7 +33,13 @@ CLAIMS = {
     "than after restyling": ("gpt4o+self", "gpt4o+self~restyled"),
 }
 PREDICTORS = (
-    *("activation contrast", "activation cosine", "projection difference", "CHES", "pilot margin change"),
+    *(
+        "activation contrast",
+        "activation cosine",
+        "projection difference",
+        "CHES likeness",
+        "pilot margin change",
+    ),
     *("decision contrast", "LossDiff", "length gap", "reward-model margin"),
 )
 
@@ -62,7 +68,7 @@ def expected(study: dict[str, Any]) -> list[str]:
     """The recipes and repairs of the study file, the untrained policy first."""
     repairs = study.get("repairs") or {}
     repaired = [f"{recipe}~{name}" for name, how in repairs.items() for recipe in how.get("of", ())]
-    return [BASELINE, *study["recipes"], *repaired]
+    return [BASELINE, *study["recipes"], *repaired, *(["rloo"] if study.get("rloo") else [])]
 
 
 def attacked(cell: Cell, way: str, judge: str = JUDGE) -> tuple[int, int, int]:
@@ -108,7 +114,10 @@ def table(cells: dict[str, Cell], recipes: list[str], run: Path) -> None:
         values += [share(*refused(cell)), f"{fmean(scores):.3f}" if scores else "–"]
         contrast = read(run, cell.provenance.get("influence"))
         told = contrast.get("influence") or {}
-        parts = [number(told, "activations", "refusal", "contrast", end) for end in ("value", "low", "high")]
+        parts = [
+            number(told, "predictors", "activation-contrast", "value", end)
+            for end in ("value", "low", "high")
+        ]
         values.append("{:+.3f} [{:+.3f}, {:+.3f}]".format(*parts) if all(map(isfinite, parts)) else "–")
         print("| " + " | ".join(values) + " |")
 
