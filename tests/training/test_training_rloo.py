@@ -269,6 +269,10 @@ def test_what_cannot_give_rewards_is_named(tiny_llama: Path, tiny_reward: Path, 
     out = tmp_path / "out"
     with pytest.raises(ModelError, match=r"lacks weights of .*a reward model a trained sequence classifier"):
         train_rloo(tiny_llama, asked(), out, FAST, reward_model=tiny_llama)
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"adapter is an adapter: a reward model is opened whole\. Merge it"):
+        train_rloo(tiny_llama, asked(), out, FAST, reward_model=tmp_path / "adapter")
     several = save_reward(tmp_path / "several", labels=3)
     with pytest.raises(ModelError, match="has 3 labels"):
         train_rloo(tiny_llama, asked(), out, FAST, reward_model=several)

@@ -11,7 +11,7 @@ from backfire.models.batching import length_batches
 from backfire.models.gguf import refuse_gguf
 from backfire.models.identity import folder_digest
 from backfire.models.memory import tokens_to_read
-from backfire.models.opening import check_device, open_folder, open_tokenizer, place, resolve
+from backfire.models.opening import check_device, is_adapter, open_folder, open_tokenizer, place, resolve
 from backfire.records import Completion, Prompt, completion_turns, digest, said_by_assistant
 
 
@@ -141,6 +141,11 @@ def open_reward_model(
     name = str(reference)
     folder = resolve(name)
     refuse_gguf(name, folder, "the checkpoint folder of a sequence classifier")
+    if is_adapter(folder):
+        raise ModelError(
+            f"{name} is an adapter: a reward model is opened whole. Merge it into its base first (PEFT: merge_and_unload, then "
+            "save_pretrained), or train it by `backfire train reward`, which merges its adapter"
+        )
     tokenizer = open_tokenizer(folder)
     model = open_folder(AutoModelForSequenceClassification, folder, dtype)
     column = _label(name, model.config, label)
