@@ -27,7 +27,11 @@ from backfire.study.sections import TargetSettings
 from backfire.training.settings import DPOSettings
 
 ROOT = Path(__file__).parents[2]
-FILES = [path for path in sorted(ROOT.glob("studies/*.yaml")) if path.name != "influence-recipes.yaml"]
+FILES = [
+    path
+    for path in sorted(ROOT.glob("studies/*.yaml"))
+    if not path.name.endswith("-recipes.yaml") or path.name == "seven-recipes.yaml"
+]
 SCHEMA = study_schema()
 
 

@@ -74,7 +74,7 @@ def test_a_suite_may_be_a_list_of_names(tmp_path: Path) -> None:
     assert listed == parse_study(settings(tmp_path, suite="direct,alpaca"))
 
 
-@pytest.mark.parametrize("suite", [["direct", 3], 3, {"mine": ["direct"]}, [["direct"]], []])
+@pytest.mark.parametrize("suite", [["direct", 3], 3, {"mine": ["direct"]}, [["direct"]], [], [object()]])
 def test_a_suite_that_is_no_name_is_an_error_with_its_place(tmp_path: Path, suite: Any) -> None:
     with pytest.raises(StudyError, match=r"attacks(\.suite)?"):
         parse_study(settings(tmp_path, suite=suite))

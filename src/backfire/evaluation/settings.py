@@ -121,12 +121,19 @@ class AttackSettings(Settings):
     @field_validator("suite", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
-        """A list of names as the text that it says."""
-        names = list(value) if isinstance(value, (list, tuple)) else [value]
-        if value is None or all(isinstance(name, (str, Path)) for name in names):
-            return value if value is None else ",".join(map(str, names))
-        strange = next(name for name in names if not isinstance(name, (str, Path)))
-        raise ValueError(f"{strange!r} is no name: give names of suites or attacks, or a YAML file of suites")
+        """A list of names as the text that it says; a list of attacks as it is."""
+        if not isinstance(value, (list, tuple)):
+            return value
+        names = [isinstance(one, (str, Path)) for one in value]
+        if all(names) and value:
+            return ",".join(map(str, value))
+        strange = next((one for one in value if isinstance(one, (int, float, Mapping, list, tuple))), None)
+        if strange is None and value and not any(names):
+            return value
+        what = (
+            "an empty list" if not value else f"{strange!r}" if strange is not None else "names among attacks"
+        )
+        raise ValueError(f"{what}: give names of suites or attacks, or a YAML file of suites")
 
     @field_validator("system", mode="before")
     @classmethod

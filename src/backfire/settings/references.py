@@ -34,7 +34,8 @@ class Reference:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return {"type": "string"}
+        text = {"type": "string"}
+        return {"anyOf": [text, {"type": "array", "items": text}]} if self.kind == "suite" else text
 
     def _checked(self, value: Any) -> Any:
         if isinstance(value, str) and not value.strip():
@@ -59,7 +60,7 @@ EmbedderReference = Annotated[Any, Reference("embedder")]
 JudgeReference = Annotated[Any, Reference("judge")]
 """A judge as `open_judge` names it; or a judge."""
 SuiteReference = Annotated[Any, Reference("suite")]
-"""A suite of attacks as `open_suite` names it; or a list of attacks."""
+"""A suite of attacks as `open_suite` names it; or a list of names or of attacks."""
 DatasetReference = Annotated[Any, Reference("data set")]
 """Preference data in any form: a file, a folder, a hub name; or rows and data sets in memory."""
 PromptsReference = Annotated[Any, Reference("prompts")]

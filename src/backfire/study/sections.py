@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -192,6 +193,10 @@ class AttackSection(Section, AttackSettings):
         if self.suite is not None:
             from backfire.study.identities import suite_identity
 
+            if not isinstance(self.suite, (str, Path)):
+                raise ValueError(
+                    "{suite}: a study names its attacks; give names, or module:object for one of your own"
+                )
             try:
                 suite_identity(self.suite, self.means())
             except InputError as error:
