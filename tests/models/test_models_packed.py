@@ -137,3 +137,26 @@ def test_rows_are_filled_in_order() -> None:
     assert list(packs_of(texts, 9)) == [[0, 1], [2], [3]]
     assert list(packs_of(texts, 1)) == [[0], [1], [2], [3]]
     assert list(packs_of(texts, 100, 3)) == [[0, 1, 2], [3]]
+
+
+@pytest.mark.parametrize("kind", ["prompt", "lora", "dropout"])
+def test_an_adapter_is_looked_at_together_with_its_model(kind: str) -> None:
+    """One that puts tokens of its own before a text is not packed; dropout does not hide that one of LoRA is."""
+    from peft import LoraConfig, PromptTuningConfig, get_peft_model
+
+    model = model_of("llama")
+    assert packs(model)
+    config = (
+        PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4)
+        if kind == "prompt"
+        else LoraConfig(
+            r=2,
+            init_lora_weights=False,
+            task_type="CAUSAL_LM",
+            lora_dropout=0.5 if kind == "dropout" else 0.0,
+        )
+    )
+    adapted = get_peft_model(model, config)
+    adapted.train()
+    assert packs(adapted) == (kind != "prompt")
+    assert adapted.training
