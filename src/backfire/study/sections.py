@@ -198,7 +198,7 @@ class AttackSection(Section, AttackSettings):
                     "{suite}: a study names its attacks; give names, or module:object for one of your own"
                 )
             try:
-                suite_identity(self.suite, self.means())
+                suite_identity(str(self.suite), self.means())
             except InputError as error:
                 raise ValueError(f"{{suite}} = {self.suite!r}: {error}") from error
         return self
