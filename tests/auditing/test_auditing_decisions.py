@@ -101,4 +101,4 @@ def test_the_contrast_of_decisions_is_that_of_the_rows(
 def test_a_label_that_favours_complying_with_harm_is_said_to() -> None:
     report = audit([swapped(row) for row in decided(80, 7, by_decision=True)])
     assert "favours complying with harmful requests" in " ".join(report.conclusion.reasons)
-    assert any("is that meant?" in step for step in report.conclusion.advice)
+    assert any("find out whether that is meant" in step for step in report.conclusion.advice)

@@ -178,7 +178,7 @@ def test_what_is_missing_is_named(folder: Path, tmp_path: Path) -> None:
         ("filter", {"keep": 0.5}, "each pair's influence is needed"),
         ("restyle", {}, "method restyle: name the model to be trained by policy"),
         ("mix", {}, "share is missing"),
-        ("polish", {}, "choose filter, balance"),
+        ("polish", {}, "choose filter, switch, balance"),
         ("filter", {"keep": 0.5, "by": "length"}, "by = 'length': choose influence or ease"),
         ("balance", {"pool": "nowhere.db"}, "no ledger nowhere.db"),
     ):

@@ -125,14 +125,12 @@ class AttackSettings(Settings):
         if not isinstance(value, (list, tuple)):
             return value
         names = [isinstance(one, (str, Path)) for one in value]
-        if all(names) and value:
+        if value and all(names):
             return ",".join(map(str, value))
         strange = next((one for one in value if isinstance(one, (int, float, Mapping, list, tuple))), None)
-        if strange is None and value and not any(names):
+        if strange is None and not any(names):
             return value
-        what = (
-            "an empty list" if not value else f"{strange!r}" if strange is not None else "names among attacks"
-        )
+        what = "names among attacks" if strange is None else f"{strange!r}"
         raise ValueError(f"{what}: give names of suites or attacks, or a YAML file of suites")
 
     @field_validator("system", mode="before")

@@ -142,7 +142,7 @@ def _gives_the_same(model: Any) -> bool:
     ids = [token % int(inner.config.get_text_config().vocab_size) for token in range(3, 15)]
     texts = [Text(ids[:4], [ids[4:7], ids[7:]]), Text(ids[2:5], [ids[5:9]])]
     alone = [[*text.shared, *branch] for text in texts for branch in text.branches]
-    training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with torch.no_grad(), packed_attention(model):
@@ -163,7 +163,8 @@ def _gives_the_same(model: Any) -> bool:
     except (AttributeError, TypeError, ValueError, IndexError, RuntimeError):
         return False
     finally:
-        model.train(training)
+        for module, training in modes:
+            module.training = training
     return True
 
 
