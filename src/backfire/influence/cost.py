@@ -17,8 +17,11 @@ import numpy as np
 from backfire.answers.influence import PredictionCost
 from backfire.influence.margins import Contrast, Encoded, encode, side_logps
 from backfire.influence.parameters import SEEDS, chosen_parameters
+from backfire.influence.pilot import ANSWER_TOKENS
 from backfire.influence.pilot_outcome import LARGE, MOST_PROBES
+from backfire.influence.predictors.projection_difference import OWN_TOKENS
 from backfire.influence.probe_sets import ProbeSets
+from backfire.influence.probes import SAMPLES, SAMPLING
 from backfire.influence.settings import PilotSettings, PredictorName, StatesSettings
 from backfire.models.memory import GIGABYTE, Shape, ceiling
 from backfire.records import Decoding, PairBody, Prompt, Request
@@ -35,8 +38,6 @@ READ = 4
 ASKED = 8
 """Prompts that are answered for the speed of generation, TOKENS tokens each."""
 TOKENS = 8
-SAMPLES, LONGEST = 8, 128
-"""Samples to every probe prompt, and the most tokens of each."""
 OF_LONGEST = 0.6
 """The part of the limit that a sample has on average, as seen on chat models."""
 BACKWARD = 2.0
@@ -118,9 +119,9 @@ def expected_cost(
     shape = Shape.of(model.model)
     of_pair, seconds = _reading(model, planned.pairs, plain, max_length)
     each_generated = _generating(model, planned.prompts or [prompt for prompt, _, _ in planned.pairs])
-    of_probe = 2.0 * (SAMPLES * 0.5) * OF_LONGEST * LONGEST / 2
-    sampled = len(planned.prompts) * SAMPLES * OF_LONGEST * LONGEST
-    generated = sampled + planned.own_answers * OF_LONGEST * 64
+    of_probe = 2.0 * (SAMPLES * 0.5) * OF_LONGEST * SAMPLING.max_new_tokens / 2
+    sampled = len(planned.prompts) * SAMPLES * OF_LONGEST * SAMPLING.max_new_tokens
+    generated = sampled + planned.own_answers * OF_LONGEST * OWN_TOKENS
     count = len(planned.pairs)
     read = (count + planned.others) * of_pair * _depth(planned.predictors) + planned.probes * of_probe
     if planned.parameters != "none":
@@ -134,7 +135,7 @@ def expected_cost(
         taken = planned.pilot.steps * planned.pilot.batch_size
         read += taken * of_pair * (2 + BACKWARD)
         read += asked * of_probe * (2 if shape.parameters >= LARGE else planned.pilot.steps + 1)
-        generated += asked * 2 * OF_LONGEST * 64
+        generated += asked * 2 * OF_LONGEST * ANSWER_TOKENS
     return PredictionCost(
         expected_seconds=float(read * seconds + generated * each_generated),
         expected_bytes=ceiling(shape.parameters),

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from backfire.judges.judge import Judge
     from backfire.models import LocalModel
 
-BATCH = 64
-"""Probe prompts that are answered at a time, at most."""
+ANSWER_TOKENS = 64
+"""The most tokens of an answer to a probe prompt."""
 DISPLACED = 64
 """Pairs that are read again after the last step, to see whether chosen responses became likelier."""
 PASSED = 8
@@ -95,7 +95,7 @@ def run_pilot(
     lora: LoRASettings | None = None,
     most_probes: int | None = None,
     judge: Judge | None = None,
-    max_new_tokens: int = 64,
+    max_new_tokens: int = ANSWER_TOKENS,
     plain: bool = False,
     max_length: int | None = MAX_LENGTH,
 ) -> Pilot:

@@ -43,6 +43,8 @@ Progress = Callable[[int, int], None]
 Responses = Mapping[Decision, tuple[str, ...]]
 """What a policy said to one prompt: different texts by decision, those that ended by themselves first."""
 
+SAMPLES = 8
+"""Responses to each probe prompt."""
 SAMPLING = Decoding(max_new_tokens=128, temperature=1.0)
 IN_TRAINING = "prompt is in the training data"
 UNANSWERED = "prompt does not fit the context"
@@ -55,7 +57,7 @@ def sample_probes(
     prompts: Sequence[Prompt],
     *,
     judge: Judge | None = None,
-    n: int = 8,
+    n: int = SAMPLES,
     decoding: Decoding = SAMPLING,
     seed: int = 0,
     ledger: Ledger | None = None,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from backfire.models.logps import Passed, inner_model, keeps_logits, run
+from backfire.models.modes import evaluating
 
 if TYPE_CHECKING:
     import torch
@@ -142,10 +143,8 @@ def _gives_the_same(model: Any) -> bool:
     ids = [token % int(inner.config.get_text_config().vocab_size) for token in range(3, 15)]
     texts = [Text(ids[:4], [ids[4:7], ids[7:]]), Text(ids[2:5], [ids[5:9]])]
     alone = [[*text.shared, *branch] for text in texts for branch in text.branches]
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
     try:
-        with torch.no_grad(), packed_attention(model):
+        with evaluating(model), torch.no_grad(), packed_attention(model):
             packed = run_packed(model, texts).last
             if packed is None:
                 return False
@@ -162,9 +161,6 @@ def _gives_the_same(model: Any) -> bool:
                     return False
     except (AttributeError, TypeError, ValueError, IndexError, RuntimeError):
         return False
-    finally:
-        for module, training in modes:
-            module.training = training
     return True
 
 

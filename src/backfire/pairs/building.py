@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
@@ -214,7 +214,7 @@ def _pair(recipe: Recipe, prompt: Prompt, group: _Group | None, scores: Mapping[
         chosen_score,
         rejected_score,
     )
-    return _reversed(pair) if _turns(recipe, prompt) else pair
+    return pair.exchanged if _turns(recipe, prompt) else pair
 
 
 def _turns(recipe: Recipe, prompt: Prompt) -> bool:
@@ -222,18 +222,6 @@ def _turns(recipe: Recipe, prompt: Prompt) -> bool:
     if recipe.labels == "random":
         return int(digest("label", prompt.id)[:8], 16) % 2 == 1
     return recipe.labels == "reversed"
-
-
-def _reversed(pair: Pair) -> Pair:
-    return replace(
-        pair,
-        chosen=pair.rejected,
-        rejected=pair.chosen,
-        chosen_role=pair.rejected_role,
-        rejected_role=pair.chosen_role,
-        chosen_score=pair.rejected_score,
-        rejected_score=pair.chosen_score,
-    )
 
 
 def _too_few(side: Side, group: _Group, usable: int, needed: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from backfire.records import PairBody, Prompt, Response, digest
@@ -32,6 +32,19 @@ class Pair:
     def body(self) -> PairBody:
         """What is read and trained on: the prompt and its two completions."""
         return PairBody(self.prompt, self.chosen.completion, self.rejected.completion)
+
+    @property
+    def exchanged(self) -> Pair:
+        """The pair with chosen in the place of rejected, roles and scores with them."""
+        return replace(
+            self,
+            chosen=self.rejected,
+            rejected=self.chosen,
+            chosen_role=self.rejected_role,
+            rejected_role=self.chosen_role,
+            chosen_score=self.rejected_score,
+            rejected_score=self.chosen_score,
+        )
 
     @cached_property
     def id(self) -> str:

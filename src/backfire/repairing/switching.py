@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -51,23 +50,10 @@ def switched(pairs: Sequence[Pair], places: Collection[int], why: str) -> Outcom
     """The same pairs with the sides of these places exchanged."""
     return outcome_of(
         (
-            RepairedPair(exchanged(pair), "labels switched", why, place)
+            RepairedPair(pair.exchanged, "labels switched", why, place)
             if place in places
             else RepairedPair(pair, "kept", "its labels were not switched", place)
             for place, pair in enumerate(pairs)
         ),
         (),
-    )
-
-
-def exchanged(pair: Pair) -> Pair:
-    """The pair with chosen in the place of rejected."""
-    return replace(
-        pair,
-        chosen=pair.rejected,
-        rejected=pair.chosen,
-        chosen_role=pair.rejected_role,
-        rejected_role=pair.chosen_role,
-        chosen_score=pair.rejected_score,
-        rejected_score=pair.chosen_score,
     )

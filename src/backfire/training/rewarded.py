@@ -57,7 +57,7 @@ class RewardPoint(BaseModel):
     ended: float
     """Share of the responses that ended by themselves."""
     seconds: float
-    """That sampling and scoring took."""
+    """That everything before the step's gradient took: sampling, scoring, and the log-probabilities under both policies."""
 
 
 class Rewarded(BaseModel):
@@ -75,7 +75,7 @@ class Rewarded(BaseModel):
     tokens: int
     """Of all sampled responses."""
     seconds: float
-    """Of sampling and scoring."""
+    """Of sampling, scoring and log-probabilities, all steps together."""
     scored_cut: int = 0
     """Responses that the reward model did not see whole, since prompt and response are longer than it reads."""
     first: RewardPoint

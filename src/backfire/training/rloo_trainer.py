@@ -20,6 +20,7 @@ from trl.trainer.utils import add_fused_lm_head
 from backfire.errors import DivergedError, setting
 from backfire.models.generating import generate_rows, leaves_rows_out
 from backfire.models.memory import rows_to_generate
+from backfire.models.modes import evaluating
 from backfire.models.reward import RewardModel
 from backfire.models.template import CheckedTemplate
 from backfire.records import Decoding, Prompt
@@ -136,11 +137,5 @@ class TokenRLOOTrainer(RLOOTrainer):  # type: ignore[misc]
 @contextmanager
 def _sampling(model: Any, args: Any) -> Iterator[None]:
     """While this holds, nothing is dropped out and nothing is kept for gradients."""
-    modes = [(module, module.training) for module in model.modules()]
-    with disable_gradient_checkpointing(model, args.gradient_checkpointing_kwargs):
-        model.eval()
-        try:
-            yield
-        finally:
-            for module, training in modes:
-                module.training = training
+    with disable_gradient_checkpointing(model, args.gradient_checkpointing_kwargs), evaluating(model):
+        yield

@@ -27,6 +27,7 @@ from backfire.influence.probe_sets import ProbeSet, ProbeSets
 from backfire.influence.probes import sample_probes
 from backfire.models.local import LocalModel
 from backfire.models.logps import inner_model
+from backfire.models.modes import evaluating
 from backfire.models.opening import local_model
 from backfire.records import Decoding, PairBody, Prompt, digest
 from backfire.statistics import rate_of
@@ -315,18 +316,15 @@ def undisturbed(model: Any, args: Any) -> Iterator[None]:
     """While this holds, the model is in evaluation mode; afterwards everything of the training is as it was."""
     import torch
 
-    modes = [(module, module.training) for module in model.modules()]
     owners = list({id(one): one for one in (model, inner_model(model))}.values())
     defaults = [vars(one).get("generation_config", ABSENT) for one in owners]
     on_cuda = model.device.type == "cuda"
     mixed = torch.autocast("cuda", torch.bfloat16) if on_cuda and args.bf16 else nullcontext()
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if on_cuda else ()), mixed:
-        model.eval()
+    alone = torch.random.fork_rng(devices=range(torch.cuda.device_count()) if on_cuda else ())
+    with alone, mixed, evaluating(model):
         try:
             yield
         finally:
-            for module, training in modes:
-                module.training = training
             for one, before in zip(owners, defaults, strict=True):
                 if before is not ABSENT:
                     one.generation_config = before

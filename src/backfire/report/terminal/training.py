@@ -88,7 +88,7 @@ def _rewarded(rewarded: Rewarded) -> Iterator[Part]:
     first, last = rewarded.first, rewarded.last
     yield (
         f"{rewarded.responses} responses of {rewarded.tokens} tokens to {rewarded.prompts} prompts were sampled, and scored by "
-        f"{rewarded.reward_model}, in {rewarded.seconds:.0f} s"
+        f"{rewarded.reward_model}, in {rewarded.seconds:.0f} s with their log-probabilities"
     )
     shown = table("mean over responses", f"to step {first.step}", f"to step {last.step}")
     for name, field in (
