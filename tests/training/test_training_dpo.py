@@ -143,6 +143,7 @@ def test_adapter_changes_outputs_and_leaves_the_base_alone(tiny_llama: Path, tmp
     assert {
         "adapter_config.json",
         "adapter_model.safetensors",
+        "base.json",
         "chat_template.jinja",
         "training.json",
     } <= names

@@ -19,7 +19,7 @@ from backfire.models.batching import length_batches
 from backfire.models.forward_pass import Progress
 from backfire.models.gguf import refuse_gguf
 from backfire.models.memory import tokens_to_read
-from backfire.models.opening import check_device, open_folder, open_tokenizer, place, resolve
+from backfire.models.opening import check_device, open_folder, open_tokenizer, place, reading_dtype, resolve
 
 if TYPE_CHECKING:
     import torch
@@ -166,7 +166,8 @@ def open_embedder(reference: str | Path, *, device: str | None = None, dtype: st
     folder = resolve(name)
     refuse_gguf(name, folder, "the checkpoint folder of a text encoder")
     tokenizer = open_tokenizer(folder)
-    model = place(open_folder(AutoModel, folder, dtype, **_without_pooler(folder)), device)
+    numbers = reading_dtype(folder, dtype, device)
+    model = place(open_folder(AutoModel, folder, numbers, **_without_pooler(folder)), device)
     recipe = _recipe(name, folder, tokenizer, model)
     embedder = Embedder(model, tokenizer, recipe, name=name)
     try:

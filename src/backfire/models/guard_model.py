@@ -12,7 +12,7 @@ from backfire.models.gguf import refuse_gguf
 from backfire.models.identity import folder_digest
 from backfire.models.logps import keeps_logits
 from backfire.models.memory import Shape, positions_at_once, rows_to_generate, tokens_to_read
-from backfire.models.opening import check_device, open_folder, open_tokenizer, place, resolve
+from backfire.models.opening import check_device, open_folder, open_tokenizer, place, reading_dtype, resolve
 from backfire.records import digest
 
 AT_ONCE = 8
@@ -158,5 +158,5 @@ def open_guard_model(
         refuse_gguf(reference, folder, "the checkpoint folder of a sequence classifier")
     tokenizer = open_tokenizer(folder)
     auto = AutoModelForSequenceClassification if classifier else AutoModelForCausalLM
-    model = place(open_folder(auto, folder, dtype), device)
+    model = place(open_folder(auto, folder, reading_dtype(folder, dtype, device)), device)
     return GuardModel(model, tokenizer, name=reference, id=digest("guard", folder_digest(folder), classifier))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backfire.errors import InputError, ModelError, TemplateError, setting
+from backfire.models.adapter_base import check_base
 from backfire.models.endpoint import EndpointModel
 from backfire.models.gguf import ENDING, check_gguf, gguf_configuration, gguf_model, gguf_tokenizer, is_gguf
 from backfire.models.identity import folder_digest, no_weights
@@ -230,11 +231,14 @@ def open_weights(folder: Path, dtype: str, device: str | None) -> Any:
     from transformers import AutoModelForCausalLM
 
     spread = {"device_map": "auto"} if device == "auto" else {}
-    return place(open_folder(AutoModelForCausalLM, folder, _fast(folder, dtype, device), **spread), device)
+    return place(
+        open_folder(AutoModelForCausalLM, folder, reading_dtype(folder, dtype, device), **spread), device
+    )
 
 
-def _fast(folder: Path, dtype: str, device: str | None) -> str:
-    """`auto` is float32 where a CPU has no units for 16 bits, and weights twice as large fit it with ease."""
+def reading_dtype(folder: Path, dtype: str, device: str | None) -> str:
+    """What a model that is not trained is opened in: `auto` is float32 where a CPU has no units for 16 bits, and weights
+    twice as large fit it with ease."""
     from backfire.models.memory import available, slow_in_16_bits
 
     if dtype != "auto" or not slow_in_16_bits(device):
@@ -263,12 +267,13 @@ def _dtype_of(folder: Path) -> str | None:
 def put_on(model: Any, adapter: Path, folder: Path) -> Any:
     """Put an adapter on the whole model of a folder.
 
-    The model's generation defaults stay. Raises ModelError where the adapter does not fit.
+    The model's generation defaults stay. Raises ModelError where the adapter does not fit, or was trained on other weights.
     """
     try:
         from peft import PeftModel
     except ImportError as error:
         raise ModelError(f"{adapter} is a PEFT adapter: pip install 'backfire[train]'") from error
+    check_base(adapter, model, folder)
     ends = model.generation_config
     try:
         model = PeftModel.from_pretrained(model, str(adapter), is_trainable=False)

@@ -11,7 +11,15 @@ from backfire.models.batching import length_batches
 from backfire.models.gguf import refuse_gguf
 from backfire.models.identity import folder_digest
 from backfire.models.memory import tokens_to_read
-from backfire.models.opening import check_device, is_adapter, open_folder, open_tokenizer, place, resolve
+from backfire.models.opening import (
+    check_device,
+    is_adapter,
+    open_folder,
+    open_tokenizer,
+    place,
+    reading_dtype,
+    resolve,
+)
 from backfire.records import Completion, Prompt, completion_turns, digest, said_by_assistant
 
 
@@ -147,7 +155,7 @@ def open_reward_model(
             "save_pretrained), or train it by `backfire train reward`, which merges its adapter"
         )
     tokenizer = open_tokenizer(folder)
-    model = open_folder(AutoModelForSequenceClassification, folder, dtype)
+    model = open_folder(AutoModelForSequenceClassification, folder, reading_dtype(folder, dtype, device))
     column = _label(name, model.config, label)
     bound = max_length or _max_length(tokenizer, model.config)
     agree_on_pad(tokenizer, model.config)

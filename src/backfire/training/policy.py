@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from backfire.errors import InputError, ModelError, TemplateError
+from backfire.models.adapter_base import weights_digest, write_base
 from backfire.models.rendering import Renders
 from backfire.training.fitting import fitted
 from backfire.training.log import FILE
@@ -53,6 +54,8 @@ class Policy:
     """Of the settings, or the model's context where that is shorter."""
     use_cache: bool
     """From the configuration, in which the Trainer switches it off."""
+    weights: str | None
+    """Digest of the weights that an adapter is trained on (`models.adapter_base`); None where all weights are trained."""
 
 
 def open_tokens(
@@ -102,6 +105,7 @@ def in_training_dtype(model: Any, tokens: Tokens, settings: TrainingSettings) ->
     dtype = settings.dtype
     if dtype == "auto":
         dtype = "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    weights = weights_digest(model) if settings.adapter is not None else None
     sources = {name: p.dtype for name, p in model.named_parameters()}
     rounded = settings.adapter is None and settings.save_dtype == "source"
     initial = {
@@ -126,6 +130,7 @@ def in_training_dtype(model: Any, tokens: Tokens, settings: TrainingSettings) ->
         ),
         max_length=tokens.max_length,
         use_cache=model.config.use_cache,
+        weights=weights,
     )
 
 
@@ -140,6 +145,7 @@ def save_policy(model: Any, policy: Policy, folder: Path, settings: TrainingSett
         # The vocabulary is never changed. Left to itself, PEFT would look for the base's configuration on the hub.
         model.save_pretrained(folder, save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+        write_base(folder, policy=policy.reference, weights=policy.weights)
         return {"saved_dtype": "float32", "update_lost": None}
     lost = as_it_came(model, policy) if settings.save_dtype == "source" else None
     model.config.get_text_config().pad_token_id, model.generation_config.pad_token_id = policy.special_ids
