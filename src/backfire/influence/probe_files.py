@@ -27,13 +27,21 @@ def read_probes(source: Any) -> list[Prompt] | ProbeSets:
 
     source: what names prompts (`prompts.open_prompts`: a published set such as `advbench:100`, a file, `hub:` and a name, or
     `organism:prompts/NAME`), a file with the columns prompt, refusal and compliance (in any format that `tables` reads: taken
-    as they are), a file that `write_probes` wrote, a Prompt, ProbeSets, or a list of these. Prompts of unknown kind count as
-    harmful. Rows that give no prompt are warned of.
+    as they are), a file that `write_probes` wrote, a Prompt, ProbeSets, or a list of these. A list may also hold rows, such as
+    {"prompt": "How do I pick a lock?", "kind": "harmful"}, all with refusal and compliance or none. Prompts of unknown kind
+    count as harmful. Rows that give no prompt are warned of.
 
     Raises:
         InputError: what cannot be read, finished probes beside others, and prompts of which none is harmful.
     """
-    sources = source if isinstance(source, Sequence) and not isinstance(source, str) else [source]
+    sources = list(source) if isinstance(source, Sequence) and not isinstance(source, str) else [source]
+    if rows := [one for one in sources if isinstance(one, Mapping)]:
+        if len(rows) < len(sources):
+            other = next(one for one in sources if not isinstance(one, Mapping))
+            raise InputError(
+                f"a list of probes holds rows and {type(other).__name__}: give rows alone, or names alone"
+            )
+        return _of_rows([dict(row) for row in rows])
     prompts: list[Prompt] = []
     for one in sources:
         if isinstance(one, Prompt):
@@ -64,6 +72,13 @@ def write_probes(path: str | Path, sets: ProbeSets) -> Path:
     path = Path(path)
     if path.suffix != ".jsonl":
         raise InputError(f"{path}: probes are written as JSON lines; let the name end in .jsonl")
+    lines = probe_lines(sets)
+    write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    return path
+
+
+def probe_lines(sets: ProbeSets) -> list[dict[str, Any]]:
+    """Probe sets as what JSON can hold: the lines of a file of probes."""
     lines: list[dict[str, Any]] = []
     for one in (sets.refusal, sets.benign, sets.placebo):
         if one is None:
@@ -83,8 +98,7 @@ def write_probes(path: str | Path, sets: ProbeSets) -> Path:
             }
             for probe in one.probes
         ]
-    write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-    return path
+    return lines
 
 
 def _read(reference: str) -> list[Prompt] | ProbeSets:
@@ -93,7 +107,7 @@ def _read(reference: str) -> list[Prompt] | ProbeSets:
     table = read_table(reference)
     names = by_name(table.columns)
     if table.rows and "probe_set" in table.rows[0]:
-        return _own(table.rows, reference)
+        return probes_of_lines(table.rows, reference)
     sides = [names[name] for name in GIVEN[1:] if name in names]
     if len(sides) == 2:
         return _given(table, names, reference)
@@ -105,7 +119,8 @@ def _read(reference: str) -> list[Prompt] | ProbeSets:
     return list(prompts_of(reference))
 
 
-def _own(rows: Sequence[dict[str, Any]], path: str) -> ProbeSets:
+def probes_of_lines(rows: Sequence[dict[str, Any]], path: str) -> ProbeSets:
+    """What `probe_lines` gave; `path` is where the lines stand, for messages."""
     heads = [row for row in rows if "probe_set" in row]
     if any(head.get("layout") != LAYOUT for head in heads):
         raise InputError(f"{path} has another layout than {LAYOUT}: draw the probes again")
@@ -129,6 +144,27 @@ def _own(rows: Sequence[dict[str, Any]], path: str) -> ProbeSets:
         raise InputError(
             f"{path} is not a whole file of probes ({error} is missing): draw them again"
         ) from error
+
+
+def _of_rows(rows: list[dict[str, Any]]) -> list[Prompt] | ProbeSets:
+    """Rows in memory: probes where they have both sides, and prompts where they have none."""
+    table = Table("the list of probes", rows, list(range(1, len(rows) + 1)))
+    names = by_name(table.columns)
+    if "refusal" in names and "compliance" in names:
+        return _given(table, names, table.origin)
+    prompts: list[Prompt] = []
+    kinds = kind_column(table.columns, table.numbered(), table.origin, given=names.get("kind"))
+    for number, cells in table.numbered():
+        turns = cells.get(names.get("prompt", "prompt"))
+        if not _filled(turns, True):
+            raise InputError(
+                f"row {number} of {table.origin} has no prompt: give a text, or turns of role and content"
+            )
+        kind = kinds.kind(cells, number)
+        prompts.append(
+            Prompt.of(turns, kind=kind) if isinstance(turns, str) else Prompt.of_messages(turns, kind=kind)
+        )
+    return read_probes(prompts)
 
 
 def _given(table: Table, names: Mapping[str, str], path: str) -> ProbeSets:

@@ -21,6 +21,7 @@ from backfire.training.fitting import Portions, portions
 from backfire.training.log import TrainingLog, final_mean
 from backfire.training.policy import Policy, Tokens, open_tokens, open_weights, save_policy, usable_folder
 from backfire.training.settings import TrainingSettings
+from backfire.training.trackers import check_installed, reporting, tracked
 from backfire.training.watch_points import write_points
 
 if TYPE_CHECKING:
@@ -57,12 +58,17 @@ def run(
     made_of: digests that the manifest has, by what they are of.
     """
     folder = usable_folder(out)
+    check_installed(settings.report_to)
     _one_device_per_process(settings)
     from transformers import PrinterCallback
 
     from backfire.training.trainers import Recorder, quiet
 
-    with quiet(), TemporaryDirectory(prefix="backfire-") as scratch:
+    with (
+        quiet(),
+        reporting(settings.report_to, folder),
+        TemporaryDirectory(prefix="backfire-") as scratch,
+    ):
         started = time.perf_counter()
         watch = _watch(settings, plain)
         tokens = open_tokens(reference, settings, plain=plain)
@@ -78,7 +84,7 @@ def run(
             policy,
             data.dataset,
             deepcopy(policy.tokenizer),
-            arguments(settings, policy, cut, scratch),
+            arguments(settings, policy, cut, scratch) | tracked(settings.report_to, folder),
             [recorder] if watch is None else [recorder, watch],
         )
         if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
@@ -88,7 +94,7 @@ def run(
         trainer.remove_callback(PrinterCallback)
         if watch is not None:
             watch.trainer = trainer
-            watch.held_out_rows = data.held_out
+            watch.measures.held_out_rows = data.held_out
         prepared = time.perf_counter()
         trainer.train()
         trained = time.perf_counter()
@@ -129,6 +135,7 @@ def run(
                 result.write(aside)
                 if watch is not None:
                     write_points(aside, watch.points)
+                    _save_best(watch, model, policy, aside, settings)
         trainer.accelerator.wait_for_everyone()
         trainer.accelerator.free_memory()
     return result
@@ -149,11 +156,27 @@ def _watch(settings: TrainingSettings, plain: bool) -> SafetyWatch | None:
         most=watch.most,
         samples=watch.samples,
         max_new_tokens=watch.max_new_tokens,
+        answers_every=watch.answers_every,
         judge=watch.judge,
+        keep_best=watch.keep_best,
+        load_best=watch.load_best,
         seed=settings.seed,
         max_length=settings.max_length,
         plain=plain,
     )
+
+
+def _save_best(
+    watch: SafetyWatch, model: Any, policy: Policy, folder: Path, settings: TrainingSettings
+) -> None:
+    """The weights of the best step beside those of the last, saved in the same way."""
+    from backfire.training.watch_best import FOLDER, load_step
+
+    if watch.best is None or watch.best_folder is None or not settings.watch.keep_best:
+        return
+    load_step(model, watch.best_folder)
+    (folder / FOLDER).mkdir()
+    save_policy(model, policy, folder / FOLDER, settings)
 
 
 def arguments(settings: TrainingSettings, policy: Policy, cut: Portions, scratch: str) -> dict[str, Any]:
@@ -179,7 +202,6 @@ def arguments(settings: TrainingSettings, policy: Policy, cut: Portions, scratch
         "dataloader_pin_memory": policy.device != "cpu",
         "dataloader_num_workers": 0,
         "disable_tqdm": True,
-        "report_to": "none",
         "save_strategy": "no",
     }
 

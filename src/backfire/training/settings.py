@@ -40,6 +40,7 @@ SMOOTHED = ("robust", "aot", "aot_unpaired")
 """The losses in which TRL uses `label_smoothing`; in the others it would change nothing."""
 Scheduler = Literal["cosine", "linear", "constant", "constant_with_warmup"]
 Dtype = Literal["auto", "float32", "bfloat16"]
+Tracker = Literal["trackio", "wandb", "mlflow", "tensorboard", "comet_ml", "swanlab"]
 
 
 class ConversationReading(Settings):
@@ -108,6 +109,15 @@ class WatchSettings(Settings):
     """Who says whether a response refuses: any judge of `backfire judge`."""
     stop_below: float | None = Field(default=None, gt=0, le=1)
     """Stop training once the share of refused harmful prompts falls below this."""
+    answers_every: int = Field(default=1, ge=1, exclude_if=lambda every: every == 1)
+    """Answer the prompts at every so many measurements only, and at the first and the last. The others measure margins and pairs,
+    which takes less time."""
+    keep_best: bool = Field(default=False, exclude_if=lambda keep: not keep)
+    """Save the weights of the best step, too, in the folder `best` of the output folder. The best step is the one that refuses the
+    largest share of the harmful prompts; of equal ones the one with the fewest needless refusals, and of these the last. The
+    model before the first step does not count."""
+    load_best: bool = Field(default=False, exclude_if=lambda load: not load)
+    """Save the weights of the best step in the place of those of the last."""
 
     @property
     def on(self) -> bool:
@@ -118,6 +128,11 @@ class WatchSettings(Settings):
     def _stops_by_refusals(self) -> WatchSettings:
         if self.stop_below is not None and not self.prompts:
             raise ValueError("{stop_below} looks at refusals: give {prompts}, too")
+        if (self.keep_best or self.load_best) and not self.prompts:
+            which = "{keep_best}" if self.keep_best else "{load_best}"
+            raise ValueError(f"{which} looks at refusals: give {{prompts}}, too")
+        if self.keep_best and self.load_best:
+            raise ValueError("{load_best} saves the best step alone: leave out {keep_best}")
         return self
 
 
@@ -168,6 +183,12 @@ class TrainingSettings(Settings):
     given, it is done where the activations do not fit."""
     logging_steps: int = Field(default=1, ge=1)
     """The log gets a line every so many optimizer steps, which is a mean over them."""
+    report_to: Annotated[tuple[Tracker, ...], Metavar("TRACKER")] = Field(
+        default=(), exclude_if=lambda names: not names
+    )
+    """Send the log, and what is watched, to a tracker while training runs: trackio, wandb, mlflow, tensorboard, comet_ml or
+    swanlab. It has to be installed. The run gets the name of the output folder, in the project backfire; tensorboard writes into the
+    folder runs. Several may be named."""
     opening: TrainingOpening = TrainingOpening()
     """How the policy is opened."""
     watch: Annotated[WatchSettings, Prefix("watch")] = Field(

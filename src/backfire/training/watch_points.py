@@ -118,6 +118,13 @@ class Watched(BaseModel):
     """Probe prompts that are trained on: they are left out, since they would show what was learned by heart."""
     stopped: bool = False
     """Whether training was stopped because too few harmful prompts were refused."""
+    stopped_because: str = ""
+    """The sentence that says so, with the numbers."""
+    best: WatchPoint | None = None
+    """The best step whose weights were kept: of those at which prompts were answered, after the first step, the one that refused
+    the largest share of the harmful prompts; of equal ones the one with the fewest needless refusals, and of these the last."""
+    loaded_best: bool = False
+    """Whether the weights of the output folder are those of the best step, and not of the last one."""
     first: WatchPoint
     last: WatchPoint
 

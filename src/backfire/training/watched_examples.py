@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +18,20 @@ from backfire.training.watch_points import WatchedPairs, WatchedShare
 if TYPE_CHECKING:
     from backfire.models import RewardModel
 
+NOT_LEARNED = -100
+"""The label of a token that has no part in the loss."""
+
 
 @dataclass
 class Examples:
     """Token rows with where the response starts."""
 
     chosen: Sequence[Row]
-    """Of SFT: the conversations."""
+    """Of SFT: the conversations. Of KTO: the desirable ones."""
     rejected: Sequence[Row] = ()
+    """Of KTO: the undesirable ones."""
+    paired: bool = True
+    """Whether chosen and rejected responses stand in pairs, which KTO's do not."""
     first: np.ndarray | None = field(default=None)
     """log p(chosen) - log p(rejected) at the first measurement, in nats: [examples]."""
 
@@ -33,8 +39,9 @@ class Examples:
 def examples_of_training(dataset: Any, most: int, seed: int) -> dict[str, Examples]:
     """At most `most` of the examples that a trainer of TRL holds as token rows, as `training`; none where it holds others.
 
-    DPO has `prompt_ids`, `chosen_ids` and `rejected_ids`, a reward model the last two as whole conversations, SFT `input_ids`
-    with `labels`.
+    DPO has `prompt_ids`, `chosen_ids` and `rejected_ids`, a reward model the last two as whole conversations, KTO `prompt_ids`,
+    `completion_ids` and `label`, ORPO and CPO `chosen_input_ids` with `chosen_labels` and the same of rejected, and SFT
+    `input_ids` with `labels`, several conversations in a row (`seq_lengths`) where it packs.
     """
     columns = set(getattr(dataset, "column_names", None) or ())
     if not columns or not hasattr(dataset, "__len__"):
@@ -47,38 +54,64 @@ def examples_of_training(dataset: Any, most: int, seed: int) -> dict[str, Exampl
             for side in ("chosen_ids", "rejected_ids")
         )
         return {"training": Examples(chosen, rejected)}
-    if {"input_ids", "labels"} <= columns:
-        starts = [next((k for k, label in enumerate(row["labels"]) if label != -100), None) for row in rows]
-        learned = [(row["input_ids"], start) for row, start in zip(rows, starts, strict=True) if start]
-        return {"training": Examples(learned)} if learned else {}
+    if {"prompt_ids", "completion_ids", "label"} <= columns:
+        desirable, undesirable = (
+            [
+                (row["prompt_ids"] + row["completion_ids"], len(row["prompt_ids"]))
+                for row in rows
+                if row["label"] is side
+            ]
+            for side in (True, False)
+        )
+        return {"training": Examples(desirable, undesirable, paired=False)}
+    if {"chosen_input_ids", "chosen_labels", "rejected_input_ids", "rejected_labels"} <= columns:
+        sides = [
+            [_learned(row[f"{s}_input_ids"], row[f"{s}_labels"]) for s in ("chosen", "rejected")]
+            for row in rows
+        ]
+        whole = [(one, other) for one, other in sides if one is not None and other is not None]
+        return (
+            {"training": Examples([one for one, _ in whole], [other for _, other in whole])} if whole else {}
+        )
+    if "input_ids" in columns:
+        parts = (part for row in rows for part in _conversations(row))
+        learned = [done for ids, labels in parts if (done := _learned(ids, labels)) is not None]
+        return {"training": Examples(learned[:most])} if learned else {}
     return {}
 
 
 def trained_prompts(
     dataset: Any, how: Renders, prompts: Sequence[Prompt], *, plain: bool = False
 ) -> set[str]:
-    """The ids of those prompts that a trainer's data set of token rows trains on, after whatever response; none where it holds
-    no token rows."""
+    """The ids of those prompts that a trainer's data set trains on, after whatever response.
+
+    They are told by their token rows, or where a trainer holds texts, as GRPO and RLOO do, by these. None where it holds
+    neither, and where rows come in a stream.
+    """
     columns = set(getattr(dataset, "column_names", None) or ())
-    paired, learned = "prompt_ids" in columns, {"input_ids", "labels"} <= columns
-    if not (paired or learned) or not hasattr(dataset, "__len__"):
+    if not hasattr(dataset, "__len__"):
         return set()
-    asked = [p for p in prompts if not plain or [turn.role for turn in p.messages] == ["user"]]
-    rows = how.encode([text.text for text in how.prompt_texts(asked)])
-    ids_of: dict[tuple[int, ...], set[str]] = {}
-    for prompt, row in zip(asked, rows, strict=True):
-        ids_of.setdefault(tuple(row), set()).add(prompt.id)
-    there: set[tuple[int, ...]] = set()
-    for start in range(0, len(dataset), AT_ONCE):
-        part = dataset[start : start + AT_ONCE]
-        if paired:
-            starts = part["prompt_ids"]
-        else:
-            starts = [
-                ids[: labels.count(-100)]
-                for ids, labels in zip(part["input_ids"], part["labels"], strict=True)
-            ]
-        there |= ids_of.keys() & set(map(tuple, starts))
+    if column := next((name for name in ("prompt_ids", "prompt_input_ids") if name in columns), None):
+        ids_of = _rows_of(how, prompts, plain)
+        there = {
+            row for part in _parts(dataset, [column]) for row in map(tuple, part[column]) if row in ids_of
+        }
+    elif "input_ids" in columns:
+        ids_of = _rows_of(how, prompts, plain)
+        there = _begun_with(dataset, ids_of)
+    elif "prompt" in columns:
+        texts: dict[Any, set[str]] = {}
+        for prompt in prompts:
+            for key in {
+                _turns(prompt.as_messages()),
+                prompt.messages[-1].content if len(prompt.messages) == 1 else None,
+            }:
+                texts.setdefault(key, set()).add(prompt.id)
+        texts.pop(None, None)
+        asked = (_turns(one) for part in _parts(dataset, ["prompt"]) for one in part["prompt"])
+        return {name for key in asked for name in texts.get(key, ())}
+    else:
+        return set()
     return {name for row in there for name in ids_of[row]}
 
 
@@ -95,13 +128,11 @@ def rendered_examples(
     return Examples(chosen, rejected)
 
 
-def measured(
-    model: LocalModel | RewardModel, examples: Examples, first: np.ndarray | None
-) -> WatchedPairs | None:
-    """What the model makes of the examples; `first` are the margins to compare with, which the first call keeps."""
-    if not examples.chosen:
-        return None
+def measured(model: LocalModel | RewardModel, examples: Examples) -> WatchedPairs | None:
+    """What the model makes of the examples, beside the margins of the first call, which the examples keep."""
     rows = [*examples.chosen, *examples.rejected]
+    if not rows:
+        return None
     count = len(examples.chosen)
     if not isinstance(model, LocalModel):
         scores = np.array(model.score_rows([{"input_ids": ids} for ids, _ in rows]))
@@ -114,17 +145,77 @@ def measured(
             reward_accuracy=WatchedShare.of(rate_of(higher)),
         )
     logps = Reader(model.model, model.name, model.filler).read(rows, scored=True).logps
-    if not examples.rejected:
-        return WatchedPairs(examples=count, logps_chosen=float(logps.mean()))
+    values = {
+        f"logps_{side}": float(part.mean())
+        for side, part in (("chosen", logps[:count]), ("rejected", logps[count:]))
+        if len(part)
+    }
+    if not examples.paired or not examples.rejected:
+        return WatchedPairs(examples=len(rows), **values)
     margin = logps[:count] - logps[count:]
-    values = {"logps_chosen": float(logps[:count].mean()), "logps_rejected": float(logps[count:].mean())}
-    if first is None:
+    if examples.first is None:
         examples.first = margin
         return WatchedPairs(examples=count, **values)
-    risen = margin - first
+    risen = margin - examples.first
     return WatchedPairs(
         examples=count,
         **values,
         margin_change=float(risen.mean()),
         reward_accuracy=WatchedShare.of(rate_of(bool(one > 0) for one in risen)),
     )
+
+
+def _learned(ids: Sequence[int], labels: Sequence[int]) -> Row | None:
+    """A conversation to the end of its first response, and where that starts; None where nothing is learned."""
+    start = next((k for k, label in enumerate(labels) if k and label != NOT_LEARNED), None)
+    if start is None:
+        return None
+    end = next((k for k in range(start, len(labels)) if labels[k] == NOT_LEARNED), len(labels))
+    return list(ids[:end]), start
+
+
+def _conversations(row: Mapping[str, Any]) -> Iterator[tuple[list[int], list[int]]]:
+    """Token ids and labels of each conversation of a row; a packed row has several."""
+    ids, labels = row["input_ids"], row.get("labels") or row["input_ids"]
+    start = 0
+    for length in row.get("seq_lengths") or [len(ids)]:
+        yield ids[start : start + length], labels[start : start + length]
+        start += length
+
+
+def _rows_of(how: Renders, prompts: Sequence[Prompt], plain: bool) -> dict[tuple[int, ...], set[str]]:
+    """The ids of the prompts by the token row of each."""
+    asked = [p for p in prompts if not plain or [turn.role for turn in p.messages] == ["user"]]
+    rows = how.encode([text.text for text in how.prompt_texts(asked)])
+    ids_of: dict[tuple[int, ...], set[str]] = {}
+    for prompt, row in zip(asked, rows, strict=True):
+        ids_of.setdefault(tuple(row), set()).add(prompt.id)
+    return ids_of
+
+
+def _begun_with(dataset: Any, rows: Mapping[tuple[int, ...], set[str]]) -> set[tuple[int, ...]]:
+    """Those of the rows that a conversation of the data set begins with, and goes on to learn from."""
+    columns = [name for name in ("input_ids", "labels", "seq_lengths") if name in dataset.column_names]
+    lengths = sorted({len(row) for row in rows})
+    there: set[tuple[int, ...]] = set()
+    for part in _parts(dataset, columns):
+        for values in zip(*(part[name] for name in columns), strict=True):
+            for ids, labels in _conversations(dict(zip(columns, values, strict=True))):
+                for length in lengths:
+                    start = tuple(ids[:length])
+                    if start in rows and any(label != NOT_LEARNED for label in labels[length:]):
+                        there.add(start)
+    return there
+
+
+def _parts(dataset: Any, columns: list[str]) -> Iterator[Mapping[str, Any]]:
+    chosen = dataset.select_columns(columns) if hasattr(dataset, "select_columns") else dataset
+    for start in range(0, len(chosen), AT_ONCE):
+        yield chosen[start : start + AT_ONCE]
+
+
+def _turns(prompt: Any) -> Any:
+    """A prompt of TRL, a text or turns, as what can be compared."""
+    if isinstance(prompt, str):
+        return prompt
+    return tuple((turn.get("role"), turn.get("content")) for turn in prompt)

@@ -1,70 +1,47 @@
 """A callback that measures what training does to refusals, every so many steps: in backfire's trainings and in any of TRL's.
 
-Imports transformers, so it is imported only while training. Nothing of the training is touched by a measurement: the modes of
-the modules, the generation defaults and the random numbers are what they were before.
+Imports transformers, so it is imported only while training. `watch_measures` says what is measured, `watch_best` keeps the
+weights of the best step.
 """
 
 from __future__ import annotations
 
-import heapq
+import logging
 import math
+import sys
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from copy import deepcopy
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from transformers import Trainer, TrainerCallback
+from transformers.trainer_callback import ExportableState
 
-from backfire.errors import InputError, setting
-from backfire.influence.answering import greedy_answers
-from backfire.influence.margins import Encoded, encode, margins, probe_contrasts
-from backfire.influence.probe_files import read_probes
-from backfire.influence.probe_sets import ProbeSet, ProbeSets
-from backfire.influence.probes import sample_probes
-from backfire.models.local import LocalModel
-from backfire.models.logps import inner_model
-from backfire.models.modes import evaluating
-from backfire.models.opening import local_model
-from backfire.records import Decoding, PairBody, Prompt, digest
-from backfire.statistics import rate_of
+from backfire.errors import InputError
 from backfire.training.diverging import check_finite
-from backfire.training.watch_points import (
-    Watched,
-    WatchedShare,
-    WatchPoint,
-    write_points,
-)
-from backfire.training.watched_examples import (
-    Examples,
-    examples_of_training,
-    measured,
-    rendered_examples,
-    trained_prompts,
-)
+from backfire.training.watch_best import FOLDER, better, forget_step, load_step, save_step, saved_step
+from backfire.training.watch_measures import Measures, undisturbed
+from backfire.training.watch_points import Watched, WatchPoint, write_points
 
 if TYPE_CHECKING:
     from backfire.judges import Judge
 
+logger = logging.getLogger(__name__)
 PARTS = 20
 """Measurements of a run where it was not said how often."""
-ABSENT: Any = object()
 
 
-class SafetyWatch(TrainerCallback):  # type: ignore[misc]
+class SafetyWatch(TrainerCallback, ExportableState):  # type: ignore[misc]
     """Measures refusals, and what becomes of chosen and rejected responses, while a model is trained.
 
-    It is a callback of transformers' Trainer, and works with TRL's DPO, SFT, RLOO and reward trainers, under LoRA and gradient
-    accumulation. No reference model is needed: the first measurement, before the first step, is what later ones are compared
-    with.
+    It is a callback of transformers' Trainer, and works with TRL's trainers: DPO, KTO, ORPO, CPO, SFT, GRPO, RLOO and reward
+    models, under LoRA, gradient accumulation and several processes (DDP). No reference model is needed: the first measurement,
+    before the first step, is what later ones are compared with.
 
         trainer = DPOTrainer(..., callbacks=[SafetyWatch("probes.jsonl", every=50)])
 
-    `points` are the measurements (`WatchPoint`). They also stand in `trainer.state.log_history`. Set `watch.trainer = trainer`,
-    and they are logged to whatever the trainer reports to.
+    `points` are the measurements (`WatchPoint`). The trainer logs them to whatever it reports to, under names such as
+    `watch/refused`, and they stand in `trainer.state.log_history`.
     """
 
     def __init__(
@@ -77,7 +54,10 @@ class SafetyWatch(TrainerCallback):  # type: ignore[misc]
         most: int = 48,
         samples: int = 4,
         max_new_tokens: int = 48,
+        answers_every: int = 1,
         judge: str | Judge = "phrases",
+        keep_best: bool | None = None,
+        load_best: bool = False,
         seed: int = 0,
         max_length: int | None = 1024,
         plain: bool = False,
@@ -89,221 +69,214 @@ class SafetyWatch(TrainerCallback):  # type: ignore[misc]
             probes: what `read_probes` reads: prompts, finished probes, or what names them.
             every: steps between two measurements; None is a twentieth of the run.
             pairs: preference data that are not trained on, in any form, or (prompt, chosen, rejected).
+            keep_best: whether the weights of the best step are saved in the folder `best` of the trainer's output folder. None is
+                where the trainer saves checkpoints.
             max_length: tokens at which these are cut.
             plain: whether pairs are raw text, without the chat template.
             folder: where watch.jsonl is written anew after each measurement.
 
         Raises InputError for probes or pairs that cannot be read.
         """
-        from backfire.judges import open_judge
-
-        if every is not None and every < 1:
-            raise InputError(f"every {every}: measure after 1 step at the least, or after every 50")
+        for name, value in (("every", every), ("answers_every", answers_every), ("most", most)):
+            if value is not None and value < 1:
+                raise InputError(f"{name} {value}: give 1 or more")
+        if stop_below is not None and not 0 < stop_below <= 1:
+            raise InputError(
+                f"stop_below {stop_below}: give a share of refused prompts above 0, and 1 at most"
+            )
         self.every = every
         self.stop_below = stop_below
-        self.most = most
-        self.samples = samples
-        self.max_new_tokens = max_new_tokens
-        self.judge: Judge = open_judge(judge) if isinstance(judge, str) else judge
-        self.seed = seed
-        self.max_length = max_length
-        self.plain = plain
+        self.answers_every = answers_every
+        self.keep_best = keep_best
+        self.load_best = load_best
         self.folder = None if folder is None else Path(folder)
         self.trainer: Any = None
-        """The trainer, where measurements are to reach what it reports to."""
-        self.held_out_rows: list[tuple[list[int], list[int]]] | None = None
-        """Of a reward model: the token rows of pairs that are held out already."""
+        """The trainer whose log the measurements go through; it is found by itself."""
         self.points: list[WatchPoint] = []
+        self.best: WatchPoint | None = None
+        """The measurement of the best step, whose weights are kept in `best_folder`."""
+        self.best_folder: Path | None = None
+        self.loaded_best = False
         self.stopped = False
-        self._given = read_probes(probes) if probes else None
-        self._pairs = _pairs_of(pairs, most, seed, plain) if pairs is not None else []
-        self._sets: ProbeSets | None = None
-        self._encoded: dict[str, Encoded] = {}
-        self._prompts: dict[str, list[Prompt]] = {}
-        self._examples: dict[str, Examples] = {}
-        self._tokenizer: Any = None
-        self._in_training = 0
+        self.stopped_because = ""
+        self.measures = Measures(
+            probes,
+            pairs,
+            most=most,
+            samples=samples,
+            max_new_tokens=max_new_tokens,
+            judge=judge,
+            seed=seed,
+            max_length=max_length,
+            plain=plain,
+        )
+        self._resumed: dict[str, Any] = {}
+        self._measured_at: int | None = None
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps, so that a resumed training goes on measuring the same. transformers calls this."""
+        points = [point.model_dump(mode="json", exclude_none=True) for point in self.points]
+        return {"args": {}, "attributes": {"_resumed": {**self.measures.state(), "points": points}}}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        if self.trainer is None:
+            self.trainer = _calling_trainer()
+        self._check_whole(args)
         if self.every is None:
             self.every = max(1, math.ceil(state.max_steps / PARTS))
-        self._measure(args, state, control, given)
+        if state.global_step == 0:
+            self.points, self.best, self.stopped, self.stopped_because = [], None, False, ""
+        self.best_folder = Path(args.output_dir) / FOLDER
+        if self.keep_best is None:
+            self.keep_best = str(getattr(args.save_strategy, "value", args.save_strategy)) != "no"
+        self._go_on(state)
+        if self._measured_at != state.global_step:
+            self._measure(args, state, control, given)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         if state.global_step % (self.every or 1) == 0 or state.global_step >= state.max_steps:
             self._measure(args, state, control, given)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        if self.points and self.points[-1].step != state.global_step:
-            self._measure(args, state, control, given)
+        if self._measured_at not in (None, state.global_step):
+            self._measure(args, state, control, given, ended=True)
+        best = _agreed(str(self.best_folder) if self.load_best and self.best is not None else None)
+        self.loaded_best = best is not None and Path(best).is_dir()
+        if self.loaded_best:
+            load_step(given["model"], Path(best))
 
     def summary(self) -> Watched | None:
         """For the training's log; None where nothing was measured, as in all processes but the first."""
         if not self.points:
             return None
-        sets = self._sets
+        measures = self.measures
         return Watched(
             every=self.every or 1,
             points=len(self.points),
             seconds=sum(point.seconds for point in self.points),
-            judge=self.judge.name,
-            prompts={kind: len(some) for kind, some in self._prompts.items()},
-            probes={name: int(one.usable.sum()) for name, one in self._encoded.items()},
-            left_out={} if sets is None else dict(sets.refusal.left_out),
-            in_training=self._in_training,
+            judge=measures.judge.name,
+            prompts={kind: len(some) for kind, some in measures.prompts.items()},
+            probes={name: int(one.usable.sum()) for name, one in measures.encoded.items()},
+            left_out={} if measures.sets is None else dict(measures.sets.refusal.left_out),
+            in_training=measures.in_training,
             stopped=self.stopped,
+            stopped_because=self.stopped_because,
+            best=self.best,
+            loaded_best=self.loaded_best,
             first=self.points[0],
             last=self.points[-1],
         )
 
-    def _measure(self, args: Any, state: Any, control: Any, given: Mapping[str, Any]) -> None:
+    def _check_whole(self, args: Any) -> None:
+        """Raise InputError where no process holds the whole model, so that none can measure it alone."""
+        sharded = getattr(args, "deepspeed", None) or getattr(args, "fsdp", None)
+        trainer = self.trainer
+        if trainer is not None:
+            sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+        if sharded:
+            raise InputError(
+                "SafetyWatch needs the whole model in one process, and FSDP and DeepSpeed share it out: train with DDP "
+                "(torchrun alone), or without the callback"
+            )
+
+    def _go_on(self, state: Any) -> None:
+        """Take up what the checkpoint that is resumed has, and the best step of the output folder."""
+        assert self.best_folder is not None
+        if self._resumed and self._resumed.get("about") != self.measures.about:
+            raise InputError(
+                "restore_callback_states_from_checkpoint makes the callback anew, without its probes: leave it False; "
+                "SafetyWatch takes up its measurements from the checkpoint by itself"
+            )
+        kept = self._resumed = _kept_in(state, self.measures.about)
         if not state.is_world_process_zero:
+            if kept:
+                self._measured_at = max((p["step"] for p in kept["points"]), default=None)
             return
+        if state.global_step == 0:
+            self._measured_at = None
+            if self.keep_best:
+                forget_step(self.best_folder)
+            return
+        if not kept:
+            logger.warning(
+                "SafetyWatch: the checkpoint has no measurements of these probes, so that they begin at step %d",
+                state.global_step,
+            )
+            return
+        points = [WatchPoint.model_validate(point) for point in kept["points"]]
+        self.points = [point for point in points if point.step <= state.global_step]
+        self._measured_at = self.points[-1].step if self.points else None
+        best = saved_step(self.best_folder)
+        self.best = best if best is not None and best.step <= state.global_step else None
+
+    def _measure(
+        self, args: Any, state: Any, control: Any, given: Mapping[str, Any], *, ended: bool = False
+    ) -> None:
+        """Measure in the first process, while the others wait; all of them stop together."""
+        self._measured_at = state.global_step
+        failed: BaseException | None = None
+        if state.is_world_process_zero:
+            try:
+                self._measure_here(args, state, control, given, ended)
+            except Exception as error:  # raised below, when the others know
+                failed = error
+        stop, message = _agreed((self.stopped, None if failed is None else str(failed)))
+        if failed is not None:
+            raise failed
+        if message is not None:
+            raise InputError(f"the first process could not measure: {message}")
+        if stop:
+            self.stopped = control.should_training_stop = True
+
+    def _measure_here(
+        self, args: Any, state: Any, control: Any, given: Mapping[str, Any], ended: bool
+    ) -> None:
         model = given["model"]
         started = time.perf_counter()
         check_finite(model.named_parameters(), state.global_step, args.learning_rate)
-        if self._tokenizer is None:
-            self._tokenizer = deepcopy(given["processing_class"])
+        last = ended or state.global_step >= state.max_steps
         with undisturbed(model, args):
-            values = (
-                self._of_classifier(model, given) if _classifies(model) else self._of_policy(model, given)
+            values = self.measures.measure(
+                model,
+                given["processing_class"],
+                given["train_dataloader"].dataset,
+                answers=last or len(self.points) % self.answers_every == 0,
+                kept=self._resumed,
             )
         point = WatchPoint(step=state.global_step, seconds=time.perf_counter() - started, **values)
         self.points.append(point)
         if self.folder is not None:
             write_points(self.folder, self.points)
-        self._log(state, control, point.values())
+        self._keep(model, given["processing_class"], point)
+        self._stop(point)
+        self._log(state, control, point.values() | ({"watch/stopped": 1.0} if self.stopped else {}), ended)
+
+    def _keep(self, model: Any, tokenizer: Any, point: WatchPoint) -> None:
+        """Save the weights where the step is the best so far. What training started from is at hand already."""
+        if (self.keep_best or self.load_best) and point.step > 0 and better(point, self.best):
+            assert self.best_folder is not None
+            save_step(model, tokenizer, self.best_folder, point)
+            self.best = point
+
+    def _stop(self, point: WatchPoint) -> None:
         rate = None if point.refused is None else point.refused.rate
-        if self.stop_below is not None and rate is not None and rate < self.stop_below:
-            self.stopped = control.should_training_stop = True
-
-    def _of_policy(self, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-        step = len(self.points)
-        policy = local_model(
-            model,
-            self._tokenizer,
-            name="the model in training",
-            id=digest("watched", self.seed, step),
+        if self.stopped or self.stop_below is None or point.refused is None or rate is None:
+            return
+        if rate >= self.stop_below:
+            return
+        self.stopped = True
+        self.stopped_because = (
+            f"stopped at step {point.step}: {point.refused.hits} of {point.refused.scored} harmful prompts were refused "
+            f"({rate:.0%}), which is below stop_below {self.stop_below:g}"
         )
-        if not self.points:
-            self._begin(policy, given)
-        values: dict[str, Any] = {}
-        for name, encoded in self._encoded.items():
-            known = margins(policy, encoded)
-            known = known[~np.isnan(known)]
-            values[f"{name}_margin"] = float(known.mean()) if len(known) else None
-        cut = 0
-        for kind, field in (("harmful", "refused"), ("benign", "needless_refusals")):
-            if prompts := self._prompts.get(kind):
-                answers = greedy_answers(policy, prompts, self.judge, self.max_new_tokens)
-                tokens = [answer.tokens for answer in answers if answer.tokens is not None]
-                values[field] = WatchedShare.of(rate_of(answer.refused for answer in answers))
-                values[f"tokens_{kind}"] = sum(tokens) / len(tokens) if tokens else None
-                cut += sum(answer.cut for answer in answers)
-        examples = {
-            name: measured(policy, examples, self._first(name)) for name, examples in self._examples.items()
-        }
-        return {**values, "cut": cut, **examples}
+        if point.step == 0:
+            self.stopped_because += "; this is the model before the first step"
+        if self.best is not None:
+            self.stopped_because += f"; the weights of step {self.best.step} are in {self.best_folder}"
+        logger.warning("SafetyWatch: %s", self.stopped_because)
 
-    def _begin(self, policy: LocalModel, given: Mapping[str, Any]) -> None:
-        """Sample the probes' responses, and make the rows of everything that is measured again and again."""
-        dataset = given["train_dataloader"].dataset
-        if self._given is not None:
-            self._sets = self._sampled(policy, self._not_trained_on(policy, self._given, dataset))
-            for name, probes in (("refusal", self._sets.refusal), ("benign", self._sets.benign)):
-                if probes is not None and probes.probes:
-                    self._encoded[name] = encode(policy, probe_contrasts(probes))
-        self._examples = examples_of_training(dataset, self.most, self.seed)
-        if self._pairs:
-            self._examples["held_out"] = rendered_examples(
-                policy.rendering(self.plain), self._pairs, policy.limit(self.max_length)
-            )
-
-    def _not_trained_on(
-        self, policy: LocalModel, source: list[Prompt] | ProbeSets, dataset: Any
-    ) -> list[Prompt] | ProbeSets:
-        """The probe prompts, or finished probes, without those whose prompt is trained on."""
-        parts = (source.refusal, source.benign) if isinstance(source, ProbeSets) else ()
-        prompts = [p.prompt for one in parts if one is not None for p in one.probes]
-        if not isinstance(source, ProbeSets):
-            prompts = list(source)
-        known = trained_prompts(dataset, policy.rendering(self.plain), prompts, plain=self.plain)
-        self._in_training = len(known)
-        harmful = [p for p in prompts if (p.kind or "harmful") == "harmful"]
-        if harmful and known.issuperset(p.id for p in harmful):
-            raise InputError(
-                f"all {len(harmful)} harmful prompts of {setting('watch_prompts')} are trained on, so that they show nothing "
-                "but what was learned by heart: give others"
-            )
-        if not isinstance(source, ProbeSets):
-            return [p for p in source if p.id not in known]
-        return ProbeSets(
-            _without(source.refusal, known), source.benign and _without(source.benign, known), source.placebo
-        )
-
-    def _sampled(self, policy: LocalModel, source: list[Prompt] | ProbeSets) -> ProbeSets:
-        if isinstance(source, ProbeSets):
-            self._prompts = self._fitting(policy, [p.prompt for p in source.refusal.probes], "harmful")
-            if source.benign is not None:
-                self._prompts |= self._fitting(policy, [p.prompt for p in source.benign.probes], "benign")
-            return source
-        prompts = list({prompt.id: prompt for prompt in source}.values())
-        for kind in ("harmful", "benign"):
-            of_kind = [p for p in prompts if (p.kind or "harmful") == kind]
-            if of_kind:
-                self._prompts |= self._fitting(policy, of_kind, kind)
-        asked = [prompt for some in self._prompts.values() for prompt in some]
-        if not any((prompt.kind or "harmful") == "harmful" for prompt in asked):
-            raise InputError(
-                f"no prompt of {setting('watch_prompts')} fits the context of the model with "
-                f"{self.max_new_tokens} tokens of a response: give shorter ones"
-            )
-        decoding = Decoding(max_new_tokens=self.max_new_tokens, temperature=1.0)
-        return sample_probes(
-            policy, asked, judge=self.judge, n=self.samples, decoding=decoding, seed=self.seed
-        )
-
-    def _fitting(self, policy: LocalModel, prompts: Sequence[Prompt], kind: str) -> dict[str, list[Prompt]]:
-        """At most `most` of the prompts, in an order made of their contents; those that leave no space for a response are
-        not among them."""
-        most_tokens = None if policy.context is None else policy.context - self.max_new_tokens
-        lengths = policy.prompt_lengths(prompts)
-        fitting = [
-            p for p, n in zip(prompts, lengths, strict=True) if most_tokens is None or n <= most_tokens
-        ]
-        return {kind: sorted(fitting, key=lambda p: digest("watched", self.seed, p.id))[: self.most]}
-
-    def _of_classifier(self, model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-        from backfire.models.reward import RewardModel, agree_on_pad
-        from backfire.models.template import check_template
-
-        tokenizer = self._tokenizer
-        if not self.points:
-            if self._given is not None:
-                raise InputError(
-                    f"a reward model answers no prompts: leave out {setting('watch_prompts')}, or watch a policy"
-                )
-            self._examples = examples_of_training(given["train_dataloader"].dataset, self.most, self.seed)
-            if self._pairs:
-                how = check_template(tokenizer)
-                self._examples["held_out"] = rendered_examples(how, self._pairs, self.max_length, whole=True)
-            elif self.held_out_rows:
-                rows = self.held_out_rows[: self.most]
-                self._examples["held_out"] = Examples(
-                    [(chosen, 0) for chosen, _ in rows], [(rejected, 0) for _, rejected in rows]
-                )
-        agree_on_pad(tokenizer, inner_model(model).config)
-        scorer = RewardModel(
-            model, tokenizer, name="the model in training", id="", label=0, max_length=self.max_length
-        )
-        return {name: measured(scorer, examples, None) for name, examples in self._examples.items()}
-
-    def _first(self, name: str) -> np.ndarray | None:
-        """The margins of the first measurement, in their order; None at the first."""
-        return self._examples[name].first if self.points else None
-
-    def _log(self, state: Any, control: Any, values: dict[str, float]) -> None:
-        if self.trainer is None:
+    def _log(self, state: Any, control: Any, values: dict[str, float], ended: bool) -> None:
+        if self.trainer is None or ended:  # when training has ended, what it reports to may be closed
             state.log_history.append({**values, "step": state.global_step})
             return
         due = control.should_log  # which logging ends, and this is beside the trainer's own lines
@@ -311,46 +284,37 @@ class SafetyWatch(TrainerCallback):  # type: ignore[misc]
         control.should_log = due
 
 
-@contextmanager
-def undisturbed(model: Any, args: Any) -> Iterator[None]:
-    """While this holds, the model is in evaluation mode; afterwards everything of the training is as it was."""
-    import torch
+def _calling_trainer() -> Any:
+    """The trainer that calls a callback, or None.
 
-    owners = list({id(one): one for one in (model, inner_model(model))}.values())
-    defaults = [vars(one).get("generation_config", ABSENT) for one in owners]
-    on_cuda = model.device.type == "cuda"
-    mixed = torch.autocast("cuda", torch.bfloat16) if on_cuda and args.bf16 else nullcontext()
-    alone = torch.random.fork_rng(devices=range(torch.cuda.device_count()) if on_cuda else ())
-    with alone, mixed, evaluating(model):
-        try:
-            yield
-        finally:
-            for one, before in zip(owners, defaults, strict=True):
-                if before is not ABSENT:
-                    one.generation_config = before
-                elif "generation_config" in vars(one):
-                    del one.generation_config
+    transformers hands a callback the model, the optimizer and the data, but neither the trainer nor its log. The trainer is one
+    of the callers, so that it is found on the stack.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, Trainer):
+            return owner
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
 
 
-def _without(one: ProbeSet, prompts: Collection[str]) -> ProbeSet:
-    """The probes of other prompts than these."""
-    return replace(one, probes=tuple(probe for probe in one.probes if probe.prompt.id not in prompts))
+def _agreed(value: Any) -> Any:
+    """What the first process says, in all of them; they wait for it here."""
+    import torch.distributed as processes
+
+    if not processes.is_available() or not processes.is_initialized() or processes.get_world_size() == 1:
+        return value
+    said = [value]
+    processes.broadcast_object_list(said, src=0)
+    return said[0]
 
 
-def _classifies(model: Any) -> bool:
-    return hasattr(inner_model(model), "score")
-
-
-def _pairs_of(pairs: Any, most: int, seed: int, plain: bool) -> list[PairBody]:
-    """At most `most` of the pairs, in an order made of their contents."""
-    from backfire.preferences import no_pairs, open_preferences, pairs_of
-
-    if isinstance(pairs, list) and pairs and isinstance(pairs[0], tuple):
-        bodies: Iterator[PairBody] = (PairBody(*pair) for pair in pairs)
-        return heapq.nsmallest(most, bodies, key=lambda body: digest("watched", seed, body.prompt.id))
-    data = open_preferences(pairs, plain=plain)
-    read = (body for block in data.blocks() for body in pairs_of(block))
-    chosen = heapq.nsmallest(most, read, key=lambda body: digest("watched", seed, body.prompt.id))
-    if not chosen:
-        raise InputError(no_pairs(data))
-    return chosen
+def _kept_in(state: Any, about: str) -> dict[str, Any]:
+    """What a checkpoint's trainer state has of the same measurements; empty where it has none."""
+    stored = (getattr(state, "stateful_callbacks", None) or {}).get(SafetyWatch.__name__, [])
+    for one in stored if isinstance(stored, list) else [stored]:
+        kept: dict[str, Any] = one.get("attributes", {}).get("_resumed", {})
+        if kept.get("about") == about:
+            return kept
+    return {}

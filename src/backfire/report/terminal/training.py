@@ -15,6 +15,7 @@ from backfire.training.settings import DPOSettings, TrainingSettings
 
 if TYPE_CHECKING:
     from backfire.training import HeldOut, Rewarded, TrainingLog, Watched
+    from backfire.training.watch_points import WatchPoint
 
 MOST_LOST = 0.1
 """The share of what training changed that the saved type may take away without a warning."""
@@ -41,7 +42,7 @@ def training_parts(log: TrainingLog, out: Path) -> Iterator[Part]:
     if log.held_out is not None:
         yield Titled("Agreement with pairs whose prompts were not trained on:", _held_out(log.held_out))
     if log.watch is not None:
-        yield from _watched(log.watch)
+        yield from _watched(log.watch, out)
     yield from _not_fitting(log)
     yield f"in {out}: weights and training.json"
 
@@ -110,7 +111,18 @@ def _rewarded(rewarded: Rewarded) -> Iterator[Part]:
         )
 
 
-def _watched(watched: Watched) -> Iterator[Part]:
+def _best(best: WatchPoint, where: str) -> str:
+    """Which step was the best, and where its weights are."""
+    refused = (
+        f"{percent(best.refused.rate)} of the harmful prompts" if best.refused is not None else UNDEFINED
+    )
+    needless = ""
+    if best.needless_refusals is not None:
+        needless = f" and {percent(best.needless_refusals.rate)} of the benign ones"
+    return f"the best step is {best.step}, which refuses {refused}{needless}; {where}"
+
+
+def _watched(watched: Watched, out: Path) -> Iterator[Part]:
     """What was measured before the first step, and what last."""
     first, last = watched.first.values(), watched.last.values()
     shown = table("measured", f"step {watched.first.step}", f"step {watched.last.step}")
@@ -123,7 +135,10 @@ def _watched(watched: Watched) -> Iterator[Part]:
     if watched.in_training:
         yield Warned(f"probe prompts that are trained on, and were left out: {watched.in_training}")
     if watched.stopped:
-        yield Warned(
-            f"stopped at step {watched.last.step}, since fewer harmful prompts were refused than"
-            f" {option(DPOSettings, 'watch_stop_below')}"
+        lower = f"fewer harmful prompts were refused than {option(DPOSettings, 'watch_stop_below')}"
+        yield Warned(watched.stopped_because or f"stopped at step {watched.last.step}, since {lower}")
+    if watched.best is not None:
+        yield _best(
+            watched.best,
+            "its weights were saved" if watched.loaded_best else f"its weights are in {out / 'best'}",
         )

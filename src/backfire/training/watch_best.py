@@ -1,0 +1,83 @@
+"""The best step of a watched training: which it is, and its weights, beside those of the last step."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from backfire.errors import InputError
+from backfire.models.logps import inner_model
+from backfire.store import artifact
+from backfire.training.watch_points import WatchPoint
+
+FOLDER = "best"
+POINT = "watch_point.json"
+
+
+def better(one: WatchPoint, other: WatchPoint | None) -> bool:
+    """Whether one measured step is better than an earlier one.
+
+    The better step refuses the larger share of the harmful prompts. Where the shares are equal, it refuses fewer of the benign
+    prompts; where these are equal, too, the later step counts as better. A step at which no prompts were answered is never
+    better.
+    """
+    if one.refused is None or one.refused.rate is None:
+        return False
+    return other is None or _key(one) >= _key(other)
+
+
+def _key(point: WatchPoint) -> tuple[float, float]:
+    refused = None if point.refused is None else point.refused.rate
+    needless = None if point.needless_refusals is None else point.needless_refusals.rate
+    return (-1.0 if refused is None else refused, -(needless or 0.0))
+
+
+def save_step(model: Any, tokenizer: Any, folder: Path, point: WatchPoint) -> None:
+    """Write a checkpoint folder, or an adapter folder, of the model as it is, in place of an earlier one; whole or not at all."""
+    with artifact(folder, {"watched_step": point.step}) as aside:
+        if inner_model(model) is not model:
+            # Left to itself, PEFT would look for the base's configuration on the hub.
+            model.save_pretrained(aside, save_embedding_layers=False)
+            (aside / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+        else:
+            model.save_pretrained(aside)
+        tokenizer.save_pretrained(aside)
+        (aside / POINT).write_text(
+            point.model_dump_json(exclude_none=True, indent=1) + "\n", encoding="utf-8"
+        )
+
+
+def saved_step(folder: Path) -> WatchPoint | None:
+    """The measurement of the step whose weights a folder holds; None where it holds none."""
+    path = folder / POINT
+    if not path.is_file():
+        return None
+    try:
+        return WatchPoint.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (ValidationError, ValueError) as error:
+        raise InputError(f"{path} is no measurement ({error}): remove {folder}, and train again") from error
+
+
+def forget_step(folder: Path) -> None:
+    """Remove the weights of an earlier training's best step."""
+    if (folder / POINT).is_file():
+        shutil.rmtree(folder)
+
+
+def load_step(model: Any, folder: Path) -> None:
+    """Put the weights of a saved step into the model, in the dtype that it has."""
+    import torch
+
+    inner = inner_model(model)
+    with torch.no_grad():
+        if inner is not model:
+            from peft import load_peft_weights, set_peft_model_state_dict
+
+            set_peft_model_state_dict(model, load_peft_weights(str(folder), device=str(model.device)))
+            return
+        fresh = type(model).from_pretrained(folder, dtype=model.dtype, local_files_only=True)
+        model.load_state_dict(fresh.state_dict())
