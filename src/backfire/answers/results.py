@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -15,6 +15,10 @@ from backfire.answers.older_files import results_of_schema_1
 from backfire.answers.rows import Count, Label, Row, Share
 from backfire.errors import InputError
 from backfire.store import write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 SCHEMA = 2
 """The version of the schema that this module writes. It reads the one before, too."""
@@ -171,7 +175,7 @@ class Cell(Row):
 
 
 class Results(Row):
-    """A whole study's results."""
+    """A whole study's results. `to_pandas` and `to_arrow` give them as a table."""
 
     schema_version: int = Field(alias="schema")
     backfire: Label
@@ -197,6 +201,26 @@ class Results(Row):
             ids.add(cell.id)
             places.add(place)
         return self
+
+    def to_arrow(self, *, tidy: bool = False) -> pa.Table:
+        """One row a cell, numbers unrounded.
+
+        Each estimate has a column, such as `asr.direct.phrases`, and beside it `.low`, `.high`, `.n` and `.unscored`. What was not
+        measured is null. The bounds of a general task are 1.96 standard errors away.
+
+        Args:
+            tidy: one row an estimate: `measure`, `name`, `judge`, `estimate`, `low`, `high`, `n`, `unscored`.
+        """
+        from backfire.answers.results_table import results_arrow
+
+        return results_arrow(self, tidy=tidy)
+
+    def to_pandas(self, *, tidy: bool = False) -> pd.DataFrame:
+        """The table of `to_arrow` as a DataFrame. Counts are pandas' whole numbers (Int64), in which a missing one is <NA>."""
+        import pandas as pd
+        import pyarrow as pa
+
+        return self.to_arrow(tidy=tidy).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
 
 
 def parse_results(value: Results | Mapping[str, Any], *, origin: str = "results") -> Results:

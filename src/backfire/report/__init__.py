@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from backfire.report.audit.table import audit_table
     from backfire.report.pairs.page import render_shown_page, write_shown_page
     from backfire.report.pairs.table import shown_table
+    from backfire.report.study.figure_files import write_figures
     from backfire.report.study.overview import write_picture
     from backfire.report.study.page import render_page, write_page
     from backfire.report.study.table import results_table
+    from backfire.report.study.tables import results_latex, results_markdown, write_results_table
     from backfire.report.study.worlds import worlds_table
     from backfire.report.terminal.attack import attack_parts
     from backfire.report.terminal.comparison import comparison_parts
@@ -38,9 +40,11 @@ else:
             "audit.table": ("audit_table",),
             "pairs.page": ("render_shown_page", "write_shown_page"),
             "pairs.table": ("shown_table",),
+            "study.figure_files": ("write_figures",),
             "study.overview": ("write_picture",),
             "study.page": ("render_page", "write_page"),
             "study.table": ("results_table",),
+            "study.tables": ("results_latex", "results_markdown", "write_results_table"),
             "study.worlds": ("worlds_table",),
             "terminal.attack": ("attack_parts",),
             "terminal.comparison": ("comparison_parts",),
@@ -94,6 +98,8 @@ __all__ = [
     "render_page",
     "render_shown_page",
     "repair_parts",
+    "results_latex",
+    "results_markdown",
     "results_parts",
     "results_table",
     "sampled_parts",
@@ -105,7 +111,9 @@ __all__ = [
     "worlds_table",
     "write_audit_markdown",
     "write_audit_page",
+    "write_figures",
     "write_page",
     "write_picture",
+    "write_results_table",
     "write_shown_page",
 ]

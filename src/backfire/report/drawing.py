@@ -105,6 +105,22 @@ def to_svg(chart: Any, background: str = "transparent") -> str:
     return svg
 
 
+def stand_alone(panel: Panel) -> str:
+    """A panel as a whole SVG document on white, which other programs open."""
+    namespaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    white = r'\1<rect width="100%" height="100%" fill="#ffffff"/>'
+    return re.sub(r"(<svg[^>]*>)", white, panel.svg.replace("<svg", f"<svg {namespaces}", 1), count=1)
+
+
+def pdf_of(svg: str) -> bytes:
+    """An SVG document as PDF, whose text stays text; no browser and no network are used."""
+    altair()
+    import vl_convert
+
+    made: bytes = vl_convert.svg_to_pdf(svg)
+    return made
+
+
 def _width(svg: str) -> int:
     match = re.search(r'<svg[^>]*? width="([\d.]+)"', svg)
     return round(float(match.group(1))) if match else 0

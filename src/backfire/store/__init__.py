@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         write_json,
         write_text,
     )
+    from backfire.store.csv_files import write_csv
     from backfire.store.ledger import Ledger
     from backfire.store.prompts import PromptFile, read_prompts
     from backfire.store.row_files import NotHeldError, Row, ending_of, not_the_data_set, write_rows
@@ -26,6 +27,7 @@ else:
                 *("artifact", "is_done", "manifest_digest", "read_json", "whole_file"),
                 *("write_json", "write_text"),
             ),
+            "csv_files": ("write_csv",),
             "ledger": ("Ledger",),
             "prompts": ("PromptFile", "read_prompts"),
             "row_files": ("NotHeldError", "Row", "ending_of", "not_the_data_set", "write_rows"),
@@ -47,6 +49,7 @@ __all__ = [
     "read_json",
     "read_prompts",
     "whole_file",
+    "write_csv",
     "write_json",
     "write_rows",
     "write_text",

@@ -19,6 +19,7 @@ from backfire.auditing.probes.probe import MeasuredProbe
 from backfire.auditing.probes.uncertainty import Values
 from backfire.errors import InputError
 from backfire.statistics import Z95
+from backfire.store import write_csv
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 SUFFIXES = (".parquet", ".jsonl", ".csv")
@@ -130,9 +131,7 @@ def _write(path: Path, suffix: str, table: pa.Table) -> None:
 
         pq.write_table(table, path)
     elif suffix == ".csv":
-        import pyarrow.csv as csv
-
-        csv.write_csv(table, path)
+        write_csv(path, table)
     else:
         import json
 

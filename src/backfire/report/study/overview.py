@@ -1,4 +1,4 @@
-"""The README's picture: one SVG file of a study's attack success rates that stands on its own."""
+"""The README's picture: one SVG or PDF file of a study's attack success rates that stands on its own."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 from backfire.answers.numerals import printable
 from backfire.answers.results import Results, parse_results
 from backfire.errors import InputError
-from backfire.report.drawing import altair, to_svg
+from backfire.report.drawing import altair, pdf_of, to_svg
 from backfire.report.study.grid import Grid
 from backfire.report.study.pictures import asr_chart, kind_of
-from backfire.store import write_text
+from backfire.store import whole_file, write_text
 
 LEGEND = {
     "baseline": "SFT, before DPO",
@@ -26,18 +26,23 @@ LEGEND = {
 
 
 def write_picture(results: Results | Mapping[str, Any], path: str | Path) -> Path:
-    """Write attack success per recipe, one panel per attack, side by side, to an SVG file; return its path.
+    """Write attack success per recipe, one panel per attack, side by side, to an SVG or PDF file; return its path.
 
     It is the page's first picture, drawn on white so that it can be read on any background.
-    Raises InputError when the results break the schema, when nothing was attacked, or when `path` is no .svg file.
+    Raises InputError when the results break the schema, when nothing was attacked, or when `path` ends in neither .svg nor .pdf.
     """
     path = Path(path)
-    if path.suffix.lower() != ".svg":
-        raise InputError(f"{path}: pictures are written as SVG; name a file that ends in .svg")
+    ending = path.suffix.lower()
+    if ending not in (".svg", ".pdf"):
+        raise InputError(f"{path}: pictures are written as SVG or PDF; name a file that ends in .svg or .pdf")
     grid = Grid(parse_results(results))
     if not grid.attacks:
         raise InputError(f"{path}: no cell has an attack success rate to draw; run the study's attacks first")
-    write_text(path, _svg(grid))
+    if ending == ".svg":
+        write_text(path, _svg(grid))
+        return path
+    with whole_file(path) as aside:
+        aside.write_bytes(pdf_of(_svg(grid)))
     return path
 
 
