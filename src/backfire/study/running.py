@@ -20,6 +20,7 @@ from backfire.report import write_page
 from backfire.store import read_json, write_text
 from backfire.study.cells import RunFolder, grid
 from backfire.study.collect import collect
+from backfire.study.expected import time_left
 from backfire.study.graph import stages_of
 from backfire.study.plan import StudyFile
 from backfire.study.process_pool import ProcessPool, ThisProcess, Workers, WorkerSetup
@@ -73,7 +74,13 @@ def run_study(
         _resolve(study, run)
         shutil.rmtree(run.gradients, ignore_errors=True)
         with _workers(study, run, held) as workers:
-            outcome = run_stages(stages, workers, say=say, beginning=lambda: _begin(run))
+            outcome = run_stages(
+                stages,
+                workers,
+                say=say,
+                beginning=lambda: _begin(run),
+                expected=lambda: time_left(stages, workers.slots),
+            )
         shutil.rmtree(run.gradients, ignore_errors=True)
         results = collect(study, run, stages, outcome)
         if (run.root / UNFINISHED).exists() or not _same(run, results):

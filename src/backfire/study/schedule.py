@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from backfire.errors import StudyError
+from backfire.models.memory import GIGABYTE
+from backfire.study.expected import TimeLeft, disk_needed
 from backfire.study.process_pool import Workers
 from backfire.study.stage import Stage, State, dependencies
 
@@ -44,6 +45,7 @@ def run_stages(
     *,
     say: Say = print,
     beginning: Callable[[], None] | None = None,
+    expected: Callable[[], TimeLeft] | None = None,
 ) -> Outcome:
     """Run every stage that is not done, each after those it needs.
 
@@ -52,12 +54,13 @@ def run_stages(
     Args:
         workers: what runs them.
         beginning: called before the first stage runs, and not at all where all are done.
+        expected: called at the same time, for the time that is left; where it is not given, nothing is said of time.
 
     Raises:
         StudyError: no stage makes an input that lies in the run folder, or stages wait for one another.
     """
     needs = dependencies(stages)
-    progress = _Progress(len(stages), workers.slots, say, waiting=Counter(stage.verb for stage in stages))
+    progress = _Progress(len(stages), workers.slots, say, {stage.name: stage for stage in stages}, expected)
     waiting = list(stages)
     running: dict[str, tuple[Stage[Any], State]] = {}
     settled: dict[str, bool] = {}
@@ -85,6 +88,8 @@ def run_stages(
                     if beginning is not None:
                         beginning()
                         beginning = None
+                    if not progress.announced:
+                        progress.announce()
                     running[stage.name] = stage, state
                     progress.begin(stage)
                     workers.begin(stage)
@@ -117,32 +122,44 @@ class _Progress:
     total: int
     workers: int
     say: Say
-    waiting: Counter[str]
+    waiting: dict[str, Stage[Any]]
+    expected: Callable[[], TimeLeft] | None
+    time: TimeLeft | None = None
+    announced: bool = False
     ended: int = 0
     started: dict[str, float] = field(default_factory=dict)
-    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def announce(self) -> None:
+        """Before the first stage that runs: how many there are, and how long they will take."""
+        self.announced = True
+        if self.expected is None:
+            return
+        self.time = self.expected()
+        self.waiting = {name: stage for name, stage in self.waiting.items() if not stage.done()}
+        disk = disk_needed(list(self.waiting.values()))
+        policies = f", {disk / GIGABYTE:.1f} GB of trained policies" if disk >= GIGABYTE / 10 else ""
+        self.say(f"{len(self.waiting)} of {self.total} stages are to be done{self.left()}{policies}")
 
     def begin(self, stage: Stage[Any]) -> None:
         self.started[stage.name] = time.monotonic()
 
     def took(self, stage: Stage[Any]) -> str:
         seconds = time.monotonic() - self.started[stage.name]
-        self.seconds[stage.verb].append(seconds)
+        if self.time is not None:
+            self.time.ended(stage, seconds)
         return f"{seconds:.0f} s"
 
     def end(self, stage: Stage[Any], outcome: str = "") -> None:
         self.ended += 1
-        self.waiting[stage.verb] -= 1
+        self.waiting.pop(stage.name, None)
         if outcome:
             self.say(f"[{self.ended}/{self.total}] {stage.name}: {outcome}{self.left()}")
 
     def left(self) -> str:
-        """The time left, judged by the mean of each kind of stage, and of all for kinds that none has ended of."""
-        every = [s for values in self.seconds.values() for s in values]
-        if not every or self.ended >= self.total:
+        """The time left, as far as anything is known of it."""
+        seconds = 0.0 if self.time is None else self.time.of(list(self.waiting.values())) / self.workers
+        if not seconds or not self.waiting:
             return ""
-        seconds = 0.0
-        for verb, count in self.waiting.items():
-            known = self.seconds.get(verb) or every
-            seconds += count * sum(known) / len(known) / self.workers
+        if seconds >= 5400:
+            return f", about {seconds / 3600:.1f} h left"
         return f", about {seconds / 60:.0f} min left" if seconds >= 90 else f", about {seconds:.0f} s left"

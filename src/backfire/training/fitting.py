@@ -44,11 +44,9 @@ def fitted(settings: TrainingSettings, model: Any) -> tuple[TrainingSettings, st
     if settings.parameters == "all":
         return settings, ""
     shape = Shape.of(model)
-    needed = _all_bytes(settings) * shape.parameters
-    free = _free(settings)
-    most = ceiling(shape.parameters) - PROGRAM - LEAST if free is None else free
-    if needed <= most:
+    if trains_all(settings, shape.parameters):
         return settings.model_copy(update={"parameters": "all"}), ""
+    needed, most = _all_bytes(settings) * shape.parameters, _meant_for_all(settings, shape.parameters)
     rate = rate_of(settings.given_lr, settings.lr, adapter_by_auto=True)
     chosen = {"adapter": LoRASettings(), "parameters": "lora", "lr": rate}
     why = (
@@ -57,6 +55,21 @@ def fitted(settings: TrainingSettings, model: Any) -> tuple[TrainingSettings, st
         "parameters all trains them all the same"
     )
     return settings.model_copy(update=chosen), why
+
+
+def trains_all(settings: TrainingSettings, parameters: int) -> bool:
+    """Whether all weights of a model of so many numbers are trained, as the settings say or `auto` decides."""
+    if settings.adapter is not None or settings.parameters == "lora":
+        return False
+    return settings.parameters == "all" or _all_bytes(settings) * parameters <= _meant_for_all(
+        settings, parameters
+    )
+
+
+def _meant_for_all(settings: TrainingSettings, parameters: int) -> int:
+    """Bytes that training all weights may take."""
+    free = _free(settings)
+    return ceiling(parameters) - PROGRAM - LEAST if free is None else free
 
 
 def portions(settings: TrainingSettings, policy: Policy, longest: int) -> Portions:
