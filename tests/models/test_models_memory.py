@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,3 +95,42 @@ def test_what_does_not_fit_is_said_before_any_work(monkeypatch: pytest.MonkeyPat
         ModelError, match=r"all of it takes about 9\.0 GB, and .* GB are free here: take less"
     ):
         memory.check_room(9 * 10**9, "cpu", "all of it", "take less")
+
+
+BATCHES = """
+import sys, torch
+from backfire.models import memory, open_model
+
+def resident():
+    return 4096 * int(open("/proc/self/statm").read().split()[1])
+
+memory.LARGE = int(sys.argv[2])
+model = open_model(sys.argv[1]).model
+# A free of 24 MB, after which glibc would keep smaller pieces in its heap.
+del [torch.ones(6_000_000)][0]
+start = resident()
+for width in (300, 400, 500):
+    # What a layer keeps, among what it makes and frees.
+    pieces = [torch.ones(width * 1000) for _ in range(200)]
+    kept = pieces[::4] + pieces[-1:]
+    del pieces
+memory.release(model)
+print((resident() - start) / sum(4 * piece.numel() for piece in kept))
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="only glibc keeps freed memory so")
+def test_freed_memory_of_a_large_model_goes_back(tmp_path: Path) -> None:
+    folder = save_wide(tmp_path / "wide")
+
+    def resident_of_kept(large: int) -> float:
+        done = subprocess.run(
+            [sys.executable, "-c", BATCHES, str(folder), str(large)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return float(done.stdout)
+
+    assert resident_of_kept(0) < 1.2
+    assert resident_of_kept(2**40) > 2

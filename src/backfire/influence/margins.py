@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from backfire.errors import ModelError
 from backfire.models.batching import length_batches
 from backfire.models.logps import layers_recomputed, run, token_logps
-from backfire.models.memory import keeps_for_gradients, tokens_to_differentiate, tokens_to_read
+from backfire.models.memory import keeps_for_gradients, release, tokens_to_differentiate, tokens_to_read
 from backfire.models.packed import packs
 from backfire.models.rendering import render
 from backfire.models.settings import MAX_LENGTH
@@ -190,6 +190,7 @@ def add_gradients(
 
     values = np.where(encoded.usable, 0.0, np.nan)
     for batch in batches(model, encoded, batch_size, gradients=True):
+        release(model.model)
         rows = [encoded.rows[i] for i in batch]
         if along is not None:
             along.start(len(rows), model.device)

@@ -14,6 +14,7 @@ from backfire.models.endpoint import EndpointModel
 from backfire.models.gguf import ENDING, check_gguf, gguf_configuration, gguf_model, gguf_tokenizer, is_gguf
 from backfire.models.identity import folder_digest, no_weights
 from backfire.models.local import LocalModel
+from backfire.models.memory import give_back_freed
 from backfire.models.template import check_template, template_digest
 from backfire.records import digest
 
@@ -180,6 +181,7 @@ def open_folder(auto: Any, folder: Path, dtype: str, *, fresh: Collection[str] =
             f"{' and others' if len(missing) > 4 else ''}; name a checkpoint of this kind "
             "(a policy is a causal language model, a reward model a trained sequence classifier)"
         )
+    give_back_freed(model)
     return model
 
 
