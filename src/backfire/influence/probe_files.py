@@ -155,7 +155,7 @@ def _of_rows(rows: list[dict[str, Any]]) -> list[Prompt] | ProbeSets:
     prompts: list[Prompt] = []
     kinds = kind_column(table.columns, table.numbered(), table.origin, given=names.get("kind"))
     for number, cells in table.numbered():
-        turns = cells.get(names.get("prompt", "prompt"))
+        turns: Any = cells.get(names.get("prompt", "prompt"))
         if not _filled(turns, True):
             raise InputError(
                 f"row {number} of {table.origin} has no prompt: give a text, or turns of role and content"
