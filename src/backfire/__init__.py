@@ -54,6 +54,15 @@ if TYPE_CHECKING:
     from backfire.preferences import ConvertSettings, Reading, convert
     from backfire.prompts.named import open_prompts
     from backfire.records import Decoding, Prompt, Response, Verdict, digest
+    from backfire.releasing import (
+        ReleaseRules,
+        ReleaseSettings,
+        Rule,
+        VerifySettings,
+        read_rules,
+        release,
+        verify_release,
+    )
     from backfire.repairing import Auto, Balance, Clean, Filter, Mix, RepairSettings, Restyle, Switch, repair
     from backfire.report import write_audit_page, write_page
     from backfire.responses import GivenSettings, SamplingSettings, ScoreSettings, sample, score, store_given
@@ -133,6 +142,15 @@ _PACKAGES = {
     "preferences": ("ConvertSettings", "Reading", "convert"),
     "prompts": ("open_prompts",),
     "records": ("Decoding", "Prompt", "Response", "Verdict", "digest"),
+    "releasing": (
+        "ReleaseRules",
+        "ReleaseSettings",
+        "Rule",
+        "VerifySettings",
+        "read_rules",
+        "release",
+        "verify_release",
+    ),
     "repairing": (
         "Auto",
         "Balance",
@@ -208,11 +226,14 @@ __all__ = [
     "RLOOSettings",
     "Rate",
     "Reading",
+    "ReleaseRules",
+    "ReleaseSettings",
     "RepairSettings",
     "Response",
     "Restyle",
     "RewardSettings",
     "Rewording",
+    "Rule",
     "SFTSettings",
     "SafetyWatch",
     "SamplingSettings",
@@ -223,6 +244,7 @@ __all__ = [
     "TrainJudgeSettings",
     "ValidateSettings",
     "Verdict",
+    "VerifySettings",
     "attack",
     "attack_suite",
     "audit",
@@ -249,7 +271,9 @@ __all__ = [
     "read_pairs",
     "read_prompts",
     "read_results",
+    "read_rules",
     "read_study",
+    "release",
     "repair",
     "run_study",
     "safety_influence",
@@ -264,6 +288,7 @@ __all__ = [
     "train_rloo",
     "train_sft",
     "validate_judges",
+    "verify_release",
     "write_audit",
     "write_audit_page",
     "write_page",

@@ -38,6 +38,12 @@ class GeneralResult(Row):
     """Tasks whose numbers came from the resume file."""
     not_resumable: dict[str, str] = Field(default_factory=dict)
     """By task, why its numbers neither go to the resume file nor come from it: what it reads cannot be looked at."""
+    items: dict[str, dict[str, dict[str, float]]] = Field(default_factory=dict)
+    """task -> metric -> item -> what the item came to, for paired comparisons. An item is known by its content."""
+    groups: dict[str, list[str]] = Field(default_factory=dict)
+    """The tasks of every group among `scores`."""
+    definitions: dict[str, str] = Field(default_factory=dict)
+    """By task, the digest of its definition, and of its functions and data where they are local."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; numbers are not rounded."""

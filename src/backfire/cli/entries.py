@@ -57,6 +57,9 @@ COMMANDS = (
     Entry("judge correct", STAGES, "The attack success rate of FILE's responses, corrected for the judge's errors (Rogan and Gladen 1978).", "judging:Correct"),
     Entry("general", STAGES, "Score a model on general tasks, by lm-evaluation-harness.", "general:General"),
     Entry("compare", STAGES, "Compare policies on the same prompts: differences with 95% intervals, exact tests, Holm's correction.", "comparing:Compare"),
+    Entry("release", STAGES, "Decide whether a candidate may replace its base, by written rules: pass, fail or not decided.", "releasing:Release"),
+    Entry("release verify", STAGES, "Compute again what a release file is bound to, and say what differs and what could not be checked.", "releasing:Verify"),
+    Entry("release schema", STAGES, "Print the JSON schema of rules files, by which editors complete and check them.", "releasing:Schema"),
     Entry("report", STAGES, "Write the page of a run anew, and print its table.", "reporting:Report"),
     Entry("demo", WHOLE, "Run the demo: seven ways of choosing responses, on model organisms, from prompts to the page.", "studying:Demo"),
     Entry("study", WHOLE, "Run a whole study: prompts to report, over recipes, targets and seeds."),
@@ -73,7 +76,8 @@ COMMANDS = (
 ABOUT = "Will your preference data backfire? Build it, audit it, train on it, attack the result, report."
 EPILOG = (
     "Exit codes: 0 all done; 1 done in part, or an unexpected error (the output says which); "
-    "2 an input that cannot be used; 3 a condition of `audit --fail-on` holds, or could not be looked at; 130 interrupted."
+    "2 an input that cannot be used; 3 a condition of `audit --fail-on` holds or could not be looked at, or a rule of `release` is broken; "
+    "4 no rule of `release` is broken, and one is not decided; 130 interrupted."
 )
 
 

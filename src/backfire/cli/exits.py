@@ -14,6 +14,7 @@ from backfire.errors import BackfireError
 PARTLY = 1
 WRONG = 2
 FAILED = 3
+UNDECIDED = 4
 INTERRUPTED = 130
 
 EXTRAS = {

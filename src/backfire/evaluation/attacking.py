@@ -172,6 +172,14 @@ def run_attack(inputs: AttackInputs, ledger: Ledger, *, progress: Progress | Non
     return _together(counted, harmful, fit, judges, unfit)
 
 
+def rows_of(inputs: AttackInputs) -> list[str]:
+    """What the rows of the attacks will be called, those of any attack included."""
+    if inputs.ways is None:
+        return list(inputs.harmful)
+    names = [*(way.name for way in inputs.ways), ANY]
+    return [_row(name, attack, inputs.harmful) for name in inputs.harmful for attack in names]
+
+
 def _ask(
     rounds: Sequence[Round],
     inputs: AttackInputs,

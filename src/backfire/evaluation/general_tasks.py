@@ -23,7 +23,7 @@ from backfire.evaluation.harness import (
 )
 from backfire.evaluation.settings import GeneralSettings
 from backfire.evaluation.task_files import Tasks, load_tasks, resolve_tasks
-from backfire.evaluation.task_results import ResumeFile, TaskKey, TaskRecord
+from backfire.evaluation.task_results import ResumeFile, TaskKey, TaskRecord, items_of
 from backfire.models import EndpointModel, LocalModel
 
 FEWSHOT_SEED = 1234
@@ -102,6 +102,7 @@ def general(
     cut = {name: record.cut for name, record in records.items() if record.cut}
     scores, subtasks = _tables(loaded, records)
     not_resumable = {} if resume is None else dict(loaded.unseen)
+    groups = {name: loaded.members(name) for name in loaded.groups if any(one.task == name for one in scores)}
     return GeneralResult(
         scores=scores,
         settings=asked_with,
@@ -109,6 +110,9 @@ def general(
         subtasks=subtasks,
         resumed=resumed,
         not_resumable=not_resumable,
+        items={name: _items(loaded, name, record) for name, record in records.items()},
+        groups=groups,
+        definitions=dict(loaded.digests),
     )
 
 
@@ -188,7 +192,8 @@ def _run(lm: Any, name: str, task: Any, shots: int, limit: int | None, chat: boo
         )
     metrics = {key: _number(value) for key, value in results["results"][name].items() if "," in key}
     n = int(results["n-samples"][name]["effective"])
-    return TaskRecord(metrics, n, over_long(lm, results["samples"][name]), time.monotonic() - start)
+    samples = results["samples"][name]
+    return TaskRecord(metrics, n, over_long(lm, samples), time.monotonic() - start, items_of(samples))
 
 
 def _number(value: object) -> float | None:
@@ -251,24 +256,37 @@ def _over_members(records: Sequence[TaskRecord], metric: str) -> TaskRecord:
 
 
 def _scores(loaded: Tasks, name: str, record: TaskRecord) -> Iterator[TaskScore]:
+    for metric, key in _reported(loaded, name, record).items():
+        yield TaskScore(
+            task=name,
+            metric=metric,
+            value=record.metrics[key],
+            stderr=record.metrics.get(key.replace(",", "_stderr,", 1)),
+            n=record.n,
+        )
+
+
+def _items(loaded: Tasks, name: str, record: TaskRecord) -> dict[str, dict[str, float]]:
+    """What each item of a task came to, by the metrics that are reported."""
+    keys = _reported(loaded, name, record)
+    return {metric: record.items[key] for metric, key in keys.items() if key in record.items}
+
+
+def _reported(loaded: Tasks, name: str, record: TaskRecord) -> dict[str, str]:
+    """The metrics that are reported, by the names that they get, and what the harness calls each."""
     report = _report(loaded, name)
     keys = [key for key in record.metrics if "_stderr," not in key]
     filters = Counter(key.split(",")[0] for key in keys)
     values = {(key.split(",")[0] if filters[key.split(",")[0]] == 1 else key): key for key in keys}
     wanted = [report["metric"]] if "metric" in report else list(values)
+    reported = {}
     for metric in wanted:
         if metric not in values:
             raise InputError(
                 f"task {name} reports {metric!r} but computes {'; '.join(values)}: fix its metadata"
             )
-        key = values[metric]
-        yield TaskScore(
-            task=name,
-            metric=report.get("name", metric),
-            value=record.metrics[key],
-            stderr=record.metrics.get(key.replace(",", "_stderr,", 1)),
-            n=record.n,
-        )
+        reported[report.get("name", metric)] = values[metric]
+    return reported
 
 
 def _report(loaded: Tasks, name: str) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,11 @@ from backfire.errors import InputError, setting
 from backfire.records import digest
 from backfire.store.artifacts import read_json, write_json
 
-FORMAT = "backfire general tasks 2"
+FORMAT = "backfire general tasks 3"
+OLDER = "backfire general tasks 2"
+"""The format before, which has no items. It is read, too."""
+HASH = 16
+"""Digits of the harness's hash of an item by which it is known."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,30 @@ class TaskRecord:
     cut: int
     """Requests that do not fit the context."""
     seconds: float
+    items: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By metric as the harness names it, what each item came to; only metrics whose items are numbers. Empty where the record
+    was kept by an older version."""
+
+
+def items_of(samples: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """What each item came to, by metric, from the samples that the harness logs; an item is known by its content.
+
+    Items of the same content are told apart by their number among these.
+    """
+    items: dict[str, dict[str, float]] = {}
+    for sample in samples:
+        for metric in sample["metrics"]:
+            value = sample[metric]
+            if not isinstance(value, bool | int | float):
+                continue
+            by_item = items.setdefault(f"{metric},{sample['filter']}", {})
+            content = str(sample["doc_hash"])[:HASH]
+            name, repeats = content, 1
+            while name in by_item:
+                repeats += 1
+                name = f"{content}#{repeats}"
+            by_item[name] = float(value)
+    return items
 
 
 class ResumeFile:
@@ -77,7 +106,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
         raise InputError(
             f"{setting('resume')} {path} cannot be read ({error}): name a new file, or fix this"
         ) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") not in (FORMAT, OLDER):
         raise InputError(
             f"{setting('resume')} {path} is no file of `backfire general --resume`: name another"
         )
@@ -103,6 +132,8 @@ def _record(stored: dict[str, Any]) -> TaskRecord | None:
             "seconds": int() | float() as seconds,
             **more,
         }:
+            items: Any = more.pop("items", {})
             numbers = all(value is None or isinstance(value, int | float) for value in metrics.values())
-            return TaskRecord(metrics, n, cut, seconds) if numbers and not more else None
+            whole = isinstance(items, dict) and all(isinstance(one, dict) for one in items.values())
+            return TaskRecord(metrics, n, cut, seconds, items) if numbers and whole and not more else None
     return None

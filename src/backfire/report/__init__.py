@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from backfire.report.audit.table import audit_table
     from backfire.report.pairs.page import render_shown_page, write_shown_page
     from backfire.report.pairs.table import shown_table
+    from backfire.report.release.markdown import render_release_markdown, write_release_markdown
     from backfire.report.study.figure_files import write_figures
     from backfire.report.study.overview import write_picture
     from backfire.report.study.page import render_page, write_page
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from backfire.report.terminal.organisms import world_parts
     from backfire.report.terminal.pairs import built_parts, converted_parts, recipes_table
     from backfire.report.terminal.prompt_sets import prompt_sets_table
+    from backfire.report.terminal.release import release_check_parts, release_parts
     from backfire.report.terminal.repair import repair_parts
     from backfire.report.terminal.study import failures_of, results_parts, standing_parts
     from backfire.report.terminal.training import training_parts
@@ -40,6 +42,7 @@ else:
             "audit.table": ("audit_table",),
             "pairs.page": ("render_shown_page", "write_shown_page"),
             "pairs.table": ("shown_table",),
+            "release.markdown": ("render_release_markdown", "write_release_markdown"),
             "study.figure_files": ("write_figures",),
             "study.overview": ("write_picture",),
             "study.page": ("render_page", "write_page"),
@@ -66,6 +69,7 @@ else:
                 "recipes_table",
             ),
             "terminal.prompt_sets": ("prompt_sets_table",),
+            "terminal.release": ("release_check_parts", "release_parts"),
             "terminal.repair": ("repair_parts",),
             "terminal.study": (
                 "failures_of",
@@ -93,9 +97,12 @@ __all__ = [
     "judged_table",
     "prompt_sets_table",
     "recipes_table",
+    "release_check_parts",
+    "release_parts",
     "render_audit_markdown",
     "render_audit_page",
     "render_page",
+    "render_release_markdown",
     "render_shown_page",
     "repair_parts",
     "results_latex",
@@ -114,6 +121,7 @@ __all__ = [
     "write_figures",
     "write_page",
     "write_picture",
+    "write_release_markdown",
     "write_results_table",
     "write_shown_page",
 ]

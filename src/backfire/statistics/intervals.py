@@ -13,6 +13,13 @@ ONE = 1 + 1e-9
 """Up to so many clusters of equal size, rounding considered, there is one."""
 
 
+def normal_quantile(confidence: float = 0.95) -> float:
+    """The normal distribution's two-sided quantile at this confidence."""
+    from statistics import NormalDist
+
+    return Z95 if confidence == 0.95 else NormalDist().inv_cdf((1 + confidence) / 2)
+
+
 def student_quantile(degrees: float, probability: float = 0.975) -> float:
     """Student's quantile with so many degrees of freedom; infinite where there are none. The default is the two-sided 95% one."""
     from scipy.special import stdtrit
@@ -63,11 +70,13 @@ def clustered_wilson(hits: Sequence[float], sizes: Sequence[float]) -> tuple[flo
     return clustered_interval(rate, *equivalent_cases(pairs))
 
 
-def clustered_interval(rate: float, effective: float, clusters: float) -> tuple[float, float]:
-    """`clustered_wilson` of a rate whose `equivalent_cases` are known."""
+def clustered_interval(
+    rate: float, effective: float, clusters: float, confidence: float = 0.95
+) -> tuple[float, float]:
+    """`clustered_wilson` of a rate whose `equivalent_cases` are known, at any confidence."""
     if clusters <= ONE:
         return 0.0, 1.0
-    quantile = student_quantile(clusters - 1)
+    quantile = student_quantile(clusters - 1, (1 + confidence) / 2)
     low, high = score_interval(rate, effective, quantile)
     least, most = score_interval(1.0, clusters, quantile)[0], score_interval(0.0, clusters, quantile)[1]
     return min(low, least), max(high, most)

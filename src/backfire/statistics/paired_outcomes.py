@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import ceil, log2, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from backfire.statistics.exact_tests import swap_p
 from backfire.statistics.intervals import (
     equal_clusters,
+    normal_quantile,
     paired_difference,
     ratio_variance,
     student_quantile,
@@ -21,8 +22,16 @@ from backfire.statistics.intervals import (
 ROUNDING = 1e-9
 RESAMPLES = 10_000
 """Bootstrap resamples."""
-FEWEST_DIFFERING = 6
-"""Clusters that differ, below which no exact p is under .05 and a bootstrap sees too little."""
+DIGITS = 12
+"""Decimal places of a tail's probability, so that 95% leaves 0.025."""
+
+
+def fewest_differing(confidence: float = 0.95) -> int:
+    """Clusters that differ, from which on an exact two-sided p can be below 1 - confidence: 2 / 2^k is. 6 at 95%.
+
+    With fewer, a bootstrap sees too little.
+    """
+    return ceil(log2(2 / (1 - confidence)) - ROUNDING)
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ class Paired:
     difference: float | None
     low: float | None
     high: float | None
-    """95%, as `bootstrap_interval` has it; None for one cluster."""
+    """At the confidence asked for (95% unless it was), as `bootstrap_interval` has it; None for one cluster."""
     lowest: float
     highest: float
     """The least and the greatest difference over all prompts, whatever the unscored were."""
@@ -59,6 +68,7 @@ def compare_outcomes(
     clusters: Mapping[str, str] | None = None,
     *,
     seed: int = 0,
+    confidence: float = 0.95,
 ) -> Paired:
     """Compare outcomes (True a hit, False a miss, None unscored) of the same prompts.
 
@@ -84,7 +94,9 @@ def compare_outcomes(
     n = len(pairs)
     gained = sum(b and not a for a, b in pairs.values())
     lost = sum(a and not b for a, b in pairs.values())
-    low, high = bootstrap_interval(list(sums.values()), list(sizes.values()), seed=seed)
+    low, high = bootstrap_interval(
+        list(sums.values()), list(sizes.values()), seed=seed, confidence=confidence
+    )
     return Paired(
         n=n,
         unscored=unscored,
@@ -104,37 +116,37 @@ def compare_outcomes(
 
 
 def bootstrap_interval(
-    sums: Sequence[int], sizes: Sequence[int], *, seed: int
+    sums: Sequence[float], sizes: Sequence[int], *, seed: int, confidence: float = 0.95
 ) -> tuple[float | None, float | None]:
-    """95% interval of sum(sums) / sum(sizes); None for one cluster.
+    """The interval of sum(sums) / sum(sizes), 95% unless told otherwise; None for one cluster.
 
     Percentiles of clusters drawn with replacement (Field and Welsh 2007; the seed fixes them), which are too narrow with few
     clusters, and so never narrower than Student's of the linearised ratio, where clusters of different size count as fewer of equal size
     (`clustered_wilson`). Where all clusters differ by the same share neither sees any spread: the interval then is what the exact limit
     (Clopper and Pearson's) of none of so many being otherwise leaves open, for those could differ by anything from
-    -1 to 1. Where fewer than
-    six clusters differ it also holds Agresti and Min's interval, a cluster counting as one case that was gained or lost, and 0, for
-    no exact p is then below .05.
+    -1 to 1. Where fewer clusters differ than `fewest_differing`, it also holds Agresti and Min's interval, a cluster counting as
+    one case that was gained or lost, and 0, for no exact p is then below .05.
     """
     if len(sums) < 2:
         return None, None
     s, n = np.asarray(sums, np.float64), np.asarray(sizes, np.float64)
     clusters, ratio = equal_clusters(sizes), sum(sums) / sum(sizes)
+    tail = round((1 - confidence) / 2, DIGITS)
     if np.ptp(s / n) < ROUNDING:
-        others = 1 - 0.025 ** (1 / clusters)
+        others = 1 - tail ** (1 / clusters)
         low, high = ratio - others * (1 + ratio), ratio + others * (1 - ratio)
     else:
-        low, high = _resampled(s, n, seed)
-        half = student_quantile(clusters - 1) * sqrt(ratio_variance(sums, sizes))
+        low, high = _resampled(s, n, seed, tail)
+        half = student_quantile(clusters - 1, 1 - tail) * sqrt(ratio_variance(sums, sizes))
         low, high = max(-1.0, min(low, ratio - half)), min(1.0, max(high, ratio + half))
     gained, lost = int((s > 0).sum()), int((s < 0).sum())
-    if 0 < gained + lost < FEWEST_DIFFERING:
-        _, least, most = paired_difference(gained, lost, len(sums))
+    if 0 < gained + lost < fewest_differing(confidence):
+        _, least, most = paired_difference(gained, lost, len(sums), normal_quantile(confidence))
         low, high = min(low, least, 0.0), max(high, most, 0.0)
     return low, high
 
 
-def _resampled(s: NDArray[np.float64], n: NDArray[np.float64], seed: int) -> tuple[float, float]:
+def _resampled(s: NDArray[np.float64], n: NDArray[np.float64], seed: int, tail: float) -> tuple[float, float]:
     generator = np.random.default_rng(seed)
     values = np.empty(RESAMPLES)
     block = max(1, 2_000_000 // len(s))
@@ -142,7 +154,7 @@ def _resampled(s: NDArray[np.float64], n: NDArray[np.float64], seed: int) -> tup
         stop = min(RESAMPLES, start + block)
         chosen = generator.integers(0, len(s), size=(stop - start, len(s)))
         values[start:stop] = s[chosen].sum(axis=1) / n[chosen].sum(axis=1)
-    low, high = np.quantile(values, [0.025, 0.975])
+    low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
 
 

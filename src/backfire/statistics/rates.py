@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from backfire.statistics.intervals import (
     clustered_interval,
     equivalent_cases,
+    normal_quantile,
     student_quantile,
     wilson,
 )
@@ -40,6 +41,10 @@ class Rate:
     @property
     def high(self) -> float | None:
         return wilson(self.hits, self.scored)[1] if self.scored else None
+
+    def interval(self, confidence: float) -> tuple[float, float] | None:
+        """The interval at this confidence; None where nothing was scored. low and high are those at 0.95."""
+        return wilson(self.hits, self.scored, normal_quantile(confidence)) if self.scored else None
 
     @property
     def best(self) -> float | None:
@@ -74,8 +79,11 @@ class ClusteredRate(Rate):
     def high(self) -> float | None:
         return self._interval()[1] if self.scored else None
 
-    def _interval(self) -> tuple[float, float]:
-        return clustered_interval(self.hits / self.scored, self.effective, self.clusters)
+    def interval(self, confidence: float) -> tuple[float, float] | None:
+        return self._interval(confidence) if self.scored else None
+
+    def _interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        return clustered_interval(self.hits / self.scored, self.effective, self.clusters, confidence)
 
 
 def rate_of(outcomes: Iterable[bool | None]) -> Rate:

@@ -1,0 +1,50 @@
+"""Which code ran: the version, a digest of the source, and the libraries whose version can change an answer."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import backfire
+from backfire.answers.release import TestedCode
+from backfire.records import digest
+
+LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "lm_eval")
+READ = (".py", ".yaml", ".json", ".npz")
+NOT_READ = ("cli",)
+"""Packages that only parse and print, and change no answer."""
+
+
+def tested_code() -> TestedCode:
+    """The code that runs here."""
+    return TestedCode(
+        backfire=version("backfire"),
+        digest=source_digest(),
+        libraries={name: found for name in LIBRARIES if (found := _version(name)) is not None},
+    )
+
+
+@cache
+def source_digest() -> str:
+    """A digest of the package's source and of its data, by their places in the package."""
+    folder = Path(str(backfire.__file__)).parent
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix in READ and path.relative_to(folder).parts[0] not in NOT_READ
+    )
+    return digest("source", [[path.relative_to(folder).as_posix(), _contents(path)] for path in files])
+
+
+def _contents(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,1 @@
+"""A release check: the page for a pull request."""
