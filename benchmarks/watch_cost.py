@@ -1,12 +1,13 @@
 """What `SafetyWatch` costs beside a DPO training by TRL at its defaults, on a model of real size.
 
-    python benchmarks/watch_cost.py MODEL --pairs prefs.jsonl --probes advbench.jsonl [--benign benign.jsonl] [--steps 3]
-        [--every 50] [--most N] [--max-new-tokens N] [--answers-every N]
+    python benchmarks/watch_cost.py MODEL --pairs prefs.jsonl --probes advbench.jsonl [--probes benign.jsonl] [--steps 2]
+        [--every 50] [--most N] [--max-new-tokens N] [--answers-every N] [--timed-pairs 8] [--timed N]
 
-A few steps of TRL's `DPOTrainer` are timed (eight pairs a step, all weights, references at each step, layers computed again in
-the backward pass), then the first measurement, which samples the probes' responses, one that reads margins and pairs, and one that
-answers the prompts, too. The share of the training time follows by arithmetic: a measurement's seconds over those of `every` steps.
-CPU seconds are compared, because other work on the machine moves the clock's.
+Steps of TRL's `DPOTrainer` are timed (eight pairs a step, all weights, references at each step, layers computed again in the
+backward pass), then a measurement that reads margins and pairs, and one that answers the prompts, too. The share of the training
+time follows by arithmetic: a measurement's seconds over those of `every` steps. On a slow machine fewer pairs a step and fewer
+prompts are timed (`--timed-pairs`, `--timed`), and counted as often as it takes. CPU seconds are compared, because other work on the
+machine moves the clock's.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from backfire.prompts import prompts_of
 from backfire.training import SafetyWatch
 from backfire.training.watch_measures import undisturbed
 
+PAIRS = 8
+"""Of a step, by TRL's default."""
 SHARE = 0.03
 """The most that a watch at its defaults may take."""
 DEFAULTS = {name: field.default for name, field in inspect.signature(SafetyWatch).parameters.items()}
@@ -47,7 +50,9 @@ def text_of(completion: Any) -> str:
     return completion if isinstance(completion, str) else completion[-1].content
 
 
-def trainer_of(model: Any, tokenizer: Any, path: str, steps: int, scratch: str, callback: Steps) -> Any:
+def trainer_of(
+    model: Any, tokenizer: Any, path: str, steps: int, pairs: int, scratch: str, callback: Steps
+) -> Any:
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
@@ -63,6 +68,7 @@ def trainer_of(model: Any, tokenizer: Any, path: str, steps: int, scratch: str, 
         output_dir=scratch,
         max_steps=steps,
         use_cpu=True,
+        per_device_train_batch_size=pairs,
         bf16=False,
         report_to="none",
         save_strategy="no",
@@ -82,7 +88,9 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--pairs", required=True)
     parser.add_argument("--probes", required=True, action="append")
-    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--timed-pairs", type=int, default=PAIRS)
+    parser.add_argument("--timed", type=int)
     parser.add_argument("--every", type=int, default=DEFAULTS["every"])
     parser.add_argument("--most", type=int, default=DEFAULTS["most"])
     parser.add_argument("--max-new-tokens", type=int, default=DEFAULTS["max_new_tokens"])
@@ -93,12 +101,13 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(given.model)
     steps = Steps()
     with tempfile.TemporaryDirectory() as scratch:
-        trainer = trainer_of(model, tokenizer, given.pairs, given.steps, scratch, steps)
+        trainer = trainer_of(model, tokenizer, given.pairs, given.steps, given.timed_pairs, scratch, steps)
         trainer.train()
-        step = min(steps.seconds)
+        step = sum(steps.seconds) / len(steps.seconds) * PAIRS / given.timed_pairs
+        timed = min(given.most, given.timed or given.most)
         watch = SafetyWatch(
             [prompt for name in given.probes for prompt in prompts_of(name)],
-            most=given.most,
+            most=timed,
             max_new_tokens=given.max_new_tokens,
         )
         costs: list[float] = []
@@ -108,18 +117,20 @@ def main() -> None:
                 watch.measures.measure(
                     trainer.model, tokenizer, trainer.train_dataset, answers=answers, kept={}
                 )
-            costs.append(time.process_time() - began)
+            costs.append((time.process_time() - began) * given.most / timed)
     first, margins, whole = costs
     mean = margins + (whole - margins) / given.answers_every
     share = mean / (given.every * step)
     print(
-        f"CPU seconds: {step:.2f} a step of 8 pairs; measuring: {first:.1f} at first (sampling), {margins:.1f} margins and pairs,"
+        f"CPU seconds: {step:.1f} a step of {PAIRS} pairs; of a measurement with at most {given.most} of each kind:"
     )
-    print(f"{whole:.1f} with answers to {sum(map(len, watch.measures.prompts.values()))} prompts")
     print(
-        f"every {given.every} steps, with answers at every {given.answers_every}th measurement: {share:.1%} of the training time"
+        f"{margins:.1f} for margins and pairs, {whole:.1f} with answers; {first:.1f} once, to sample the probes' responses"
     )
-    print(f"the rule is {SHARE:.0%}: {'kept' if share <= SHARE else 'broken'}")
+    print(
+        f"every {given.every} steps, with answers at every {given.answers_every}. measurement: {share:.1%} of the training time"
+    )
+    print(f"the rule is {SHARE:.0%} at most: {'kept' if share <= SHARE else 'broken'}")
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def run(
 
 
 def watching(**more: Any) -> SafetyWatch:
-    return SafetyWatch(PROBES, **{"every": 2, "max_new_tokens": 4, **more})
+    return SafetyWatch(PROBES, **{"every": 2, "max_new_tokens": 4, "answers_every": 1, **more})
 
 
 SAMPLED = {"num_generations": 2, "max_completion_length": 6, "per_device_train_batch_size": 4}
@@ -181,16 +181,16 @@ def test_a_resumed_training_goes_on_measuring(tiny_llama: Path, tmp_path: Path) 
     """As one that was not interrupted: the same points, none twice, against the first margins of the first part."""
     sampled = [{"prompt": row["prompt"]} for row in PROBES]
     options: dict[str, Any] = {"save_strategy": "steps", "save_steps": 2, "max_steps": 6}
-    whole = SafetyWatch(sampled, every=2, max_new_tokens=4)
+    whole = SafetyWatch(sampled, every=2, answers_every=1, max_new_tokens=4)
     run("DPOTrainer", "DPOConfig", tiny_llama, tmp_path / "whole", pairs(), whole, **options)
 
-    first = SafetyWatch(sampled, every=2, max_new_tokens=4, folder=tmp_path)
+    first = SafetyWatch(sampled, every=2, answers_every=1, max_new_tokens=4, folder=tmp_path)
     made = run("DPOTrainer", "DPOConfig", tiny_llama, tmp_path / "parts", pairs(), first, **options)
     import shutil
 
     for step in (4, 6):
         shutil.rmtree(tmp_path / "parts" / f"checkpoint-{step}")
-    second = SafetyWatch(sampled, every=2, max_new_tokens=4, folder=tmp_path)
+    second = SafetyWatch(sampled, every=2, answers_every=1, max_new_tokens=4, folder=tmp_path)
     made = run(
         "DPOTrainer", "DPOConfig", tiny_llama, tmp_path / "parts", pairs(), second, resume=True, **options
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError, model_validator
 
+from backfire.answers.in_notebooks import InNotebooks
 from backfire.answers.rows import Count, Label, Row, Share
 from backfire.errors import InputError
 from backfire.records import Decided
@@ -138,7 +139,7 @@ class AttackNotRun(Row):
     reason: str
 
 
-class AttackResult(Row):
+class AttackResult(Row, InNotebooks):
     """What an attack answers, and what its rates were counted from."""
 
     asr: list[AttackRate]

@@ -14,6 +14,7 @@ from backfire.answers.audit_comparison import AuditComparison
 from backfire.answers.conclusion import Conclusion, Input, ReferencePoint, SideLengths
 from backfire.answers.confounds import Confounds
 from backfire.answers.estimates import Accuracy, Auroc, Count, Part, ProbeResult, PromptKind, Share, Unit
+from backfire.answers.in_notebooks import InNotebooks
 from backfire.answers.influence import SafetyInfluence
 from backfire.answers.older_files import audit_of_schema_4, audit_of_schema_5
 from backfire.errors import InputError
@@ -223,7 +224,7 @@ class Map(Part):
     rejected: tuple[tuple[float, float], ...]
 
 
-class AuditReport(Part):
+class AuditReport(Part, InNotebooks):
     """What the label of a preference data set encodes."""
 
     schema_: int = Field(default=SCHEMA, alias="schema")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from backfire.answers.in_notebooks import InNotebooks
+
 Claim = Literal["these checkpoints", "these recipes", "unseen wrappers"]
 RECIPES: Claim = "these recipes"
 FEW = "not enough units"
@@ -12,7 +14,7 @@ FEW = "not enough units"
 
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(InNotebooks):
     """The second policy's (or recipe's) rate minus the first's, and what may be concluded from it."""
 
     claim: Claim
@@ -43,3 +45,7 @@ class Difference:
     """p after Holm's correction over the rows of this claim."""
     reason: str | None = None
     """Why there is no interval or p."""
+
+
+class Differences(list[Difference], InNotebooks):
+    """The rows of a comparison, which a notebook shows as a table for each claim."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from backfire.answers.in_notebooks import InNotebooks
 from backfire.answers.rows import Count, Label, Row
 
 
@@ -22,7 +23,7 @@ class TaskScore(Row):
     """Items scored."""
 
 
-class GeneralResult(Row):
+class GeneralResult(Row, InNotebooks):
     """The scores of one model, and how they were asked."""
 
     scores: list[TaskScore]

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from backfire.answers.attack import AttackRate, Example, Note, RefusalRate
 from backfire.answers.general import TaskScore
+from backfire.answers.in_notebooks import InNotebooks
 from backfire.answers.older_files import results_of_schema_1
 from backfire.answers.rows import Count, Label, Row, Share
 from backfire.errors import InputError
@@ -174,7 +175,7 @@ class Cell(Row):
         return (self.family, self.target, "" if self.world is None else str(self.world), str(self.seed))
 
 
-class Results(Row):
+class Results(Row, InNotebooks):
     """A whole study's results. `to_pandas` and `to_arrow` give them as a table."""
 
     schema_version: int = Field(alias="schema")

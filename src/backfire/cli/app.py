@@ -6,10 +6,11 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 
 from backfire.cli.entries import Entry, children
 from backfire.cli.exits import WRONG, clean_end
-from backfire.cli.terminal import catch_warnings, say, tell
+from backfire.cli.terminal import catch_warnings, json_alone, say, tell
 
 HELP = ("--help", "-h")
 
@@ -58,7 +59,8 @@ def _run(words: list[str]) -> int:
         given = parse(command, rest, name)
         for path in given.replaced():
             tell(f"{path} is there already, and is replaced if this command succeeds")
-        return given.run() or 0
+        with json_alone() if given.json_to_stdout else nullcontext():
+            return given.run() or 0
     except BackfireError as error:
         error.args = (error.spelled(lambda field: COMMAND_LINE.flat_name(command, field)),)
         raise

@@ -30,7 +30,7 @@ class Attack(Command):
     opening: Opening = Opening()
     """How the model is opened. The device and the dtype hold for the attacker and the translator, too."""
     json_file: JsonFile = None
-    """Write the result, numbers unrounded, to FILE."""
+    """Write the result, numbers unrounded, to FILE. With - it is printed, and everything else goes to stderr."""
 
     def run(self) -> int | None:
         from backfire.answers.attack import NO_RESPONSE

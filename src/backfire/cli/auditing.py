@@ -12,7 +12,7 @@ from backfire.auditing.settings import AuditSettings
 from backfire.cli.command import Command, JsonFile, OutputFile
 from backfire.cli.exits import FAILED, PARTLY, keeping
 from backfire.cli.progress import progress
-from backfire.cli.terminal import complain, say, show, tell, warn
+from backfire.cli.terminal import complain, print_json, say, show, tell, warn
 from backfire.settings import Argument, DatasetReference, FileReference, Group, Listed, Metavar, Names
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ class Audit(Command):
     """Print every number: all probes with their controls, known sets, cues, sources, decisions, and every sentence of the
     conclusion. Without it the answer has at most 25 lines."""
     json_file: Annotated[JsonFile, WRITING] = None
-    """Write the whole answer to FILE, with numbers unrounded. The reference has its fields."""
+    """Write the whole answer to FILE, with numbers unrounded. The reference has its fields. With - it is printed, and everything
+    else goes to stderr."""
     html: Annotated[OutputFile | None, WRITING] = None
     """Write the whole answer to FILE as one page with pictures, which loads nothing."""
     markdown: Annotated[OutputFile | None, WRITING] = None
@@ -93,6 +94,8 @@ class Audit(Command):
         show(audit_table(report) if self.full else audit_brief(report, [one.line for one in files]))
         _show_changes(report, whole=self.full)
         whole = _write(report, files)
+        if self.json_to_stdout:
+            print_json(report.as_dict())
         worse = report.comparison is not None and bool(report.comparison.of("worse"))
         if _fails(report, conditions, self.unchecked == "fail") or worse:
             return FAILED
@@ -108,7 +111,7 @@ class Audit(Command):
         every = [
             _File(self.per_pair, f"how easily each pair is told apart{more}"),
             _File(self.rows, "every row that a finding is about"),
-            _File(self.json_file, "the same, unrounded", write_audit),
+            _File(None if self.json_to_stdout else self.json_file, "the same, unrounded", write_audit),
             _File(self.html, "the same as a page with pictures", lambda p, r: write_audit_page(r, p)),
             _File(
                 self.markdown, "a short answer for a pull request", lambda p, r: write_audit_markdown(r, p)

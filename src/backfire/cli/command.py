@@ -68,9 +68,14 @@ class Command(Settings):
         outputs = []
         for name, field in type(self).model_fields.items():
             path, written = getattr(self, name), mark_of(Written, field.annotation, field.metadata)
-            if path is not None and written is not None:
+            if path is not None and path != STDOUT and written is not None:
                 outputs.append((name, path, written))
         return outputs
+
+    @property
+    def json_to_stdout(self) -> bool:
+        """Whether the answer goes to stdout as JSON, and what is meant to be read to stderr."""
+        return getattr(self, "json_file", None) == STDOUT
 
     @abstractmethod
     def run(self) -> int | None:
@@ -89,6 +94,15 @@ def writable(path: Path) -> Path:
     return path
 
 
+STDOUT = Path("-")
+"""What stands for standard output in the place of a file."""
+
+
+def writable_or_stdout(path: Path) -> Path:
+    """As `writable`, for a file in whose place `-` may be given."""
+    return path if path == STDOUT else writable(path)
+
+
 OutputFile = Annotated[Path, AfterValidator(writable), Written(), Metavar("FILE")]
 """A file that the command writes."""
 LedgerFile = Annotated[Path, Written(), Metavar("FILE")]
@@ -97,5 +111,7 @@ OutputFolder = Annotated[Path, Written(whole=True), Metavar("FOLDER")]
 """A folder that the command writes whole, in place of what an earlier run wrote there."""
 ResumedFolder = Annotated[Path, Written(), Metavar("FOLDER")]
 """A folder that the command adds to: what is done in it is not done again."""
-JsonFile = Annotated[OutputFile | None, Names("--json")]
-"""The field is called `json_file`, since `json` is a name of pydantic's."""
+JsonOutput = Annotated[Path, AfterValidator(writable_or_stdout), Written(), Metavar("FILE|-")]
+JsonFile = Annotated[JsonOutput | None, Names("--json")]
+"""The field is called `json_file`, since `json` is a name of pydantic's. `-` is standard output: what is meant to be read goes to
+stderr then."""

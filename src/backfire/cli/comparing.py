@@ -25,7 +25,7 @@ class Compare(Command):
     markdown: bool = False
     """Print Markdown tables."""
     json_file: JsonFile = None
-    """Write the result, numbers unrounded, to FILE."""
+    """Write the result, numbers unrounded, to FILE. With - it is printed, and everything else goes to stderr."""
 
     def run(self) -> None:
         from backfire.comparing import compare

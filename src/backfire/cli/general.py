@@ -24,7 +24,7 @@ class General(Command):
     running: TaskModels = TaskModels()
     """What runs the model, and how it is opened."""
     json_file: JsonFile = None
-    """Write the result, numbers unrounded, to FILE."""
+    """Write the result, numbers unrounded, to FILE. With - it is printed, and everything else goes to stderr."""
 
     @model_validator(mode="after")
     def _something_to_ask(self) -> General:

@@ -54,7 +54,7 @@ class Validate(Command):
     file: Annotated[FileReference, Argument()]
     """A CSV, JSONL, JSON or Parquet file with a prompt, a response and a label in each row."""
     json_file: JsonFile = None
-    """Write the result, numbers unrounded, to this file."""
+    """Write the result, numbers unrounded, to this file. With - it is printed, and everything else goes to stderr."""
     settings: ValidateSettings = ValidateSettings()
 
     def run(self) -> None:
@@ -110,7 +110,7 @@ class Correct(Command):
     file: Annotated[FileReference, Argument()]
     """A CSV, JSONL, JSON or Parquet file with a prompt and a response in each row."""
     json_file: JsonFile = None
-    """Write the result, numbers unrounded, to this file."""
+    """Write the result, numbers unrounded, to this file. With - it is printed, and everything else goes to stderr."""
     settings: CorrectSettings
 
     def run(self) -> None:

@@ -26,7 +26,7 @@ class Show(Command):
     html: OutputFile | None = None
     """Write the same as one page, which loads nothing."""
     json_file: JsonFile = None
-    """Write the answer to FILE, with numbers unrounded."""
+    """Write the answer to FILE, with numbers unrounded. With - it is printed, and everything else goes to stderr."""
 
     def run(self) -> None:
         from backfire.auditing import show as shown_of

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from backfire.cli.command import Command, ResumedFolder
 from backfire.cli.exits import PARTLY, keeping
-from backfire.cli.terminal import present, say, tell
+from backfire.cli.terminal import present, print_json, say, tell
 from backfire.settings import Argument, Default, Metavar
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Example(Command):
     def run(self) -> None:
         from backfire.study import example_text
 
-        say(example_text().rstrip("\n"))
+        print(example_text().rstrip("\n"))
 
 
 class Schema(Command):
@@ -54,11 +54,9 @@ class Schema(Command):
     """
 
     def run(self) -> None:
-        import json
-
         from backfire.study import study_schema
 
-        say(json.dumps(study_schema(), indent=1, ensure_ascii=False))
+        print_json(study_schema())
 
 
 class Cells(Command):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -15,17 +17,60 @@ if TYPE_CHECKING:
 COLOURS = {"error": 31, "warning": 33, "interrupted": 33}
 """Red and yellow, as terminals number them."""
 WIDE = 140
-"""Columns of a table that is not shown on a terminal."""
+"""Columns of a table that is not shown on a terminal, where COLUMNS does not say how many there are."""
+COMMAND = "backfire "
+"""How a line begins that is there to be copied, and is not broken."""
+_json_out: TextIO | None = None
+"""Standard output, while what is meant to be read goes to stderr."""
 
 
 def say(text: str = "") -> None:
     """A line of the answer."""
-    print(text)
+    print(_broken(text, sys.stdout))
 
 
 def tell(text: str) -> None:
     """A line beside the answer, on stderr."""
-    print(text, file=sys.stderr)
+    print(_broken(text, sys.stderr), file=sys.stderr)
+
+
+def _broken(text: str, stream: TextIO) -> str:
+    """A text whose lines are broken between words where a terminal, or COLUMNS, is narrower.
+
+    What is no sentence stays whole: a line that begins with `backfire`, or with more than a little white space, such as JSON.
+    """
+    columns = _columns(stream)
+    if columns is None:
+        return text
+    import textwrap
+
+    lines = []
+    for line in text.split("\n"):
+        start = line[: len(line) - len(line.lstrip())]
+        if len(line) <= columns or len(start) > 4 or line.lstrip().startswith((COMMAND, "{", "[", "|")):
+            lines.append(line)
+            continue
+        lines += textwrap.wrap(
+            line,
+            columns,
+            subsequent_indent=f"{start}  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return "\n".join(lines)
+
+
+def _columns(stream: TextIO) -> int | None:
+    """How wide a stream is; None where it is no terminal, and COLUMNS says nothing."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdigit() and int(given) > 0:
+        return int(given)
+    if not stream.isatty():
+        return None
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
 
 
 def complain(what: str, text: str) -> None:
@@ -46,7 +91,7 @@ def show(renderable: Any, title: str = "") -> None:
         say(title)
     console = Console(markup=False, highlight=False, emoji=False)
     if not console.is_terminal:
-        console.width = WIDE
+        console.width = _columns(sys.stdout) or WIDE
     console.print(renderable)
 
 
@@ -90,9 +135,30 @@ def catch_warnings() -> None:
     warnings.showwarning = shown
 
 
+@contextmanager
+def json_alone() -> Iterator[None]:
+    """While this holds, what is meant to be read goes to stderr, and `print_json` alone writes to stdout."""
+    global _json_out
+    before, _json_out = _json_out, sys.stdout
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _json_out = before
+
+
+def print_json(value: object) -> None:
+    """JSON on stdout, numbers not rounded; NaN is refused."""
+    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False), file=_json_out or sys.stdout)
+
+
 def write_answer(path: Path, value: object) -> None:
-    """Write what was shown as JSON, and say where."""
+    """Write what was shown as JSON, and say where; `-` is stdout."""
+    from backfire.cli.command import STDOUT
     from backfire.store import write_json
 
+    if path == STDOUT:
+        print_json(value)
+        return
     write_json(path, value)
     say(f"in {path}: the same, unrounded")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backfire.answers import Checkpoint, read_cells, read_checkpoint
-from backfire.answers.comparisons import Difference
+from backfire.answers.comparisons import Difference, Differences
 from backfire.answers.outcomes import AttackedCell
 from backfire.comparing.differences import adjust, compare_checkpoints, compare_recipes, compare_wrappers
 from backfire.comparing.matching import Tags, cell_pairs, one_sided
@@ -25,7 +25,7 @@ CALLER = 4
 
 def compare(
     runs: str | Path | Sequence[str | Path], settings: CompareSettings | None = None, **keywords: Any
-) -> list[Difference]:
+) -> Differences:
     """Compare policies on the same prompts: the rows of every claim, each claim corrected by Holm's method.
 
     What differs between two attacks beside the policy, and what stands on one side only, is warned of.
@@ -54,7 +54,7 @@ def compare(
         if sets not in known:
             known[sets] = _tags(dict(sets), settings)
         rows += _of_checkpoints(one, other, known[sets], settings)
-    return adjust(rows)
+    return Differences(adjust(rows))
 
 
 def _of_cells(cells: Sequence[AttackedCell], baseline: str) -> Pairs:

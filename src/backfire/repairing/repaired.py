@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backfire.answers.conclusion import Input
+from backfire.answers.in_notebooks import InNotebooks
 from backfire.repairing.choosing import Choice, Prediction
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Repaired:
+class Repaired(InNotebooks):
     """What was written, and what it was before and after."""
 
     folder: Path

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from backfire.answers.in_notebooks import InNotebooks
 from backfire.errors import InputError
 from backfire.store import read_json, write_json
 from backfire.training.rewarded import Rewarded
@@ -121,7 +122,7 @@ class HeldOut(BaseModel):
     """By who wrote the two sides: `gpt4o over self` has chosen from `gpt4o`. `unknown` where the data name nobody."""
 
 
-class TrainingLog(BaseModel):
+class TrainingLog(BaseModel, InNotebooks):
     """A finished run. `training.json` is its `as_dict()`."""
 
     model_config = ConfigDict(frozen=True)

@@ -36,6 +36,8 @@ Build = Callable[[Policy, Any, Any, dict[str, Any], list[Any]], Any]
 OpenWeights = Callable[[Tokens, TrainingSettings], Policy]
 Save = Callable[[Any, Policy, Path, TrainingSettings], dict[str, Any]]
 """(model, policy, folder, settings) -> what the log says of what was saved: `saved_dtype`, `update_lost` and so on."""
+PER_SIDE = 2
+"""Refusals, and compliances, of each probe that is sampled for a watch."""
 PACKAGES = ("backfire", "torch", "transformers", "trl", "peft", "accelerate")
 
 
@@ -155,6 +157,7 @@ def _watch(settings: TrainingSettings, plain: bool) -> SafetyWatch | None:
         pairs=watch.pairs,
         most=watch.most,
         samples=watch.samples,
+        per_side=PER_SIDE,
         max_new_tokens=watch.max_new_tokens,
         answers_every=watch.answers_every,
         judge=watch.judge,

@@ -53,6 +53,7 @@ class Measures:
         *,
         most: int,
         samples: int,
+        per_side: int,
         max_new_tokens: int,
         judge: str | Judge,
         seed: int,
@@ -64,6 +65,7 @@ class Measures:
 
         self.most = most
         self.samples = samples
+        self.per_side = per_side
         self.max_new_tokens = max_new_tokens
         self.judge: Judge = open_judge(judge) if isinstance(judge, str) else judge
         self.seed = seed
@@ -91,7 +93,15 @@ class Measures:
             names = [one.digest for one in (source.refusal, source.benign) if one is not None]
         else:
             names = [prompt.id for prompt in source or ()]
-        how = [self.most, self.samples, self.max_new_tokens, self.judge.id, self.seed, self.max_length]
+        how = [
+            self.most,
+            self.samples,
+            self.per_side,
+            self.max_new_tokens,
+            self.judge.id,
+            self.seed,
+            self.max_length,
+        ]
         return digest("watched", names, [body.prompt.id for body in self._pairs], how, self.plain)
 
     def state(self) -> dict[str, Any]:
@@ -210,7 +220,13 @@ class Measures:
             return known
         decoding = Decoding(max_new_tokens=self.max_new_tokens, temperature=1.0)
         return sample_probes(
-            policy, asked, judge=self.judge, n=self.samples, decoding=decoding, seed=self.seed
+            policy,
+            asked,
+            judge=self.judge,
+            n=self.samples,
+            decoding=decoding,
+            seed=self.seed,
+            most=self.per_side,
         )
 
     def _at_most(self, source: ProbeSets) -> ProbeSets:

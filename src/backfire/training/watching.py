@@ -52,10 +52,11 @@ class SafetyWatch(TrainerCallback, ExportableState):  # type: ignore[misc]
         every: int | None = 50,
         stop_below: float | None = None,
         pairs: Any = None,
-        most: int = 48,
+        most: int = 24,
         samples: int = 4,
+        per_side: int = 1,
         max_new_tokens: int = 48,
-        answers_every: int = 1,
+        answers_every: int = 4,
         judge: str | Judge = "phrases",
         keep_best: bool | None = None,
         load_best: bool = False,
@@ -64,11 +65,15 @@ class SafetyWatch(TrainerCallback, ExportableState):  # type: ignore[misc]
         plain: bool = False,
         folder: str | Path | None = None,
     ) -> None:
-        """What is measured; `training.WatchSettings` describes each.
+        """What is measured; `training.WatchSettings` describes each. The defaults take less than 3% of the time of a DPO training at
+        TRL's own (`benchmarks/watch_cost.py`); `backfire train` measures more prompts by its own defaults.
 
         Args:
             probes: what `read_probes` reads: prompts, finished probes, or what names them.
             every: steps between two measurements; None is a twentieth of the run.
+            stop_below: looked at whenever prompts are answered, which `answers_every=1` does at each measurement.
+            per_side: refusals, and compliances, that a sampled probe has at most.
+            answers_every: prompts are answered at every so many measurements, and at the first and the last.
             pairs: preference data that are not trained on, in any form, or (prompt, chosen, rejected).
             keep_best: whether the weights of the best step are saved in the folder `best` of the trainer's output folder. None is
                 where the trainer saves checkpoints.
@@ -105,6 +110,7 @@ class SafetyWatch(TrainerCallback, ExportableState):  # type: ignore[misc]
             pairs,
             most=most,
             samples=samples,
+            per_side=per_side,
             max_new_tokens=max_new_tokens,
             judge=judge,
             seed=seed,
