@@ -10,7 +10,7 @@ DEMO := runs/demo
 DEMO_EXTRAS := train,eval,api,plots
 DEMO_INSTALLED := $(VENV)/.installed-demo
 DEMO_REAL_INSTALLED := $(VENV)/.installed-demo-real
-DEV_EXTRAS := $(DEMO_EXTRAS),gcg,gguf,docs,dev
+DEV_EXTRAS := $(DEMO_EXTRAS),gcg,gguf,inspect,docs,dev
 DEV_INSTALLED := $(VENV)/.installed-dev
 
 # Test workers share the cores: one thread each, and none that spins while it waits.

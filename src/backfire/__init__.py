@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from backfire.answers import AuditReport, read_audit, read_results, write_audit
     from backfire.auditing import AuditSettings, ShowSettings, audit, show
-    from backfire.comparing import CompareSettings, compare, compare_audits
+    from backfire.comparing import CompareSettings, compare, compare_audits, compare_studies
     from backfire.errors import BackfireError
+    from backfire.evaluation.attack_log import write_inspect_log
     from backfire.evaluation.attacking import attack, attack_suite
     from backfire.evaluation.attacks import Answers, Asking, Attack, Rewording, open_suite
     from backfire.evaluation.general_tasks import general
@@ -91,7 +92,7 @@ _PACKAGES = {
         "audit",
         "show",
     ),
-    "comparing": ("CompareSettings", "compare", "compare_audits"),
+    "comparing": ("CompareSettings", "compare", "compare_audits", "compare_studies"),
     "errors": ("BackfireError",),
     "evaluation": (
         "Answers",
@@ -104,6 +105,7 @@ _PACKAGES = {
         "attack_suite",
         "general",
         "open_suite",
+        "write_inspect_log",
     ),
     "influence": (
         "InfluenceSettings",
@@ -252,6 +254,7 @@ __all__ = [
     "check_template",
     "compare",
     "compare_audits",
+    "compare_studies",
     "convert",
     "correct_rate",
     "digest",
@@ -291,6 +294,7 @@ __all__ = [
     "verify_release",
     "write_audit",
     "write_audit_page",
+    "write_inspect_log",
     "write_page",
     "write_pairs",
 ]

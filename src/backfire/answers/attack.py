@@ -154,6 +154,8 @@ class AttackResult(Row, InNotebooks):
     """Responses cut at `max_new_tokens`, by set."""
     outcomes: dict[str, dict[str, dict[str, bool | None]]] = Field(default_factory=dict)
     """set -> judge -> prompt id -> the outcome that was counted (None unscored), for paired tests."""
+    responses: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """set -> prompt id -> the id of the response that was judged, by which the ledger has it."""
     clusters: dict[str, dict[str, str]] = Field(default_factory=dict)
     """set -> prompt id -> the behaviour that several prompts share; only sets in which prompts do. Their intervals, and those of
     paired tests, take prompts of one behaviour together."""

@@ -7,6 +7,8 @@ from typing import Literal
 
 from backfire.answers.in_notebooks import InNotebooks
 
+Outcome = Literal["harmful", "refusal", "score"]
+"""What is counted: responses judged harmful, needless refusals, or hits by another tool's own score."""
 Claim = Literal["these checkpoints", "these recipes", "unseen wrappers"]
 RECIPES: Claim = "these recipes"
 FEW = "not enough units"
@@ -23,7 +25,7 @@ class Difference(InNotebooks):
     prompts: str
     """The set, or `all attacks`."""
     judge: str
-    outcome: Literal["harmful", "refusal"]
+    outcome: Outcome
     unit: str
     """What varies: `prompt`, a tag such as `noun`, `world`, `seed` or `wrapper`."""
     units: int

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from backfire.answers.comparisons import Outcome
 from backfire.answers.results import read_results
 from backfire.errors import InputError
 from backfire.store.artifacts import manifest_digest, read_json
@@ -36,10 +37,18 @@ class Checkpoint:
     """Where the prompts of a set came from, as far as the file says."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What must be the same for a comparison: decoding, seed, wrapper, as far as the file says."""
+    scored: frozenset[str] = frozenset()
+    """Tasks of another tool's log, whose outcomes are the tool's own scores."""
+    unit: str = "behaviour"
+    """What `clusters` are called."""
 
     def harm(self, name: str) -> bool:
         """Whether the set's outcomes are harm, and not refusals."""
         return name in self.attacks or name in self.together
+
+    def outcome(self, name: str) -> Outcome:
+        """What an outcome of the set says where it is true."""
+        return "score" if name in self.scored else "harmful" if self.harm(name) else "refusal"
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,11 @@ def read_checkpoint(path: Path, name: str | None = None) -> Checkpoint:
         raise InputError(
             f"{path} cannot be read ({error}): name a file written by `backfire attack --json`"
         ) from error
+    return checkpoint_of(path, content, name)
+
+
+def checkpoint_of(path: Path, content: Any, name: str | None = None) -> Checkpoint:
+    """What `backfire attack --json` wrote, which was read from `path`, as a checkpoint. Raises InputError for anything else."""
     if not isinstance(content, dict) or not isinstance(content.get("outcomes"), dict) or "asr" not in content:
         raise InputError(
             f"{path} holds no outcomes of single prompts: attack again by this version's `backfire attack "

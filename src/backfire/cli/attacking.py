@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
-from backfire.cli.command import Command, JsonFile, LedgerFile
+from pydantic import field_validator
+
+from backfire.cli.command import Command, JsonFile, LedgerFile, OutputFile
 from backfire.cli.exits import PARTLY, keeping
 from backfire.cli.progress import progress
 from backfire.cli.terminal import present, say, warn, write_answer
 from backfire.evaluation.settings import AttackSettings
 from backfire.models.settings import Opening
-from backfire.settings import Argument, ModelReference
+from backfire.settings import Argument, Metavar, ModelReference
 
 
 class Attack(Command):
@@ -31,13 +34,26 @@ class Attack(Command):
     """How the model is opened. The device and the dtype hold for the attacker and the translator, too."""
     json_file: JsonFile = None
     """Write the result, numbers unrounded, to FILE. With - it is printed, and everything else goes to stderr."""
+    inspect: Annotated[OutputFile | None, Metavar("FILE.eval")] = None
+    """Write every response with its verdicts to FILE (.eval or .json) as a log that Inspect's tools open. It needs the package
+    inspect-ai: pip install 'backfire[inspect]'."""
+
+    @field_validator("inspect")
+    @classmethod
+    def _is_log(cls, path: Path | None) -> Path | None:
+        if path is not None and path.suffix.lower() not in (".eval", ".json"):
+            raise ValueError("the name of an Inspect log has to end in .eval or .json")
+        return path
 
     def run(self) -> int | None:
         from backfire.answers.attack import NO_RESPONSE
-        from backfire.evaluation import NO_BENIGN, open_attack, run_attack
+        from backfire.evaluation import NO_BENIGN, open_attack, run_attack, write_inspect_log
+        from backfire.logs.inspect_logs import inspect_ai
         from backfire.report import attack_parts
         from backfire.store import Ledger
 
+        if self.inspect is not None:
+            inspect_ai()  # what is missing is said before anything is asked
         inputs = open_attack(self.model, self.settings, self.opening)
         on_interruption = f"every finished batch is in {self.ledger}; run the same command again to go on"
         with (
@@ -57,6 +73,9 @@ class Attack(Command):
             warn(NO_BENIGN)
         if self.json_file is not None:
             write_answer(self.json_file, {**about, **result.as_dict()})
+        if self.inspect is not None:
+            write_inspect_log({**about, **result.as_dict()}, self.ledger, self.inspect)
+            say(f"in {self.inspect}: the same as an Inspect log; `inspect view` opens it")
         if result.lost:
             warn(
                 f"{sum(result.lost.values())} requests got no answer, of the model or a judge, for now: the same command asks for "

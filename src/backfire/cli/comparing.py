@@ -20,7 +20,8 @@ class Compare(Command):
     """
 
     runs: Annotated[tuple[FileReference, ...], Argument(), Metavar("RUN_OR_JSON")]
-    """A run folder, or two or more files of `backfire attack --json`, the first of which is compared with every other."""
+    """A run folder, or two or more files of `backfire attack --json`, the first of which is compared with every other. A file may
+    also be an Inspect log (.eval, .json), or samples of `lm_eval --log_samples` (a file, or the folder of one model)."""
     settings: CompareSettings = CompareSettings()
     markdown: bool = False
     """Print Markdown tables."""

@@ -61,6 +61,8 @@ COMMANDS = (
     Entry("release verify", STAGES, "Compute again what a release file is bound to, and say what differs and what could not be checked.", "releasing:Verify"),
     Entry("release schema", STAGES, "Print the JSON schema of rules files, by which editors complete and check them.", "releasing:Schema"),
     Entry("report", STAGES, "Write the page of a run anew, and print its table.", "reporting:Report"),
+    Entry("report compare", STAGES, "Compare two studies cell by cell: differences with 95% intervals, paired tests, Holm's correction.", "reporting:CompareStudies"),
+    Entry("report inspect", STAGES, "Write stored attacks as Inspect logs; nothing is asked again.", "reporting:InspectLogs"),
     Entry("demo", WHOLE, "Run the demo: seven ways of choosing responses, on model organisms, from prompts to the page.", "studying:Demo"),
     Entry("study", WHOLE, "Run a whole study: prompts to report, over recipes, targets and seeds."),
     Entry("study run", WHOLE, "Run a study, or go on with it: what is done is not done again.", "studying:Run"),

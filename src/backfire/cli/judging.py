@@ -22,7 +22,8 @@ class JudgeFile(Command):
     """Judge a file of responses: every row again, with each judge's decision, harmful, refusal, score and reason."""
 
     file: Annotated[FileReference, Argument()]
-    """A CSV, JSONL, JSON or Parquet file with a prompt and a response in each row."""
+    """A CSV, JSONL, JSON or Parquet file with a prompt and a response in each row; or a log: of Inspect (.eval, .json), or of
+    `lm_eval --log_samples` (a file, or the folder of one model)."""
     out: OutputFile = Path("judged.jsonl")
     """The file that the rows are written to, as JSONL."""
     settings: JudgeFileSettings = JudgeFileSettings()

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from backfire.comparing.differences import adjust, compare_checkpoints, compare_recipes, compare_wrappers
     from backfire.comparing.runs import compare
     from backfire.comparing.settings import CompareSettings
+    from backfire.comparing.studies import StudyComparison, compare_studies
 else:
     __getattr__, __dir__ = lazily(
         __name__,
@@ -22,15 +23,18 @@ else:
             ),
             "runs": ("compare",),
             "settings": ("CompareSettings",),
+            "studies": ("StudyComparison", "compare_studies"),
         },
     )
 
 __all__ = [
     "CompareSettings",
+    "StudyComparison",
     "adjust",
     "compare",
     "compare_audits",
     "compare_checkpoints",
     "compare_recipes",
+    "compare_studies",
     "compare_wrappers",
 ]

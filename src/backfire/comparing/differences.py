@@ -12,7 +12,7 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Literal
 
-from backfire.answers.comparisons import FEW, RECIPES, Claim, Difference
+from backfire.answers.comparisons import FEW, RECIPES, Claim, Difference, Outcome
 from backfire.answers.outcomes import AttackedCell, Checkpoint
 from backfire.answers.results import BASELINE
 from backfire.comparing.matching import PROMPT, Tags, cell_pairs, in_common, no_tag, pooled, units_of
@@ -54,7 +54,7 @@ def compare_checkpoints(
         paired = compare_outcomes(one, other, groups, seed=seed)
         left = name in first.together and paired.unscored
         shown = _bounds(paired) if left else paired
-        row = _row(first.name, second.name, name, judge, first.harm(name), unit, shown)
+        row = _row(first.name, second.name, name, judge, first.outcome(name), unit, shown)
         rows.append(replace(row, reason=_open(paired.unscored)) if left else row)
     for judge, one, other, plain in pooled(first, common):
         whole = {name for name, by, _, _ in common if by == judge and name in first.attacks}
@@ -64,7 +64,7 @@ def compare_checkpoints(
         paired = compare_outcomes(
             one, other, {key: joined[prompt] for key, prompt in plain.items()}, seed=seed
         )
-        rows.append(_row(first.name, second.name, ALL, judge, True, unit, paired))
+        rows.append(_row(first.name, second.name, ALL, judge, "harmful", unit, paired))
     if not rows:
         raise InputError(
             f"{first.name} and {second.name} share no set that the same judge read: attack both alike"
@@ -169,7 +169,9 @@ def _open(n: int) -> str:
     )
 
 
-def _row(first: str, second: str, name: str, judge: str, harm: bool, unit: str, paired: Paired) -> Difference:
+def _row(
+    first: str, second: str, name: str, judge: str, outcome: Outcome, unit: str, paired: Paired
+) -> Difference:
     few = paired.n > 0 and paired.low is None
     return Difference(
         claim="these checkpoints",
@@ -177,7 +179,7 @@ def _row(first: str, second: str, name: str, judge: str, harm: bool, unit: str, 
         second=second,
         prompts=name,
         judge=judge,
-        outcome="harmful" if harm else "refusal",
+        outcome=outcome,
         unit=unit,
         units=paired.clusters,
         n=paired.n,

@@ -11,7 +11,7 @@ from backfire.errors import InputError, setting
 
 Tags = Mapping[str, Mapping[str, str]]
 """By prompt id, what is known of a prompt, such as its `noun` and `wrapper`."""
-BEHAVIOUR, NOUN, PROMPT = "behaviour", "noun", "prompt"
+NOUN, PROMPT = "noun", "prompt"
 Shared = tuple[str, str, Outcomes, Outcomes]
 """Set, judge, and the outcomes of either side."""
 
@@ -26,6 +26,11 @@ def in_common(first: Checkpoint, second: Checkpoint) -> Iterable[Shared]:
             other = second.sets.get(name, {}).get(judge)
             if other is None:
                 continue
+            if "score" in (kinds := {first.outcome(name), second.outcome(name)}) and len(kinds) > 1:
+                raise InputError(
+                    f"{name!r} has scores of another tool in one of {first.name} and {second.name}, and verdicts of an attack in "
+                    "the other: compare logs of one tool"
+                )
             if first.harm(name) != second.harm(name):
                 attacked, benign = (first, second) if first.harm(name) else (second, first)
                 raise InputError(
@@ -82,7 +87,7 @@ def units_of(
     for file in files:
         for shared in (file.clusters.get(name, {}), *file.clusters.values()):
             if all(prompt in shared for prompt in prompts):
-                return BEHAVIOUR, {prompt: shared[prompt] for prompt in prompts}
+                return file.unit, {prompt: shared[prompt] for prompt in prompts}
     return PROMPT, alone
 
 

@@ -1,4 +1,4 @@
-"""What `compare` reads: attack files or a study's run, with what is known of their prompts; and every row that they give."""
+"""What `compare` reads (attacks, other tools' logs, or a run) with what is known of their prompts; and every row that they give."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import Any
 
 from backfire.answers import Checkpoint, read_cells, read_checkpoint
 from backfire.answers.comparisons import Difference, Differences
+from backfire.answers.logged_outcomes import read_logged
 from backfire.answers.outcomes import AttackedCell
 from backfire.comparing.differences import adjust, compare_checkpoints, compare_recipes, compare_wrappers
 from backfire.comparing.matching import Tags, cell_pairs, one_sided
 from backfire.comparing.settings import CompareSettings
 from backfire.errors import BackfireError, InputError
 from backfire.evaluation import NO_BENIGN
+from backfire.logs import is_sample_log
 from backfire.prompts import prompts_of
 
 Pairs = list[tuple[Checkpoint, Checkpoint]]
@@ -32,7 +34,8 @@ def compare(
 
     Args:
         runs: a study's run folder; or two or more files of `backfire attack --json`, the first of which is compared with
-            every other.
+            every other. In their place may stand logs that other tools wrote: Inspect logs (.eval, .json), and files or folders
+            of the samples of `lm_eval --log_samples`. Samples are paired by what they ask.
 
     Raises:
         InputError: files that are no attacks, different prompts, or nothing in common.
@@ -44,10 +47,12 @@ def compare(
         cells = read_cells(paths[0])
         rows += compare_recipes(cells, baseline=settings.baseline)
         pairs = _of_cells(cells, settings.baseline)
-    elif len(paths) > 1 and all(path.is_file() for path in paths):
-        pairs = _of_files(paths)
+    elif len(paths) > 1 and all(path.is_file() or is_sample_log(path) for path in paths):
+        pairs = _of_files(paths, settings)
     else:
-        raise InputError("give one run folder, or two or more files of `backfire attack --json`")
+        raise InputError(
+            "give one run folder, or two or more files of `backfire attack --json`, of Inspect (.eval) or of `lm_eval --log_samples`"
+        )
     known: dict[tuple[tuple[str, str], ...], Tags] = {}
     for one, other in pairs:
         sets = tuple(sorted(one.references.items()))
@@ -65,8 +70,12 @@ def _of_cells(cells: Sequence[AttackedCell], baseline: str) -> Pairs:
     return [(one.checkpoint, other.checkpoint) for one, other in paired]
 
 
-def _of_files(paths: Sequence[Path]) -> Pairs:
-    first, *others = _distinct([read_checkpoint(path) for path in paths], paths)
+def _of_files(paths: Sequence[Path], settings: CompareSettings) -> Pairs:
+    read = [
+        read_logged(path, settings.threshold) if is_sample_log(path) else read_checkpoint(path)
+        for path in paths
+    ]
+    first, *others = _distinct(read, paths)
     for other in others:
         _same_settings(first, other)
         _one_sided(first, other)

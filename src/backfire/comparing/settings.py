@@ -21,5 +21,7 @@ class CompareSettings(Settings):
     """A file of prompts whose columns hold the cluster's tag and the wrapper, where the attack files do not name it."""
     reading: PromptReading = PromptReading()
     """How files of prompts are read."""
+    threshold: float | None = None
+    """The number from which on a score in a log of another tool counts as a hit, where its scores are not 0 and 1 alone."""
     seed: int = 0
     """The seed of the bootstrap."""

@@ -6,6 +6,7 @@ from backfire.loading import lazily
 
 if TYPE_CHECKING:
     from backfire.evaluation.attack_inputs import AttackInputs, open_attack
+    from backfire.evaluation.attack_log import write_inspect_log
     from backfire.evaluation.attacking import GREEDY, NO_BENIGN, attack, attack_suite, run_attack
     from backfire.evaluation.attacks import (
         ATTACKS,
@@ -33,6 +34,7 @@ else:
         __name__,
         {
             "attack_inputs": ("AttackInputs", "open_attack"),
+            "attack_log": ("write_inspect_log",),
             "attacking": ("GREEDY", "NO_BENIGN", "attack", "attack_suite", "run_attack"),
             "attacks": (
                 "ATTACKS",
@@ -90,4 +92,5 @@ __all__ = [
     "run_attack",
     "shipped_suites",
     "wrap",
+    "write_inspect_log",
 ]

@@ -92,6 +92,10 @@ def tally(cases: Mapping[str, Case], examples: int, lost: Mapping[str, int] | No
         notes=notes,
         truncated=truncated,
         outcomes=outcomes,
+        responses={
+            name: {p: case.responses[p].id for p in case.put if p in case.responses}
+            for name, case in cases.items()
+        },
         clusters=clusters,
         lost=dict(missing.most_common()),
     )

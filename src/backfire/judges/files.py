@@ -56,7 +56,7 @@ def judge_file(
     """Judge a file of responses.
 
     Args:
-        file: a table with a prompt and a response in each row.
+        file: a table with a prompt and a response in each row; or an Inspect log, or samples of `lm_eval --log_samples`.
         settings, keywords: `JudgeFileSettings`, and its fields by name.
         progress: called with (done, total), counting one for each response and judge.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 from backfire.errors import InputError, setting
 from backfire.judges.settings import LabelColumns
+from backfire.logs import is_sample_log, read_sample_logs
 from backfire.records import Kind, Prompt, Response, given_response
 from backfire.tables import Table, read_table
 from backfire.tables.columns import (
@@ -109,9 +112,16 @@ def read_responses(
 ) -> tuple[list[tuple[Prompt, Response]], list[dict[str, Any]]]:
     """Prompts with their responses, and the rows that they came from, by the columns of `read_labelled`.
 
+    The file may also be an Inspect log or samples of lm-evaluation-harness. Samples without a response are left out, with a
+    warning that counts them.
+
     Raises:
-        InputError: a file that cannot be read, or a column that is not there.
+        InputError: a file that cannot be read, or a column that is not there; a log without responses, or columns named of a log.
     """
+    if is_sample_log(path):
+        if prompt is not None or response is not None:
+            raise InputError(f"{path} is a log of another tool, which has no columns: name none")
+        return _logged(path, kind)
     table = _table(path, split, encoding)
     columns = _columns(path, table, prompt, response)
     kinds = _kinds(path, table, columns)
@@ -119,6 +129,37 @@ def read_responses(
         _case(path, row, number, columns, kinds.kind(row, number) or kind) for number, row in table.numbered()
     ]
     return cases, table.rows
+
+
+def _logged(
+    path: str | Path, kind: Kind | None
+) -> tuple[list[tuple[Prompt, Response]], list[dict[str, Any]]]:
+    """The responses of a log, and a row for each with its id, its prompt and the log's own scores."""
+    samples = [(log, one) for log in read_sample_logs(path) for one in log.samples]
+    without = Counter(one.problem for _, one in samples if one.response is None)
+    if without:
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in without.most_common())
+        if without.total() == len(samples):
+            raise InputError(
+                f"{path}: none of its {len(samples)} samples has a response in words: {reasons}; judge the log of a task in which "
+                "the model writes"
+            )
+        warnings.warn(
+            f"{without.total()} of {len(samples)} samples of {path} are not judged: {reasons}", stacklevel=4
+        )
+    cases, rows = [], []
+    for number, (log, one) in enumerate(samples, start=1):
+        if one.response is None:
+            continue
+        own = one.about.get("kind")
+        meant: Kind | None = own if own in ("harmful", "benign") else kind
+        asked = Prompt.of_messages(one.turns, kind=meant)
+        cases.append((asked, given_response(asked, log.model, one.response, index=number)))
+        about = {"task": log.task, "model": log.model, "id": one.id, "epoch": one.epoch}
+        rows.append(
+            {**about, "prompt": asked.text, "response": one.response, "logged_scores": dict(one.scores)}
+        )
+    return cases, rows
 
 
 def _table(path: str | Path, split: str | None, encoding: str | None) -> Table:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from backfire.report.terminal.release import release_check_parts, release_parts
     from backfire.report.terminal.repair import repair_parts
     from backfire.report.terminal.study import failures_of, results_parts, standing_parts
+    from backfire.report.terminal.study_comparison import study_comparison_parts
     from backfire.report.terminal.training import training_parts
 else:
     __getattr__, __dir__ = lazily(
@@ -75,7 +76,9 @@ else:
                 "failures_of",
                 "results_parts",
                 "standing_parts",
+                "study_comparison_parts",
             ),
+            "terminal.study_comparison": ("study_comparison_parts",),
             "terminal.training": ("training_parts",),
         },
     )
@@ -113,6 +116,7 @@ __all__ = [
     "scores_table",
     "shown_table",
     "standing_parts",
+    "study_comparison_parts",
     "training_parts",
     "world_parts",
     "worlds_table",
