@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,9 @@ def test_a_garbage_manifest_is_no_manifest(bench: Bench, content: bytes) -> None
     assert bench.made == ["pair a"]
 
 
-@pytest.mark.parametrize("what", ["folder", "manifest", "part", "cut", "contents", "a file in its place"])
+@pytest.mark.parametrize(
+    "what", ["folder", "manifest", "part", "cut", "flipped", "contents", "a file in its place"]
+)
 def test_an_artifact_that_is_not_whole_is_made_again(bench: Bench, what: str) -> None:
     bench.run(*chain(bench))
     folder = bench.folder("pair a")
@@ -119,11 +122,38 @@ def test_an_artifact_that_is_not_whole_is_made_again(bench: Bench, what: str) ->
         (folder / "part.txt").unlink()
     elif what == "cut":
         (folder / "part.txt").write_text("")
+    elif what == "flipped":
+        (folder / "part.txt").write_text("pair b None")
     else:
         (folder / "contents.json").write_text("{")
     assert bench.run(*chain(bench)).failed == {}
     assert bench.made == ["pair a"]
     assert (folder / "part.txt").read_text() == "pair a None"
+
+
+def test_a_large_file_that_changed_is_noticed_by_whoever_reads_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.run(*chain(bench))
+    monkeypatch.setattr("backfire.store.contents.LARGE", 0)
+    (bench.folder("pair a") / "part.txt").write_text("pair b None")
+    bench.settings["train a"] = 2
+    outcome = bench.run(*chain(bench))
+    assert "part.txt is not as it was written" in outcome.failed["train a"]
+    assert bench.made == []
+    assert bench.run(*chain(bench)).failed == {}
+    assert bench.made == ["pair a", "train a"]
+
+
+def test_contents_of_an_older_version_are_sizes(bench: Bench) -> None:
+    bench.run(*chain(bench))
+    for name in ("sample a", "pair a", "train a"):
+        contents = bench.folder(name) / "contents.json"
+        contents.write_text(
+            json.dumps({path: size for path, (size, _) in json.loads(contents.read_text()).items()})
+        )
+    bench.run(*chain(bench))
+    assert bench.made == []
 
 
 def test_what_was_lost_is_asked_for_again_and_what_depends_on_it_made_anew(bench: Bench) -> None:

@@ -13,6 +13,7 @@ from backfire.models.gguf import is_gguf
 from backfire.records import digest
 
 WEIGHTS = "*.safetensors"
+ADAPTER = "adapter_model.safetensors"
 SETTINGS = (
     "config.json",
     "generation_config.json",
@@ -45,6 +46,7 @@ def folder_digest(folder: Path) -> str:
     weights = sorted(folder.glob(WEIGHTS))
     if not weights:
         raise ModelError(no_weights(folder))
+    check_weight_files(folder)
     settings = sorted({p for pattern in SETTINGS for p in folder.glob(pattern)})
     with ThreadPoolExecutor(4) as pool:
         contents = dict(zip(weights, pool.map(_file_digest, weights), strict=True))
@@ -53,6 +55,33 @@ def folder_digest(folder: Path) -> str:
         [[p.name, contents[p]] for p in weights],
         [[p.name, _settings_digest(p)] for p in settings],
     )
+
+
+def check_weight_files(folder: Path) -> None:
+    """ModelError where other files would be opened than those that the folder's digest covers.
+
+    transformers and peft take a pickle where the safetensors file that they look for is not there, whatever others lie beside
+    it, and open what an index names, wherever that lies.
+    """
+    whole = any(folder.glob("model*.safetensors"))
+    if (folder / "adapter_config.json").is_file() and not whole and not (folder / ADAPTER).is_file():
+        raise ModelError(
+            f"{folder} is an adapter without {ADAPTER}, beside {', '.join(p.name for p in sorted(folder.glob(WEIGHTS)))}: save "
+            "it by peft's `save_pretrained`, which writes that file"
+        )
+    for index in sorted(folder.glob(f"{WEIGHTS}.index.json")):
+        try:
+            named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+            outside = sorted({str(name) for name in named if Path(str(name)).name != name})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ModelError(
+                f"{index} does not say where the weights lie ({error}): download the checkpoint again"
+            ) from error
+        if outside:
+            raise ModelError(
+                f"{index} names weights outside of its folder, such as {outside[0]}: weights lie beside their index; download "
+                "the checkpoint again"
+            )
 
 
 def no_weights(folder: Path) -> str:

@@ -12,7 +12,7 @@ from backfire.errors import InputError, ModelError, TemplateError, setting
 from backfire.models.adapter_base import check_base
 from backfire.models.endpoint import EndpointModel
 from backfire.models.gguf import ENDING, check_gguf, gguf_configuration, gguf_model, gguf_tokenizer, is_gguf
-from backfire.models.identity import folder_digest, no_weights
+from backfire.models.identity import check_weight_files, folder_digest, no_weights
 from backfire.models.local import LocalModel
 from backfire.models.memory import give_back_freed
 from backfire.models.template import check_template, template_digest
@@ -152,6 +152,8 @@ def open_folder(auto: Any, folder: Path, dtype: str, *, fresh: Collection[str] =
         raise InputError(f"dtype {dtype!r}: use auto, float32, bfloat16 or float16")
     if not is_gguf(folder) and not any(folder.glob("*.safetensors")):
         raise ModelError(no_weights(folder))
+    if not is_gguf(folder):
+        check_weight_files(folder)
     bar = logging.is_progress_bar_enabled()
     level = logging.get_verbosity()
     logging.disable_progress_bar()

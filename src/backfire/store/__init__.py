@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         write_json,
         write_text,
     )
+    from backfire.store.contents import changed_file, write_contents
     from backfire.store.csv_files import write_csv
     from backfire.store.ledger import Ledger
     from backfire.store.prompts import PromptFile, read_prompts
@@ -27,6 +28,7 @@ else:
                 *("artifact", "is_done", "manifest_digest", "read_json", "whole_file"),
                 *("write_json", "write_text"),
             ),
+            "contents": ("changed_file", "write_contents"),
             "csv_files": ("write_csv",),
             "ledger": ("Ledger",),
             "prompts": ("PromptFile", "read_prompts"),
@@ -42,6 +44,7 @@ __all__ = [
     "PromptReading",
     "Row",
     "artifact",
+    "changed_file",
     "ending_of",
     "is_done",
     "manifest_digest",
@@ -49,6 +52,7 @@ __all__ = [
     "read_json",
     "read_prompts",
     "whole_file",
+    "write_contents",
     "write_csv",
     "write_json",
     "write_rows",

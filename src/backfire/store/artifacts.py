@@ -22,9 +22,20 @@ def whole_file(path: Path) -> Iterator[Path]:
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield aside
+        _to_disk(aside)
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Have a file, or a folder's list of files, written to the disk, before a rename says that it is whole."""
+    if path.exists() and os.name == "posix":
+        opened = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -54,6 +65,8 @@ def artifact(folder: Path, configuration: dict[str, Any]) -> Iterator[Path]:
     try:
         yield aside
         write_json(aside / MANIFEST, configuration)
+        for file in aside.rglob("*"):
+            _to_disk(file)
         if folder.is_file() or folder.is_symlink():
             folder.unlink()
         shutil.rmtree(folder, ignore_errors=True)

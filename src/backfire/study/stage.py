@@ -15,13 +15,12 @@ from pydantic_core import to_jsonable_python
 
 from backfire.errors import BackfireError, StudyError
 from backfire.records import digest
-from backfire.store import artifact, read_json, write_json
+from backfire.store import artifact, changed_file, read_json, write_contents, write_json
+from backfire.store.contents import CONTENTS
 from backfire.study.cells import RunFolder
 from backfire.study.inputs import Artifact, Input
 
 REPORT = "stage.json"
-CONTENTS = "contents.json"
-"""The artifact's files with their sizes, by which a part that was removed or cut is noticed."""
 UNFINISHED = "unfinished"
 """What a manifest says, beside stage, settings and inputs, of an artifact that more can be added to by another run."""
 
@@ -152,6 +151,7 @@ class Stage(Generic[S]):
         manifest = dict(before)
         with artifact(self.folder, manifest) as aside:
             inputs = {one.role: one for one in self.inputs}
+            _check_contents(self.inputs)
             report = self.make(Job(aside, self.settings, inputs, self.run_folder, earlier))
             if self.manifest() != before:
                 raise StudyError("what it is made from was changed while it ran: run the study again")
@@ -159,7 +159,7 @@ class Stage(Generic[S]):
                 write_json(aside / REPORT, report)
                 if report.get("lost"):
                     manifest[UNFINISHED] = {"lost": report["lost"], "made": digest(report)}
-            write_json(aside / CONTENTS, _sizes(aside))
+            write_contents(aside, without=("manifest.json",))
 
     def lost(self) -> dict[str, int]:
         """Requests or parts that the artifact stands without, for now: reason -> count."""
@@ -168,9 +168,8 @@ class Stage(Generic[S]):
         return lost
 
     def _whole(self) -> bool:
-        """Whether every file of the artifact is there with its size."""
-        sizes = read_json(self.folder / CONTENTS)
-        return bool(sizes.items() <= _sizes(self.folder).items())
+        """Whether every file of the artifact is as it was written."""
+        return changed_file(self.folder) is None
 
 
 def dependencies(stages: Sequence[Stage[Any]]) -> dict[str, tuple[str, ...]]:
@@ -215,12 +214,17 @@ def _maker_of(
     return maker
 
 
-def _sizes(folder: Path) -> dict[str, int]:
-    return {
-        path.relative_to(folder).as_posix(): path.stat().st_size
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.relative_to(folder).as_posix() not in ("manifest.json", CONTENTS)
-    }
+def _check_contents(inputs: Sequence[Input]) -> None:
+    """StudyError where a file of an input that a stage made is not what that stage wrote; it is made anew by the next run."""
+    for one in inputs:
+        if not isinstance(one, Artifact) or not (one.folder / CONTENTS).is_file():
+            continue
+        if changed := changed_file(one.folder, whole=True):
+            (one.folder / CONTENTS).unlink()
+            raise StudyError(
+                f"{one.folder / changed} is not as it was written: the disk or somebody changed it. Run the study again, "
+                "and it is made anew"
+            )
 
 
 def _repeated(inputs: Iterable[Input]) -> str:
