@@ -391,7 +391,7 @@ def as_trained() -> dict[str, Any]:
 def example_audit() -> dict[str, Any]:
     """A set of chosen responses by one model and rejected ones by another: everything that can be wrong is."""
     return {
-        "schema": 6,
+        "schema": 7,
         "backfire": "0.1.0",
         "dataset": "prefs.jsonl",
         "input": {"digest": "5e" * 32, "rows": 1900},
@@ -487,7 +487,7 @@ def example_audit() -> dict[str, Any]:
 def smallest_audit() -> dict[str, Any]:
     """What is left when there are too few pairs for any number."""
     return {
-        "schema": 6,
+        "schema": 7,
         "backfire": "0.1.0",
         "dataset": "tiny.csv",
         "format": "TRL standard, explicit prompt",

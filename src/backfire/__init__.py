@@ -64,7 +64,18 @@ if TYPE_CHECKING:
         release,
         verify_release,
     )
-    from backfire.repairing import Auto, Balance, Clean, Filter, Mix, RepairSettings, Restyle, Switch, repair
+    from backfire.repairing import (
+        Auto,
+        Balance,
+        Clean,
+        Filter,
+        Mix,
+        RepairSettings,
+        Restyle,
+        Review,
+        Switch,
+        repair,
+    )
     from backfire.report import write_audit_page, write_page
     from backfire.responses import GivenSettings, SamplingSettings, ScoreSettings, sample, score, store_given
     from backfire.statistics import Rate
@@ -161,6 +172,7 @@ _PACKAGES = {
         "Mix",
         "RepairSettings",
         "Restyle",
+        "Review",
         "Switch",
         "repair",
     ),

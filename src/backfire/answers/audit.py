@@ -16,12 +16,13 @@ from backfire.answers.confounds import Confounds
 from backfire.answers.estimates import Accuracy, Auroc, Count, Part, ProbeResult, PromptKind, Share, Unit
 from backfire.answers.in_notebooks import InNotebooks
 from backfire.answers.influence import SafetyInfluence
-from backfire.answers.older_files import audit_of_schema_4, audit_of_schema_5
+from backfire.answers.older_files import audit_of_schema_4, audit_of_schema_5, audit_of_schema_6
+from backfire.answers.topics import Topics
 from backfire.errors import InputError
 from backfire.store import write_json
 
-SCHEMA = 6
-"""The version of the schema that this module writes. It reads the two before, too."""
+SCHEMA = 7
+"""The version of the schema that this module writes. It reads the three before, too."""
 
 
 class NotRun(Part):
@@ -256,6 +257,8 @@ class AuditReport(Part, InNotebooks):
     as_trained: AsTrained | None = None
     on_policyness: OnPolicyness | None = None
     safety_influence: SafetyInfluence | None = None
+    topics: Topics | None = None
+    """Topic by source by decision by predicted push; left out where it was not wanted."""
     per_pair: PerPair | None = None
     map: Map | None = None
     reference_points: tuple[ReferencePoint, ...]
@@ -291,6 +294,8 @@ def parse_audit(value: Mapping[str, Any] | AuditReport, origin: str = "the audit
         value = audit_of_schema_4(value)
     if value.get("schema") == 5:
         value = audit_of_schema_5(value)
+    if value.get("schema") == 6:
+        value = audit_of_schema_6(value)
     if value.get("schema") != SCHEMA:
         raise InputError(
             f"{origin} has schema {value.get('schema')!r}, this version reads {SCHEMA}: audit the data again"

@@ -20,6 +20,11 @@ def audit_of_schema_5(value: Mapping[str, Any]) -> dict[str, Any]:
     return {**value, "schema": 6}
 
 
+def audit_of_schema_6(value: Mapping[str, Any]) -> dict[str, Any]:
+    """An audit of schema 6 as one of schema 7, which adds the topics of the prompts and the findings of scores and annotators."""
+    return {**value, "schema": 7}
+
+
 def results_of_schema_1(value: Mapping[str, Any]) -> dict[str, Any]:
     """Results of schema 1 as of schema 2."""
     cells = value.get("cells")

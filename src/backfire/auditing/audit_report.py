@@ -10,6 +10,7 @@ from typing import Any
 from backfire.answers.audit import AuditReport, Defect, FailedPart
 from backfire.answers.conclusion import Conclusion, Input
 from backfire.answers.influence import SafetyInfluence
+from backfire.answers.topics import Topics
 from backfire.auditing.conclusion.reference_points import reference_points
 from backfire.auditing.finding import Findings
 from backfire.auditing.findings.per_pair import PairColumn, per_pair_of
@@ -30,6 +31,7 @@ def report_of(
     measured: Measurements,
     findings: Findings,
     column: PairColumn,
+    topics: Topics | None,
     conclusion: Conclusion,
     settings: Mapping[str, Any],
     seconds: Mapping[str, float],
@@ -64,6 +66,7 @@ def report_of(
         as_trained=measured.trained,
         on_policyness=measured.on_policyness,
         safety_influence=influence_answer(measured, column),
+        topics=topics,
         per_pair=None if probe is None else per_pair_of(probe, pairs.split, column.file),
         map=None if probe is None else side_map(probe, audited, pairs.split),
         reference_points=tuple(point for point in reference_points() if point.probe in names),
@@ -92,6 +95,7 @@ def settings_of(settings: AuditSettings, inputs: Inputs, pairs: PairsRead) -> di
         "controls": settings.controls,
         "folds": settings.folds,
         "max_pairs": settings.max_pairs,
+        "topics": settings.topics,
         "penalty": PENALTY,
         "judge": pairs.audited.judge,
         "sample": len(pairs.audited.sample),

@@ -19,6 +19,9 @@ from backfire.auditing.reading import read
 from backfire.auditing.rows_file import check_rows_file, write_affected
 from backfire.auditing.settings import AuditSettings
 from backfire.auditing.steps import Progress, Steps
+from backfire.auditing.topics.grouping import PromptTopics, prompt_topics
+from backfire.auditing.topics.tabulating import topics_answer
+from backfire.auditing.worst import ForReading, worst_pairs
 from backfire.preferences import left_out_first
 from backfire.store import not_the_data_set
 
@@ -29,6 +32,7 @@ def audit(
     *,
     per_pair: str | Path | None = None,
     rows: str | Path | None = None,
+    worst: ForReading | None = None,
     progress: Progress | None = None,
     announce: Callable[[str], None] | None = None,
     **everyday: Any,
@@ -43,6 +47,7 @@ def audit(
             where probe prompts are given (every pair whose text is kept, up to 20,000, is then read).
         rows: a .parquet, .jsonl or .csv file to write every row to that a finding is about: its finding (such as
             `duplicates`), row, side, other_row and detail.
+        worst: how many pairs a person wants to look at first, and what is called with them (`backfire audit --worst`).
         progress: called with (done, total).
         announce: called with a sentence that says how long the prediction will take and how much memory, before it begins.
         everyday: fields of `AuditSettings` by name, in the place of `settings` or over them, such as `max_pairs=200`,
@@ -59,11 +64,15 @@ def audit(
     inputs = open_inputs(dataset, settings)
     steps = Steps(progress, total=inputs.weight, announce=announce)
     pairs = read(inputs, settings, steps)
-    measured = measure(pairs, inputs, settings, steps, each_pair=file is not None)
+    measured = measure(pairs, inputs, settings, steps, each_pair=file is not None or worst is not None)
     findings = find(pairs, measured, inputs, steps)
+    topics: PromptTopics | None = None
+    if settings.by_topic:
+        with steps.step("topics", 2) as part:
+            topics = prompt_topics(pairs, inputs.encoder, settings.topics, settings.seed, part)
     with steps.step("conclusion"):
         values = {} if measured.influence is None else measured.influence.columns
-        column = pair_column(measured.probes, pairs.audited, file, values)
+        column = pair_column(measured.probes, pairs.audited, file, values, topics)
         conclusion = conclude(
             pairs.audited.pairs,
             tuple(probe.answer for probe in measured.probes),
@@ -80,6 +89,9 @@ def audit(
         )
         if of_findings is not None:
             write_affected(of_findings, findings.affected)
+        if worst is not None:
+            worst.give(worst_pairs(pairs, worst.count, values, findings.affected, column.probe))
     steps.finish()
     stated = settings_of(settings, inputs, pairs)
-    return report_of(pairs, measured, findings, column, conclusion, stated, steps.seconds)
+    table = None if topics is None else topics_answer(topics, pairs.audited, values)
+    return report_of(pairs, measured, findings, column, table, conclusion, stated, steps.seconds)

@@ -35,7 +35,7 @@ class Inputs:
     def weight(self) -> int:
         """How much there is to do, in the units of `Steps`."""
         of_policy = 14 * (self.policy is not None) + 12 * (self.probes is not None)
-        return 22 + 4 * (self.encoder is not None) + of_policy
+        return 24 + 4 * (self.encoder is not None) + of_policy
 
 
 def open_inputs(dataset: Any, settings: AuditSettings) -> Inputs:

@@ -30,6 +30,8 @@ FEWEST_CONTROLS = 199
 """With fewer swaps no p below 0.01 can be seen."""
 MEASURING = Group("Measuring")
 PHRASES = "phrases"
+MOST_TOPICS = 200
+"""Topics that can be asked for."""
 MOST_SHOWN = 50
 """Pairs that are shown at once."""
 
@@ -71,6 +73,11 @@ class AuditSettings(Settings):
     """Audit a random sample of at most this many pairs: whole prompts, drawn by their content."""
     judge: Annotated[JudgeReference, MEASURING, Metavar("NAME")] = PHRASES
     """Who says whether a response refuses: phrases; in Python also a judge."""
+    by_topic: Annotated[bool, MEASURING, Names("--by-topic", negative="--no-topics")] = True
+    """Group the prompts by topic, and say of each what the two sides decide, who wrote them, and how much of the predicted push
+    away from refusing comes from it."""
+    topics: Annotated[int | None, MEASURING, Metavar("N")] = Field(default=None, ge=2, le=MOST_TOPICS)
+    """How many topics are looked for. Where it is not given, as many as the number of different prompts allows: 30 at most."""
     controls: Annotated[int, MEASURING, Metavar("N")] = Field(default=FEWEST_CONTROLS, ge=FEWEST_CONTROLS)
     """Each probe is fitted again this many times with sides swapped at random, to compare with."""
     folds: Annotated[int, MEASURING, Metavar("N")] = Field(default=5, ge=2)
@@ -105,6 +112,10 @@ class AuditSettings(Settings):
 
     @model_validator(mode="after")
     def _belong_together(self) -> AuditSettings:
+        if self.topics is not None and not self.by_topic:
+            raise ValueError(
+                f"{{topics}} {self.topics} asks for topics, and {{by_topic}} is off: leave out one of the two"
+            )
         if self.policy is None and self.probe_prompts:
             raise ValueError("{probe_prompts} probe the model that is to be trained: name it by {policy}")
         if not self.probe_prompts and self.pilot is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 
-from pydantic import field_validator
+from pydantic import Field, field_validator, model_validator
 
 from backfire.auditing.settings import AuditSettings
 from backfire.cli.command import Command, JsonFile, OutputFile
@@ -17,6 +17,7 @@ from backfire.settings import Argument, DatasetReference, FileReference, Group, 
 
 if TYPE_CHECKING:
     from backfire.answers import AuditReport
+    from backfire.answers.worst_pairs import WorstPairs
 
 WRITING, GATE = Group("Writing the answer"), Group("As a check")
 CONDITIONS = Listed("backfire.auditing.conditions:listed_names", package="backfire.auditing.faults")
@@ -51,6 +52,11 @@ class Audit(Command):
     rows: Annotated[OutputFile | None, WRITING] = None
     """Write every row that a finding is about to FILE (.parquet, .jsonl or .csv), a line a row and finding: finding, row,
     side, other_row and detail."""
+    worst: Annotated[int | None, WRITING, Metavar("N")] = Field(default=None, ge=1, le=1000)
+    """Write a page with the N pairs to look at first, side by side, on which each can be marked keep, drop or swap. These are the
+    pairs that push most away from refusing, or without --probe-prompts those that most findings name."""
+    worst_page: Annotated[OutputFile | None, WRITING] = None
+    """The file of that page. Where it is not given, worst.html in this folder."""
     compare: Annotated[FileReference | None, GATE, Metavar("OLD.json")] = None
     """Say what has become worse since an earlier audit, which --json wrote: by rates and not by counts, and no more than
     chance brings. Exit with 3 where anything has."""
@@ -67,9 +73,18 @@ class Audit(Command):
             raise ValueError(f"the name has to end in {', '.join(PER_PAIR_SUFFIXES)}")
         return path
 
+    @model_validator(mode="after")
+    def _a_page_has_pairs(self) -> Audit:
+        if self.worst_page is not None and self.worst is None:
+            raise ValueError(
+                "{worst_page} names the page of pairs to look at first: say how many by {worst}, such as 50"
+            )
+        return self
+
     def run(self) -> int | None:
         from backfire.answers import read_audit
         from backfire.auditing import audit, parse_conditions
+        from backfire.auditing.worst import ForReading
         from backfire.report import audit_brief, audit_table
 
         conditions = parse_conditions(self.fail_on) if self.fail_on is not None else ()
@@ -79,18 +94,21 @@ class Audit(Command):
             failure = (
                 f"what was computed is in {self.settings.states.cache}; the same command goes on from there"
             )
+        first: list[WorstPairs] = []
+        reading = None if self.worst is None else ForReading(self.worst, first.append)
         with keeping(failure), progress(f"auditing {self.dataset}") as advance:
             report = audit(
                 self.dataset,
                 self.settings,
                 per_pair=self.per_pair,
                 rows=self.rows,
+                worst=reading,
                 progress=advance,
                 announce=tell,
             )
         if earlier is not None:
             report = _compared(report, earlier)
-        files = self._files(report)
+        files = self._files(report, first)
         show(audit_table(report) if self.full else audit_brief(report, [one.line for one in files]))
         _show_changes(report, whole=self.full)
         whole = _write(report, files)
@@ -101,10 +119,10 @@ class Audit(Command):
             return FAILED
         return PARTLY if report.failed or not whole else None
 
-    def _files(self, report: AuditReport) -> list[_File]:
+    def _files(self, report: AuditReport, first: Sequence[WorstPairs]) -> list[_File]:
         """The files that were asked for; those of pairs and rows are written by the audit itself."""
         from backfire.answers import write_audit
-        from backfire.report import write_audit_markdown, write_audit_page
+        from backfire.report import write_audit_markdown, write_audit_page, write_worst_page
 
         influence = report.safety_influence
         more = ", and where it moves refusals" if influence is not None and influence.file else ""
@@ -117,6 +135,13 @@ class Audit(Command):
                 self.markdown, "a short answer for a pull request", lambda p, r: write_audit_markdown(r, p)
             ),
         ]
+        if first:
+            what = (
+                f"{len(first[0].pairs)} pairs to look at first, to be marked and repaired by --method review"
+            )
+            every.append(
+                _File(self.worst_page or Path("worst.html"), what, lambda p, _: write_worst_page(first[0], p))
+            )
         return [one for one in every if one.path is not None]
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from backfire.repairing.repaired import Repaired
     from backfire.repairing.repairing import repair
     from backfire.repairing.restyling import restyle_pairs
+    from backfire.repairing.reviewing import review_pairs
     from backfire.repairing.settings import (
         Auto,
         Balance,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         Repair,
         RepairSettings,
         Restyle,
+        Review,
         Switch,
         options_of,
     )
@@ -42,6 +44,7 @@ else:
             "repaired": ("Repaired",),
             "repairing": ("repair",),
             "restyling": ("restyle_pairs",),
+            "reviewing": ("review_pairs",),
             "switching": ("switch_pairs",),
             "settings": (
                 *(
@@ -53,6 +56,7 @@ else:
                     "Repair",
                     "RepairSettings",
                     "Restyle",
+                    "Review",
                     "Switch",
                 ),
                 "options_of",
@@ -75,6 +79,7 @@ __all__ = [
     "Repaired",
     "RepairedPair",
     "Restyle",
+    "Review",
     "Switch",
     "balance_pairs",
     "choose_share",
@@ -86,6 +91,7 @@ __all__ = [
     "options_of",
     "repair",
     "restyle_pairs",
+    "review_pairs",
     "side_by_side",
     "switch_pairs",
 ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from backfire.answers.decisions import read_decisions
 from backfire.errors import InputError
 from backfire.influence.settings import PredictorName
 from backfire.pairs.folder import folder_for_pairs
@@ -23,6 +24,7 @@ from backfire.repairing.mixing import mix_pairs
 from backfire.repairing.outcome import Outcome
 from backfire.repairing.pool import open_ledger, opened_reward_model, pool_of
 from backfire.repairing.repaired import Repaired
+from backfire.repairing.reviewing import review_pairs
 from backfire.repairing.restyling import TEMPLATE, restyle_pairs
 from backfire.repairing.same_rows import check_rows, is_file_name, trims_of, write_same_rows
 from backfire.repairing.settings import (
@@ -37,6 +39,7 @@ from backfire.repairing.settings import (
     RepairPilot,
     RepairSettings,
     Restyle,
+    Review,
     Switch,
 )
 from backfire.repairing.strata import decisions_of
@@ -94,7 +97,7 @@ def repair(
 
     Args:
         dataset: a folder of pairs, or any preference data that `backfire.audit` reads.
-        how: the method with its options: `Filter`, `Switch`, `Balance`, `Restyle`, `Mix`, `Auto` or `Clean`.
+        how: the method with its options: `Filter`, `Switch`, `Balance`, `Restyle`, `Mix`, `Auto`, `Clean` or `Review`.
         out: the folder that is written. Where pairs are only left out (`Clean`, `Filter`, `Balance` by length) it may be a
             .jsonl, .json or .parquet file instead: the rows that stay are written as they stand in the given file, with
             no further column, and `repair.json` is called FILE.repair.json.
@@ -222,6 +225,8 @@ def _outcome(how: Repair, work: Repairing) -> tuple[Outcome, Choice | None]:
     if isinstance(how, Clean):
         data = open_preferences(work.dataset, **work.settings.reading.options())
         return clean_pairs(work.inputs.given, data, how.faults), None
+    if isinstance(how, Review):
+        return review_pairs(work.inputs.given, read_decisions(how.decisions), str(how.decisions)), None
     if isinstance(how, Balance) and how.by == "length":
         return balance_length(work.inputs.given.pairs, seed=work.settings.seed), None
     if isinstance(how, Balance):
@@ -355,6 +360,8 @@ def recorded(how: Repair, settings: RepairSettings, judge: str) -> dict[str, Any
     }
     if isinstance(how, Clean):
         usual["faults"] = list(how.faults)
+    if isinstance(how, Review):
+        usual["decisions"] = [one.model_dump(mode="json") for one in read_decisions(how.decisions).decisions]
     return {
         **{name: options.get(name, value) for name, value in usual.items()},
         "pilot": pilot,

@@ -13,6 +13,7 @@ from backfire.records.settings import DecodingSettings
 from backfire.settings import (
     Commas,
     DatasetReference,
+    FileReference,
     Group,
     JudgeReference,
     LedgerReference,
@@ -31,6 +32,7 @@ from backfire.settings import (
 INFLUENCE = Group("Influence of each pair")
 FILTERING, RESTYLING = Group("filter, balance and auto"), Group("balance and restyle")
 MIXING, BY_PILOT, CLEANING = Group("mix and auto"), Group("auto by pilot"), Group("clean")
+REVIEWING = Group("review")
 PHRASES = "phrases"
 
 Values = Annotated[Any, Metavar("FILE")]
@@ -43,7 +45,7 @@ class Filter(Settings):
     renamed: ClassVar = {"control": "at_random"}
 
     method: Annotated[Literal["filter"], Metavar("NAME")] = "filter"
-    """What is done: filter, switch, balance, restyle, mix, auto or clean. The guide to repairing says what each of them does."""
+    """What is done: filter, switch, balance, restyle, mix, auto, clean or review. The guide to repairing says what each of them does."""
     by: Annotated[Literal["influence", "ease"] | PredictorName, FILTERING, Metavar("NAME")] = "influence"
     """filter: leave out what pushes away from refusing (influence), what is told apart most easily (ease), or what a predictor by
     hidden states puts at the wrong end: activation-contrast and projection-difference leave out pairs whose chosen response is
@@ -203,7 +205,18 @@ class Clean(Settings):
         return self
 
 
-Repair = Annotated[Filter | Switch | Balance | Restyle | Mix | Auto | Clean, Field(discriminator="method")]
+class Review(Settings):
+    """Do what a person has decided about single pairs: keep, drop, or swap chosen and rejected. Other pairs stay as they are."""
+
+    method: Literal["review"] = "review"
+    """What is done."""
+    decisions: Annotated[FileReference, REVIEWING, Metavar("FILE")]
+    """The decisions, which the page of `backfire audit --worst N` saves. They are bound to the rows and texts of their pairs."""
+
+
+Repair = Annotated[
+    Filter | Switch | Balance | Restyle | Mix | Auto | Clean | Review, Field(discriminator="method")
+]
 """One method with its options."""
 
 
@@ -274,7 +287,7 @@ class RepairCall(Settings):
         return self
 
 
-METHODS: dict[str, type[Filter | Switch | Balance | Restyle | Mix | Auto | Clean]] = {
+METHODS: dict[str, type[Filter | Switch | Balance | Restyle | Mix | Auto | Clean | Review]] = {
     "filter": Filter,
     "switch": Switch,
     "balance": Balance,
@@ -282,6 +295,7 @@ METHODS: dict[str, type[Filter | Switch | Balance | Restyle | Mix | Auto | Clean
     "mix": Mix,
     "auto": Auto,
     "clean": Clean,
+    "review": Review,
 }
 
 

@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from backfire.report.terminal.study import failures_of, results_parts, standing_parts
     from backfire.report.terminal.study_comparison import study_comparison_parts
     from backfire.report.terminal.training import training_parts
+    from backfire.report.worst.page import render_worst_page, write_worst_page
 else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
+            "worst.page": ("render_worst_page", "write_worst_page"),
             "audit.changes": ("change_lines", "headline"),
             "audit.markdown": ("render_audit_markdown", "write_audit_markdown"),
             "audit.page": ("render_audit_page", "write_audit_page"),
@@ -107,6 +109,7 @@ __all__ = [
     "render_page",
     "render_release_markdown",
     "render_shown_page",
+    "render_worst_page",
     "repair_parts",
     "results_latex",
     "results_markdown",
@@ -128,4 +131,5 @@ __all__ = [
     "write_release_markdown",
     "write_results_table",
     "write_shown_page",
+    "write_worst_page",
 ]

@@ -38,7 +38,7 @@ class InfluenceView(NamedTuple):
 
     answer: SafetyInfluence
     columns: Mapping[str, Values]
-    """By the column's name, the value of every pair: [pairs], NaN where it was not read. Empty where none is wanted."""
+    """By the column's name, the value of every pair: [pairs], NaN where it was not read. Empty where there are no probes."""
 
 
 def read_influence(
@@ -97,9 +97,11 @@ def read_influence(
     values = {"safety_influence": (influence.values, influence.others)}
     values |= {PREDICTORS[name].column: (one.values, one.others) for name, one in influence.by_states.items()}
     for name, (of_pairs, of_others) in values.items():
-        if each_pair and np.isfinite(of_pairs).any():
+        if np.isfinite(of_pairs).any():
             columns[name] = np.full(audited.pairs, np.nan)
-            columns[name][pairs], columns[name][rest] = of_pairs, of_others
+            columns[name][pairs] = of_pairs
+            if each_pair:
+                columns[name][rest] = of_others
     return InfluenceView(influence.answer.model_copy(update={"cost": price.cost}), columns)
 
 

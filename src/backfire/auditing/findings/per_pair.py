@@ -17,6 +17,7 @@ from backfire.auditing.audited_pairs import COMPLY, REFUSE, AuditedPairs
 from backfire.auditing.probes.folds import Split
 from backfire.auditing.probes.probe import MeasuredProbe
 from backfire.auditing.probes.uncertainty import Values
+from backfire.auditing.topics.grouping import PromptTopics
 from backfire.errors import InputError
 from backfire.statistics import Z95
 from backfire.store import write_csv
@@ -66,10 +67,11 @@ def pair_column(
     audited: AuditedPairs,
     file: Path | None,
     influence: Mapping[str, Values],
+    topics: PromptTopics | None = None,
 ) -> PairColumn:
     """Take the probe that tells most, and write what it says of each pair where a file is asked for."""
     probe = most_informative(probes, audited)
-    if probe is None or file is None or not write_column(file, probe, audited, influence):
+    if probe is None or file is None or not write_column(file, probe, audited, influence, topics):
         return PairColumn(probe, None)
     return PairColumn(probe, file)
 
@@ -82,9 +84,13 @@ def check_file(path: Path) -> Path:
 
 
 def write_column(
-    path: Path, probe: MeasuredProbe, audited: AuditedPairs, influence: Mapping[str, Values] | None = None
+    path: Path,
+    probe: MeasuredProbe,
+    audited: AuditedPairs,
+    influence: Mapping[str, Values] | None = None,
+    topics: PromptTopics | None = None,
 ) -> bool:
-    """Write one line a pair: its row, V-information in bits, prompt group, and what either side decides.
+    """Write one line a pair: its row, V-information in bits, prompt group, what either side decides, and its topic.
 
     influence: what a policy's probes say of each pair, by the column's name: [pairs], NaN where it was not read, which is null.
     A file that cannot be written is warned about, for the answer is not to be lost with it.
@@ -105,9 +111,16 @@ def write_column(
                 name: pa.array(values, mask=~np.isfinite(values))
                 for name, values in (influence or {}).items()
             },
+            **({} if topics is None else _topic_columns(topics)),
         }
     )
     return write_table(path, table)
+
+
+def _topic_columns(topics: PromptTopics) -> dict[str, pa.Array]:
+    """The number of each pair's topic, 0 for none, and the words that tell it; null for none."""
+    words = pa.array([None, *(", ".join(terms) for terms in topics.terms)], pa.string())
+    return {"topic": pa.array(topics.codes), "topic_words": words.take(pa.array(topics.codes))}
 
 
 def write_table(path: Path, table: pa.Table) -> bool:

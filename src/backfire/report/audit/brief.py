@@ -15,6 +15,7 @@ from backfire.answers.conclusion import FIRST, Effect, Level, changes_data, spli
 from backfire.answers.numerals import count_of, listed, printable, shown_rows
 from backfire.answers.phrases import influence_text, pilot_text
 from backfire.report.audit.changes import WORSE, change_lines, headline
+from backfire.report.audit.topic_words import topic_sentences
 from backfire.report.audit.words import (
     digest_part,
     known_sets_line,
@@ -141,6 +142,9 @@ def _passages(report: AuditReport, steps: int) -> Iterator[Passage]:
     if report.lengths:
         yield Passage(length_line(report.lengths[0], brief=True))
     yield from _of_policy(report)
+    if report.topics is not None:
+        for sentence in topic_sentences(report.topics, 1):
+            yield Passage(sentence, enough=2, fewest=0)
     yield from _changes(report)
     yield from _effects(conclusion.effects)
     yield from _steps(conclusion.advice, steps)

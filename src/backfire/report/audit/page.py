@@ -1,11 +1,15 @@
-"""An audit's page: one self-contained HTML file, without scripts and without a single network request."""
+"""An audit's page: one self-contained HTML file, without a single network request. One script, which is allowed by its digest and
+needed for nothing, sorts and folds the table of topics."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +52,7 @@ from backfire.report.audit.brief import rows_of
 from backfire.report.audit.changes import change_lines, headline
 from backfire.report.audit.influence_picture import influence_picture
 from backfire.report.audit.known_picture import compared_probe, known_picture
+from backfire.report.audit.topic_words import about_topics, shown_first, topic_name, topic_sentences
 from backfire.report.audit.words import (
     COMBINATIONS,
     HEADLINES,
@@ -169,6 +174,7 @@ def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
         rendered_by=rendered_by,
         tokens_line=tokens_line,
         trained_lines=trained_lines,
+        **_topics(checked),
     )
     return page.rstrip() + "\n"
 
@@ -178,6 +184,23 @@ def write_audit_page(report: AuditReport | Mapping[str, Any], path: str | Path) 
     path = Path(path)
     write_text(path, render_audit_page(report))
     return path
+
+
+def _topics(report: AuditReport) -> dict[str, Any]:
+    """What the section of topics is made of, and its script, where there are topics."""
+    topics = report.topics
+    if topics is None or topics.reason is not None:
+        return {"script": None}
+    script = files("backfire.report").joinpath("audit/topics.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return {
+        "script": script,
+        "script_digest": f"sha256-{digest}",
+        "topic_sentences": topic_sentences(topics),
+        "topics_shown": shown_first(topics),
+        "topic_name": topic_name,
+        "about_topics": about_topics(topics),
+    }
 
 
 def _glances(report: AuditReport) -> list[Glance]:

@@ -39,6 +39,7 @@ from backfire.auditing.settings import AuditSettings
 from backfire.report.audit.as_trained_table import as_trained_parts
 from backfire.report.audit.brief import LEVEL_STYLES, rows_of
 from backfire.report.audit.known_sets import known_sets_table, numbers_table, shown_number
+from backfire.report.audit.topic_table import topic_parts
 from backfire.report.audit.words import (
     COMBINATIONS,
     HEADLINES,
@@ -103,6 +104,8 @@ def audit_table(report: AuditReport | Mapping[str, Any]) -> Group:
         ]
     parts += _block("Who wrote what", _sources(checked.source_leak))
     parts += _block("What the pairs decide", _decisions(checked))
+    if checked.topics is not None:
+        parts += ["", *topic_parts(checked)]
     if checked.safety_influence is not None:
         part = checked.safety_influence
         about = "predicted before training, to first order; cosine, above 0 is up"
