@@ -245,6 +245,7 @@ __all__ = [
     "RepairSettings",
     "Response",
     "Restyle",
+    "Review",
     "RewardSettings",
     "Rewording",
     "Rule",

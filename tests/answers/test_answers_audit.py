@@ -41,7 +41,7 @@ def test_what_is_read_is_what_was_written(tmp_path: Path, audit: dict[str, Any])
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda a: a.update(schema=1), "has schema 1, this version reads 6"),
+        (lambda a: a.update(schema=1), "has schema 1, this version reads 7"),
         (lambda a: a.update(pairs=-1), "pairs: Input should be greater than or equal to 0"),
         (lambda a: a["separability"][2]["pointwise"].update(auroc=1.2), "separability.2.pointwise.auroc"),
         (lambda a: a["conclusion"].update(level="dangerous"), "conclusion.level"),

@@ -386,7 +386,7 @@ def test_equal_answers_give_equal_bytes(page: str, tmp_path: Path) -> None:
 
 
 def test_another_schema_is_refused() -> None:
-    with pytest.raises(InputError, match="has schema 1, this version reads 6"):
+    with pytest.raises(InputError, match="has schema 1, this version reads 7"):
         render_audit_page({**example_audit(), "schema": 1})
 
 

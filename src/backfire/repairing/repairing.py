@@ -24,8 +24,8 @@ from backfire.repairing.mixing import mix_pairs
 from backfire.repairing.outcome import Outcome
 from backfire.repairing.pool import open_ledger, opened_reward_model, pool_of
 from backfire.repairing.repaired import Repaired
-from backfire.repairing.reviewing import review_pairs
 from backfire.repairing.restyling import TEMPLATE, restyle_pairs
+from backfire.repairing.reviewing import review_pairs
 from backfire.repairing.same_rows import check_rows, is_file_name, trims_of, write_same_rows
 from backfire.repairing.settings import (
     PHRASES,
@@ -361,7 +361,7 @@ def recorded(how: Repair, settings: RepairSettings, judge: str) -> dict[str, Any
     if isinstance(how, Clean):
         usual["faults"] = list(how.faults)
     if isinstance(how, Review):
-        usual["decisions"] = [one.model_dump(mode="json") for one in read_decisions(how.decisions).decisions]
+        usual["marks"] = [one.model_dump(mode="json") for one in read_decisions(how.decisions).decisions]
     return {
         **{name: options.get(name, value) for name, value in usual.items()},
         "pilot": pilot,
