@@ -15,6 +15,7 @@ from backfire.evaluation.counting import Case, tally
 from backfire.judges import PhraseJudge, judge_file
 from backfire.records import Decoding, Prompt, Response
 from backfire.store import Ledger
+from running import invoke
 
 pytest.importorskip("inspect_ai", reason="inspect-ai is not installed: pip install 'backfire[inspect]'")
 
@@ -106,3 +107,26 @@ def test_what_cannot_be_written_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"has to end in \.eval or \.json"):
         write_inspect_log(content, tmp_path / "l.db", tmp_path / "a.log")
     assert not list(tmp_path.glob("*.eval"))
+
+
+def test_a_stored_attack_is_written_from_the_command_line(tmp_path: Path) -> None:
+    from inspect_ai.log import read_eval_log
+
+    content = attacked(tmp_path / "l.db", "policy", "yn")
+    (tmp_path / "policy.json").write_text(json.dumps(content))
+    words = [
+        "report",
+        "inspect",
+        tmp_path / "policy.json",
+        "--ledger",
+        tmp_path / "l.db",
+        "--out",
+        tmp_path / "logs",
+    ]
+    done = invoke(list(map(str, words)))
+    assert done.exit_code == 0, done.output
+    assert len(read_eval_log(str(tmp_path / "logs" / "policy.eval")).samples or []) == 5
+    words[4] = tmp_path / "none.db"
+    failed = invoke(list(map(str, words)))
+    assert failed.exit_code == 2
+    assert "there is no ledger" in failed.stderr
