@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from backfire.releasing.rules_file import read_rules
 from backfire.study import look_around, read_study
 from running import invoke
 
@@ -77,6 +78,7 @@ def test_what_is_lacking_is_said_and_stands_as_a_comment(project: Path) -> None:
 def test_rules_of_a_release_check(project: Path) -> None:
     done = invoke(["init", "--kind", "release"])
     assert done.exit_code == 0, done.output
+    assert len(read_rules("release.yaml").rules) == 2
     rules = yaml.safe_load(Path("release.yaml").read_text())
     assert rules["attacks"]["harmful"] == {"attacks": "data/attacks.jsonl"}
     assert rules["rules"] == [

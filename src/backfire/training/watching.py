@@ -137,7 +137,7 @@ class SafetyWatch(TrainerCallback, ExportableState):  # type: ignore[misc]
         if self.keep_best is None:
             self.keep_best = str(getattr(args.save_strategy, "value", args.save_strategy)) != "no"
         self._go_on(state)
-        if self._measured_at != state.global_step:
+        if self._measured_at is None:
             self._measure(args, state, control, given)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
@@ -195,12 +195,13 @@ class SafetyWatch(TrainerCallback, ExportableState):  # type: ignore[misc]
                 "SafetyWatch takes up its measurements from the checkpoint by itself"
             )
         kept = self._resumed = _kept_in(state, self.measures.about)
+        steps = (
+            [point["step"] for point in kept["points"] if point["step"] <= state.global_step] if kept else []
+        )
+        self._measured_at = max(steps, default=None) if state.global_step else None
         if not state.is_world_process_zero:
-            if kept:
-                self._measured_at = max((p["step"] for p in kept["points"]), default=None)
             return
         if state.global_step == 0:
-            self._measured_at = None
             if self.keep_best:
                 forget_step(self.best_folder)
             return
@@ -212,7 +213,6 @@ class SafetyWatch(TrainerCallback, ExportableState):  # type: ignore[misc]
             return
         points = [WatchPoint.model_validate(point) for point in kept["points"]]
         self.points = [point for point in points if point.step <= state.global_step]
-        self._measured_at = self.points[-1].step if self.points else None
         best = saved_step(self.best_folder)
         self.best = best if best is not None and best.step <= state.global_step else None
 
