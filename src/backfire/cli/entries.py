@@ -59,6 +59,7 @@ COMMANDS = (
     Entry("compare", STAGES, "Compare policies on the same prompts: differences with 95% intervals, exact tests, Holm's correction.", "comparing:Compare"),
     Entry("release", STAGES, "Decide whether a candidate may replace its base, by written rules: pass, fail or not decided.", "releasing:Release"),
     Entry("release verify", STAGES, "Compute again what a release file is bound to, and say what differs and what could not be checked.", "releasing:Verify"),
+    Entry("release card", STAGES, "Put the section about a release into a model card or a data-set card, here or on the hub.", "releasing:Card"),
     Entry("release schema", STAGES, "Print the JSON schema of rules files, by which editors complete and check them.", "releasing:Schema"),
     Entry("report", STAGES, "Write the page of a run anew, and print its table.", "reporting:Report"),
     Entry("report compare", STAGES, "Compare two studies cell by cell: differences with 95% intervals, paired tests, Holm's correction.", "reporting:CompareStudies"),

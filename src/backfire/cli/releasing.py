@@ -1,16 +1,19 @@
-"""`release`, `release verify` and `release schema`: may a candidate replace its base?"""
+"""`release`, `release verify`, `release card` and `release schema`: may a candidate replace its base?"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from backfire.cli.command import Command, JsonFile, ResumedFolder
 from backfire.cli.exits import FAILED, PARTLY, UNDECIDED, keeping
 from backfire.cli.progress import Lines
 from backfire.cli.terminal import present, say, write_answer
-from backfire.releasing.settings import ReleaseSettings, VerifySettings
+from backfire.releasing.settings import CardSettings, ReleaseSettings, VerifySettings
 from backfire.settings import Argument, FileReference, Metavar, ModelReference
+
+if TYPE_CHECKING:
+    from backfire.answers.release import ReleaseReport
 
 RELEASE, PAGE = "release.json", "release.md"
 
@@ -34,6 +37,7 @@ class Release(Command):
     settings: ReleaseSettings
     out: ResumedFolder = Path("runs/release")
     """The folder of the check: its ledger, the numbers of general tasks, release.json and release.md."""
+    cards: CardSettings = CardSettings()
 
     def run(self) -> int | None:
         from backfire.answers.release import write_release
@@ -51,6 +55,7 @@ class Release(Command):
         write_release_markdown(report, self.out / PAGE)
         present(release_parts(report))
         say(f"in {self.out}: {RELEASE} and {PAGE}")
+        _write_cards(report, self.cards)
         return {"pass": None, "fail": FAILED, "not decided": UNDECIDED}[report.verdict]
 
 
@@ -78,6 +83,27 @@ class Verify(Command):
         return {"same": None, "differs": FAILED, "not checked": PARTLY}[check.state]
 
 
+class Card(Command):
+    """Put the section about a release into a model card or a data-set card, here or on the hub.
+
+    A card that has such a section gets this one in its place, and everything else in the card stays as it is. Without
+    --no-dry-run nothing is pushed, and what would be pushed is printed.
+    """
+
+    file: Annotated[FileReference, Argument(), Metavar("FILE")]
+    """A release.json, or the folder of a check. A file that was edited is refused."""
+    cards: CardSettings = CardSettings()
+
+    def run(self) -> None:
+        from backfire.answers.release import read_release
+        from backfire.report import render_release_card
+
+        report = read_release(self.file)
+        if self.cards == CardSettings():
+            say(render_release_card(report))
+        _write_cards(report, self.cards)
+
+
 class Schema(Command):
     """Print the JSON schema of rules files, by which editors complete and check them.
 
@@ -90,3 +116,29 @@ class Schema(Command):
         from backfire.releasing import rules_schema
 
         say(json.dumps(rules_schema(), indent=1, ensure_ascii=False))
+
+
+def _write_cards(report: ReleaseReport, cards: CardSettings) -> None:
+    """The section in the cards that are named, and on the hub; a dry run prints what would change there."""
+    import difflib
+
+    from backfire.releasing import Section, push_section, write_card
+    from backfire.report import card_results, render_release_card
+
+    model = Section(render_release_card(report), card_results(report))
+    data = Section(render_release_card(report, "dataset"), ())
+    if cards.card is not None:
+        say(f"in {write_card(cards.card, model)}: the section about this release")
+    if cards.dataset_card is not None:
+        say(f"in {write_card(cards.dataset_card, data, 'dataset')}: the section about this release")
+    for repo in cards.push_to_hub:
+        pushed = push_section(repo, data if repo.startswith("datasets/") else model, dry_run=cards.dry_run)
+        if pushed.before == pushed.after:
+            say(f"{repo}: its card says this already, and nothing is pushed")
+        elif pushed.url is not None:
+            say(f"{repo}: pushed, {pushed.url}")
+        else:
+            say(f"{repo}: a dry run, nothing is pushed. --no-dry-run would change its README.md so:")
+            before, after = (text.splitlines() for text in (pushed.before, pushed.after))
+            for line in difflib.unified_diff(before, after, "before", "after", lineterm="", n=1):
+                say(line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -200,3 +201,28 @@ class VerifySettings(Settings):
     """The folder where files of published sets lie."""
     chat_template: Annotated[FileReference | None, Metavar("FILE")] = None
     """The Jinja file that took the place of the models' chat template, where one did."""
+
+
+class CardSettings(Settings):
+    """Which cards get the section about a release, and where they are pushed."""
+
+    group = "Cards"
+
+    card: Annotated[Path | None, Metavar("FILE")] = None
+    """The model card (README.md) that gets the section. A card that has one gets this one in its place, and the rest stays
+    as it is. Where there is no such file, a card is made."""
+    dataset_card: Annotated[Path | None, Metavar("FILE")] = None
+    """The data-set card that gets the section: that of the data that the candidate was trained on."""
+    push_to_hub: Annotated[tuple[str, ...], Metavar("REPO")] = ()
+    """A repository on the Hugging Face hub whose card gets the section: OWNER/NAME of a model, datasets/OWNER/NAME of a
+    data set."""
+    dry_run: bool = True
+    """Print what would be pushed, and push nothing. --no-dry-run pushes."""
+
+    @field_validator("push_to_hub")
+    @classmethod
+    def _named(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for repo in value:
+            if repo.removeprefix("datasets/").count("/") != 1:
+                raise ValueError(f"{repo!r} is no repository: write OWNER/NAME, or datasets/OWNER/NAME")
+        return value

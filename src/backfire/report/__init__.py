@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from backfire.report.audit.table import audit_table
     from backfire.report.pairs.page import render_shown_page, write_shown_page
     from backfire.report.pairs.table import shown_table
+    from backfire.report.release.card import card_results, render_release_card
     from backfire.report.release.markdown import render_release_markdown, write_release_markdown
     from backfire.report.study.figure_files import write_figures
     from backfire.report.study.overview import write_picture
@@ -45,6 +46,7 @@ else:
             "audit.table": ("audit_table",),
             "pairs.page": ("render_shown_page", "write_shown_page"),
             "pairs.table": ("shown_table",),
+            "release.card": ("card_results", "render_release_card"),
             "release.markdown": ("render_release_markdown", "write_release_markdown"),
             "study.figure_files": ("write_figures",),
             "study.overview": ("write_picture",),
@@ -91,6 +93,7 @@ __all__ = [
     "audit_brief",
     "audit_table",
     "built_parts",
+    "card_results",
     "change_lines",
     "comparison_parts",
     "converted_parts",
@@ -107,6 +110,7 @@ __all__ = [
     "render_audit_markdown",
     "render_audit_page",
     "render_page",
+    "render_release_card",
     "render_release_markdown",
     "render_shown_page",
     "render_worst_page",
