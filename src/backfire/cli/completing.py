@@ -66,7 +66,7 @@ def _signed(entry: Entry) -> Any:
     for setting in settings:
         if setting.mark(Argument):
             continue
-        kind = bool if is_flag(setting) else list[_kind(setting)]  # type: ignore[misc]
+        kind: Any = bool if is_flag(setting) else list[_kind(setting)]  # type: ignore[misc]
         how = Annotated[kind | None, Parameter(name=options_of(setting), negative="")]
         parameters.append(
             inspect.Parameter(setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=how)

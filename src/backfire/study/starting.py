@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -133,7 +133,7 @@ def _sort(path: Path, there: Material) -> None:
         _of_kind(path, kinds, there).append(path)
 
 
-def _of_kind(path: Path, kinds: set[str | None], there: Material) -> list[Path]:
+def _of_kind(path: Path, kinds: Collection[str | None], there: Material) -> list[Path]:
     name = path.name.lower()
     if kinds == {"benign"} or (
         kinds == {None} and any(word in name for word in WORDS["benign"]) and "unsafe" not in name
