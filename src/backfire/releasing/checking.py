@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from backfire.answers.general import GeneralResult
 from backfire.answers.release import (
@@ -242,6 +242,10 @@ def _binding(rules: ReleaseRules, first: Measured, second: Measured) -> Binding:
 
 
 def _tested_prompts(inputs: AttackInputs) -> dict[str, TestedPrompts]:
+    by_kind: dict[Literal["harmful", "benign"], Mapping[str, Sequence[Prompt]]] = {
+        "harmful": inputs.harmful,
+        "benign": inputs.benign,
+    }
     return {
         name: TestedPrompts(
             reference=inputs.references.get(name),
@@ -249,7 +253,7 @@ def _tested_prompts(inputs: AttackInputs) -> dict[str, TestedPrompts]:
             prompts=len(prompts),
             digest=prompts_digest(prompts),
         )
-        for kind, sets in (("harmful", inputs.harmful), ("benign", inputs.benign))
+        for kind, sets in by_kind.items()
         for name, prompts in sets.items()
     }
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
+
 from backfire.errors import InputError
 
 BEGIN, END = "<!-- backfire release: begin -->", "<!-- backfire release: end -->"
@@ -72,19 +74,17 @@ def _with_results(card: str, section: Section, name: str) -> str:
     """The card with the results in its metadata's model-index, those of an earlier section left out."""
     from huggingface_hub import EvalResult, ModelCard
     from huggingface_hub.repocard_data import eval_results_to_model_index
-    from huggingface_hub.utils import yaml_dump
 
     try:
-        known = ModelCard(card).data
+        known: Any = ModelCard(card).data
     except Exception as error:
         raise InputError(
             f"the metadata of the card cannot be read ({' '.join(str(error).split())[:200]}): correct its YAML"
         ) from error
     others = [one for one in known.eval_results or [] if (one.metric_args or {}).get("by") != BY]
     results = [*others, *(EvalResult(**one) for one in section.results)]
-    index = yaml_dump(
-        {"model-index": eval_results_to_model_index(known.model_name or name, results)}, sort_keys=False
-    )
+    listed = {"model-index": eval_results_to_model_index(known.model_name or name, results)}
+    index = yaml.safe_dump(listed, sort_keys=False, allow_unicode=True)
     head = _HEAD.match(card)
     if head is None:
         return f"---\n{index}---\n{card}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +60,13 @@ def _parts(report: ReleaseReport, rules: ReleaseRules, settings: VerifySettings)
         ("base", binding.base, settings.base),
         ("candidate", binding.candidate, settings.candidate),
     ):
-        yield _attempted(side, lambda m=model, n=now, s=side: _model(s, m, n, rules, settings))
+        yield _attempted(side, partial(_model, side, model, now, rules, settings))
     for name, prompts in binding.prompts.items():
-        yield _attempted(f"prompts {name}", lambda n=name, p=prompts: _prompts(n, p, rules, settings))
+        yield _attempted(f"prompts {name}", partial(_prompts, name, prompts, rules, settings))
     for judge in binding.judges:
-        yield _attempted(f"judge {judge.judge}", lambda j=judge: _judge(j, binding, rules))
+        yield _attempted(f"judge {judge.judge}", partial(_judge, judge, binding, rules))
     if binding.tasks:
-        yield _attempted("general tasks", lambda: _tasks(binding, rules))
+        yield _attempted("general tasks", partial(_tasks, binding, rules))
     yield _code(binding)
 
 
