@@ -87,14 +87,14 @@ def _reasons(pairs: PairsRead, affected: Sequence[Affected]) -> defaultdict[int,
 def _with_texts(pairs: PairsRead, order: Ints, reasons: Mapping[int, list[str]]) -> list[WorstPair]:
     """The pairs at these indices with their texts, in this order, by one more pass over the data."""
     wanted = set(order.tolist())
-    found: dict[int, WorstPair] = {}
+    by_place: dict[int, WorstPair] = {}
     start = 0
     for block in pairs.blocks():
         for place in sorted(place for place in wanted if start <= place < start + len(block)):
             index = place - start
             prompt = prompt_of(block, index)
             chosen, rejected = (block[side][index].as_py() for side in ("chosen", "rejected"))
-            found[place] = WorstPair(
+            by_place[place] = WorstPair(
                 int(pairs.audited.rows[place]),
                 pair_key(prompt.id, chosen, rejected),
                 block["prompt"][index].as_py(),
@@ -104,9 +104,9 @@ def _with_texts(pairs: PairsRead, order: Ints, reasons: Mapping[int, list[str]])
                 tuple(dict.fromkeys(reasons.get(place, ()))),
             )
         start += len(block)
-        if len(found) == len(wanted):
+        if len(by_place) == len(wanted):
             break
-    return [found[place] for place in order.tolist()]
+    return [by_place[place] for place in order.tolist()]
 
 
 def _side(pairs: PairsRead, place: int, side: int, text: str) -> WorstSide:

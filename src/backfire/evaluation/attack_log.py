@@ -94,22 +94,22 @@ def _write(
         if name in together:
             continue
         for prompt in next(iter(by_judge.values()), {}):
-            found = responses.get(result.responses.get(name, {}).get(prompt, ""))
+            stored = responses.get(result.responses.get(name, {}).get(prompt, ""))
             about = {
                 "set": name,
                 "prompt_id": prompt,
                 "kind": "harmful" if name in harmful else "benign",
                 "behaviour": result.clusters.get(name, {}).get(prompt),
             }
-            samples.append(_sample(name, prompt, found, asked, by_judge, verdicts, about))
-    kept = {name: value for name, value in content.items() if name not in NOT_KEPT}
-    kept["together"] = {name: result.outcomes[name] for name in together if name in result.outcomes}
+            samples.append(_sample(name, prompt, stored, asked, by_judge, verdicts, about))
+    header = {name: value for name, value in content.items() if name not in NOT_KEPT}
+    header["together"] = {name: result.outcomes[name] for name in together if name in result.outcomes}
     called = model or str(content.get("model") or path.stem)
     sets = ", ".join(name for name in result.outcomes if name not in together)
     decoding = content.get("decoding") or next(
         (one.decoding.as_dict() for one in responses.values() if one.decoding), {}
     )
-    log = WrittenLog(TASK, called, sets, samples, _metrics(result), decoding, {**kept, "model": called})
+    log = WrittenLog(TASK, called, sets, samples, _metrics(result), decoding, {**header, "model": called})
     return write_inspect_samples(path, log)
 
 

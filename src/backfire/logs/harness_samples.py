@@ -36,7 +36,7 @@ def read_harness_samples(path: Path) -> SampleLog:
                 row = _row(path, number, line)
                 rows.setdefault((str(row["doc_id"]), _asked(row)), []).append(row)
     if not rows:
-        raise InputError(f"{path} holds no samples: run `lm_eval` with --log_samples and --output_path again")
+        raise InputError(f"{path} holds no samples: run `lm_eval --log_samples --output_path FOLDER` again")
     not_numbers: Counter[str] = Counter()
     samples = [_sample(*key, of, not_numbers) for key, of in rows.items()]
     match = NAMED.fullmatch(path.name)

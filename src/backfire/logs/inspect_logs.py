@@ -53,7 +53,7 @@ def read_inspect_log(path: Path) -> SampleLog:
     if not whole.samples:
         raise InputError(
             f"{path} holds no samples (its status is {whole.status}): give the whole log and not its header, of an evaluation that "
-            "logged its samples (`inspect eval` without --no-log-samples)"
+            "logged its samples"
         )
     not_numbers: Counter[str] = Counter()
     samples = [_sample(one, not_numbers) for one in whole.samples]

@@ -50,8 +50,8 @@ def read_sample_logs(path: str | Path) -> list[SampleLog]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    found = [p for p in folder.rglob("*") if p.suffix == ".eval" or NAMED.fullmatch(p.name)]
-    return sorted(p for p in found if p.is_file())
+    candidates = [p for p in folder.rglob("*") if p.suffix == ".eval" or NAMED.fullmatch(p.name)]
+    return sorted(p for p in candidates if p.is_file())
 
 
 def _read(path: Path) -> SampleLog:

@@ -22,7 +22,7 @@ def tested_code() -> TestedCode:
     return TestedCode(
         backfire=version("backfire"),
         digest=source_digest(),
-        libraries={name: found for name in LIBRARIES if (found := _version(name)) is not None},
+        libraries={name: installed for name in LIBRARIES if (installed := _version(name)) is not None},
     )
 
 

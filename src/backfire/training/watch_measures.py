@@ -117,19 +117,21 @@ class Measures:
         }
 
     def measure(
-        self, model: Any, processing_class: Any, dataset: Any, *, answers: bool, kept: Mapping[str, Any]
+        self, model: Any, processing_class: Any, dataset: Any, *, answers: bool, resumed: Mapping[str, Any]
     ) -> dict[str, Any]:
         """The fields of a `WatchPoint`.
 
-        answers: whether prompts are answered, too. kept: the `state` of an earlier part of the training, at the first call.
+        answers: whether prompts are answered, too. resumed: the `state` of an earlier part of the training, at the first call.
         """
         if self._tokenizer is None:
             self._tokenizer = deepcopy(getattr(processing_class, "tokenizer", processing_class))
         if hasattr(inner_model(model), "score"):
             return self._of_classifier(model, dataset)
-        return self._of_policy(model, dataset, answers, kept)
+        return self._of_policy(model, dataset, answers, resumed)
 
-    def _of_policy(self, model: Any, dataset: Any, answers: bool, kept: Mapping[str, Any]) -> dict[str, Any]:
+    def _of_policy(
+        self, model: Any, dataset: Any, answers: bool, resumed: Mapping[str, Any]
+    ) -> dict[str, Any]:
         self._count += 1
         policy = local_model(
             model,
@@ -138,7 +140,7 @@ class Measures:
             id=digest("watched", self.seed, self._count),
         )
         if not self._begun:
-            self._begin(policy, dataset, kept)
+            self._begin(policy, dataset, resumed)
         values: dict[str, Any] = {}
         for name, encoded in self.encoded.items():
             known = margins(policy, encoded)
@@ -155,11 +157,11 @@ class Measures:
         examples = {name: measured(policy, one) for name, one in self._examples.items()}
         return {**values, "cut": cut, **examples}
 
-    def _begin(self, policy: LocalModel, dataset: Any, kept: Mapping[str, Any]) -> None:
+    def _begin(self, policy: LocalModel, dataset: Any, resumed: Mapping[str, Any]) -> None:
         """Sample the probes' responses, and make the rows of everything that is measured again and again."""
         if self._given is not None:
             source = self._not_trained_on(policy, self._given, dataset)
-            known = probes_of_lines(kept["probes"], IN_CHECKPOINT) if kept.get("probes") else None
+            known = probes_of_lines(resumed["probes"], IN_CHECKPOINT) if resumed.get("probes") else None
             self.sets = self._sampled(policy, source, known)
             for name, probes in (("refusal", self.sets.refusal), ("benign", self.sets.benign)):
                 if probes is not None and probes.probes:
@@ -169,7 +171,7 @@ class Measures:
             self._examples["held_out"] = rendered_examples(
                 policy.rendering(self.plain), self._pairs, policy.limit(self.max_length)
             )
-        for name, first in kept.get("first", {}).items():
+        for name, first in resumed.get("first", {}).items():
             if name in self._examples and len(self._examples[name].chosen) == len(first):
                 self._examples[name].first = np.array(first)
         self._begun = True

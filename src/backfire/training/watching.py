@@ -195,9 +195,11 @@ class SafetyWatch(TrainerCallback, ExportableState):  # type: ignore[misc]
                 "restore_callback_states_from_checkpoint makes the callback anew, without its probes: leave it False; "
                 "SafetyWatch takes up its measurements from the checkpoint by itself"
             )
-        kept = self._resumed = _kept_in(state, self.measures.about)
+        resumed = self._resumed = _kept_in(state, self.measures.about)
         steps = (
-            [point["step"] for point in kept["points"] if point["step"] <= state.global_step] if kept else []
+            [point["step"] for point in resumed["points"] if point["step"] <= state.global_step]
+            if resumed
+            else []
         )
         self._measured_at = max(steps, default=None) if state.global_step else None
         if not state.is_world_process_zero:
@@ -206,13 +208,13 @@ class SafetyWatch(TrainerCallback, ExportableState):  # type: ignore[misc]
             if self.keep_best:
                 forget_step(self.best_folder)
             return
-        if not kept:
+        if not resumed:
             logger.warning(
                 "SafetyWatch: the checkpoint has no measurements of these probes, so that they begin at step %d",
                 state.global_step,
             )
             return
-        points = [WatchPoint.model_validate(point) for point in kept["points"]]
+        points = [WatchPoint.model_validate(point) for point in resumed["points"]]
         self.points = [point for point in points if point.step <= state.global_step]
         best = saved_step(self.best_folder)
         self.best = best if best is not None and best.step <= state.global_step else None
@@ -249,7 +251,7 @@ class SafetyWatch(TrainerCallback, ExportableState):  # type: ignore[misc]
                 given["processing_class"],
                 given["train_dataloader"].dataset,
                 answers=last or len(self.points) % self.answers_every == 0,
-                kept=self._resumed,
+                resumed=self._resumed,
             )
         point = WatchPoint(step=state.global_step, seconds=time.perf_counter() - started, **values)
         self.points.append(point)
@@ -313,16 +315,16 @@ def _agreed(value: Any) -> Any:
 
     if not processes.is_available() or not processes.is_initialized() or processes.get_world_size() == 1:
         return value
-    said = [value]
-    processes.broadcast_object_list(said, src=0)
-    return said[0]
+    shared = [value]
+    processes.broadcast_object_list(shared, src=0)
+    return shared[0]
 
 
 def _kept_in(state: Any, about: str) -> dict[str, Any]:
     """What a checkpoint's trainer state has of the same measurements; empty where it has none."""
     stored = (getattr(state, "stateful_callbacks", None) or {}).get(SafetyWatch.__name__, [])
     for one in stored if isinstance(stored, list) else [stored]:
-        kept: dict[str, Any] = one.get("attributes", {}).get("_resumed", {})
-        if kept.get("about") == about:
-            return kept
+        resumed: dict[str, Any] = one.get("attributes", {}).get("_resumed", {})
+        if resumed.get("about") == about:
+            return resumed
     return {}

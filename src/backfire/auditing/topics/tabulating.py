@@ -25,19 +25,19 @@ MOST_CHARACTERS = 200
 DECISIONS: dict[int, SideDecides] = {COMPLY: "complies", REFUSE: "refuses", UNDECIDED: "undecided"}
 
 
-def topics_answer(found: PromptTopics, audited: AuditedPairs, columns: Mapping[str, Values]) -> Topics:
+def topics_answer(grouping: PromptTopics, audited: AuditedPairs, columns: Mapping[str, Values]) -> Topics:
     """The table, with the push where a column of it was measured."""
     measure = next((name for name in MEASURES if name in columns), None)
     values = None if measure is None else columns[measure]
-    if found.reason is not None:
-        return Topics(by=found.by, prompts=found.prompts, reason=found.reason)
+    if grouping.reason is not None:
+        return Topics(by=grouping.by, prompts=grouping.prompts, reason=grouping.reason)
     pushes = _Pushes(values)
     sources, names = _chosen_sources(audited)
     order = rows_order(audited.rows, values)
     texts = _Examples(audited)
     topics = []
-    for number in [*range(1, len(found.terms) + 1), 0]:
-        inside = order[found.codes[order] == number]
+    for number in [*range(1, len(grouping.terms) + 1), 0]:
+        inside = order[grouping.codes[order] == number]
         if not len(inside):
             continue
         cells = _cells(inside, sources, names, audited, pushes, texts)
@@ -45,8 +45,8 @@ def topics_answer(found: PromptTopics, audited: AuditedPairs, columns: Mapping[s
         topics.append(
             Topic(
                 number=number,
-                terms=found.terms[number - 1] if number else (),
-                named=found.named[number - 1] if number else None,
+                terms=grouping.terms[number - 1] if number else (),
+                named=grouping.named[number - 1] if number else None,
                 pairs=len(inside),
                 harmful=_share(kinds == KINDS.index("harmful"), kinds != KINDS.index("unknown"))
                 if (kinds != KINDS.index("unknown")).any()
@@ -58,8 +58,8 @@ def topics_answer(found: PromptTopics, audited: AuditedPairs, columns: Mapping[s
             )
         )
     return Topics(
-        by=found.by,
-        prompts=found.prompts,
+        by=grouping.by,
+        prompts=grouping.prompts,
         measure=measure,
         read=0 if values is None else int(np.isfinite(values).sum()),
         topics=tuple(topics),
@@ -95,11 +95,11 @@ class _Examples:
         self.place[audited.sample] = np.arange(len(audited.sample))
 
     def of(self, pairs: Ints) -> str | None:
-        kept = self.place[pairs]
-        kept = kept[kept >= 0]
-        if not len(kept):
+        places = self.place[pairs]
+        places = places[places >= 0]
+        if not len(places):
             return None
-        row = self.text.slice(int(kept[0]), 1)
+        row = self.text.slice(int(places[0]), 1)
         asked: str = asked_texts(*(row[name].combine_chunks() for name in ("prompt", "messages")))[0].as_py()
         return " ".join(asked[:MOST_CHARACTERS].split())
 
