@@ -87,11 +87,11 @@ def test_auto_says_which_step_was_taken_or_that_none_does(folder: Path, values: 
         (("--method", "mix"), "--self-pairs is missing: give it; --share is missing: give it"),
         (
             ("--keep", "0.5"),
-            "--method is missing: choose filter, switch, balance, restyle, mix, auto or clean",
+            "--method is missing: choose filter, switch, balance, restyle, mix, auto, clean or review",
         ),
         (
             ("--method", "polish"),
-            "--method polish: choose filter, switch, balance, restyle, mix, auto or clean",
+            "--method polish: choose filter, switch, balance, restyle, mix, auto, clean or review",
         ),
     ],
 )

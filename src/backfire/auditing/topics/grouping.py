@@ -112,6 +112,9 @@ def _by_words(features: Any, count: int) -> NDArray[np.float32]:
     of_texts, of_words = _first_guess(features, count)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings(
+            "ignore", "invalid value encountered in sqrt", RuntimeWarning
+        )  # an error of 0, rounded
         model = NMF(count, init="custom", max_iter=ROUNDS, tol=1e-4)
         model.fit_transform(features, W=of_texts, H=of_words)
     return _of_length_1(model.components_)
