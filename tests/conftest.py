@@ -10,6 +10,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Workers of pytest-xdist have COLUMNS=80, and answers would be broken there and not elsewhere.
+os.environ.pop("COLUMNS", None)
 
 from pathlib import Path
 
