@@ -77,7 +77,10 @@ def _complete(owner: Any) -> None:
 
 def _classes(hint: Any) -> Iterator[type]:
     hint = getattr(hint, "__value__", hint)
-    if get_origin(hint) is not None or isinstance(hint, UnionType):
+    if isinstance(hint, list):  # the parameters of a callable
+        for part in hint:
+            yield from _classes(part)
+    elif get_origin(hint) is not None or isinstance(hint, UnionType):
         for part in get_args(hint):
             yield from _classes(part)
     elif inspect.isclass(hint) and hint.__module__.split(".")[0] == "backfire" and not _private(hint):
