@@ -18,4 +18,4 @@ def test_the_policy_of_a_page(page: Path) -> None:
     parts = {part.split()[0]: part.split()[1:] for part in policy.split(";")}
     assert parts["default-src"] == parts["base-uri"] == parts["form-action"] == ["'none'"]
     scripts = " ".join(parts.get("script-src", []))
-    assert scripts in ("", "'{{ script_digest }}'", "'{{ script_digest }}'{% endif %}")
+    assert scripts in ("", "'{{ script.digest }}'", "'{{ script.digest }}'{% endif %}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from backfire.records import file_digest
 
 Digests = list[tuple[str, str]]
 """File names, and what the files hold."""
@@ -116,7 +117,6 @@ def _digests(files: Iterable[Path], within: Path | None = None) -> Digests:
     """By name, or by path below `within`, so that a folder that was moved stays the same."""
     digests = []
     for path in sorted(files):
-        with path.open("rb") as file:
-            name = path.name if within is None else path.relative_to(within).as_posix()
-            digests.append((name, hashlib.file_digest(file, "sha256").hexdigest()))
+        name = path.name if within is None else path.relative_to(within).as_posix()
+        digests.append((name, file_digest(path)))
     return digests

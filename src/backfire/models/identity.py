@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from backfire.errors import ModelError
 from backfire.models.gguf import is_gguf
-from backfire.records import digest
+from backfire.records import digest, file_digest
 
 WEIGHTS = "*.safetensors"
 ADAPTER = "adapter_model.safetensors"
@@ -42,14 +41,14 @@ def folder_digest(folder: Path) -> str:
     Raises ModelError where there are no safetensors weights.
     """
     if is_gguf(folder):
-        return digest("gguf", _file_digest(folder))
+        return digest("gguf", file_digest(folder))
     weights = sorted(folder.glob(WEIGHTS))
     if not weights:
         raise ModelError(no_weights(folder))
     check_weight_files(folder)
     settings = sorted({p for pattern in SETTINGS for p in folder.glob(pattern)})
     with ThreadPoolExecutor(4) as pool:
-        contents = dict(zip(weights, pool.map(_file_digest, weights), strict=True))
+        contents = dict(zip(weights, pool.map(file_digest, weights), strict=True))
     return digest(
         "checkpoint",
         [[p.name, contents[p]] for p in weights],
@@ -100,14 +99,9 @@ def no_weights(folder: Path) -> str:
     )
 
 
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _settings_digest(path: Path) -> str:
     if path.suffix != ".json":
-        return _file_digest(path)
+        return file_digest(path)
     try:
         settings: Any = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:

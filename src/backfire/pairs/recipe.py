@@ -7,10 +7,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from backfire.errors import InputError, setting
+from backfire.settings.yaml_files import parse_yaml
 
 Pick = Literal["first", "best", "worst"]
 Labels = Literal["as-picked", "reversed", "random"]
@@ -128,25 +128,10 @@ def find_recipe(name: str, recipes: dict[str, Recipe] | None = None) -> Recipe:
 
 
 def _parse(text: str, origin: str) -> dict[str, Recipe]:
-    try:
-        _refuse_repeated_names(yaml.compose(text, Loader=yaml.SafeLoader), origin)
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"recipes file {origin} is not YAML: {error}") from error
+    content = parse_yaml(text, f"recipes file {origin}")
     if not isinstance(content, dict) or not content:
         raise InputError(f"recipes file {origin} holds no recipes: it maps a name to `chosen` and `rejected`")
     return {str(name): _recipe(str(name), body, origin) for name, body in content.items()}
-
-
-def _refuse_repeated_names(node: yaml.Node | None, origin: str) -> None:
-    """PyYAML keeps the last of two equal keys without a word."""
-    if not isinstance(node, yaml.MappingNode):
-        return
-    seen: set[str] = set()
-    for key, _ in node.value:
-        if key.value in seen:
-            raise InputError(f"recipe {key.value!r} stands twice in {origin}: rename or remove one")
-        seen.add(key.value)
 
 
 def _recipe(name: str, body: object, origin: str) -> Recipe:

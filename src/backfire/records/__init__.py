@@ -9,7 +9,7 @@ from backfire.records.conversation import (
     completion_turns,
     said_by_assistant,
 )
-from backfire.records.identity import digest
+from backfire.records.identity import digest, file_digest
 from backfire.records.response import (
     Damage,
     Decided,
@@ -38,6 +38,7 @@ __all__ = [
     "Verdict",
     "completion_turns",
     "digest",
+    "file_digest",
     "given_response",
     "said_by_assistant",
 ]

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from backfire.errors import InputError
 from backfire.releasing.settings import ReleaseRules
 from backfire.settings import STUDY, inputs_of
+from backfire.settings.yaml_files import read_yaml
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -26,10 +25,7 @@ def read_rules(path: str | Path) -> ReleaseRules:
             f"there is no rules file {path}: name a YAML file with `attacks`, `general` and `rules` "
             "(docs/guides/release.md shows one)"
         )
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    value = read_yaml(path, "rules file")
     if not isinstance(value, dict):
         raise InputError(f"{path} holds {type(value).__name__}, not settings: begin with `rules:`")
     return parse_rules(value, origin=str(path))

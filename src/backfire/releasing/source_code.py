@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import backfire
 from backfire.answers.release import TestedCode
-from backfire.records import digest
+from backfire.records import digest, file_digest
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "lm_eval")
 READ = (".py", ".yaml", ".json", ".npz")
@@ -35,12 +34,7 @@ def source_digest() -> str:
         for path in folder.rglob("*")
         if path.suffix in READ and path.relative_to(folder).parts[0] not in NOT_READ
     )
-    return digest("source", [[path.relative_to(folder).as_posix(), _contents(path)] for path in files])
-
-
-def _contents(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest("source", [[path.relative_to(folder).as_posix(), file_digest(path)] for path in files])
 
 
 def _version(name: str) -> str | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 from pathlib import Path
 
+from backfire.records import file_digest
 from backfire.store.artifacts import read_json, write_json
 
 CONTENTS = "contents.json"
@@ -16,7 +16,7 @@ LARGE = 64 * 2**20
 def write_contents(folder: Path, without: Collection[str] = ()) -> None:
     """Write the size and the SHA-256 of every file of a folder into contents.json, but for those named in `without`."""
     listed = {
-        name: [path.stat().st_size, _sha256(path)] for name, path in _files(folder) if name not in without
+        name: [path.stat().st_size, file_digest(path)] for name, path in _files(folder) if name not in without
     }
     write_json(folder / CONTENTS, listed)
 
@@ -34,7 +34,7 @@ def changed_file(folder: Path, *, whole: bool = False) -> str | None:
         path = there.get(name)
         if path is None or path.stat().st_size != size:
             return str(name)
-        if sha256 is not None and (whole or size < LARGE) and _sha256(path) != sha256:
+        if sha256 is not None and (whole or size < LARGE) and file_digest(path) != sha256:
             return str(name)
     return None
 
@@ -44,8 +44,3 @@ def _files(folder: Path) -> list[tuple[str, Path]]:
         (path.relative_to(folder).as_posix(), path) for path in sorted(folder.rglob("*")) if path.is_file()
     )
     return [(name, path) for name, path in every if name != CONTENTS]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from backfire.errors import InputError, StudyError
 from backfire.settings import STUDY
+from backfire.settings.yaml_files import read_yaml
 from backfire.study.plan import StudyFile
 from backfire.study.references import references_in
 
@@ -23,12 +22,12 @@ def read_study(path: str | Path) -> StudyFile:
             f"no study file at {path}: `backfire study example > {path}` writes one to start from"
         )
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise StudyError(f"{path} is not YAML: {error}") from error
+        value = read_yaml(path, "study file")
+    except InputError as error:
+        raise StudyError(str(error)) from error
     if not isinstance(value, dict):
         raise StudyError(f"{path} holds {type(value).__name__}, not settings: begin with `name: ...`")
-    return parse_study(_numbers(value), origin=str(path))
+    return parse_study(value, origin=str(path))
 
 
 def parse_study(value: dict[str, Any], *, origin: str = "study") -> StudyFile:
@@ -51,17 +50,3 @@ def study_schema() -> dict[str, Any]:
         "title": "A study of backfire",
         **{k: schema[k] for k in schema if k != "title"},
     }
-
-
-def _numbers(value: Any) -> Any:
-    """YAML 1.1 reads `1e-6` as a text; read such texts as the numbers that their writers meant."""
-    if isinstance(value, dict):
-        return {key: _numbers(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_numbers(item) for item in value]
-    if isinstance(value, str) and value[:1].isdigit() and "e" in value.lower():
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value

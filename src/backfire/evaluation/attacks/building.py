@@ -10,8 +10,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from backfire.errors import InputError, setting
 from backfire.evaluation.attacks import encodings, framings, wrappers
 from backfire.evaluation.attacks.asking import Attack, Model, Rewording
@@ -24,6 +22,7 @@ from backfire.evaluation.attacks.prefill import Prefill
 from backfire.evaluation.attacks.shots import few_shot, many_shot, read_shots
 from backfire.evaluation.attacks.translation import ModelTranslation, TableTranslation, read_translations
 from backfire.models import open_model
+from backfire.settings.yaml_files import parse_yaml
 from backfire.tables import undecodable
 from backfire.tables.hub import PREFIX
 
@@ -309,11 +308,7 @@ def _beside(folder: Path, entry: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _suites(text: str, origin: str) -> dict[str, tuple[Mapping[str, Any], ...]]:
-    try:
-        _refuse_repeated_keys(yaml.compose(text, Loader=yaml.SafeLoader), origin)
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"suite file {origin} is not YAML: {error}") from error
+    content = parse_yaml(text, f"suite file {origin}")
     if not isinstance(content, dict) or not all(isinstance(body, list) and body for body in content.values()):
         raise InputError(
             f"suite file {origin} maps no name to a list of attacks: write `mine: [direct, alpaca]`"
@@ -329,17 +324,6 @@ def _suites(text: str, origin: str) -> dict[str, tuple[Mapping[str, Any], ...]]:
                 )
         suites[str(name)] = tuple(entries)
     return suites
-
-
-def _refuse_repeated_keys(node: yaml.Node | None, origin: str) -> None:
-    """PyYAML keeps the last of two equal keys without a word: those of the file, and of each entry."""
-    if not isinstance(node, yaml.MappingNode):
-        return
-    entries = [e for _, body in node.value if isinstance(body, yaml.SequenceNode) for e in body.value]
-    for mapping in (node, *(e for e in entries if isinstance(e, yaml.MappingNode))):
-        keys = [str(key.value) for key, _ in mapping.value]
-        if twice := [key for key in keys if keys.count(key) > 1]:
-            raise InputError(f"{twice[0]!r} stands twice in suite file {origin}: rename or remove one")
 
 
 def _choices() -> str:

@@ -3,13 +3,10 @@ needed for nothing, sorts and folds the table of topics."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +63,7 @@ from backfire.report.audit.words import (
     probe_sets,
     read_line,
 )
+from backfire.report.templates import page_script, render
 from backfire.store import write_text
 
 COMMAND = re.compile(r"`(backfire [^`]*)`\.(?: |$)")
@@ -116,32 +114,24 @@ class ShownCue:
 
 def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
     """The HTML page of an audit, the same bytes for the same answer. Raises InputError when it breaks the schema."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     checked = parse_audit(report)
-    environment = Environment(
-        loader=PackageLoader("backfire.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_finalize,
-    )
-    environment.filters.update(
-        percent=percent,
-        decimal=number,
-        interval=interval,
-        span=span,
-        p=p_value,
-        share=share_text,
-        rows=lambda rows, count=None: shown_rows(rows, MOST_ROWS, count),
-        probe=probe_name,
-        value=_value,
-        damage=lambda damage: damage_text(damage, MOST_ROWS),
-        prose=_prose,
-        step=_step,
-    )
-    page = environment.get_template("audit/page.html.jinja").render(
+    filters = {
+        "percent": percent,
+        "decimal": number,
+        "interval": interval,
+        "span": span,
+        "p": p_value,
+        "share": share_text,
+        "rows": lambda rows, count=None: shown_rows(rows, MOST_ROWS, count),
+        "probe": probe_name,
+        "value": _value,
+        "damage": lambda damage: damage_text(damage, MOST_ROWS),
+        "prose": _prose,
+        "step": _step,
+    }
+    return render(
+        "audit/page.html.jinja",
+        filters,
         report=checked,
         verdict=checked.conclusion.verdict.partition(FIRST)[0] or HEADLINES[checked.conclusion.level],
         left_out=left_out_line(checked, 5),
@@ -176,7 +166,6 @@ def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
         trained_lines=trained_lines,
         **_topics(checked),
     )
-    return page.rstrip() + "\n"
 
 
 def write_audit_page(report: AuditReport | Mapping[str, Any], path: str | Path) -> Path:
@@ -191,11 +180,8 @@ def _topics(report: AuditReport) -> dict[str, Any]:
     topics = report.topics
     if topics is None or topics.reason is not None:
         return {"script": None}
-    script = files("backfire.report").joinpath("audit/topics.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {
-        "script": script,
-        "script_digest": f"sha256-{digest}",
+        "script": page_script("audit/topics.js"),
         "topic_sentences": topic_sentences(topics),
         "topics_shown": shown_first(topics),
         "topic_name": topic_name,
@@ -284,11 +270,6 @@ def _example(example: Example) -> ShownExample:
         shown, left = cut(text, MOST_EXAMPLE)
         sides.append(ShownSide(who, shown, left))
     return ShownExample(example, (sides[0], sides[1]))
-
-
-def _finalize(value: object) -> object:
-    """Every string that the template prints passes here, before it is escaped."""
-    return printable(value) if type(value) is str else value
 
 
 def _prose(text: str) -> Markup:

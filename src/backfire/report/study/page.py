@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from backfire.answers.attack import Example
-from backfire.answers.numerals import UNDEFINED, cut, decimal, interval, percent, printable, signed
+from backfire.answers.numerals import UNDEFINED, cut, decimal, interval, percent, signed
 from backfire.answers.results import Cell, Results, parse_results
 from backfire.report.drawing import KIND_COLOURS
 from backfire.report.study.columns import Column, Entry, columns
@@ -19,6 +19,7 @@ from backfire.report.study.overview import LEGEND
 from backfire.report.study.paper import PAPER, agreement, paper_order
 from backfire.report.study.pictures import kind_of, pictures
 from backfire.report.study.summary import answer
+from backfire.report.templates import render
 from backfire.statistics.rank_correlation import SIGNIFICANT_AT_SEVEN
 from backfire.store import write_text
 
@@ -75,24 +76,21 @@ def render_page(results: Results | Mapping[str, Any]) -> str:
 
     Raises InputError when the results break the schema, or when the pictures' packages are not installed.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     checked = parse_results(results)
     grid = Grid(checked)
     shown = columns(grid)
     numbers = {cell.id: number for number, cell in enumerate(grid.cells, 1)}
-    environment = Environment(
-        loader=PackageLoader("backfire.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_finalize,
-    )
-    environment.filters.update(
-        percent=percent, decimal=decimal, interval=interval, signed=signed, value=_value, band=_band
-    )
-    page = environment.get_template("study/page.html.jinja").render(
+    filters = {
+        "percent": percent,
+        "decimal": decimal,
+        "interval": interval,
+        "signed": signed,
+        "value": _value,
+        "band": _band,
+    }
+    return render(
+        "study/page.html.jinja",
+        filters,
         results=checked,
         grid=grid,
         answer=answer(grid),
@@ -117,7 +115,6 @@ def render_page(results: Results | Mapping[str, Any]) -> str:
         dossiers=_dossiers(grid, numbers),
         undefined=UNDEFINED,
     )
-    return page.rstrip() + "\n"
 
 
 def write_page(results: Results | Mapping[str, Any], folder: str | Path) -> Path:
@@ -190,11 +187,6 @@ def _dossiers(grid: Grid, numbers: dict[str, int]) -> list[Dossier]:
         left = len(cell.examples) - len(examples)
         dossiers.append(Dossier(cell, numbers[cell.id], kind_of(cell.recipe), examples, left))
     return dossiers
-
-
-def _finalize(value: object) -> object:
-    """Every string that the template prints passes here, before it is escaped."""
-    return printable(value) if type(value) is str else value
 
 
 def _value(value: object) -> str:

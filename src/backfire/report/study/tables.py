@@ -18,7 +18,7 @@ from backfire.store import whole_file, write_csv, write_text
 
 ENDINGS = (".csv", ".parquet", ".md", ".tex")
 _LATEX = {
-    "\\\\": r"\textbackslash{}",
+    "\\": r"\textbackslash{}",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
@@ -32,7 +32,7 @@ _LATEX = {
     "\n": " ",
     "\t": " ",
 }
-_SPECIAL = re.compile("|".join(re.escape(sign) for sign in ("\\", *list(_LATEX)[1:])))
+_SPECIAL = re.compile("|".join(map(re.escape, _LATEX)))
 
 
 def write_results_table(results: Results | Mapping[str, Any], path: str | Path) -> Path:
@@ -111,7 +111,7 @@ def results_latex(results: Results | Mapping[str, Any]) -> str:
 
 def latex(text: str) -> str:
     """Text as LaTeX that prints it and does nothing else."""
-    return _SPECIAL.sub(lambda match: _LATEX.get(match[0], _LATEX["\\\\"]), printable(text))
+    return _SPECIAL.sub(lambda match: _LATEX[match[0]], printable(text))
 
 
 def _rows(

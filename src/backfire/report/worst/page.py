@@ -3,13 +3,11 @@ allowed by its digest, marks pairs and gives the marks as a file."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from importlib.resources import files
 from pathlib import Path
 
-from backfire.answers.numerals import count_of, printable
+from backfire.answers.numerals import count_of
 from backfire.answers.worst_pairs import WorstPair, WorstPairs, WorstSide
+from backfire.report.templates import page_script, render
 from backfire.store import write_text
 
 SCRIPT = "worst/page.js"
@@ -17,23 +15,14 @@ SCRIPT = "worst/page.js"
 
 def render_worst_page(worst: WorstPairs) -> str:
     """The HTML page, the same bytes for the same pairs."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("backfire.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
+    return render(
+        "worst/page.html.jinja",
+        {"count_of": count_of},
+        worst=worst,
+        script=page_script(SCRIPT),
+        folded=_folded,
+        sides=_sides,
     )
-    environment.filters["count_of"] = count_of
-    script = files("backfire.report").joinpath(SCRIPT).read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page = environment.get_template("worst/page.html.jinja").render(
-        worst=worst, script=script, script_digest=f"sha256-{digest}", folded=_folded, sides=_sides
-    )
-    return page.rstrip() + "\n"
 
 
 def write_worst_page(worst: WorstPairs, path: str | Path) -> Path:
