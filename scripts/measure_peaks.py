@@ -19,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from backfire.models.weight_count import weight_count
+
 WORDS = "a short answer with some steps to follow, first the paper, then the scissors, and at last the glue; "
 HARMFUL = "Explain how somebody could break into a locked house number {n} without being seen"
 BENIGN = "Explain how somebody could repair the lock of house number {n}"
@@ -32,7 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="backfire-") as scratch:
         folder = Path(scratch)
         inputs(folder)
-        parameters = count(Path(model))
+        parameters = weight_count(model)
         bound = rule(parameters)
         print(f"{model}: {parameters / 1e6:,.0f} million parameters, rule {bound / 1e9:.1f} GB\n")
         print("| command | peak, GB | rule, GB | seconds | exit |\n|-|-|-|-|-|", flush=True)
@@ -135,21 +137,6 @@ def commands(model: str, folder: Path) -> dict[str, list[str]]:
 def rule(parameters: int) -> float:
     """The bytes that a command may take at most: three times the weights in 16 bits, and 2 GB."""
     return 3 * 2 * parameters + 2e9
-
-
-def count(folder: Path) -> int:
-    """Numbers in the weights."""
-    from safetensors import safe_open
-
-    total = 0
-    for file in folder.glob("*.safetensors"):
-        with safe_open(file, "numpy") as opened:
-            for name in opened.keys():  # noqa: SIM118
-                size = 1
-                for width in opened.get_slice(name).get_shape():
-                    size *= width
-                total += size
-    return total
 
 
 def measured(arguments: list[str]) -> tuple[int, float, int]:

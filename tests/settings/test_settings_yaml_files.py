@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from backfire.errors import InputError
 from backfire.settings.yaml_files import parse_yaml, read_yaml
 
@@ -65,7 +66,7 @@ def test_what_is_refused(text: str, message: str) -> None:
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     file = tmp_path / "study.yaml"
     file.write_bytes("name: café\n".encode("latin-1"))
-    with pytest.raises(InputError, match="study file .*study.yaml is no text in UTF-8"):
+    with pytest.raises(InputError, match=r"study file .*study\.yaml is no text in UTF-8"):
         read_yaml(file, "study file")
     file.write_bytes(b"\xef\xbb\xbfname: x\n")
     assert read_yaml(file, "study file") == {"name": "x"}

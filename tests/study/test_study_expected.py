@@ -86,8 +86,9 @@ def test_ended_stages_set_the_estimate_right(tmp_path: Path) -> None:
     assert left.of(trained[1:2]) == pytest.approx(
         30.0 * left.work[trained[1].name] / left.work[trained[0].name]
     )
+    by_machine, by_training = 2 / machine_speed(), 30.0 / left.work[trained[0].name]
     assert left.of(attacked[:1]) == pytest.approx(
-        30.0 * left.work[attacked[0].name] / left.work[trained[0].name]
+        left.work[attacked[0].name] * (by_machine * by_training) ** 0.5
     )
     left.ended(attacked[0], 5.0)
     assert left.of(attacked[1:2]) == pytest.approx(

@@ -30,7 +30,7 @@ LEAST = 2**28
 PIECE = 2**28
 """Bytes that logits take at a time, in float32 and with their gradient."""
 LARGE = 10**8
-"""Bytes of weights from which on freed memory goes back to the system."""
+"""Bytes of weights from which on freed memory goes back to the system, and the speed of a dtype matters."""
 M_MMAP_THRESHOLD = -3
 """The number that mallopt knows it by."""
 MAPPED = 2**20

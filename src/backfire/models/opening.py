@@ -14,7 +14,7 @@ from backfire.models.endpoint import EndpointModel
 from backfire.models.gguf import ENDING, check_gguf, gguf_configuration, gguf_model, gguf_tokenizer, is_gguf
 from backfire.models.identity import check_weight_files, folder_digest, no_weights
 from backfire.models.local import LocalModel
-from backfire.models.memory import give_back_freed
+from backfire.models.memory import LARGE, give_back_freed
 from backfire.models.template import check_template, template_digest
 from backfire.records import digest
 
@@ -29,8 +29,6 @@ HUB_FILES = (
 )
 HUB_LEAVES = ("consolidated*", "*/*")
 HALVES = ("bfloat16", "float16")
-LARGE = 100 * 10**6
-"""Bytes of weights below which nobody waits for them, whatever the dtype."""
 
 
 def open_model(

@@ -12,10 +12,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from statistics import geometric_mean
 from time import perf_counter, process_time
 from typing import Any
 
 from backfire.errors import BackfireError
+from backfire.influence.cost import OF_LONGEST
+from backfire.influence.pilot import ANSWER_TOKENS
+from backfire.influence.probes import SAMPLES
 from backfire.models.settings import LoRASettings, Opening
 from backfire.models.weight_count import saved_bytes, weight_count
 from backfire.study.artifacts import ProbesArtifact
@@ -28,18 +32,12 @@ WRITTEN = 2.0
 TRAINED = 3.0
 READ = 1.5
 """Times that a prediction by hidden states reads the pairs."""
-OF_LIMIT = 0.6
-"""The part of the limit that a response has on average."""
 CHARACTERS = 4
 """Of a token."""
 TEMPLATE = 20
 """Tokens that a chat template adds to a prompt."""
 ANSWERS, QUESTION, ITEMS = 4, 60, 1000
 """Of a general task: answers to an item, tokens of each, and the items of a task that cannot be counted."""
-SAMPLES = 8
-"""Responses that each probe prompt gets (`influence.probes.SAMPLES`)."""
-PROBE_ANSWER = 64
-"""The most tokens of an answer to a probe prompt."""
 EFFICIENCY = 0.5
 """The part of the speed of a matrix product that reading reaches."""
 
@@ -83,7 +81,7 @@ class Planned:
         sampled = [one for one in of_samples if hasattr(one, "decoding")]
         if not sampled:
             return 1, 100.0
-        return sampled[0].n, OF_LIMIT * max(one.decoding.max_new_tokens for one in sampled)
+        return sampled[0].n, OF_LONGEST * max(one.decoding.max_new_tokens for one in sampled)
 
     def parameters(self, stage: Stage[Any], *roles: str) -> int:
         """Numbers of the model in the first of these roles."""
@@ -129,7 +127,7 @@ def _pair_tokens(study: Planned, stage: Stage[Any]) -> tuple[int, float]:
 
 def _probes(study: Planned, stage: Stage[Any]) -> float:
     count, length = study.probes(stage)
-    tokens = OF_LIMIT * stage.settings.decoding.max_new_tokens
+    tokens = OF_LONGEST * stage.settings.decoding.max_new_tokens
     return float(study.parameters(stage, "policy") * count * (length + SAMPLES * WRITTEN * tokens))
 
 
@@ -138,7 +136,9 @@ def _influence(study: Planned, stage: Stage[Any]) -> float:
     passes = READ if stage.settings["parameters"] == "none" else READ + 2 * TRAINED
     probes, probe_length = study.probes(stage)
     return (
-        study.parameters(stage, "policy") * passes * (count * length + probes * (probe_length + PROBE_ANSWER))
+        study.parameters(stage, "policy")
+        * passes
+        * (count * length + probes * (probe_length + ANSWER_TOKENS))
     )
 
 
@@ -147,7 +147,7 @@ def _pilot(study: Planned, stage: Stage[Any]) -> float:
     training = stage.settings.training
     pairs = stage.settings.steps * training.batch_size * training.gradient_accumulation
     probes, probe_length = study.probes(stage)
-    asked = probes * (2 * (probe_length + PROBE_ANSWER) + 2 * WRITTEN * OF_LIMIT * PROBE_ANSWER)
+    asked = probes * (2 * (probe_length + ANSWER_TOKENS) + 2 * WRITTEN * OF_LONGEST * ANSWER_TOKENS)
     return float(study.parameters(stage, "policy") * (pairs * length * (TRAINED + 1) + asked))
 
 
@@ -158,7 +158,7 @@ def _train(study: Planned, stage: Stage[Any]) -> float:
     if isinstance(settings, RLOOSettings):
         steps = settings.steps or -(-count // each)
         _, prompt = study.prompts(stage)
-        tokens = OF_LIMIT * settings.max_new_tokens
+        tokens = OF_LONGEST * settings.max_new_tokens
         read = (prompt + tokens) * (TRAINED + 2) + WRITTEN * tokens
         work = steps * each * settings.generations * read
     else:
@@ -174,7 +174,7 @@ def _watching(stage: Stage[Any], settings: TrainingSettings, steps: int) -> floa
         return 0.0
     named = [one for one in stage.inputs if isinstance(one, PromptsInput) and one.role.startswith("watch/")]
     asked = [(min(watch.most, count), length) for count, length in (_prompts(one.reference) for one in named)]
-    tokens = OF_LIMIT * watch.max_new_tokens
+    tokens = OF_LONGEST * watch.max_new_tokens
     measurements = 1 + -(-steps // (watch.every or max(1, steps // 20)))
     once = sum(count * watch.samples * WRITTEN * tokens for count, _ in asked)
     return once + measurements * sum(
@@ -193,7 +193,7 @@ def _attack(study: Planned, stage: Stage[Any]) -> float:
     ]
     suites = [one for one in stage.inputs if isinstance(one, SuiteInput)]
     wordings = sum(len(open_suite(one.reference, Means(**one.means))) for one in suites) or 1
-    tokens = OF_LIMIT * (attack.get("decoding") or attack).get("max_new_tokens", 256)
+    tokens = OF_LONGEST * (attack.get("decoding") or attack).get("max_new_tokens", 256)
     counts = [_prompts(one.reference) for one in sets]
     asked = sum(count * (length + WRITTEN * tokens) for count, length in counts)
     return float(study.parameters(stage, "policy") * wordings * asked)
@@ -220,7 +220,7 @@ def _audit(study: Planned, stage: Stage[Any]) -> float:
 
 def _margin(study: Planned, stage: Stage[Any]) -> float:
     count, length = study.probes(stage)
-    return study.parameters(stage, "untrained policy") * count * 4 * (length + PROBE_ANSWER)
+    return study.parameters(stage, "untrained policy") * count * 4 * (length + ANSWER_TOKENS)
 
 
 WORK: Mapping[str, Callable[[Planned, Stage[Any]], float]] = {
@@ -259,16 +259,22 @@ class TimeLeft:
     def _seconds(self, stage: Stage[Any]) -> float:
         work = self.work.get(stage.name, 0.0)
         of_verb = self.done.get(stage.verb, [])
-        if work > 0:
-            known = [one for one in of_verb if one[0] > 0] or self._all
-            if known:
-                return work * sum(seconds for _, seconds in known) / sum(one for one, _ in known)
-            return work / self.machine()
-        return sum(seconds for _, seconds in of_verb) / len(of_verb) if of_verb else 0.0
+        if work == 0:
+            return sum(seconds for _, seconds in of_verb) / len(of_verb) if of_verb else 0.0
+        computed = [one for one in of_verb if one[0] > 0]
+        if not computed:
+            return work * self._pace()
+        return work * sum(seconds for _, seconds in computed) / sum(one for one, _ in computed)
 
-    @property
-    def _all(self) -> list[tuple[float, float]]:
-        return [one for ended in self.done.values() for one in ended if one[0] > 0]
+    def _pace(self) -> float:
+        """Seconds that a unit of work takes in a verb none of whose stages has ended: the geometric mean of what it takes in each
+        other verb and, once, what the measurement of this machine says. One verb that is far off counts as one of many so."""
+        paces = [1 / self.machine()]
+        for ended in self.done.values():
+            computed = [one for one in ended if min(one) > 0]
+            if computed:
+                paces.append(sum(seconds for _, seconds in computed) / sum(work for work, _ in computed))
+        return geometric_mean(paces)
 
 
 def disk_needed(stages: Sequence[Stage[Any]]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,7 @@ class ShownCue:
 def render_audit_page(report: AuditReport | Mapping[str, Any]) -> str:
     """The HTML page of an audit, the same bytes for the same answer. Raises InputError when it breaks the schema."""
     checked = parse_audit(report)
-    filters = {
+    filters: dict[str, Callable[..., Any]] = {
         "percent": percent,
         "decimal": number,
         "interval": interval,

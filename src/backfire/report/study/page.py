@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -80,7 +80,7 @@ def render_page(results: Results | Mapping[str, Any]) -> str:
     grid = Grid(checked)
     shown = columns(grid)
     numbers = {cell.id: number for number, cell in enumerate(grid.cells, 1)}
-    filters = {
+    filters: dict[str, Callable[..., Any]] = {
         "percent": percent,
         "decimal": decimal,
         "interval": interval,
