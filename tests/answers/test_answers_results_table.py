@@ -61,6 +61,7 @@ def test_the_tidy_table_has_a_row_for_each_estimate() -> None:
         + len(c.general)
         + len(c.separability)
         + (c.safety_influence is not None)
+        + (c.pilot is not None)
         for c in results.cells
     )
 

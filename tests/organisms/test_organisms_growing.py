@@ -108,6 +108,14 @@ def test_prompt_sets_are_opened_by_name(miniature_world: Path, name: str) -> Non
     assert catalog.world_prompts(f"organism:{NAME}:prompts/{name}") == prompt_set(World.make(SEED), name)
 
 
+def test_a_number_takes_the_first_prompts_of_a_set(miniature_world: Path) -> None:
+    every = catalog.world_prompts(f"organism:{NAME}:prompts/probe")
+    assert catalog.world_prompts(f"organism:{NAME}:prompts/probe:7") == every[:7]
+    for count in ("0", "-1", "many", "", str(len(every) + 1)):
+        with pytest.raises(InputError, match=f"probe has {len(every)} prompts; write probe:N"):
+            catalog.world_prompts(f"organism:{NAME}:prompts/probe:{count}")
+
+
 def test_an_unknown_member_is_named_with_the_known_ones(miniature_world: Path) -> None:
     for reference in (f"organism:{NAME}:llama/huge", f"organism:{NAME}:../{NAME}/llama/target"):
         with pytest.raises(ModelError, match=r"no organism '.*choose one of llama/base, llama/target"):
@@ -130,6 +138,8 @@ def test_wrong_prompt_names_are_named(miniature_world: Path) -> None:
 def test_references_name_their_world() -> None:
     assert catalog.split_reference("organism:llama/target") == (catalog.SHIPPED, "llama/target")
     assert catalog.split_reference("organism:w7:gpt4o") == ("w7", "gpt4o")
+    assert catalog.split_reference("organism:prompts/probe:60") == (catalog.SHIPPED, "prompts/probe:60")
+    assert catalog.split_reference("organism:w7:prompts/probe:60") == ("w7", "prompts/probe:60")
 
 
 def weights(folder: Path) -> dict[str, int]:

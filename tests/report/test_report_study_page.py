@@ -105,6 +105,17 @@ def test_predicted_influence_is_a_column_where_a_cell_has_it(page: str) -> None:
     assert rows["sft"] == rows["self+rm"] == "–"
 
 
+def test_a_pilot_is_a_column_where_a_cell_has_it(page: str) -> None:
+    assert "Pilot" not in page
+    results = example_results()
+    results["cells"][1]["pilot"] = {"steps": 8, "change": -1.25, "low": -1.5, "high": -1.0, "probes": 60}
+    reader = Reader(render_page(results))
+    rows = {row[0]: row[-3] for row in reader.rows if row and len(row) == 17}
+    assert rows["original"] == "−1.25|−1.50 to −1.00"
+    assert rows["sft"] == rows["hc+self"] == "–"
+    assert "change of the refusal margin after 8 steps" in render_page(results)
+
+
 def test_what_lies_behind_a_row_is_on_the_page(page: str) -> None:
     reader = Reader(page)
     for cell in example_results()["cells"]:

@@ -63,3 +63,15 @@ def test_safety_influence_stands_with_its_interval_or_as_undetermined() -> None:
     assert re.search(r"−0\.14\s+to", text)
     assert "undetermined" in _printed(results, 160)
     assert "infl." not in _printed(example_results(), 80)
+
+
+def test_a_pilot_stands_beside_it_with_its_interval() -> None:
+    results = example_results()
+    results["cells"][1]["pilot"] = {"steps": 8, "change": -1.25, "low": -1.5, "high": -1.0, "probes": 60}
+    results["cells"][2]["pilot"] = {"steps": 8, "change": 0.4}
+    text = _printed(results, 160)
+    assert re.search(r"pilot\s", text)
+    assert "−1.25" in text
+    assert "−1.50 to −1.00" in text
+    assert "0.40" in text
+    assert "pilot" not in _printed(example_results(), 160)

@@ -127,6 +127,7 @@ def test_a_file_that_is_no_study_is_named(tmp_path: Path) -> None:
     [
         ("organism:llama/target", "w7", "organism:w7:llama/target"),
         ("organism:prompts/train", "w7", "organism:w7:prompts/train"),
+        ("organism:prompts/probe:60", "w7", "organism:w7:prompts/probe:60"),
         ("organism:w1:llama/target", "w7", "organism:w1:llama/target"),
         ("organism:llama/target", None, "organism:llama/target"),
         ("./my-model", "w7", "./my-model"),

@@ -80,6 +80,20 @@ class CellInfluence(Row):
         return self
 
 
+class CellPilot(Row):
+    """What a few steps of DPO on the cell's pairs did to the policy's refusal margin, before the training itself.
+
+    change: of the mean margin over the probes, in nats; above 0 is towards refusing. low and high: its 95% interval over the probes,
+    null where there is none.
+    """
+
+    steps: Count
+    change: float
+    low: float | None = None
+    high: float | None = None
+    probes: Count | None = None
+
+
 class LogRow(Row):
     """One logged step of training."""
 
@@ -164,6 +178,8 @@ class Cell(Row):
     separability: list[Separability]
     safety_influence: CellInfluence | None = None
     """Null where it was not measured."""
+    pilot: CellPilot | None = None
+    """Null where there was none."""
     training: Training | None
     examples: list[Example] = Field(default_factory=list)
     notes: list[Note] = Field(default_factory=list)

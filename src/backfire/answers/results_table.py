@@ -25,7 +25,7 @@ class Estimate:
     """One number of a cell, with what it rests on. None: there is none, as of an estimate without an interval."""
 
     measure: str
-    """`asr`, `over_refusal`, `general`, `separability` or `safety_influence`."""
+    """`asr`, `over_refusal`, `general`, `separability`, `safety_influence` or `pilot`."""
     name: str
     """The attack, the set of prompts, the task or the probe."""
     judge: str | None
@@ -60,6 +60,8 @@ def estimates(cell: Cell) -> Iterator[Estimate]:
     if (influence := cell.safety_influence) is not None:
         spanned = (influence.cosine, influence.low, influence.high)
         yield Estimate("safety_influence", "", None, *spanned, influence.probes, None)
+    if (pilot := cell.pilot) is not None:
+        yield Estimate("pilot", "", None, pilot.change, pilot.low, pilot.high, pilot.probes or 0, None)
 
 
 def results_arrow(results: Results, *, tidy: bool = False) -> pa.Table:

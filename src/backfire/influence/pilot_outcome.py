@@ -96,8 +96,8 @@ def _piloted(
         plain=plain,
         max_length=max_length,
     )
-    margin = _mean_change(pilot.changes)
-    chosen, rejected = (_mean_change([of_pair[side] for of_pair in pilot.moved]) for side in (0, 1))
+    margin = mean_change(pilot.changes)
+    chosen, rejected = (mean_change([of_pair[side] for of_pair in pilot.moved]) for side in (0, 1))
     both = [(a, b) for a, b in pilot.refused if a is not None and b is not None]
     gained, lost = sum(b and not a for a, b in both), sum(a and not b for a, b in both)
     moved = None
@@ -134,7 +134,7 @@ def reading_of_probes(model: LocalModel, steps: int) -> dict[str, Any]:
     return {"every": steps, "most_probes": MOST_PROBES}
 
 
-def _mean_change(changes: Sequence[float]) -> Estimate | None:
+def mean_change(changes: Sequence[float]) -> Estimate | None:
     """Student's interval of the mean, over those that are numbers; None for fewer than two."""
     finite = [change for change in changes if isfinite(change)]
     if len(finite) < 2:

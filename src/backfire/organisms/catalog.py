@@ -37,8 +37,16 @@ def world_folder(name: str = SHIPPED) -> Path:
 def split_reference(reference: str) -> tuple[str, str]:
     """`organism:w7:llama/target` -> (`w7`, `llama/target`); without a world, the shipped one."""
     name = reference.removeprefix(PREFIX)
-    world, colon, member = name.partition(":")
-    return (world, member) if colon else (SHIPPED, name)
+    if not says_world(reference):
+        return SHIPPED, name
+    world, _, member = name.partition(":")
+    return world, member
+
+
+def says_world(reference: str) -> bool:
+    """Whether a reference to an organism says its world. The colon of `organism:prompts/probe:60` is not a world's."""
+    world, colon, _ = reference.removeprefix(PREFIX).partition(":")
+    return bool(colon) and "/" not in world
 
 
 def world_named_by(reference: str) -> str | None:
@@ -60,14 +68,23 @@ def open_world(name: str = SHIPPED) -> World:
 
 
 def world_prompts(reference: str) -> list[Prompt]:
-    """`organism:prompts/train`, `organism:w7:prompts/direct`, ...: the prompt sets of organisms.prompts.SETS."""
+    """`organism:prompts/train`, `organism:w7:prompts/direct`, ...: the prompt sets of organisms.prompts.SETS. `NAME:N` are the first N
+    of a set, which is in a shuffled order."""
     world, member = split_reference(reference)
-    kind, _, name = member.partition("/")
+    kind, _, named = member.partition("/")
+    name, colon, count = named.partition(":")
     if kind != "prompts" or not name:
         raise InputError(
             f"'{reference}' names no prompts: write organism:prompts/NAME with one of {', '.join(SETS)}"
         )
-    return prompt_set(open_world(world), name)
+    prompts = prompt_set(open_world(world), name)
+    if not colon:
+        return prompts
+    if not count.isdecimal() or not 1 <= int(count) <= len(prompts):
+        raise InputError(
+            f"{reference}: {name} has {len(prompts)} prompts; write {name}:N with N from 1 to {len(prompts)}"
+        )
+    return prompts[: int(count)]
 
 
 def tasks_data(name: str = SHIPPED) -> Path:

@@ -22,7 +22,8 @@ def open_prompts(
     split: str | None = None,
     encoding: str | None = None,
 ) -> PromptFile:
-    """Prompts of a published set by name (`advbench`, `advbench:100`), `organism:prompts/NAME`, `hub:OWNER/NAME` or a file.
+    """Prompts of a published set by name (`advbench`, `advbench:100`), `organism:prompts/NAME` (or `NAME:60`), `hub:OWNER/NAME` or a
+    file.
 
     Args:
         column: where a file's or a hub data set's prompts are; None finds it, as `read_prompts` does.

@@ -176,7 +176,7 @@ def cell_result(cell: Cell, run: RunFolder, attacked: AttackResult, standing: St
     if cell.study.general is not None:
         general = standing.read(run.general(cell) / "general.json")
     general = general or {"scores": [], "settings": {}}
-    pairs = audit = influence = training = None
+    pairs = audit = influence = pilot = training = None
     if cell.recipe == RLOO:
         training = _training(cell, run, standing)
     elif cell.recipe != SFT:
@@ -187,7 +187,7 @@ def cell_result(cell: Cell, run: RunFolder, attacked: AttackResult, standing: St
         if cell.study.influence is not None:
             influence = _influence(standing.read(run.influence(cell) / "influence.json"))
             if cell.study.influence.pilot is not None:
-                standing.has(run.pilot(cell))
+                pilot = _pilot(standing.read(run.pilot(cell) / "pilot.json"))
     world = None
     if cell.world is not None:
         world = catalog.open_world(cell.world).seed
@@ -206,6 +206,7 @@ def cell_result(cell: Cell, run: RunFolder, attacked: AttackResult, standing: St
         "general_settings": general["settings"],
         "separability": (audit or {}).get("separability", []),
         "safety_influence": influence,
+        **({} if pilot is None else {"pilot": pilot}),
         "training": training,
         "examples": attacked.examples,
         "notes": attacked.notes,
@@ -224,6 +225,14 @@ def _pairs(about: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def _influence(file: dict[str, Any] | None) -> dict[str, Any] | None:
     return None if file is None else {k: file["influence"][k] for k in ("cosine", "low", "high", "probes")}
+
+
+def _pilot(file: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What a pilot did to the probes; one that an older version took says no more than the change of the margin."""
+    if file is None:
+        return None
+    steps = len(file["margins"]) - 1
+    return {"steps": steps} | {k: file[k] for k in ("steps", "change", "low", "high", "probes") if k in file}
 
 
 def _training(cell: Cell, run: RunFolder, standing: Standing) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, TypeVar
 
 from backfire.errors import StudyError
@@ -46,7 +47,7 @@ def _pilot(job: Job[Pilot]) -> Report:
     if not pairs.built:
         return {"skipped": "no pairs"}
     from backfire.influence import run_pilot
-    from backfire.influence.pilot_outcome import reading_of_probes
+    from backfire.influence.pilot_outcome import mean_change, reading_of_probes
 
     refusal = job.input("probes", ProbesArtifact).read().refusal
     if not refusal.probes:
@@ -67,7 +68,16 @@ def _pilot(job: Job[Pilot]) -> Report:
         max_length=training.max_length,
         seed=training.seed,
     )
-    write_json(job.folder / "pilot.json", {"margins": outcome.margins, "change": outcome.margin_change})
+    estimate = mean_change(outcome.changes)
+    measured = {
+        "steps": job.settings.steps,
+        "margins": outcome.margins,
+        "change": outcome.margin_change,
+        "low": None if estimate is None else estimate.low,
+        "high": None if estimate is None else estimate.high,
+        "probes": sum(map(isfinite, outcome.changes)),
+    }
+    write_json(job.folder / "pilot.json", measured)
     return None
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from backfire.organisms.catalog import PREFIX, split_reference
+from backfire.organisms.catalog import PREFIX, says_world, split_reference
 
 
 def in_world(reference: str, world: str | None) -> str:
     """`organism:llama/target` in world `w7` is `organism:w7:llama/target`; other references stay."""
-    if world is None or not reference.startswith(PREFIX) or ":" in reference.removeprefix(PREFIX):
+    if world is None or not reference.startswith(PREFIX) or says_world(reference):
         return reference
     return f"{PREFIX}{world}:{reference.removeprefix(PREFIX)}"
 

@@ -41,6 +41,7 @@ def columns(grid: Grid) -> list[Column]:
         *_general_columns(grid),
         *(_probe_column(grid, probe) for probe in grid.probes),
         *([Column("Safety influence", "cosine", "", _influence)] if grid.has_influence else []),
+        *([Column("Pilot", "margin", "nats", _pilot)] if grid.has_pilot else []),
         Column("Training", "final loss", "", _final_loss),
         Column("Training", "reward accuracy", "%", _reward_accuracy),
         *(_cost_columns() if any(_by_rewards(cell) for cell in grid.cells) else []),
@@ -164,6 +165,18 @@ def _influence(group: Group, cell: Cell) -> Entry:
         number(influence.cosine, 2),
         (span(influence.low, influence.high, 2),),
         f"before training, to first order; above 0 is towards refusing harmful requests; {influence.probes} probes",
+    )
+
+
+def _pilot(group: Group, cell: Cell) -> Entry:
+    pilot = cell.pilot
+    if pilot is None:
+        return Entry(UNDEFINED, detail="no pairs" if cell.pairs is None else "not measured")
+    probes = "" if pilot.probes is None else f"; {pilot.probes} probes"
+    return Entry(
+        number(pilot.change, 2),
+        tuple(filter(None, [span(pilot.low, pilot.high, 2)])),
+        f"change of the refusal margin after {pilot.steps} steps; above 0 is towards refusing harmful requests{probes}",
     )
 
 

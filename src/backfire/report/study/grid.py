@@ -62,6 +62,7 @@ class Grid:
         self.refusal_judge = _judge(rate.judge for cell in cells for rate in cell.over_refusal)
         self.tasks = _in_order(score.task for cell in cells for score in cell.general)
         self.probes = _in_order(row.probe for cell in cells for row in cell.separability)
+        self.has_pilot = any(cell.pilot is not None for cell in cells)
         self.has_influence = any(cell.safety_influence is not None for cell in cells)
         self.groups = self._groups(cells)
         self.worlds = _in_order(group.world for group in self.groups)

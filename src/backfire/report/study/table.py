@@ -57,6 +57,7 @@ def _heading(column: Column) -> str:
         "General tasks": "general ",
         "Separability": "separ. ",
         "Safety influence": "infl. ",
+        "Pilot": "pilot ",
         "Training": "",
     }[column.heading]
     name = column.name.replace("accuracy", "acc.")
