@@ -19,7 +19,9 @@ from backfire.auditing.inputs import open_inputs
 from backfire.auditing.reading import PairsRead, read
 from backfire.auditing.settings import AuditSettings
 from backfire.auditing.steps import Steps
+from backfire.auditing.topics import grouping
 from backfire.auditing.topics.grouping import PromptTopics, prompt_topics
+from backfire.auditing.topics.prompt_words import word_counter
 from backfire.auditing.topics.tabulating import MOST_SOURCES, OTHERS, topics_answer
 from backfire.errors import InputError
 from synthetic_pairs import sentence
@@ -100,6 +102,31 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
     once, again = found_in(rows, wanted=4), found_in([rows[place] for place in order], wanted=4)
     assert once.terms == again.terms
     assert once.codes[order].tolist() == again.codes.tolist()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rounding_does_not_decide_the_topics_of_prompts_made_from_templates(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every word of these prompts stands with as many others in as many prompts, so that many groupings fit equally well."""
+    prompts = [
+        f"{verb} {thing} {place}"
+        for verb in ("paint", "carry", "wash", "sell", "hide", "lend")
+        for thing in ("tables", "ladders", "lamps", "mirrors", "carpets", "drums")
+        for place in ("indoors", "outdoors", "upstairs", "downstairs")
+    ]
+    rows = [{"prompt": p, "chosen": f"One {p}.", "rejected": f"Two {p}."} for p in prompts]
+    exact = found_in(rows)
+    counted = word_counter
+
+    def rounded(texts: list[str]) -> Any:
+        counter, features = counted(texts)
+        noise = np.random.default_rng(seed).standard_normal(features.nnz)
+        features.data = (features.data * (1 + 1e-7 * noise)).astype(features.dtype)
+        return counter, features
+
+    monkeypatch.setattr(grouping, "word_counter", rounded)
+    assert found_in(rows).codes.tolist() == exact.codes.tolist()
 
 
 def test_every_pair_stands_in_one_cell(report: AuditReport) -> None:

@@ -7,8 +7,10 @@ tried on real prompts (docs/concepts/topics.md), it was the one whose groups sta
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +35,8 @@ NEAR = 0.05
 EMBEDDED_PROMPTS = 5_000
 """So many prompts are embedded at most; the others are given the topic whose words are theirs."""
 MOST_TERMS = 3
+UNLIKE = 0.01
+"""By how much of itself the weight of a word may be raised, so that no two words weigh the same."""
 ROUNDS = 200
 STARTS = 10
 
@@ -90,7 +94,7 @@ def prompt_topics(
         few = f"the prompts have {features.shape[1]} words in common: too few for {count} topics"
         return _none(audited.pairs, by, len(texts), few)
     if encoder is None:
-        profiles = _by_words(features, count)
+        profiles = _by_words(features, counter.get_feature_names_out().tolist(), count)
         codes = _nearest(features, profiles)
     else:
         codes, profiles = _by_vectors(encoder, texts, features, count, seed, progress)
@@ -104,11 +108,19 @@ def prompt_topics(
     return _named(of_pairs, codes, features, counter.get_feature_names_out(), by)
 
 
-def _by_words(features: Any, count: int) -> NDArray[np.float32]:
-    """How much each word belongs to each topic, rows of length 1: [topics, words]."""
+def _by_words(features: Any, words: Sequence[str], count: int) -> NDArray[np.float32]:
+    """How much each word belongs to each topic, rows of length 1: [topics, words].
+
+    Prompts that were made by filling in templates are alike by symmetry: as many of them share one word as share another, and
+    several groupings fit equally well. So each word's weight is raised by a part of UNLIKE that its letters give. Rounding, which
+    differs between machines, then decides nothing.
+    """
+    from scipy.sparse import diags_array
     from sklearn.decomposition import NMF
     from sklearn.exceptions import ConvergenceWarning
 
+    raised = [1 + UNLIKE * crc32(word.encode()) / 2**32 for word in words]
+    features = (features.astype(np.float64) @ diags_array(raised)).tocsr()
     of_texts, of_words = _first_guess(features, count)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -120,7 +132,7 @@ def _by_words(features: Any, count: int) -> NDArray[np.float32]:
     return _of_length_1(model.components_)
 
 
-def _first_guess(features: Any, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _first_guess(features: Any, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Where the factorisation begins: the positive or the negative parts of the singular vectors, whichever are the larger
     (Boutsidis and Gallopoulos 2008). scikit-learn's own first guess takes random projections, so that topics depend on a seed."""
     from scipy.sparse.linalg import svds
