@@ -60,7 +60,7 @@ def main() -> None:
         table(cells, [name for name in recipes if name in cells], run)
         print()
     usable = [unit for unit, cells in units.items() if BASELINE in cells]
-    claims(units, usable)
+    claims(units, usable, run)
     orderings(units, usable, run)
 
 
@@ -122,8 +122,25 @@ def table(cells: dict[str, Cell], recipes: list[str], run: Path) -> None:
         print("| " + " | ".join(values) + " |")
 
 
-def claims(units: dict[str, dict[str, Cell]], usable: list[str]) -> None:
-    print("Claims: difference in mean ASR, percentage points\n")
+def paired(run: Path, first: Cell, second: Cell) -> tuple[float, float, float]:
+    """Difference in mean ASR of two cells of a unit, with Student's 95% interval over the requests, which both answered."""
+    both = [read(run, cell.provenance["attack"])["outcomes"] for cell in (first, second)]
+    of_request: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    for attack in both[0]:
+        requests, _, way = attack.rpartition("/")
+        if way not in WAYS:
+            continue
+        before, after = (outcomes[attack][JUDGE] for outcomes in both)
+        for request in before.keys() & after.keys():
+            if None not in (before[request], after[request]):
+                of_request[requests, request].append(float(before[request]) - float(after[request]))
+    return mean_of_clusters([fmean(differences) for differences in of_request.values()])
+
+
+def claims(units: dict[str, dict[str, Cell]], usable: list[str], run: Path) -> None:
+    print(
+        "Claims: difference in mean ASR, percentage points. Of a unit's difference the interval is over its requests\n"
+    )
     rows: dict[str, tuple[list[str], list[float]]] = {}
     for claim, (first, second) in CLAIMS.items():
         there = [unit for unit in usable if first in units[unit] and second in units[unit]]
@@ -136,7 +153,11 @@ def claims(units: dict[str, dict[str, Cell]], usable: list[str]) -> None:
             print(f"| {claim} | 0 | – | – | – | – |")
             continue
         mean, low, high = (100 * value for value in mean_of_clusters(values))
-        each = ", ".join(f"{unit} {100 * value:+.1f}" for unit, value in zip(there, values, strict=True))
+        of_units = {unit: paired(run, *(units[unit][name] for name in CLAIMS[claim])) for unit in there}
+        each = ", ".join(
+            "{} {:+.1f} [{:+.1f}, {:+.1f}]".format(unit, *(100 * value for value in bounds))
+            for unit, bounds in of_units.items()
+        )
         print(
             f"| {claim} | {len(values)} | {mean:+.1f} [{low:+.1f}, {high:+.1f}] | {tested[claim]:.3f} | {adjusted[claim]:.3f} "
             f"| {each} |"

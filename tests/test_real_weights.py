@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from backfire.models.weight_count import weight_count
 from backfire.preferences import open_preferences, pairs_of
 from backfire.store import Ledger
 
@@ -46,7 +47,7 @@ def run(peaks: ModuleType) -> Run:
     def command(model: Path, arguments: list[str]) -> None:
         peak, _, code = peaks.measured(arguments)
         assert code == 0, arguments
-        assert peak <= peaks.rule(peaks.count(model)), f"{peak / 1e9:.2f} GB: {arguments}"
+        assert peak <= peaks.rule(weight_count(model)), f"{peak / 1e9:.2f} GB: {arguments}"
 
     return command
 
