@@ -123,6 +123,20 @@ def test_a_recipes_name_opens_where_its_numbers_come_from(browser: Any, page_fil
         assert "llama-self+rm-w0-s0" in opened.inner_text()
 
 
+def test_a_number_opens_the_part_that_it_comes_from(browser: Any, page_file: Path) -> None:
+    with Visit(browser, page_file, "wide") as visit:
+        row = visit.page.locator("table.recipes tbody tr", has_text="self+rm").last
+        number = row.locator("td a").first
+        number.focus()
+        visit.page.keyboard.press("Enter")
+        opened = visit.page.locator("details.cell[open]")
+        assert opened.count() == 1
+        assert "llama-self+rm-w0-s0" in opened.inner_text()
+        heading = visit.page.locator(":target")
+        assert heading.inner_text() == "Rates"
+        assert heading.is_visible()
+
+
 def test_wide_screens_need_no_scrolling_in_the_table(browser: Any, page_file: Path) -> None:
     with Visit(browser, page_file, "wide") as visit:
         inner, outer = visit.page.evaluate(

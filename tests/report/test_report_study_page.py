@@ -12,6 +12,8 @@ import pytest
 
 from backfire.answers.numerals import decimal, interval, percent, printable, signed
 from backfire.report import render_page, write_page
+from backfire.report.study.columns import PARTS
+from backfire.report.study.paper import PAPER_ASR
 from example_results import TASKS, example_results
 
 HOSTILE = (
@@ -84,7 +86,15 @@ def _expected_row(cell: dict[str, Any]) -> list[str]:
         ),
         decimal(training["final_loss"]) if training else "–",
         percent(training["reward_accuracy"]) if training else "–",
+        _of_paper(cell["recipe"]),
     ]
+
+
+def _of_paper(recipe: str) -> str:
+    rates = PAPER_ASR.get(recipe)
+    if rates is None:
+        return "–"
+    return f"{percent(sum(rates) / 6)}|{percent(min(rates))}–{percent(max(rates))}"
 
 
 def test_the_table_has_every_number_with_its_interval(page: str) -> None:
@@ -99,7 +109,7 @@ def test_predicted_influence_is_a_column_where_a_cell_has_it(page: str) -> None:
     results["cells"][1]["safety_influence"] = {"cosine": -0.31, "low": -0.4, "high": -0.22, "probes": 142}
     results["cells"][2]["safety_influence"] = {"cosine": None, "low": None, "high": None, "probes": 12}
     reader = Reader(render_page(results))
-    rows = {row[0]: row[-3] for row in reader.rows if row and len(row) == 17}
+    rows = {row[0]: row[-4] for row in reader.rows if row and len(row) == 18}
     assert rows["original"] == "−0.31|−0.40 to −0.22"
     assert rows["hc+self"] == "undetermined"
     assert rows["sft"] == rows["self+rm"] == "–"
@@ -110,7 +120,7 @@ def test_a_pilot_is_a_column_where_a_cell_has_it(page: str) -> None:
     results = example_results()
     results["cells"][1]["pilot"] = {"steps": 8, "change": -1.25, "low": -1.5, "high": -1.0, "probes": 60}
     reader = Reader(render_page(results))
-    rows = {row[0]: row[-3] for row in reader.rows if row and len(row) == 17}
+    rows = {row[0]: row[-4] for row in reader.rows if row and len(row) == 18}
     assert rows["original"] == "−1.25|−1.50 to −1.00"
     assert rows["sft"] == rows["hc+self"] == "–"
     assert "change of the refusal margin after 8 steps" in render_page(results)
@@ -128,8 +138,30 @@ def test_what_lies_behind_a_row_is_on_the_page(page: str) -> None:
             assert f"tied: {cell['pairs']['left_out']['tied']}" in reader.text
     ids = {attributes["id"] for _, attributes in reader.tags if "id" in attributes}
     links = [attributes["href"] or "" for tag, attributes in reader.tags if tag == "a"]
-    assert len(links) == 8
+    assert len([link for link in links if re.fullmatch(r"#cell-\d+", link)]) == 8
     assert {link.removeprefix("#") for link in links} <= ids
+
+
+def test_every_number_of_the_main_table_leads_to_what_it_comes_from() -> None:
+    results = example_results()
+    for cell in results["cells"][1:]:
+        cell["safety_influence"] = {"cosine": 0.3, "low": 0.2, "high": 0.4, "probes": 60}
+        cell["pilot"] = {"steps": 8, "change": 0.4, "low": 0.1, "high": 0.7, "probes": 60}
+    links = [
+        attributes["href"] or ""
+        for tag, attributes in Reader(render_page(results)).tags
+        if tag == "a" and "-" in (attributes["href"] or "").removeprefix("#cell-")
+    ]
+    for number, cell in enumerate(results["cells"], 1):
+        trained = int(cell["recipe"] != "sft")
+        assert {part: links.count(f"#cell-{number}-{part}") for part in PARTS.values()} == {
+            "rates": len({r["attack"] for r in cell["asr"]})
+            + len({r["prompts"] for r in cell["over_refusal"]}),
+            "general": 1 + len(TASKS),
+            "separability": 3 * trained,
+            "prediction": 2 * trained,
+            "training": 2 * trained,
+        }
 
 
 def test_the_page_is_self_contained(page: str) -> None:
@@ -215,7 +247,7 @@ def test_undefined_is_a_dash_never_nought_or_nan() -> None:
     page = render_page(results)
     row = next(row for row in Reader(page).rows if row and row[0] == "gpt4o+self" and len(row) > 10)
     assert row[1:4] == 3 * ["–|n 0|200 unscored"]
-    assert row[4:] == ["–"] * len(row[4:])
+    assert row[4:-1] == ["–"] * len(row[4:-1])
     assert not re.search(r"\b[Nn]a[Nn]\b|\bNone\b", page)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from statistics import fmean
 
 from backfire.answers.attack import AttackRate, RefusalRate
 from backfire.answers.numerals import UNDEFINED, decimal, interval, number, percent, span
 from backfire.answers.results import Cell
 from backfire.report.study.grid import Grid, Group, Standing, standing
+from backfire.report.study.paper import PAPER, PAPER_ASR
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,25 @@ def columns(grid: Grid) -> list[Column]:
         Column("Training", "final loss", "", _final_loss),
         Column("Training", "reward accuracy", "%", _reward_accuracy),
         *(_cost_columns() if any(_by_rewards(cell) for cell in grid.cells) else []),
+        *(
+            [Column("Paper", "ASR", "%", _paper)]
+            if any(cell.recipe in PAPER_ASR for cell in grid.cells)
+            else []
+        ),
     ]
+
+
+PARTS = {
+    "Attack success rate": "rates",
+    "Over-refusal": "rates",
+    "General tasks": "general",
+    "Separability": "separability",
+    "Safety influence": "prediction",
+    "Pilot": "prediction",
+    "Training": "training",
+    "Cost": "training",
+}
+"""By a column's heading, the part of a cell's provenance on the page that its numbers come from. The paper's have none."""
 
 
 def _by_rewards(cell: Cell) -> bool:
@@ -177,6 +197,17 @@ def _pilot(group: Group, cell: Cell) -> Entry:
         number(pilot.change, 2),
         tuple(filter(None, [span(pilot.low, pilot.high, 2)])),
         f"change of the refusal margin after {pilot.steps} steps; above 0 is towards refusing harmful requests{probes}",
+    )
+
+
+def _paper(group: Group, cell: Cell) -> Entry:
+    rates = PAPER_ASR.get(cell.recipe)
+    if rates is None:
+        return Entry(UNDEFINED, detail="not in the paper")
+    return Entry(
+        percent(fmean(rates)),
+        (interval(percent(min(rates)), percent(max(rates))),),
+        f"{PAPER}: mean and range over its six models of 7 to 8 billion parameters, on AdvBench. Models, requests and judge differ",
     )
 
 

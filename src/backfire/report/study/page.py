@@ -13,7 +13,7 @@ from backfire.answers.attack import Example
 from backfire.answers.numerals import UNDEFINED, cut, decimal, interval, percent, signed
 from backfire.answers.results import Cell, Results, parse_results
 from backfire.report.drawing import KIND_COLOURS
-from backfire.report.study.columns import Column, Entry, columns
+from backfire.report.study.columns import PARTS, Column, Entry, columns
 from backfire.report.study.grid import FEWEST_WORLDS, Grid, Group, Mean
 from backfire.report.study.overview import LEGEND
 from backfire.report.study.paper import PAPER, agreement, paper_order
@@ -40,6 +40,8 @@ class Row:
     number: int
     kind: str
     entries: list[Entry]
+    parts: list[str | None]
+    """Of each entry, the part of the cell's provenance that it leads to."""
 
 
 @dataclass(frozen=True)
@@ -144,10 +146,14 @@ def _missing(results: Results) -> list[tuple[str, object]]:
 def _sections(grid: Grid, shown: list[Column], numbers: dict[str, int]) -> list[Section]:
     sections = []
     for place, group in enumerate(grid.groups):
-        rows = [
-            Row(cell, numbers[cell.id], kind_of(cell.recipe), [column.entry(group, cell) for column in shown])
-            for cell in group.cells
-        ]
+        rows = []
+        for cell in group.cells:
+            entries = [column.entry(group, cell) for column in shown]
+            parts = [
+                None if entry.text == UNDEFINED else PARTS.get(column.heading)
+                for column, entry in zip(shown, entries, strict=True)
+            ]
+            rows.append(Row(cell, numbers[cell.id], kind_of(cell.recipe), entries, parts))
         sections.append(Section(group, rows, place == 0 or len(grid.groups) <= OPEN_GROUPS))
     return sections
 

@@ -27,9 +27,10 @@ def results_table(results: Results | Mapping[str, Any]) -> Table:
     checked = parse_results(results)
     grid = Grid(checked)
     left_out = {*grid.tasks, *grid.probes} - {grid.pictured_probe}
+    others = [column for column in columns(grid) if column.heading != "Paper"]
     if grid.has_influence:
         left_out |= {"final loss", "reward accuracy"}
-    shown = [column for column in columns(grid) if column.name not in left_out]
+    shown = [column for column in others if column.name not in left_out]
     table = Table(
         title=Text(printable(checked.name)),
         caption="95% intervals below the rates; green and red: the interval lies wholly below or above SFT’s",
