@@ -1,7 +1,9 @@
 """The inputs of studies/real-small.yaml: real chat models, real prompts, and what real models and people answered.
 
-    python scripts/real_small_inputs.py MODELS DATA [--out runs/real-small-inputs]
+    python scripts/real_small_inputs.py MODELS DATA [--out runs/real-small-inputs] [--policies smollm2 qwen-0.5b]
     backfire study run studies/real-small.yaml
+
+studies/real-claims.yaml needs `--policies smollm2`, and only that model.
 
 MODELS holds the checkpoint folders smollm2 (SmolLM2-135M-Instruct), qwen-0.5b and qwen-1.5b (Qwen2.5-Coder-Instruct). DATA holds
 the public files, each under the name that its publisher gave it:
@@ -52,13 +54,16 @@ def main() -> None:
     parser.add_argument("models", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, default=Path("runs/real-small-inputs"))
+    parser.add_argument(
+        "--policies", nargs="+", choices=("smollm2", "qwen-0.5b"), default=["smollm2", "qwen-0.5b"]
+    )
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     for name in ("smollm2", "qwen-0.5b", "qwen-1.5b"):
         link = given.out / name
         if not link.exists():
             link.symlink_to((given.models / name).resolve())
-    Inputs(given.data, given.out).write()
+    Inputs(given.data, given.out).write(given.policies)
 
 
 class Inputs:
@@ -91,7 +96,7 @@ class Inputs:
         self.harmful = [prompt for prompt in self.gpt4o if prompt in self.paired]
         shuffled.shuffle(self.harmful)
 
-    def write(self) -> None:
+    def write(self, policies: list[str]) -> None:
         for draw in range(DRAWS):
             self.draw(draw)
         self.probes()
@@ -100,7 +105,8 @@ class Inputs:
         self.judge()
         self.fine_tuned("smollm2")
         self.reward()
-        self.fine_tuned("qwen-0.5b")
+        if "qwen-0.5b" in policies:
+            self.fine_tuned("qwen-0.5b")
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         text = (self.data / name).read_text(encoding="utf-8")

@@ -57,8 +57,12 @@ def main() -> None:
     print(f"{len(results.cells)} cells in {len(units)} units; whole units: {', '.join(whole) or 'none'}.\n")
     for unit, cells in units.items():
         print(f"**{unit}**\n")
-        table(cells, [name for name in recipes if name in cells], run)
+        there = [name for name in recipes if name in cells]
+        table(cells, there, run)
         print()
+        if BASELINE in cells:
+            foreseen(cells, [name for name in there if name != BASELINE], run)
+            print()
     usable = [unit for unit, cells in units.items() if BASELINE in cells]
     claims(units, usable, run)
     orderings(units, usable, run)
@@ -120,6 +124,23 @@ def table(cells: dict[str, Cell], recipes: list[str], run: Path) -> None:
         ]
         values.append("{:+.3f} [{:+.3f}, {:+.3f}]".format(*parts) if all(map(isfinite, parts)) else "–")
         print("| " + " | ".join(values) + " |")
+
+
+def foreseen(cells: dict[str, Cell], recipes: list[str], run: Path) -> None:
+    """What each predictor said of each data set before training; – where it could not say."""
+    print(
+        "| data | change of ASR, points | "
+        + " | ".join(PREDICTORS)
+        + " |\n"
+        + "|-" * (2 + len(PREDICTORS))
+        + "|"
+    )
+    for name in recipes:
+        before = predictors(run, cells[name].provenance)
+        values = [before.get(predictor, nan) for predictor in PREDICTORS]
+        shown = ["–" if not isfinite(value) else f"{value:+.3f}" for value in values]
+        change = 100 * (asr(cells[name]) - asr(cells[BASELINE]))
+        print(f"| {name} | {change:+.1f} | " + " | ".join(shown) + " |")
 
 
 def paired(run: Path, first: Cell, second: Cell) -> tuple[float, float, float]:
