@@ -63,6 +63,8 @@ def main() -> None:
         if BASELINE in cells:
             foreseen(cells, [name for name in there if name != BASELINE], run)
             print()
+            over_steps(cells, there)
+            print()
     usable = [unit for unit, cells in units.items() if BASELINE in cells]
     claims(units, usable, run)
     orderings(units, usable, run)
@@ -141,6 +143,29 @@ def foreseen(cells: dict[str, Cell], recipes: list[str], run: Path) -> None:
         shown = ["–" if not isfinite(value) else f"{value:+.3f}" for value in values]
         change = 100 * (asr(cells[name]) - asr(cells[BASELINE]))
         print(f"| {name} | {change:+.1f} | " + " | ".join(shown) + " |")
+
+
+def over_steps(cells: dict[str, Cell], recipes: list[str]) -> None:
+    """What was watched before the first step and after the last: refusals and margin on probe prompts, and the pairs themselves."""
+    watched = {name: cell.training.watch for name in recipes if (cell := cells[name]).training is not None}
+    print(
+        "| data | steps | probes refused | refusal margin | log p, chosen | log p, rejected | reward accuracy |\n|-|-|-|-|-|-|-|"
+    )
+    for name, rows in watched.items():
+        if not rows:
+            continue
+        first, last = rows[0], rows[-1]
+        moves = [
+            "–" if None in (before, after) else f"{before:.{places}f} → {after:.{places}f}"
+            for before, after, places in (
+                (first.refused, last.refused, 2),
+                (first.refusal_margin, last.refusal_margin, 2),
+                (first.logps_chosen, last.logps_chosen, 1),
+                (first.logps_rejected, last.logps_rejected, 1),
+            )
+        ]
+        accuracy = "–" if last.watched_accuracy is None else f"{last.watched_accuracy:.2f}"
+        print(f"| {name} | {last.step} | " + " | ".join(moves) + f" | {accuracy} |")
 
 
 def paired(run: Path, first: Cell, second: Cell) -> tuple[float, float, float]:
