@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backfire.answers.phrases import pilot_text
 from backfire.influence import pilot_outcome
 from backfire.influence.parameters import trained
 from backfire.influence.pilot import run_pilot
@@ -115,3 +116,14 @@ def test_probes_of_a_large_model_are_read_before_and_after_alone(monkeypatch: py
     assert pilot_outcome.reading_of_probes(policy(), 8) == {"every": 1}
     monkeypatch.setattr(pilot_outcome, "LARGE", 1)
     assert pilot_outcome.reading_of_probes(policy(), 8) == {"every": 8, "most_probes": 64}
+
+
+def test_all_prompts_are_asked_where_the_margin_of_some_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interval of refusals, by which one decides, depends on how many prompts are asked."""
+    monkeypatch.setattr(pilot_outcome, "LARGE", 1)
+    monkeypatch.setattr(pilot_outcome, "MOST_PROBES", 5)
+    settings = PilotSettings(steps=1, lr=1e-3, batch_size=4)
+    outcome = piloted(policy(), pairs(8), probe_set(12), settings, "all", None, 0)
+    assert outcome.margin_probes == 5
+    assert outcome.scored + outcome.unscored == 12
+    assert "the margin of 5 of them by" in pilot_text(outcome)

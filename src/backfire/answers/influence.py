@@ -71,6 +71,8 @@ class PilotOutcome(Part):
     """Mean refusal margin before the first step and after each, in nats."""
     margin_change: Estimate | None = None
     """Of the mean refusal margin over the whole pilot, in nats: above 0 is towards refusing. Left out for a single probe."""
+    margin_probes: Count | None = None
+    """Probes whose margin was read: of a model of 50 million parameters or more 64 at most."""
     refused_before: Unit | None = None
     """Share of the probe prompts that are refused, answered greedily, of those that could be scored both times."""
     refused_after: Unit | None = None

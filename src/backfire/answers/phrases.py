@@ -71,7 +71,9 @@ def pilot_text(pilot: PilotOutcome) -> str:
         parts.append(f"{moved} ({points(pilot.refusal_change)} points)")
     if pilot.margin_change is not None:
         change = pilot.margin_change
-        parts.append(f"their margin by {band(change.value, change.low, change.high, 2)} nats")
+        fewer = pilot.margin_probes is not None and pilot.margin_probes < pilot.scored + pilot.unscored
+        whose = f"the margin of {pilot.margin_probes:,} of them" if fewer else "their margin"
+        parts.append(f"{whose} by {band(change.value, change.low, change.high, 2)} nats")
     steps = f"{pilot.steps:,} step{'s' if pilot.steps != 1 else ''}"
     unscored = f"; {pilot.unscored:,} requests unscored" if pilot.unscored else ""
     return (

@@ -131,11 +131,11 @@ def expected_cost(
         read += planned.others * of_pair * (passes if how == "lora" else 2)
         read += 0 if how == "lora" else 2 * count * of_pair
     if planned.pilot is not None:
-        asked = min(planned.probes, MOST_PROBES) if shape.parameters >= LARGE else planned.probes
+        of_margins = min(planned.probes, MOST_PROBES) if shape.parameters >= LARGE else planned.probes
         taken = planned.pilot.steps * planned.pilot.batch_size
         read += taken * of_pair * (2 + BACKWARD)
-        read += asked * of_probe * (2 if shape.parameters >= LARGE else planned.pilot.steps + 1)
-        generated += asked * 2 * OF_LONGEST * ANSWER_TOKENS
+        read += of_margins * of_probe * (2 if shape.parameters >= LARGE else planned.pilot.steps + 1)
+        generated += planned.probes * 2 * OF_LONGEST * ANSWER_TOKENS
     return PredictionCost(
         expected_seconds=float(read * seconds + generated * each_generated),
         expected_bytes=ceiling(shape.parameters),

@@ -105,7 +105,7 @@ def run_pilot(
     memory: the rule of `train_dpo`.
 
     lora: the adapter that is trained, where `parameters` do not say all of them or a part; by default that of `train_dpo`.
-    most_probes: probes that are read and asked, sampled_probes by `seed`; by default all.
+    most_probes: probes whose margin is read, drawn by `seed`; by default all. The prompts of all probes are asked.
 
     conversations: (prompt, chosen, rejected), sampled without replacement in an order fixed by `seed`, so that the pilot
     costs steps * batch_size pairs however many there are. No warm-up: a pilot's steps count in full. The margin is measured
@@ -119,6 +119,7 @@ def run_pilot(
         )
     if lora is not None and parameters == "auto":
         parameters = "lora"
+    prompts = list({probe.prompt.id: probe.prompt for probe in probes.probes}.values())
     if most_probes is not None and len(probes.probes) > most_probes:
         sampled_probes = np.sort(np.random.default_rng(seed).permutation(len(probes.probes))[:most_probes])
         probes = replace(probes, probes=tuple(probes.probes[i] for i in sampled_probes))
@@ -134,7 +135,6 @@ def run_pilot(
     reference = before_steps[:, 0] - before_steps[:, 1]
     place = {int(i): k for k, i in enumerate(np.unique(order))}
     read_again = np.unique(order[:DISPLACED])
-    prompts = list({probe.prompt.id: probe.prompt for probe in probes.probes}.values())
 
     generated: list[int] = []
 

@@ -21,7 +21,8 @@ from backfire.statistics import paired_difference
 from backfire.statistics.clusters import mean_of_clusters
 
 LARGE = 50_000_000
-"""Parameters from which on the probes are read before and after alone, and MOST_PROBES of them: reading costs more than a step."""
+"""Parameters from which on margins are read before and after alone, and of MOST_PROBES: reading costs more than a step. All prompts
+are asked all the same: the interval of refusals depends on how many there are."""
 MOST_PROBES = 64
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def piloted(
         outcome = _piloted(model, conversations, probes, settings, parameters, judge, seed, plain, max_length)
         return outcome.model_dump(mode="json")
 
-    outcome = (stored or StoredParts()).record(["pilot", *of], model, compute)
+    outcome = (stored or StoredParts()).record(["pilot of all prompts", *of], model, compute)
     return PilotOutcome.model_validate_json(json.dumps(outcome))
 
 
@@ -112,6 +113,7 @@ def _piloted(
         batch_size=settings.batch_size,
         margins=pilot.margins,
         margin_change=margin,
+        margin_probes=len(pilot.changes),
         refused_before=sum(a for a, _ in both) / len(both) if both else None,
         refused_after=sum(b for _, b in both) / len(both) if both else None,
         refusal_change=moved,
@@ -128,7 +130,7 @@ def _piloted(
 
 
 def reading_of_probes(model: LocalModel, steps: int) -> dict[str, Any]:
-    """How often a pilot reads its probes and how many of them, as keywords of `run_pilot`."""
+    """How often a pilot reads margins, and of how many probes, as keywords of `run_pilot`."""
     if Shape.of(model.model).parameters < LARGE:
         return {"every": 1}
     return {"every": steps, "most_probes": MOST_PROBES}

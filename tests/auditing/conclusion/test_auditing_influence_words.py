@@ -66,7 +66,10 @@ def test_influence_towards_complying_names_the_pairs_and_the_repair() -> None:
         " gives -0.44. 12% of the pairs carry 50% of the push towards complying (rows 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, ...)."
     ) in reasons
     assert "Limits of this prediction: Known to fail where wording is shared." in reasons
-    assert "`backfire repair DATASET --method auto --policy MODEL --out DIR`" in advice
+    assert "Read the pairs that push towards complying" in advice
+    assert "Do not train" not in advice, "a first step alone does not say that much"
+    assert "`repair --method restyle` fits" in advice
+    assert "`--at-random`" in advice
     assert " will " not in f"{reasons} {advice}"
 
 

@@ -7,10 +7,8 @@ from typing import Literal
 from backfire.answers.estimates import Estimate
 from backfire.answers.influence import PilotOutcome, ProbeInfluence, SafetyInfluence
 from backfire.answers.phrases import estimate_text, pilot_text
-from backfire.auditing.conclusion.commands import DATASET, MODEL, Command
 from backfire.auditing.conclusion.step import Step
 from backfire.evaluation.settings import AttackSettings
-from backfire.repairing.settings import Auto, RepairCall, RepairSettings
 from backfire.settings import option
 
 Direction = Literal["up", "down", "neither"]
@@ -62,13 +60,21 @@ def influence_advice(influence: SafetyInfluence) -> Step | None:
             f" model sometimes refuses and sometimes answers, or give pairs of responses ({influence.refusal.undetermined})"
         )
     if moves == "down":
-        where = f": sort {influence.file} by safety_influence, lowest first" if influence.file else ""
-        call = RepairCall(how=Auto(), settings=RepairSettings(policy=MODEL))
+        read = (
+            f"sort {influence.file} by safety_influence, lowest first"
+            if influence.file
+            else "`--per-pair FILE` writes each pair's influence"
+        )
+        pilot = influence.pilot
+        clear = (
+            pilot is not None and pilot.refusal_change is not None and _side(pilot.refusal_change) == "down"
+        )
         return Step(
-            f"Read the pairs that push towards complying (`--per-pair FILE` writes each pair's influence{where}), then write a"
-            " repaired set",
-            Command("repair", DATASET, call, {"out": "DIR"}),
-            "The methods filter, balance, restyle and mix are other ways. Each prints the audit before and after.",
+            f"{'Do not train on this file as it is. ' if clear else ''}Read the pairs that push towards complying"
+            f" ({read}), and repair the file by what you find in them",
+            more="Where your model wrote rejected and chosen decides well, `repair --method restyle` fits; where chosen complies with"
+            " harmful requests, `--method mix`. In backfire's study, leaving out pairs of low influence did hardly more than leaving"
+            " out a random half, so train beside that on the same options with `--at-random` (docs/guides/repair.md).",
         )
     if direction_of(influence.benign) == "down":
         benign = option(AttackSettings, "benign")

@@ -205,19 +205,17 @@ def rows_of(effect: Effect) -> str:
 
 
 def _of_policy(report: AuditReport) -> Iterator[Passage]:
-    """One line each on what the policy's tokens do to the pairs, and on what training is predicted to do to refusals."""
+    """What the policy's tokens do to the pairs, and what training is predicted to do to refusals; a pilot's numbers are never cut."""
     trained, influence = report.as_trained, report.safety_influence
     if trained is not None:
         happened = [f"{one.name} {one.pairs:,}" for one in trained.happened if one.pairs]
         text = ", ".join(happened) or "nothing is lost or added"
         yield Passage(f"As trained, of {trained.pairs:,} pairs: {text}")
     if influence is not None:
+        if influence.pilot is not None:
+            yield Passage(pilot_text(influence.pilot), whole=True)
         text = f"Predicted to move refusals by (cosine, above 0 is up): {influence_text(influence.refusal)}"
         if influence.predictors and influence.trained == 0:
             line = predictor_lines(influence)[0]
             text = f"{line[:1].upper()}{line[1:]}"
-        yield Passage(
-            text
-            if influence.pilot is None
-            else f"{pilot_text(influence.pilot)}; {text[:1].lower()}{text[1:]}"
-        )
+        yield Passage(text, fewest=1 if influence.pilot is None else 0)

@@ -53,7 +53,6 @@ from backfire.report.audit.words import (
 )
 from backfire.settings import option
 
-MOST_CUES = 6
 MOST_ROWS = 5
 MOST_LINES = 3
 """Of a list that can be long, such as remains of templates; the others are counted."""
@@ -94,9 +93,9 @@ def audit_table(report: AuditReport | Mapping[str, Any]) -> Group:
         parts.append(_line(f"not run: {', '.join(skipped)}", "dim"))
     parts += [_line(f"failed: {part.part}: {part.reason}", "bold red") for part in checked.failed or ()]
     if checked.shortcuts:
-        cues = checked.shortcuts[:MOST_CUES]
+        cues = checked.shortcuts
         scored = _only([count.scored for cue in cues for count in (cue.chosen, cue.rejected)])
-        about = f"{len(cues)} of {len(checked.shortcuts)} cues"
+        about = f"{len(cues)} cue{'s' if len(cues) != 1 else ''}"
         parts += [
             "",
             _title("What gives the label away", f"{about}, {scored:,} responses a side" if scored else about),
@@ -131,11 +130,9 @@ def _read(report: AuditReport) -> Iterator[Text]:
 
 
 def _effects(report: AuditReport) -> Iterator[RenderableType]:
-    """Effects with their rows; of the smaller ones, cues stand in their own table."""
-    effects = report.conclusion.effects
-    shown = [e for place, e in enumerate(effects) if place < MOST_CUES or not e.name.startswith("cue:")]
+    """Effects with their first rows."""
     items = []
-    for place, effect in enumerate(shown, 1):
+    for place, effect in enumerate(report.conclusion.effects, 1):
         rows = f" {rows_of(effect).capitalize()}." if effect.rows else ""
         items.append((f"{place}.", f"{effect.name}: {effect.what}{rows}"))
     yield _list(items)
