@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -39,6 +40,37 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not target.exists() or not page_has:
             broken.append(link)
     assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_parse(page: Path) -> None:
+    """A run folder, which has a ledger of its own, is no folder here: of that alone nothing is said."""
+    from backfire.cli.app import find_command
+    from backfire.cli.parsing import parse
+    from backfire.errors import InputError
+
+    wrong = []
+    for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+        for line in block.replace("\\\n", " ").splitlines():
+            if not line.startswith("backfire "):
+                continue
+            words = shlex.split(line, comments=True)[1:]
+            end = next((place for place, word in enumerate(words) if word in ("|", ">", "2>/dev/null")), None)
+            entry, rest = find_command(words[:end])
+            assert entry is not None, line
+            try:
+                parse(entry.load(), rest, f"backfire {entry.name}")
+            except InputError as error:
+                if "--ledger is missing" not in str(error):
+                    wrong.append(f"{line}: {error}")
+    assert wrong == []
+
+
+def test_the_guide_has_every_condition_of_fail_on() -> None:
+    from backfire.auditing.conditions import meanings
+
+    guide = (ROOT / "docs" / "guides" / "audit.md").read_text(encoding="utf-8")
+    assert [name for name in meanings() if f"`{name}`" not in guide] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
