@@ -24,13 +24,14 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-b
 # These ask for a model of real size: python benchmarks/real_speed.py MODEL
 OF_A_MODEL := benchmarks/generation.py benchmarks/real_speed.py
 
-.PHONY: help demo demo-real test test-all check docs format bench lock clean
+.PHONY: help demo demo-real test test-all torture check docs format bench lock clean
 
 help:
 	@echo "make demo      install, run the demo study into $(DEMO), say where the page is"
 	@echo "make demo-real the commands on a real model of 135M parameters, which is fetched (100 MB): about 10 minutes"
 	@echo "make test      install, run the fast tests"
 	@echo "make test-all  the slow tests too"
+	@echo "make torture   kills, a faulty server, unsound files, hostile checkpoints, full disks: one table, about 20 minutes"
 	@echo "make check     format, lint, strict types, import rules, the pages and their site"
 	@echo "make docs      the documentation site, in build/site; a warning is an error"
 	@echo "make format    what 'make check' asks for, as far as ruff can do it"
@@ -68,6 +69,11 @@ test: $(DEV_INSTALLED)
 
 test-all: $(DEV_INSTALLED)
 	$(PYTEST)
+
+# TIMES=10 does everything ten times as often; docs/reliability.md has the figures.
+TIMES ?= 1
+torture: $(DEV_INSTALLED)
+	cd tests && OMP_NUM_THREADS=1 ../$(BIN)/python -m torture --times $(TIMES)
 
 check: $(DEV_INSTALLED)
 	$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -29,6 +30,34 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Cores are shared: a slow example is no defect.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+
+LOOPBACK = ("127.", "localhost", "::1", "0.0.0.0")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def only_loopback() -> Iterator[None]:
+    """No test reaches a network: names are not looked up, and connections stay on this machine."""
+    looked_up, connect = socket.getaddrinfo, socket.socket.connect
+
+    def here(host: object) -> bool:
+        name = host.decode() if isinstance(host, bytes) else host
+        return not name or str(name).startswith(LOOPBACK)
+
+    def getaddrinfo(host: object, *rest: object, **more: object) -> object:
+        if not here(host):
+            raise socket.gaierror(socket.EAI_AGAIN, f"tests have no network, and {host!r} is elsewhere")
+        return looked_up(host, *rest, **more)  # type: ignore[arg-type]
+
+    def connected(self: socket.socket, address: object) -> None:
+        if isinstance(address, tuple) and not here(address[0]):
+            raise OSError(f"tests have no network, and {address!r} is elsewhere")
+        connect(self, address)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", getaddrinfo)
+        patch.setattr(socket.socket, "connect", connected)
+        yield
 
 
 @pytest.fixture(scope="session")

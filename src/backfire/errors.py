@@ -19,6 +19,19 @@ def without_tokens(text: str) -> str:
     return re.sub("|".join(secrets), "***", text) if secrets else text
 
 
+MOST = 2_000
+"""Characters of a message. What is named in it may be a value of a hundred thousand characters."""
+END = 600
+"""Of a longer one, those at its end, where the fix stands."""
+
+
+def shortened(text: str) -> str:
+    """A text of at most MOST characters or a few more, with what was left out counted in its middle."""
+    if len(text) <= MOST:
+        return text
+    return f"{text[: MOST - END]} [{len(text) - MOST:,} characters more] {text[-END:]}"
+
+
 _MARKED = re.compile("\x00(\\w+)\x00")
 
 
@@ -28,10 +41,15 @@ def setting(name: str) -> str:
 
 
 class BackfireError(Exception):
-    """Root of the tree; the command line prints it without a traceback and exits with 2. No message holds a hub's token."""
+    """Root of the tree; the command line prints it without a traceback and exits with 2.
+
+    No message holds a hub's token, and none is endless.
+    """
 
     def __init__(self, *parts: object) -> None:
-        self._marked = tuple(without_tokens(part) if isinstance(part, str) else part for part in parts)
+        self._marked = tuple(
+            shortened(without_tokens(part)) if isinstance(part, str) else part for part in parts
+        )
         super().__init__(
             *(_MARKED.sub(r"\1", part) if isinstance(part, str) else part for part in self._marked)
         )
@@ -59,6 +77,10 @@ class DivergedError(InputError):
         """The optimizer steps that were done when it was seen."""
         self.value = value
         """The loss, reward or KL; None where it was the weights that were not finite."""
+
+
+class DiskError(BackfireError):
+    """A file that the disk does not take: it is full, has a quota or a limit, or fails."""
 
 
 class ModelError(BackfireError):

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
-from tiny_study import MEMBER, timeless, tiny_settings
+from same_runs import compare
+from tiny_study import MEMBER, tiny_settings
 
-from backfire.pairs import read_pairs
-from backfire.store import Ledger, read_json
+from backfire.store import read_json
 from backfire.study import parse_study, run_study
 
 PROGRAM = """
@@ -35,29 +35,6 @@ def undisturbed(study: dict[str, Any], tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
     assert not run_study(parse_study(study), folder, say=lambda _: None).failed
     return folder
-
-
-def responses(folder: Path) -> dict[str, str]:
-    with Ledger(folder / "ledger.db") as ledger:
-        found = [r for source in ledger.sources() for r in ledger.responses_of(source)]
-    return {r.request_id: r.text for r in found}
-
-
-def compare(one: Path, other: Path) -> None:
-    """Everything that a run leaves is the same, but for clock times and the number of workers."""
-    first, second = (timeless(read_json(folder / "results.json")) for folder in (one, other))
-    for results in (first, second):
-        results["study"].pop("workers")
-    assert first == second
-    assert responses(one) == responses(other)
-    for cell in first["cells"]:
-        if cell["recipe"] == "sft":
-            continue
-        folders = [root / "cells" / cell["id"] for root in (one, other)]
-        pairs = [read_pairs(folder / "pairs").pairs for folder in folders]
-        assert pairs[0] == pairs[1]
-        weights = [(folder / "policy" / "model.safetensors").read_bytes() for folder in folders]
-        assert weights[0] == weights[1]
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from backfire.answers.estimates import Part
 from backfire.errors import InputError
 from backfire.records import digest
+from backfire.store import read_json
 
 Mark = Literal["keep", "drop", "swap"]
 MARKS: tuple[str, ...] = get_args(Mark)
@@ -55,7 +56,7 @@ def read_decisions(path: str | Path) -> ReaderDecisions:
     """
     path = Path(path)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path} as decisions about pairs: {error}") from error
     if not isinstance(value, dict) or KEY not in value:

@@ -11,6 +11,8 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from backfire.answers.numerals import printable
+
 if TYPE_CHECKING:
     from backfire.report.terminal.parts import Part
 
@@ -25,12 +27,16 @@ _json_out: TextIO | None = None
 
 
 def say(text: str = "") -> None:
-    """A line of the answer."""
-    print(_broken(text, sys.stdout))
+    """A line of the answer. Control characters are made visible."""
+    print(_broken(printable(text), sys.stdout))
 
 
 def tell(text: str) -> None:
-    """A line beside the answer, on stderr."""
+    """A line beside the answer, on stderr. Control characters are made visible."""
+    _tell(printable(text))
+
+
+def _tell(text: str) -> None:
     print(_broken(text, sys.stderr), file=sys.stderr)
 
 
@@ -76,7 +82,8 @@ def _columns(stream: TextIO) -> int | None:
 def complain(what: str, text: str) -> None:
     """`error: ...`, `warning: ...`, `interrupted: ...` on stderr."""
     colour = COLOURS.get(what) if sys.stderr.isatty() and "NO_COLOR" not in os.environ else None
-    tell(f"\x1b[{colour}m{what}\x1b[0m: {text}" if colour else f"{what}: {text}")
+    text = printable(text)
+    _tell(f"\x1b[{colour}m{what}\x1b[0m: {text}" if colour else f"{what}: {text}")
 
 
 def warn(text: str) -> None:

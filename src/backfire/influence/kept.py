@@ -4,7 +4,6 @@ price of one.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +79,7 @@ def _read(path: Path, numbers: int) -> Any:
 
 
 def _write(path: Path, values: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.stem}.{os.getpid()}.npy")
-    np.save(aside, values, allow_pickle=False)
-    aside.replace(path)
+    from backfire.store import whole_file
+
+    with whole_file(path) as aside, aside.open("wb") as file:
+        np.save(file, values, allow_pickle=False)

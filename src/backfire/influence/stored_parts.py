@@ -7,7 +7,6 @@ Anything that is not the same is another file. The folder may be deleted at any 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,12 +44,12 @@ class StoredParts:
         path = self.folder / f"{digest('part', _plain(what), *_identity(model), rows_of(encoded))}.npz"
         stored = _read(path)
         if stored is None:
+            from backfire.store import whole_file
+
             stored = compute()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            aside = path.with_name(f".{path.stem}.{os.getpid()}.npz")
             contents: dict[str, Any] = dict(stored)
-            np.savez(aside, **contents)
-            aside.replace(path)
+            with whole_file(path) as aside, aside.open("wb") as file:
+                np.savez(file, **contents)
         return stored
 
     def record(
@@ -62,11 +61,10 @@ class StoredParts:
         path = self.folder / f"{digest('record', _plain(what), *_identity(model))}.json"
         try:
             stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             from backfire.store import write_text
 
             stored = compute()
-            path.parent.mkdir(parents=True, exist_ok=True)
             write_text(path, json.dumps(stored))
         return stored
 

@@ -10,6 +10,7 @@ from typing import Any
 from backfire.judges.judge import BATCH, BatchJudge, Judge
 from backfire.judges.reasoning import OPENS_AT_END, Marks
 from backfire.models import EndpointModel, LocalModel
+from backfire.models.template_limits import apply_template
 from backfire.records import Prompt, Response, Verdict, digest
 
 _THOUGHT, _ANSWER = "quagga-thought", "quagga-answer"
@@ -36,7 +37,7 @@ def declared_marks(tokenizer: Any) -> Marks | None:
         question = _rendered(tokenizer, [user], True)
         plain = _rendered(tokenizer, [user, turn], False)
         thought = _rendered(tokenizer, [user, turn | dict.fromkeys(_KEYS, _THOUGHT)], False)
-    except (jinja2.TemplateError, TypeError, KeyError, ValueError, AttributeError):
+    except jinja2.TemplateError:
         return None
     opening, closing = _around(plain, thought)
     prompted = bool(OPENS_AT_END.search(question)) or (opening != "" and question.rstrip().endswith(opening))
@@ -45,8 +46,7 @@ def declared_marks(tokenizer: Any) -> Marks | None:
 
 
 def _rendered(tokenizer: Any, turns: list[dict[str, str]], generation_prompt: bool) -> str:
-    text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=generation_prompt)
-    return text
+    return apply_template(tokenizer, [turns], add_generation_prompt=generation_prompt)[0]
 
 
 def _around(plain: str, thought: str) -> tuple[str, str]:

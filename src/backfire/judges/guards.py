@@ -17,6 +17,7 @@ from backfire.judges.judge import readable
 from backfire.judges.parsing import Answer, Findings, parse_safe_unsafe, parse_wildguard, parse_yes_no
 from backfire.judges.rubric import whole
 from backfire.models.guard_model import GuardModel, open_guard_model
+from backfire.models.template_limits import apply_template
 from backfire.records import Prompt, Response, Verdict, digest
 
 Texts = tuple[str, str]
@@ -242,8 +243,8 @@ def _templated(model: GuardModel, turns: list[dict[str, str]], **options: str) -
     why = "question and answer do not both stand in what it makes"
     for form in (turns, parts):
         try:
-            text = model.tokenizer.apply_chat_template(form, tokenize=False, **options)
-        except (jinja2.TemplateError, TypeError) as error:
+            (text,) = apply_template(model.tokenizer, [form], **options)
+        except jinja2.TemplateError as error:
             why = str(error)
             continue
         if all(turn["content"].strip() in text for turn in turns):

@@ -30,11 +30,16 @@ def read_harness_samples(path: Path) -> SampleLog:
         InputError: a line that is not JSON or lacks what the harness writes, or no line at all.
     """
     rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                row = _row(path, number, line)
-                rows.setdefault((str(row["doc_id"]), _asked(row)), []).append(row)
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    row = _row(path, number, line)
+                    rows.setdefault((str(row["doc_id"]), _asked(row)), []).append(row)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} is not UTF-8 ({error}): the file is damaged; run `lm_eval --log_samples` again"
+        ) from error
     if not rows:
         raise InputError(f"{path} holds no samples: run `lm_eval --log_samples --output_path FOLDER` again")
     not_numbers: Counter[str] = Counter()
@@ -49,7 +54,7 @@ def read_harness_samples(path: Path) -> SampleLog:
 def _row(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         row: Any = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"{path}, line {number} is not JSON ({error}): the file is cut short or edited; run `lm_eval --log_samples` again"
         ) from error
@@ -60,6 +65,9 @@ def _row(path: Path, number: int, line: str) -> dict[str, Any]:
             "`lm_eval --log_samples` again with lm_eval 0.4.5 or newer"
         )
     checked: dict[str, Any] = row
+    metrics = checked.get("metrics") or []
+    if not isinstance(metrics, list) or not all(isinstance(metric, str) for metric in metrics):
+        raise InputError(f"{path}, line {number} has metrics {str(metrics)[:80]!r}, which are no names")
     return checked
 
 
@@ -93,8 +101,12 @@ def _sample(doc_id: str, asked: str, rows: list[dict[str, Any]], not_numbers: Co
 
 def _put(arguments: Any) -> tuple[str, Any]:
     """The text that the model was given first, and what was wanted: settings of a generation, or a given answer."""
-    first = arguments.get("gen_args_0", {}) if isinstance(arguments, dict) else (arguments or [[]])[0]
-    parts = list(first.values()) if isinstance(first, dict) else list(first)
+    if isinstance(arguments, dict):
+        first = arguments.get("gen_args_0", {})
+    else:
+        first = arguments[0] if isinstance(arguments, list) and arguments else []
+    values = first.values() if isinstance(first, dict) else first
+    parts = list(values) if isinstance(first, dict | list) else [first]
     return str(parts[0]) if parts else "", parts[1] if len(parts) > 1 else None
 
 

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from backfire.errors import InputError, ModelError
 from backfire.models.batching import length_batches
+from backfire.models.checkpoint_files import check_vocabulary
+from backfire.models.failures import named
 from backfire.models.forward_pass import Progress
 from backfire.models.gguf import refuse_gguf
 from backfire.models.memory import tokens_to_read
@@ -168,6 +170,7 @@ def open_embedder(reference: str | Path, *, device: str | None = None, dtype: st
     tokenizer = open_tokenizer(folder)
     numbers = reading_dtype(folder, dtype, device)
     model = place(open_folder(AutoModel, folder, numbers, **_without_pooler(folder)), device)
+    check_vocabulary(tokenizer, model, name)
     recipe = _recipe(name, folder, tokenizer, model)
     embedder = Embedder(model, tokenizer, recipe, name=name)
     try:
@@ -185,13 +188,10 @@ def _without_pooler(folder: Path) -> dict[str, Any]:
     """A BERT's own pooler is not read here, and many encoders were saved without its weights."""
     from transformers import MODEL_MAPPING, AutoConfig
 
-    try:
+    with named(
+        f"{folder} has no config.json that transformers can open without remote code: name another encoder"
+    ):
         settings = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(
-            f"{folder} has no config.json that transformers can open without remote code: "
-            f"name another encoder ({type(error).__name__}: {str(error).strip()[:300]})"
-        ) from error
     kind = MODEL_MAPPING.get(type(settings), None)
     pooler = kind is not None and "add_pooling_layer" in inspect.signature(kind.__init__).parameters
     return {"add_pooling_layer": False} if pooler else {}
@@ -273,5 +273,5 @@ def _settings(file: Path, *, optional: bool = False) -> Any:
         return {}
     try:
         return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{file} cannot be read as JSON ({error}): download the encoder again") from error

@@ -8,6 +8,7 @@ from typing import Any
 
 from backfire.errors import ModelError
 from backfire.models.batching import length_batches
+from backfire.models.checkpoint_files import check_vocabulary
 from backfire.models.gguf import refuse_gguf
 from backfire.models.identity import folder_digest
 from backfire.models.logps import keeps_logits
@@ -159,4 +160,5 @@ def open_guard_model(
     tokenizer = open_tokenizer(folder)
     auto = AutoModelForSequenceClassification if classifier else AutoModelForCausalLM
     model = place(open_folder(auto, folder, reading_dtype(folder, dtype, device)), device)
+    check_vocabulary(tokenizer, model, reference)
     return GuardModel(model, tokenizer, name=reference, id=digest("guard", folder_digest(folder), classifier))

@@ -71,15 +71,21 @@ def check_weight_files(folder: Path) -> None:
     for index in sorted(folder.glob(f"{WEIGHTS}.index.json")):
         try:
             named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-            outside = sorted({str(name) for name in named if Path(str(name)).name != name})
+            outside = sorted(
+                {
+                    str(name)
+                    for name in named
+                    if Path(str(name)).name != name or not name.endswith(".safetensors")
+                }
+            )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ModelError(
                 f"{index} does not say where the weights lie ({error}): download the checkpoint again"
             ) from error
         if outside:
             raise ModelError(
-                f"{index} names weights outside of its folder, such as {outside[0]}: weights lie beside their index; download "
-                "the checkpoint again"
+                f"{index} names weights outside of its folder, or no safetensors, such as {outside[0]}: weights are safetensors "
+                "that lie beside their index; download the checkpoint again"
             )
 
 
@@ -104,7 +110,7 @@ def _settings_digest(path: Path) -> str:
         return file_digest(path)
     try:
         settings: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not JSON ({error}): download or save the checkpoint again") from error
     if isinstance(settings, dict):
         settings = {k: v for k, v in settings.items() if k not in PATH_KEYS}

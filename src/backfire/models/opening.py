@@ -10,7 +10,16 @@ from typing import Any
 
 from backfire.errors import InputError, ModelError, TemplateError, setting
 from backfire.models.adapter_base import check_base
+from backfire.models.adapter_settings import base_named, check_patterns
+from backfire.models.checkpoint_files import (
+    check_configuration,
+    check_plain_files,
+    check_tokenizer,
+    check_vocabulary,
+)
 from backfire.models.endpoint import EndpointModel
+from backfire.models.failures import named
+from backfire.models.finite_weights import check_finite
 from backfire.models.gguf import ENDING, check_gguf, gguf_configuration, gguf_model, gguf_tokenizer, is_gguf
 from backfire.models.identity import check_weight_files, folder_digest, no_weights
 from backfire.models.local import LocalModel
@@ -85,6 +94,7 @@ def model_files(
 
 def local_model(model: Any, tokenizer: Any, *, name: str, id: str) -> LocalModel:
     """A transformers model with its checked template. Raises TemplateError, which names the model."""
+    check_vocabulary(tokenizer, model, name)
     try:
         template = check_template(tokenizer, eos_ids=_eos_ids(model))
     except TemplateError as error:
@@ -121,6 +131,9 @@ def resolve(reference: str, *, weights: bool = True) -> Path:
                 else "a checkpoint folder written by `save_pretrained`"
             )
             raise ModelError(f"{reference} has no config.json: name {instead}")
+        check_plain_files(folder)
+        if (folder / "config.json").is_file():
+            check_configuration(folder)
         return folder
     if folder.is_file():
         if is_gguf(folder):
@@ -157,20 +170,19 @@ def open_folder(auto: Any, folder: Path, dtype: str, *, fresh: Collection[str] =
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:
-        if is_gguf(folder):
-            model, report = gguf_model(auto, folder, dtype, **options)
-        else:
-            model, report = auto.from_pretrained(
-                folder,
-                dtype=dtype,
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-                output_loading_info=True,
-                **options,
-            )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise ModelError(f"{folder} does not open as a checkpoint: {_first_line(error)}") from error
+        with named(f"{folder} does not open as a checkpoint"):
+            if is_gguf(folder):
+                model, report = gguf_model(auto, folder, dtype, **options)
+            else:
+                model, report = auto.from_pretrained(
+                    folder,
+                    dtype=dtype,
+                    use_safetensors=True,
+                    trust_remote_code=False,
+                    local_files_only=True,
+                    output_loading_info=True,
+                    **options,
+                )
     finally:
         logging.set_verbosity(level)
         if bar:
@@ -182,6 +194,7 @@ def open_folder(auto: Any, folder: Path, dtype: str, *, fresh: Collection[str] =
             "(a policy is a causal language model, a reward model a trained sequence classifier)"
         )
     give_back_freed(model)
+    check_finite(model, folder)
     return model
 
 
@@ -214,13 +227,10 @@ def open_tokenizer(folder: Path) -> Any:
         return gguf_tokenizer(folder)
     from transformers import AutoTokenizer
 
-    try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(
-            f"{folder} has no tokenizer that transformers can open: save the model's tokenizer into it "
-            f"({_first_line(error)})"
-        ) from error
+    with named(f"{folder} has no tokenizer that transformers can open: save the model's tokenizer into it"):
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        check_tokenizer(tokenizer, folder)
+    return tokenizer
 
 
 def _causal_model(folder: Path, adapter: Path | None, dtype: str, device: str | None) -> Any:
@@ -276,11 +286,11 @@ def put_on(model: Any, adapter: Path, folder: Path) -> Any:
     except ImportError as error:
         raise ModelError(f"{adapter} is a PEFT adapter: pip install 'backfire[train]'") from error
     check_base(adapter, model, folder)
+    check_patterns(adapter, model)
     ends = model.generation_config
-    try:
+    with named(f"adapter {adapter} does not fit {folder}"):
         model = PeftModel.from_pretrained(model, str(adapter), is_trainable=False)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(f"adapter {adapter} does not fit {folder}: {_first_line(error)}") from error
+    check_finite(model, adapter, only=".default")
     model.generation_config = ends
     return model
 
@@ -306,16 +316,12 @@ def open_configuration(folder: Path) -> tuple[Any, list[int]]:
         configuration = gguf_configuration(folder)
         return configuration, _ends(GenerationConfig.from_model_config(configuration))
 
-    try:
+    with named(f"{folder} has no configuration that transformers can open"):
         configuration = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(
-            f"{folder} has no configuration that transformers can open ({_first_line(error)})"
-        ) from error
-    try:
-        generation = GenerationConfig.from_pretrained(folder, local_files_only=True)
-    except OSError:
-        generation = GenerationConfig.from_model_config(configuration)
+        try:
+            generation = GenerationConfig.from_pretrained(folder, local_files_only=True)
+        except OSError:
+            generation = GenerationConfig.from_model_config(configuration)
     return configuration, _ends(generation)
 
 
@@ -345,8 +351,7 @@ def is_adapter(folder: Path) -> bool:
 
 
 def _base_of(adapter: Path) -> Path:
-    settings = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-    base = settings.get("base_model_name_or_path")
+    base = base_named(adapter)
     if not base:
         raise ModelError(
             f"adapter {adapter} does not say what it adapts: open its base model with {setting('adapter')} {adapter}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from backfire.errors import InputError, ModelError, TemplateError
 from backfire.models.batching import length_batches
+from backfire.models.checkpoint_files import check_vocabulary
 from backfire.models.gguf import refuse_gguf
 from backfire.models.identity import folder_digest
 from backfire.models.memory import tokens_to_read
@@ -20,6 +21,7 @@ from backfire.models.opening import (
     reading_dtype,
     resolve,
 )
+from backfire.models.template_limits import apply_template
 from backfire.records import Completion, Prompt, completion_turns, digest, said_by_assistant
 
 
@@ -119,7 +121,7 @@ class RewardModel:
 
         turns = [*prompt.as_messages(), *completion_turns(response)]
         try:
-            whole = self.tokenizer.apply_chat_template(turns, tokenize=False, **prompt.template_arguments())
+            (whole,) = apply_template(self.tokenizer, [turns], **prompt.template_arguments())
         except jinja2.TemplateError as error:
             raise TemplateError(
                 f"the chat template of {self.name} refuses prompt {prompt.id[:8]} ({error}): fold its system "
@@ -156,6 +158,7 @@ def open_reward_model(
         )
     tokenizer = open_tokenizer(folder)
     model = open_folder(AutoModelForSequenceClassification, folder, reading_dtype(folder, dtype, device))
+    check_vocabulary(tokenizer, model, name)
     column = _label(name, model.config, label)
     bound = max_length or _max_length(tokenizer, model.config)
     agree_on_pad(tokenizer, model.config)

@@ -17,6 +17,7 @@ from backfire.models.losses import (
     lost_by_prompt,
     rewritten,
 )
+from backfire.models.template_limits import EndlessTemplateError, apply_template
 from backfire.models.thoughts import closing_of, continued, opened_by
 from backfire.records import Completion, Prompt, completion_turns, digest
 
@@ -153,6 +154,8 @@ class CheckedTemplate:
             try:
                 texts = _many(self.tokenizer, [items[k][1] for k in places], generation_prompt, given)
                 written = [Text(text, None) for text in texts]
+            except EndlessTemplateError:
+                raise
             except TemplateError:
                 written = [self._one(*items[k], generation_prompt, given) for k in places]
             for place, text in zip(places, written, strict=True):
@@ -162,6 +165,8 @@ class CheckedTemplate:
     def _one(self, prompt: Prompt, turns: Turns, generation_prompt: bool, given: dict[str, Any]) -> Text:
         try:
             return Text(_render(self.tokenizer, turns, generation_prompt, prompt, given), None)
+        except EndlessTemplateError:
+            raise
         except TemplateError as error:
             calls = any(turn["role"] == "tool" or turn.get("tool_calls") for turn in turns)
             return Text("", Fault("tool calls lost" if calls else "refused", str(error)))
@@ -249,10 +254,8 @@ def _applied(
     import jinja2
 
     try:
-        texts: list[str] = tokenizer.apply_chat_template(
-            conversations, tokenize=False, add_generation_prompt=generation_prompt, **given
-        )
-    except (jinja2.TemplateError, TypeError, KeyError, ValueError, AttributeError) as error:
+        texts = apply_template(tokenizer, conversations, add_generation_prompt=generation_prompt, **given)
+    except jinja2.TemplateError as error:
         fold = "fold the system text into the user turn, or " if "system" in which else ""
         raise TemplateError(
             f"the chat template refuses{which} ({error}): {fold}{GIVE} that takes them"
@@ -348,6 +351,8 @@ def _system_role(tokenizer: Any, user: dict[str, str], answer: dict[str, str]) -
     turns = [_turn("system", "quagga-zero"), user]
     try:
         texts = [_render(tokenizer, turns, True), _render(tokenizer, [*turns, answer], False)]
+    except EndlessTemplateError:
+        raise
     except TemplateError:
         return "refused"
     return "kept" if all("quagga-zero" in text for text in texts) else "dropped"

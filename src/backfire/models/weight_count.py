@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from math import prod
 from pathlib import Path
 
+from backfire.models.checkpoint_files import tensor_shapes
 from backfire.models.gguf import check_gguf, is_gguf
 from backfire.models.opening import model_parts
 
@@ -31,7 +31,9 @@ def saved_bytes(reference: str | Path, rank: int | None = None) -> int:
     beside = sum(file.stat().st_size for pattern in TOKENIZER for file in folder.glob(pattern))
     if rank is None:
         return beside + sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    shapes = {name: shape for file in folder.glob("*.safetensors") for name, shape in _shapes(file).items()}
+    shapes = {
+        name: shape for file in folder.glob("*.safetensors") for name, shape in tensor_shapes(file).items()
+    }
     linear = [
         shape
         for name, shape in shapes.items()
@@ -43,12 +45,4 @@ def saved_bytes(reference: str | Path, rank: int | None = None) -> int:
 def _of_folder(folder: Path) -> int:
     if is_gguf(folder):
         return check_gguf(folder).numbers
-    return sum(prod(shape) for file in folder.glob("*.safetensors") for shape in _shapes(file).values())
-
-
-def _shapes(file: Path) -> dict[str, list[int]]:
-    """The head of a safetensors file is JSON, its length in the first eight bytes."""
-    with file.open("rb") as opened:
-        length = int.from_bytes(opened.read(8), "little")
-        head = json.loads(opened.read(length))
-    return {name: tensor["shape"] for name, tensor in head.items() if name != "__metadata__"}
+    return sum(prod(shape) for file in folder.glob("*.safetensors") for shape in tensor_shapes(file).values())

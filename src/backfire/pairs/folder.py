@@ -79,14 +79,34 @@ def read_pairs(folder: str | Path) -> Built:
     """Read what `write_pairs` wrote; the same ids come back.
 
     Raises:
-        InputError: `folder` is not a folder of pairs, or an older or newer layout.
+        InputError: `folder` is not a folder of pairs, is damaged, or of an older or newer layout.
     """
     folder = Path(folder)
     if not (folder / "pairs.json").is_file() or not any((folder / name).is_file() for name in TRAIN):
         raise InputError(
             f"{folder} is not a folder of pairs (train.parquet, pairs.json): build one with `backfire pair`"
         )
+    try:
+        return _read(folder)
+    except (
+        OSError,
+        ArithmeticError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+    ) as error:
+        lines = str(error).splitlines() or [""]
+        raise InputError(
+            f"{folder} is damaged ({type(error).__name__}: {lines[0]:.200}): build it again"
+        ) from error
+
+
+def _read(folder: Path) -> Built:
     about = read_json(folder / "pairs.json")
+    if not isinstance(about, dict):
+        raise ValueError(f"pairs.json holds a {type(about).__name__}")
     if about.get("layout") != LAYOUT:
         raise InputError(
             f"{folder} has layout {about.get('layout')}, this version reads {LAYOUT}: build it again"

@@ -97,9 +97,12 @@ def side_of_value(value: Any, wrapper: str | None = None) -> Side:
 
 def number_text(value: Any) -> str | None:
     """A number that stands where a text should, as text; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return str(value)
+    try:
+        return str(value) if isinstance(value, int) or math.isfinite(value) else None
+    except ValueError:  # more digits than Python writes
+        return None
 
 
 def number_of(value: Any) -> float | None:

@@ -84,7 +84,7 @@ def find_ranked(look: Look, ranked: str) -> Recognised | None:
 
 
 def _within(look: Look, column: str) -> tuple[dict[str, str], dict[str, str]] | None:
-    items = [item for value in look.values(column) for item in value]
+    items = [item for value in look.values(column) if isinstance(value, list) for item in value]
     if not items or not all(isinstance(item, Mapping) for item in items):
         return None
     texts = next((key for key in TEXTS if any(key in item for item in items)), None)

@@ -162,7 +162,7 @@ def _sample_all(
     done = len(failures)
     if done:
         yield done
-    answered = ledger.answered([r.id for r in fitting]).keys()
+    answered = ledger.known([r.id for r in fitting])
     start = 0
     while start < len(fitting):
         longest = lengths[fitting[start].prompt.id]
@@ -185,7 +185,7 @@ def _ask(
     concurrency: int,
     give_up_after: int,
 ) -> Generator[int]:
-    answered = ledger.answered([r.id for r in requests]).keys()
+    answered = ledger.known([r.id for r in requests])
     known = answered | failures.keys()
     done, in_a_row, last_reason = len(known), 0, ""
     refused, doubted = 0, not answered

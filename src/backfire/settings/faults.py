@@ -164,12 +164,15 @@ def _listed(words: Sequence[str]) -> str:
 
 def _unknown(where: Located, value: Any, cls: type[Settings], place: Place) -> str:
     owner, path = where.owner, where.path
+    if not path:
+        return f"{owner.__name__} has a key that is no name: its names are {', '.join(owner.model_fields)}"
     belong = [one for one in flat(cls).values() if one.tags and one.path[: len(path)] == path]
     given = [one for one in belong if one.path == path or one.path[-1] in (value or {})]
     if given:
         # A union's tag is a field of every member of it, beside what does not belong.
         field = classes_anywhere(cls.model_fields[str(path[0])].annotation)
-        tag = place.name(cls, (*path[:-1], tags_of(field[0])[0][0])) if field else "the kind"
+        tags = tags_of(field[0]) if field else ()
+        tag = place.name(cls, (*path[:-1], tags[0][0])) if tags else "the kind"
         return "; ".join(f"{place.setting(one)} belongs to {tag} {_listed(one.tags)}" for one in given)
     now = renamed_in(owner).get(str(path[-1]))
     if now is not None:

@@ -49,6 +49,8 @@ def parse_yaml(text: str, origin: str) -> Any:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise InputError(f"{origin} is not YAML: {' '.join(str(error).split())}") from error
+    except ValueError as error:  # a number of more digits than Python reads, or a date that there is not
+        raise InputError(f"{origin} holds a value that cannot be read ({error})") from error
     except RecursionError as error:
         raise InputError(f"{origin} is nested too deeply: write it with fewer levels") from error
 

@@ -6,26 +6,33 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from backfire.records import digest
+from backfire.store.disk import writing
 
 MANIFEST = "manifest.json"
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Fill a file aside, then move it to `path`; an exception inside leaves what stood there before untouched."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield aside
-        _to_disk(aside)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    """Fill a file aside, then move it to `path`; an exception inside leaves what stood there before untouched.
+
+    Raises:
+        DiskError: the disk takes no more.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            yield aside
+            _to_disk(aside)
+            aside.replace(path)
+        finally:
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
 
 
 def _to_disk(path: Path) -> None:
@@ -50,7 +57,11 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    """What a file of JSON holds. Raises OSError, or ValueError where it is no JSON, or is nested too deeply to be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 @contextmanager
@@ -58,22 +69,26 @@ def artifact(folder: Path, configuration: dict[str, Any]) -> Iterator[Path]:
     """Fill a folder aside, then move it to `folder` with a manifest of what it was made from.
 
     An exception inside leaves what stood at `folder` before untouched.
+
+    Raises:
+        DiskError: the disk takes no more.
     """
     aside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
-        yield aside
-        write_json(aside / MANIFEST, configuration)
-        for file in aside.rglob("*"):
-            _to_disk(file)
-        if folder.is_file() or folder.is_symlink():
-            folder.unlink()
-        shutil.rmtree(folder, ignore_errors=True)
-        aside.replace(folder)
-    except BaseException:
+    with writing(folder):
         shutil.rmtree(aside, ignore_errors=True)
-        raise
+        try:
+            aside.mkdir(parents=True)
+            yield aside
+            write_json(aside / MANIFEST, configuration)
+            for file in aside.rglob("*"):
+                _to_disk(file)
+            if folder.is_file() or folder.is_symlink():
+                folder.unlink()
+            shutil.rmtree(folder, ignore_errors=True)
+            aside.replace(folder)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
 
 
 def is_done(folder: Path, configuration: dict[str, Any]) -> bool:

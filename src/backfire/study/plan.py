@@ -165,7 +165,7 @@ class StudyFile(Settings):
 
     def attacks_organisms(self) -> bool:
         sets = [*self.attacks.harmful.values(), *self.attacks.benign.values()]
-        return all(s.startswith(PREFIX) for s in sets)
+        return all(isinstance(s, str) and s.startswith(PREFIX) for s in sets)
 
     def world_names(self) -> tuple[str | None, ...]:
         """The worlds of the grid; (None,) for a study without organisms.

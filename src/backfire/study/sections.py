@@ -39,8 +39,11 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9+_.-]*$")]
 """A name that may become part of a folder's name."""
 
 
-def _judge(reference: str) -> str:
+def _judge(reference: object) -> str:
     from backfire.judges import judge_form
+
+    if not isinstance(reference, str):
+        raise ValueError(f"a judge is named by a text, and {str(reference)[:80]!r} is none")
 
     return str(_checked(judge_form, reference))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backfire.errors import InputError
-from backfire.tables.arrow_files import ArrowFile
+from backfire.tables.arrow_files import ArrowFile, check_arrow
 from backfire.tables.chunk import Source
 from backfire.tables.delimited import Delimited
 from backfire.tables.encoding import check_encoding
@@ -92,6 +92,8 @@ def _folder(
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
         from datasets import load_from_disk
 
+        for file in sorted(path.rglob("*.arrow")):
+            check_arrow(file)
         return _of_datasets(_split_of(load_from_disk(str(path)), split, str(path)), str(path))
     wanted = split or "train"
     for place in (path, path / "data"):

@@ -56,8 +56,10 @@ class Parquet:
         import pyarrow.parquet as parquet
 
         try:
-            return parquet.ParquetFile(path)
-        except (pa.ArrowException, OSError) as error:
+            file = parquet.ParquetFile(path)
+            _ = file.schema_arrow.names
+            return file
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise InputError(f"cannot read {path} as Parquet: {error}") from error
 
     def _batches(self, file: Any, names: list[str]) -> Iterator[pa.RecordBatch]:

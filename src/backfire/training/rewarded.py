@@ -152,5 +152,5 @@ def read_rewards(folder: str | Path) -> list[RewardPoint]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
         return [RewardPoint.model_validate(json.loads(line)) for line in lines]
-    except (ValidationError, ValueError) as error:
+    except (ValidationError, ValueError, RecursionError) as error:
         raise InputError(f"{path} does not hold rewards ({error}): train again") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from pydantic import ValidationError
 
 from backfire.errors import InputError
 from backfire.models.logps import inner_model
-from backfire.store import artifact
+from backfire.store import artifact, read_json
 from backfire.training.watch_points import WatchPoint
 
 FOLDER = "best"
@@ -57,7 +56,7 @@ def saved_step(folder: Path) -> WatchPoint | None:
     if not path.is_file():
         return None
     try:
-        return WatchPoint.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return WatchPoint.model_validate(read_json(path))
     except (ValidationError, ValueError) as error:
         raise InputError(f"{path} is no measurement ({error}): remove {folder}, and train again") from error
 

@@ -144,7 +144,7 @@ def read_points(folder: str | Path) -> list[WatchPoint]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
         return [WatchPoint.model_validate(json.loads(line)) for line in lines]
-    except (ValidationError, ValueError) as error:
+    except (ValidationError, ValueError, RecursionError) as error:
         raise InputError(f"{path} does not hold measurements ({error}): train again") from error
 
 

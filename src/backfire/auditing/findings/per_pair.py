@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
@@ -18,9 +17,9 @@ from backfire.auditing.probes.folds import Split
 from backfire.auditing.probes.probe import MeasuredProbe
 from backfire.auditing.probes.uncertainty import Values
 from backfire.auditing.topics.grouping import PromptTopics
-from backfire.errors import InputError
+from backfire.errors import DiskError, InputError
 from backfire.statistics import Z95
-from backfire.store import write_csv
+from backfire.store import whole_file, write_csv
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 SUFFIXES = (".parquet", ".jsonl", ".csv")
@@ -125,14 +124,10 @@ def _topic_columns(topics: PromptTopics) -> dict[str, pa.Array]:
 
 def write_table(path: Path, table: pa.Table) -> bool:
     """Write a table as its file's name ends, whole or not at all. A file that cannot be written is warned about."""
-    aside = path.with_name(path.name + ".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write(aside, path.suffix.lower(), table)
-        aside.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
+        with whole_file(path) as aside:
+            _write(aside, path.suffix.lower(), table)
+    except (OSError, DiskError) as error:
         warnings.warn(f"{path} was not written: {error}", stacklevel=2)
         return False
     return True
