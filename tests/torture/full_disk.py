@@ -71,7 +71,7 @@ def commands(inputs: Path, out: Path) -> dict[str, list[str]]:
         "judge file": ["judge", "file", answers, "--out", str(out / "judged.jsonl"), "--judge", "phrases"],
         "judge train": ["judge", "train", answers, "--out", str(out / "judge.json"), "--what", "refusal"],
         "attack --json": [
-            *("attack", policy, "--harmful", prompts, "--ledger", str(out / "l.db")),
+            *("attack", policy, "--benign", prompts, "--ledger", str(out / "l.db")),
             *("--json", str(out / "attack.json"), "--max-new-tokens", "8"),
         ],
         "train dpo": ["train", "dpo", policy, pairs, "--out", str(out / "policy"), "--batch-size", "4"],
