@@ -16,7 +16,8 @@ from backfire.auditing.faults.registry import finding_named
 from backfire.auditing.probes.probe import MeasuredProbe
 from backfire.auditing.probes.uncertainty import Values
 from backfire.auditing.reading import PairsRead
-from backfire.auditing.topics.tabulating import DECISIONS, MEASURES
+from backfire.auditing.topics.grouping import rows_order
+from backfire.auditing.topics.tabulating import DECISIONS, push_measured
 from backfire.preferences import prompt_of
 
 TAUGHT = "chosen complies, rejected refuses"
@@ -48,10 +49,10 @@ def worst_pairs(
     """
     audited = pairs.audited
     reasons = _reasons(pairs, affected)
-    measure = next((name for name in MEASURES if name in columns), None)
+    measure = push_measured(columns)
     if measure is not None:
         values = columns[measure]
-        order = np.lexsort((audited.rows, np.where(np.isfinite(values), values, np.inf)))
+        order = rows_order(audited.rows, values)
         order = order[np.isfinite(values[order])]
         for place in order[:wanted].tolist():
             reasons[place].insert(0, f"{measure} {values[place]:.3g}")

@@ -25,9 +25,14 @@ MOST_CHARACTERS = 200
 DECISIONS: dict[int, SideDecides] = {COMPLY: "complies", REFUSE: "refuses", UNDECIDED: "undecided"}
 
 
+def push_measured(columns: Mapping[str, Values]) -> str | None:
+    """The measure whose sum is called push: the first of MEASURES that there is a column of."""
+    return next((name for name in MEASURES if name in columns), None)
+
+
 def topics_answer(grouping: PromptTopics, audited: AuditedPairs, columns: Mapping[str, Values]) -> Topics:
     """The table, with the push where a column of it was measured."""
-    measure = next((name for name in MEASURES if name in columns), None)
+    measure = push_measured(columns)
     values = None if measure is None else columns[measure]
     if grouping.reason is not None:
         return Topics(by=grouping.by, prompts=grouping.prompts, reason=grouping.reason)
