@@ -168,9 +168,18 @@ def over_steps(cells: dict[str, Cell], recipes: list[str]) -> None:
         print(f"| {name} | {last.step} | " + " | ".join(moves) + f" | {accuracy} |")
 
 
-def paired(run: Path, first: Cell, second: Cell) -> tuple[float, float, float]:
-    """Difference in mean ASR of two cells of a unit, with Student's 95% interval over the requests, which both answered."""
-    both = [read(run, cell.provenance["attack"])["outcomes"] for cell in (first, second)]
+def difference(unit: str, run: Path, first: Cell, second: Cell) -> str:
+    """Difference in mean ASR of two cells of a unit, with its interval where the verdicts of single requests are at hand."""
+    low, high = (100 * bound for bound in paired(run, first, second))
+    interval = f" [{low:+.1f}, {high:+.1f}]" if isfinite(low) else ""
+    return f"{unit} {100 * (asr(first) - asr(second)):+.1f}{interval}"
+
+
+def paired(run: Path, first: Cell, second: Cell) -> tuple[float, float]:
+    """Student's 95% interval of that difference over the requests, which both answered; NaN without them."""
+    both = [read(run, cell.provenance.get("attack")).get("outcomes") for cell in (first, second)]
+    if None in both:
+        return nan, nan
     of_request: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for attack in both[0]:
         requests, _, way = attack.rpartition("/")
@@ -180,7 +189,8 @@ def paired(run: Path, first: Cell, second: Cell) -> tuple[float, float, float]:
         for request in before.keys() & after.keys():
             if None not in (before[request], after[request]):
                 of_request[requests, request].append(float(before[request]) - float(after[request]))
-    return mean_of_clusters([fmean(differences) for differences in of_request.values()])
+    _, low, high = mean_of_clusters([fmean(differences) for differences in of_request.values()])
+    return low, high
 
 
 def claims(units: dict[str, dict[str, Cell]], usable: list[str], run: Path) -> None:
@@ -199,11 +209,8 @@ def claims(units: dict[str, dict[str, Cell]], usable: list[str], run: Path) -> N
             print(f"| {claim} | 0 | – | – | – | – |")
             continue
         mean, low, high = (100 * value for value in mean_of_clusters(values))
-        of_units = {unit: paired(run, *(units[unit][name] for name in CLAIMS[claim])) for unit in there}
-        each = ", ".join(
-            "{} {:+.1f} [{:+.1f}, {:+.1f}]".format(unit, *(100 * value for value in bounds))
-            for unit, bounds in of_units.items()
-        )
+        pair = CLAIMS[claim]
+        each = ", ".join(difference(unit, run, *(units[unit][name] for name in pair)) for unit in there)
         print(
             f"| {claim} | {len(values)} | {mean:+.1f} [{low:+.1f}, {high:+.1f}] | {tested[claim]:.3f} | {adjusted[claim]:.3f} "
             f"| {each} |"

@@ -53,7 +53,8 @@ def test_a_candidate_that_keeps_the_rules_passes(checked: tuple[Path, Result]) -
     folder, done = checked
     assert done.exit_code == 0, done.output
     assert "may-replace: pass." in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 80
+    paths = str(folder.parent)  # a path is not broken, so that it can be copied
+    assert max(len(line) for line in done.stdout.splitlines() if paths not in line) <= 80
     report = json.loads((folder / "out" / "release.json").read_text())
     assert [one["verdict"] for one in report["results"]] == ["pass", "pass"]
     assert report["binding"]["prompts"]["asks"]["prompts"] == 12

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -229,16 +228,15 @@ def test_a_run_that_diverges_names_step_and_value_and_leaves_nothing(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_reward_that_is_no_number_stops_the_run(value: float, tiny_llama: Path, tmp_path: Path) -> None:
-    """TRL takes a reward of NaN for one that is not there, and goes on."""
+def test_a_reward_that_is_no_number_stops_the_run(tiny_llama: Path, tmp_path: Path) -> None:
+    """TRL takes a reward of NaN for one that is not there, and goes on. Weights are finite, or the model would not open."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     folder = save_reward(tmp_path / "reward")
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     with torch.no_grad():
-        model.score.weight.fill_(value)
+        model.score.weight.fill_(torch.finfo(torch.float32).max)
     model.save_pretrained(folder)
     assert AutoTokenizer.from_pretrained(folder).chat_template
     with pytest.raises(
