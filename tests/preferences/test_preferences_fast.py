@@ -218,7 +218,8 @@ def test_csv_agrees(name: str) -> None:
     @settings(max_examples=25)
     @given(
         st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=6),
-        st.lists(st.sampled_from(["", "x,y", '"a', "[{}]"])),
+        # where most rows are broken, a form is not recognised, and the file is refused as a whole
+        st.lists(st.sampled_from(["", "x,y", '"a', "[{}]"]), max_size=3),
     )
     def check(pairs: list[tuple[str, str, str]], broken: list[str]) -> None:
         with tempfile.TemporaryDirectory() as folder:
