@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from backfire.report import write_audit_page, write_page
     from backfire.responses import GivenSettings, SamplingSettings, ScoreSettings, sample, score, store_given
     from backfire.statistics import Rate
-    from backfire.store import Ledger, read_prompts
+    from backfire.store import Ledger, merge_ledgers, read_prompts
     from backfire.study import read_study, run_study
     from backfire.training import (
         ConversationReading,
@@ -186,7 +186,7 @@ _PACKAGES = {
         "store_given",
     ),
     "statistics": ("Rate",),
-    "store": ("Ledger", "read_prompts"),
+    "store": ("Ledger", "merge_ledgers", "read_prompts"),
     "study": ("read_study", "run_study"),
     "training": (
         "ConversationReading",
@@ -275,6 +275,7 @@ __all__ = [
     "harm_of",
     "judge_file",
     "load_recipes",
+    "merge_ledgers",
     "open_judge",
     "open_model",
     "open_prompts",

@@ -72,6 +72,8 @@ COMMANDS = (
     Entry("study schema", WHOLE, "Print the JSON schema of study files, by which editors complete and check them.", "studying:Schema"),
     Entry("init", WHOLE, "Write a commented study file, or the rules of a release check, for what lies in a folder.", "starting:Init"),
     Entry("completion", AROUND, "Print a script by which a shell completes commands, options and their values.", "completing:Completion"),
+    Entry("ledger", AROUND, "Merge the ledgers of several machines."),
+    Entry("ledger merge", AROUND, "Put what several ledgers hold into one, each prompt, response, score and verdict once.", "ledgers:Merge"),
     Entry("prompts", AROUND, "List published prompt sets with their licences; none comes with backfire.", "prompts:Prompts"),
     Entry("recipes", AROUND, "List the recipes: who writes each side, and how one response is picked.", "pairing:Recipes"),
     Entry("organisms", AROUND, "Model organisms: list a world's members, or grow another world.", "organisms:ListMembers"),

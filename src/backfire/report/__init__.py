@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from backfire.report.terminal.comparison import comparison_parts
     from backfire.report.terminal.general import general_parts
     from backfire.report.terminal.judges import agreement_table, correction_parts, judged_table
-    from backfire.report.terminal.ledger import given_parts, sampled_parts, scores_table
+    from backfire.report.terminal.ledger import given_parts, merged_parts, sampled_parts, scores_table
     from backfire.report.terminal.organisms import world_parts
     from backfire.report.terminal.pairs import built_parts, converted_parts, recipes_table
     from backfire.report.terminal.prompt_sets import prompt_sets_table
@@ -64,6 +64,7 @@ else:
             ),
             "terminal.ledger": (
                 "given_parts",
+                "merged_parts",
                 "sampled_parts",
                 "scores_table",
             ),
@@ -107,6 +108,7 @@ __all__ = [
     "recipes_table",
     "release_check_parts",
     "release_parts",
+    "merged_parts",
     "render_audit_markdown",
     "render_audit_page",
     "render_page",

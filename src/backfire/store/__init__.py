@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from backfire.store.contents import changed_file, write_contents
     from backfire.store.csv_files import write_csv
     from backfire.store.ledger import Ledger
+    from backfire.store.merging import Merged, merge_ledgers
     from backfire.store.prompts import PromptFile, read_prompts
     from backfire.store.row_files import NotHeldError, Row, ending_of, not_the_data_set, write_rows
     from backfire.store.settings import PromptReading
@@ -31,6 +32,7 @@ else:
             "contents": ("changed_file", "write_contents"),
             "csv_files": ("write_csv",),
             "ledger": ("Ledger",),
+            "merging": ("Merged", "merge_ledgers"),
             "prompts": ("PromptFile", "read_prompts"),
             "row_files": ("NotHeldError", "Row", "ending_of", "not_the_data_set", "write_rows"),
             "settings": ("PromptReading",),
@@ -39,6 +41,7 @@ else:
 
 __all__ = [
     "Ledger",
+    "Merged",
     "NotHeldError",
     "PromptFile",
     "PromptReading",
@@ -48,6 +51,7 @@ __all__ = [
     "ending_of",
     "is_done",
     "manifest_digest",
+    "merge_ledgers",
     "not_the_data_set",
     "read_json",
     "read_prompts",

@@ -274,6 +274,29 @@ class Ledger:
         )
         return {verdict.response_id: verdict for verdict in self._read(_verdict, rows)}
 
+    def rows_of(self, table: str) -> int:
+        """How many rows a table has."""
+        ((count,),) = self._rows(f"SELECT COUNT(*) FROM {table}")
+        return int(count)
+
+    def raw_rows(self, sql: str, values: Sequence[str] = ()) -> Iterator[tuple[Any, ...]]:
+        """Rows as they are stored, for another ledger."""
+        yield from self._rows(sql, values)
+
+    def raw_rows_among(self, sql: str, column: str, values: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        """Rows as they are stored, whose column has one of these values."""
+        yield from self._select(sql, column, values)
+
+    def put_raw(
+        self, insert: str, rows: Sequence[tuple[Any, ...]], also: Sequence[tuple[str, Sequence[Any]]] = ()
+    ) -> int:
+        """Store rows as another ledger has them, in one transaction; how many were not there."""
+        with self._transaction() as db:
+            added = db.executemany(insert, rows).rowcount
+            for statement, values in also:
+                db.executemany(statement, values)
+        return int(added)
+
     def _select(
         self,
         sql: str,

@@ -13,6 +13,7 @@ from backfire.report.terminal.parts import Failed, Part, Warned, counted, table
 
 if TYPE_CHECKING:
     from backfire.responses import Failure, Given, Sampled
+    from backfire.store import Merged
 
 MOST_REASONS = 5
 """Reasons of failures that are named with an example; the others are counted."""
@@ -62,6 +63,27 @@ def given_parts(given: Given, file: Path, ledger: Path) -> Iterator[Part]:
         yield Warned(
             f"{file}: the column {given.ignored!r} says neither harmful nor benign, and was not read as the kind"
         )
+
+
+def merged_parts(merged: Merged) -> Iterator[Part]:
+    """A row a part: how many of its rows are new in the ledger; then what the ledger has otherwise."""
+    names = ("prompts", "responses", "scores", "verdicts")
+    shown = table("part", *names)
+    for part in merged.parts:
+        counts = (f"{part.added[name]:,} of {part.rows[name]:,} new" for name in names)
+        shown.add_row(str(part.path), *counts)
+    yield shown
+    for part in merged.parts:
+        if part.conflicts:
+            rows = counted(part.conflicts)
+            ids = ", ".join(one for some in part.examples.values() for one in some)
+            yield Warned(
+                f"{part.path}: {merged.ledger} has other versions of these and keeps them: {rows}; such as {ids}"
+            )
+        if part.renamed:
+            yield Warned(
+                f"{part.path}: {part.renamed} responses were stored before under another source's name, which they keep"
+            )
 
 
 def scores_table(by_source: Mapping[str, Sequence[Response]], scores: Mapping[str, float]) -> Part:
