@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from backfire.errors import InputError
-from backfire.records import Prompt, Response, Score, Verdict, given_response
+from backfire.records import Prompt, Response, Score, Verdict
 from backfire.store import Ledger, merge_ledgers, merging
 
 TABLES = ("prompts", "responses", "scores", "verdicts")
@@ -105,7 +105,7 @@ def test_two_parts_that_contradict_each_other_are_a_conflict(tmp_path: Path) -> 
         with Ledger(tmp_path / f"{name}.db") as ledger:
             ledger.put_prompts([of(0)])
             ledger.put_responses([answer(0, text)])
-    with pytest.raises(InputError, match="b.db has other versions of 1 responses"):
+    with pytest.raises(InputError, match=r"b\.db has other versions of 1 responses"):
         merge_ledgers([tmp_path / "a.db", tmp_path / "b.db"], tmp_path / "into.db")
 
 
@@ -142,12 +142,12 @@ def test_an_older_part_is_read(tmp_path: Path) -> None:
 def test_what_cannot_be_merged_is_named(tmp_path: Path) -> None:
     into = written(tmp_path / "into.db", range(1))
     (tmp_path / "text.db").write_text("no ledger at all, but a text that is long enough to be looked at")
-    with pytest.raises(InputError, match="there is no ledger .*nowhere.db"):
+    with pytest.raises(InputError, match=r"there is no ledger .*nowhere\.db"):
         merge_ledgers([tmp_path / "nowhere.db"], into)
     with pytest.raises(InputError, match="into itself"):
         merge_ledgers([into], into)
     with pytest.raises(InputError, match="nothing is to be merged"):
         merge_ledgers([], into)
-    with pytest.raises(InputError, match="text.db is not a ledger"):
+    with pytest.raises(InputError, match=r"text\.db is not a ledger"):
         merge_ledgers([tmp_path / "text.db"], into)
     assert not (tmp_path / "nowhere.db").exists()
