@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from backfire.errors import InputError, ModelError
 from backfire.influence.gradients import direction, gradient_products
 from backfire.influence.margins import Contrast, add_gradients, encode, margins, probe_contrasts
 from backfire.influence.parameters import RANK, SEEDS, trained
+from backfire.influence.tangent import tangent
 from backfire.influence.two_pass import moved, pair_influence
 from influence.hand_probes import pairs, policy, probe_set
 
@@ -276,6 +278,36 @@ def test_one_pass_gives_the_direction_and_each_pairs_derivative() -> None:
     alone = pair_influence(model, pairs(8), probe_set(4), parameters="lora", seed=1).values
     assert products.values[0] == pytest.approx(alone[::2], rel=1e-3, abs=1e-6)
     assert products.values[1] == pytest.approx(alone[1::2], rel=1e-3, abs=1e-6)
+
+
+def test_a_direction_keeps_nothing_more_for_the_backward_pass() -> None:
+    model = policy()
+    encoded = encode(model, contrasts(4))
+
+    def kept_bytes(read: Callable[[], object]) -> int:
+        storages: dict[int, int] = {}
+
+        def pack(tensor: torch.Tensor) -> torch.Tensor:
+            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            read()
+        return sum(storages.values())
+
+    with trained(model, "lora", seed=1, shards=1) as chosen:
+        steps, _ = direction(model, encode(model, probe_contrasts(probe_set(4))), chosen)
+        without = kept_bytes(lambda: add_gradients(model, encoded))
+        with tangent(model, chosen, steps) as along:
+            assert kept_bytes(lambda: add_gradients(model, encoded, along=along)) < 1.02 * without
+
+
+def test_layers_computed_again_give_the_same_derivatives(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = policy()
+    whole = pair_influence(model, pairs(8), probe_set(4), parameters="lora", seed=1).values
+    monkeypatch.setattr("backfire.influence.margins.keeps_for_gradients", lambda *_: False)
+    again = pair_influence(model, pairs(8), probe_set(4), parameters="lora", seed=1).values
+    assert again == pytest.approx(whole, rel=1e-4, abs=1e-7)
 
 
 def test_layers_computed_again_give_the_same_gradient(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,20 +26,24 @@ class Tangent:
     """A direction of length 1 in LoRA's B, along which rows of the batch that is read now may move."""
 
     def __init__(self) -> None:
-        self.moves: torch.Tensor | None = None
+        self.sums: torch.Tensor | None = None
 
     def start(self, rows: int, device: Any) -> None:
         """Before a batch's forward pass."""
         import torch
 
-        self.moves = torch.zeros(rows, device=device, requires_grad=True)
+        self.sums = torch.zeros(rows, device=device)
+
+    def add(self, inputs: torch.Tensor, gradient: torch.Tensor, step: torch.Tensor) -> None:
+        """One B's part: its inputs [rows, tokens, rank], the gradient at its outputs [rows, tokens, outputs], its step."""
+        assert self.sums is not None
+        self.sums += ((gradient @ step.to(gradient)) * inputs.to(gradient)).float().sum((1, 2))
 
     def derivatives(self) -> Any:
         """After its backward pass: of each row, times the row's weight: [rows]."""
-        assert self.moves is not None
-        gradient = self.moves.grad
-        self.moves = None
-        return gradient.double().cpu().numpy() if gradient is not None else 0.0
+        assert self.sums is not None
+        sums, self.sums = self.sums, None
+        return sums.double().cpu().numpy()
 
 
 def applies(trained: Trained) -> bool:
@@ -49,18 +53,24 @@ def applies(trained: Trained) -> bool:
 
 @contextmanager
 def tangent(model: LocalModel, trained: Trained, steps: Sequence[Any]) -> Iterator[Tangent]:
-    """While this holds, forward passes of the model read along `steps`, one for each trained parameter."""
+    """While this holds, forward passes of the model read along `steps`, one for each trained parameter.
+
+    The derivative in c_i of what B gives is V x, x being what B is given for row i; so row i's derivative is the sum over tokens
+    of the gradient at B's outputs times V x. x has LoRA's rank only, and nothing else is kept for the backward pass.
+    """
     import torch
 
     along = Tangent()
     hooks = []
 
     def hook_of(step: torch.Tensor) -> Any:
-        def hook(_: Any, given: tuple[torch.Tensor, ...], out: torch.Tensor) -> torch.Tensor:
-            if along.moves is None:
-                return out
-            moved = torch.nn.functional.linear(given[0], step.to(given[0]))
-            return out + along.moves.to(out)[:, None, None] * moved
+        def hook(_: Any, inputs: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
+            if along.sums is None or not torch.is_grad_enabled():
+                return
+            if not out.requires_grad:  # nothing is trained, and no B stands before this one
+                out.requires_grad_()
+            before = inputs[0].detach()
+            out.register_hook(lambda gradient: along.add(before, gradient, step))
 
         return hook
 
