@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from backfire.models import open_model
+from backfire.models.settings import Opening
 from backfire.models.weight_count import saved_bytes, weight_count
+from backfire.models.work import TRAINED, machine_speed
 from backfire.organisms.catalog import folder_of
 from backfire.study import demo_study, parse_study
 from backfire.study.cells import RunFolder, grid
-from backfire.study.expected import Planned, TimeLeft, disk_needed, machine_speed, time_left
+from backfire.study.expected import Planned, TimeLeft, disk_needed, time_left
 from backfire.study.graph import stages_of
 from backfire.study.process_pool import ThisProcess
 from backfire.study.schedule import run_stages
@@ -63,7 +65,11 @@ def test_work_follows_what_is_asked_for(tmp_path: Path) -> None:
     plain = work_by_verb(stages_of_demo(tmp_path))
     training = demo_study().training.model_dump(mode="json", exclude_unset=True)
     longer = work_by_verb(stages_of_demo(tmp_path, training=training | {"epochs": 4}))
-    assert longer["train"] == pytest.approx(2 * plain["train"])
+    epochs = demo_study().training.epochs
+    once = plain["train"] / (TRAINED * epochs + 1)
+    assert longer["train"] == pytest.approx(once * (TRAINED * 4 + 1)), (
+        "references are read once, whatever the epochs"
+    )
     assert longer["attack"] == plain["attack"]
     twice = work_by_verb(stages_of_demo(tmp_path, seeds=[0, 1]))
     assert twice["train"] == pytest.approx(2 * plain["train"])
@@ -81,12 +87,14 @@ def test_ended_stages_set_the_estimate_right(tmp_path: Path) -> None:
     attacked = [stage for stage in stages if stage.verb == "attack"]
     paired = [stage for stage in stages if stage.verb == "pair"]
     left = time_left(stages, 2)
-    assert left.of(trained) == pytest.approx(sum(left.work[s.name] for s in trained) / (machine_speed() / 2))
+    assert left.of(trained) == pytest.approx(
+        sum(left.work[s.name] for s in trained) / (machine_speed(Opening().device) / 2)
+    )
     left.ended(trained[0], 30.0)
     assert left.of(trained[1:2]) == pytest.approx(
         30.0 * left.work[trained[1].name] / left.work[trained[0].name]
     )
-    by_machine, by_training = 2 / machine_speed(), 30.0 / left.work[trained[0].name]
+    by_machine, by_training = 2 / machine_speed(Opening().device), 30.0 / left.work[trained[0].name]
     assert left.of(attacked[:1]) == pytest.approx(
         left.work[attacked[0].name] * (by_machine * by_training) ** 0.5
     )

@@ -10,7 +10,7 @@ from pydantic import field_validator
 from backfire.cli.command import Command, JsonFile, LedgerFile, OutputFile
 from backfire.cli.exits import PARTLY, keeping
 from backfire.cli.progress import progress
-from backfire.cli.terminal import present, say, warn, write_answer
+from backfire.cli.terminal import present, say, tell, warn, write_answer
 from backfire.evaluation.settings import AttackSettings
 from backfire.models.settings import Opening
 from backfire.settings import Argument, Metavar, ModelReference
@@ -61,7 +61,7 @@ class Attack(Command):
             keeping(on_interruption),
             progress(f"asking {inputs.model.name}") as advance,
         ):
-            result = run_attack(inputs, store, progress=advance)
+            result = run_attack(inputs, store, progress=advance, announce=tell)
         about, decoding = inputs.as_dict(), inputs.decoding
         put = f"wrapper {about['wrapper']}" if about["suite"] is None else f"suite {about['suite']}"
         say(

@@ -7,7 +7,7 @@ from typing import Annotated
 from backfire.cli.command import Command, LedgerFile
 from backfire.cli.exits import PARTLY, keeping
 from backfire.cli.progress import progress
-from backfire.cli.terminal import present, say, warn
+from backfire.cli.terminal import present, say, tell, warn
 from backfire.models.settings import Opening
 from backfire.responses.settings import GivenSettings, SamplingSettings, ScoreSettings
 from backfire.settings import (
@@ -53,7 +53,7 @@ class Sample(Command):
             keeping(on_interruption),
             progress(f"sampling {model.name}") as advance,
         ):
-            sampled = sample(model, prompts, self.settings, ledger=store, progress=advance)
+            sampled = sample(model, prompts, self.settings, ledger=store, progress=advance, announce=tell)
         present(sampled_parts(sampled, model.name, self.settings.source, self.ledger))
         return PARTLY if sampled.failures else None
 

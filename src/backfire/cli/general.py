@@ -55,7 +55,9 @@ class General(Command):
         answers: list[dict[str, Any]] = []
         with keeping(on_interruption):
             for opened in models_for_tasks(self.model, self.running):
-                result = general(opened, settings=settings, resume=self.resume, progress=_say_task)
+                result = general(
+                    opened, settings=settings, resume=self.resume, progress=_say_task, announce=tell
+                )
                 present(general_parts(opened.name, result))
                 answers.append({"model": opened.name, "model_id": opened.id, **result.as_dict()})
         if self.json_file is not None:

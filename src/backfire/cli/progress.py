@@ -49,6 +49,8 @@ class Lines:
         self.spoke = False
 
     def advance(self, done: int, total: int) -> None:
+        from backfire.models.work import time_text
+
         now = self.clock()
         if self.first is None:
             self.first = (now, done)
@@ -58,10 +60,6 @@ class Lines:
         started, before = self.first
         left = ""
         if not ended and done > before:
-            left = f", about {_time((now - started) / (done - before) * (total - done))} left"
+            left = f", about {time_text((now - started) / (done - before) * (total - done))} left"
         tell(f"{self.what}: {done} of {total}{left}")
         self.last, self.spoke = now, not ended
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -11,7 +11,7 @@ from pydantic import model_validator
 from backfire.cli.command import Command, OutputFolder
 from backfire.cli.exits import keeping
 from backfire.cli.progress import progress
-from backfire.cli.terminal import present
+from backfire.cli.terminal import present, tell
 from backfire.settings import (
     Argument,
     DatasetReference,
@@ -73,7 +73,14 @@ class TrainDPO(Train):
         from backfire.training import train_dpo
 
         with keeping(UNWRITTEN), progress("training by DPO") as advance:
-            log = train_dpo(self.policy, self.pairs, self.out, self.whole(self.settings), progress=advance)
+            log = train_dpo(
+                self.policy,
+                self.pairs,
+                self.out,
+                self.whole(self.settings),
+                progress=advance,
+                announce=_announce,
+            )
         present_log(log, self.out)
 
 
@@ -91,7 +98,12 @@ class TrainSFT(Train):
 
         with keeping(UNWRITTEN), progress("training by SFT") as advance:
             log = train_sft(
-                self.policy, self.conversations, self.out, self.whole(self.settings), progress=advance
+                self.policy,
+                self.conversations,
+                self.out,
+                self.whole(self.settings),
+                progress=advance,
+                announce=_announce,
             )
         present_log(log, self.out)
 
@@ -114,7 +126,14 @@ class TrainReward(Train):
         from backfire.training import train_reward
 
         with keeping(UNWRITTEN), progress("training a reward model") as advance:
-            log = train_reward(self.policy, self.pairs, self.out, self.whole(self.settings), progress=advance)
+            log = train_reward(
+                self.policy,
+                self.pairs,
+                self.out,
+                self.whole(self.settings),
+                progress=advance,
+                announce=_announce,
+            )
         present_log(log, self.out)
 
 
@@ -143,6 +162,7 @@ class TrainRLOO(Train):
                 self.whole(self.settings),
                 reward_model=self.reward_model,
                 progress=advance,
+                announce=_announce,
             )
         present_log(log, self.out)
 
@@ -151,5 +171,15 @@ def present_log(log: TrainingLog, out: Path) -> None:
     """The answer of a training, said once where several processes train."""
     from backfire.report import training_parts
 
-    if os.environ.get("RANK", "0") == "0":
+    if _is_first():
         present(training_parts(log, out))
+
+
+def _announce(text: str) -> None:
+    if _is_first():
+        tell(text)
+
+
+def _is_first() -> bool:
+    """Whether this is the only process that trains, or the first of several."""
+    return os.environ.get("RANK", "0") == "0"

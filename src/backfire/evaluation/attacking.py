@@ -25,7 +25,8 @@ from backfire.evaluation.attacks.asking import Requests
 from backfire.evaluation.counting import Case, any_columns, any_of, shared_behaviours, tally
 from backfire.evaluation.settings import PAPER_TOKENS, AttackSettings
 from backfire.judges import Judge, for_policy
-from backfire.models import Opening
+from backfire.models import LocalModel, Opening
+from backfire.models.work import Announce, Expected, answered
 from backfire.records import Decoding, Kind, Prompt
 from backfire.store import Ledger
 
@@ -137,10 +138,18 @@ class Round:
     """Name of the row -> the set's prompts, by id."""
 
 
-def run_attack(inputs: AttackInputs, ledger: Ledger, *, progress: Progress | None = None) -> AttackResult:
+def run_attack(
+    inputs: AttackInputs,
+    ledger: Ledger,
+    *,
+    progress: Progress | None = None,
+    announce: Announce | None = None,
+) -> AttackResult:
     """Ask, judge and count; a `SuiteResult` where the inputs have several ways of asking.
 
     Requests that are put as they are stand in one round with the benign ones; every attack of a suite is a round of its own.
+    `announce` is called with a sentence that says how long a local model will take at most and how much memory, before it begins;
+    not where that is a few seconds.
     """
     check_sets(inputs.harmful, inputs.benign, inputs.judges)
     judges = [for_policy(judge, inputs.model) for judge in inputs.judges]
@@ -150,9 +159,9 @@ def run_attack(inputs: AttackInputs, ledger: Ledger, *, progress: Progress | Non
     benign = {name: labelled(name, prompts, "benign") for name, prompts in inputs.benign.items()}
     plain = joined({**harmful, **benign})
     if inputs.ways is None:
-        cases, lost = _ask(
-            [Round(Asking.answer, plain, {**harmful, **benign})], inputs, judges, ledger, plain, progress
-        )
+        rounds = [Round(Asking.answer, plain, {**harmful, **benign})]
+        _announce(rounds, inputs, announce)
+        cases, lost = _ask(rounds, inputs, judges, ledger, plain, progress)
         return tally(cases, inputs.settings.examples, lost)
     unfit = {way.name: way.unfit(inputs.model) for way in inputs.ways}
     fit = [way for way in inputs.ways if not unfit[way.name]]
@@ -167,9 +176,21 @@ def run_attack(inputs: AttackInputs, ledger: Ledger, *, progress: Progress | Non
     ]
     if benign:
         rounds.append(Round(Asking.answer, joined(benign), benign))
+    _announce(rounds, inputs, announce)
     cases, lost = _ask(rounds, inputs, judges, ledger, plain, progress)
     counted = tally(cases, inputs.settings.examples, lost)
     return _together(counted, harmful, fit, judges, unfit)
+
+
+def _announce(rounds: Sequence[Round], inputs: AttackInputs, announce: Announce | None) -> None:
+    """Say how long the rounds will take, where every request of each is put once."""
+    if announce is None or not isinstance(inputs.model, LocalModel):
+        return
+    most = inputs.decoding.max_new_tokens
+    tokens = sum(answered(inputs.model.prompt_lengths(list(one.requests.values())), most) for one in rounds)
+    count = sum(len(one.requests) for one in rounds)
+    stored = "what is stored already is not asked again, and attacks that ask in turns take longer"
+    Expected.of(inputs.model, tokens).announce(f"asking {count:,} requests ({stored})", announce)
 
 
 def rows_of(inputs: AttackInputs) -> list[str]:

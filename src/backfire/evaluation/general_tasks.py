@@ -24,7 +24,9 @@ from backfire.evaluation.harness import (
 from backfire.evaluation.settings import GeneralSettings
 from backfire.evaluation.task_files import Tasks, load_tasks, resolve_tasks
 from backfire.evaluation.task_results import ResumeFile, TaskKey, TaskRecord, items_of
+from backfire.evaluation.task_work import task_tokens
 from backfire.models import EndpointModel, LocalModel
+from backfire.models.work import Announce, Expected
 
 FEWSHOT_SEED = 1234
 """The harness's own default, so that few-shot examples are those that it would draw."""
@@ -41,6 +43,7 @@ def general(
     *,
     resume: str | Path | None = None,
     progress: Progress | None = None,
+    announce: Announce | None = None,
     **keywords: Any,
 ) -> GeneralResult:
     """Score a model on tasks, one after another; the model is opened already, and stays as it is.
@@ -63,7 +66,8 @@ def general(
 
     A task's `metadata.report` (`metric`, and a `name` to give it) picks the metric that is reported; without
     it all of a task's metrics are, with the filter in the name (`exact_match,strict-match`) where one has
-    several. Raises InputError for tasks or data that cannot be used, and ModelError for an endpoint, which
+    several. `announce` is called with a sentence that says how long a local model will take and how much memory, before it begins;
+    not where that is a few seconds. Raises InputError for tasks or data that cannot be used, and ModelError for an endpoint, which
     gives no log-probabilities of given answers.
     """
     given: dict[str, Any] = {} if tasks is None else {"tasks": tasks}
@@ -78,20 +82,27 @@ def general(
     shots, zero_shot = _shots(loaded, num_fewshot)
     through = settings.apply_chat_template
     chat = not loaded.preset if through is None else through
+    keys = {name: _key(model, name, loaded.digests[name], shots[name], limit, chat) for name in loaded.tasks}
+    there = {
+        name: record
+        for name, key in keys.items()
+        if name not in loaded.unseen and (record := resume_file.find(key)) is not None
+    }
+    missing = [name for name in loaded.tasks if name not in there]
+    if isinstance(model, LocalModel):
+        tokens = sum(task_tokens(loaded.tasks[name], shots[name], limit) for name in missing)
+        Expected.of(model, tokens).announce(f"{len(missing)} tasks", announce)
     records: dict[str, TaskRecord] = {}
-    resumed = []
     for done, (name, task) in enumerate(loaded.tasks.items()):
-        key = _key(model, name, loaded.digests[name], shots[name], limit, chat)
-        sure = name not in loaded.unseen
-        if sure and (record := resume_file.find(key)) is not None:
-            resumed.append(name)
+        if name in there:
+            record = there[name]
         else:
             if progress is not None:
                 progress(name, done, len(loaded.tasks))
             with quiet():
                 record = _run(lm, name, task, shots[name], limit, chat)
-            if sure:
-                resume_file.keep(key, record)
+            if name not in loaded.unseen:
+                resume_file.keep(keys[name], record)
         records[name] = record
     asked_with: dict[str, Any] = {
         "num_fewshot": _numbers_of_shots(loaded, num_fewshot, shots),
@@ -108,7 +119,7 @@ def general(
         settings=asked_with,
         cut=cut,
         subtasks=subtasks,
-        resumed=resumed,
+        resumed=list(there),
         not_resumable=not_resumable,
         items={name: _items(loaded, name, record) for name, record in records.items()},
         groups=groups,

@@ -24,6 +24,7 @@ from backfire.influence.probe_sets import ProbeSets
 from backfire.influence.probes import SAMPLES, SAMPLING
 from backfire.influence.settings import PilotSettings, PredictorName, StatesSettings
 from backfire.models.memory import GIGABYTE, Shape, ceiling
+from backfire.models.work import OF_LONGEST, time_text
 from backfire.records import Decoding, PairBody, Prompt, Request
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ READ = 4
 ASKED = 8
 """Prompts that are answered for the speed of generation, TOKENS tokens each."""
 TOKENS = 8
-OF_LONGEST = 0.6
-"""The part of the limit that a sample has on average, as seen on chat models."""
 BACKWARD = 2.0
 """A backward pass in forward passes."""
 
@@ -146,17 +145,10 @@ def expected_cost(
 
 def cost_text(cost: PredictionCost) -> str:
     """A sentence for whoever waits."""
-    seconds = cost.expected_seconds
-    time = (
-        f"{seconds:.0f} s"
-        if seconds < 90
-        else f"{seconds / 60:.0f} min"
-        if seconds < 5400
-        else f"{seconds / 3600:.1f} h"
-    )
+    time, memory = time_text(cost.expected_seconds), f"{cost.expected_bytes / GIGABYTE:.1f} GB"
     return (
-        f"the prediction will take about {time} and up to {cost.expected_bytes / GIGABYTE:.1f} GB of memory: {cost.tokens_read:,} tokens"
-        f" to read (backward passes counted as reading) and {cost.tokens_generated:,} to generate"
+        f"the prediction will take about {time} and up to {memory} of memory: {cost.tokens_read:,} tokens to read (backward "
+        f"passes counted as reading) and {cost.tokens_generated:,} to generate"
     )
 
 

@@ -70,7 +70,8 @@ def tangent(model: LocalModel, trained: Trained, steps: Sequence[Any]) -> Iterat
             if not out.requires_grad:  # nothing is trained, and no B stands before this one
                 out.requires_grad_()
             before = inputs[0].detach()
-            out.register_hook(lambda gradient: along.add(before, gradient, step))
+            hook_gradient: Any = out.register_hook
+            hook_gradient(lambda gradient: along.add(before, gradient, step))
 
         return hook
 

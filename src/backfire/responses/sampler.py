@@ -11,6 +11,7 @@ from typing import Any
 
 from backfire.errors import EndpointError, RefusedError
 from backfire.models import Arrivals, EndpointModel, Generation, LocalModel
+from backfire.models.work import Announce, Expected, answered
 from backfire.records import Message, Prompt, Request, Response
 from backfire.responses.settings import SamplingSettings
 from backfire.store import Ledger
@@ -71,6 +72,7 @@ def sample(
     concurrency: int = 8,
     give_up_after: int = 20,
     refused: Mapping[str, str] | None = None,
+    announce: Announce | None = None,
     **keywords: Any,
 ) -> Sampled:
     """Sample n responses to each prompt and store each once; those that the ledger has are not sampled again.
@@ -86,7 +88,8 @@ def sample(
     `give_up_after` of them had no reply between, a plain greeting is sent, and only a server that refuses this as well is
     given up. `source` is the name stored with the responses (the model's own by default). An interruption ends at once,
     with what has arrived stored. `refused` holds requests that a run before found to be refused, by their ids, with the
-    reasons: they are not sent again.
+    reasons: they are not sent again. `announce` is called with a sentence that says how long a local model will take and how
+    much memory, before it begins; not where that is a few seconds.
 
     Raises:
         InputError: n, batch size, decoding or seed out of range, or a decoding that the endpoint cannot honour.
@@ -109,7 +112,9 @@ def sample(
         failures |= {r.id: Failure(r, known[r.id], final=True) for r in requests if r.id in known}
         drawing = _ask(model, requests, ledger, writer, failures, concurrency, give_up_after)
     else:
-        drawing = _sample_all(model, unique, requests, ledger, writer, failures, settings.batch_size)
+        drawing = _sample_all(
+            model, unique, requests, ledger, writer, failures, settings.batch_size, announce
+        )
     with closing(drawing):
         for done in drawing:
             if progress is not None:
@@ -146,6 +151,7 @@ def _sample_all(
     source: str,
     failures: dict[str, Failure],
     batch_size: int,
+    announce: Announce | None,
 ) -> Generator[int]:
     lengths = dict(zip((p.id for p in prompts), model.prompt_lengths(prompts), strict=True))
     fitting = []
@@ -162,14 +168,19 @@ def _sample_all(
     done = len(failures)
     if done:
         yield done
-    answered = ledger.known([r.id for r in fitting])
+    known = ledger.known([r.id for r in fitting])
+    missing = [lengths[r.prompt.id] for r in fitting if r.id not in known]
+    if missing:
+        Expected.of(model, answered(missing, fitting[0].decoding.max_new_tokens)).announce(
+            f"sampling {len(missing):,} responses", announce
+        )
     start = 0
     while start < len(fitting):
         longest = lengths[fitting[start].prompt.id]
         most = model.rows_at_once(longest, longest + fitting[start].decoding.max_new_tokens)
         batch = fitting[start : start + min(batch_size, most)]
         start += len(batch)
-        if any(r.id not in answered for r in batch):
+        if any(r.id not in known for r in batch):
             answers = model.generate(batch)
             ledger.put_responses(_response(r, a, source) for r, a in zip(batch, answers, strict=True))
         done += len(batch)

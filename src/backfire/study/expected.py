@@ -1,8 +1,7 @@
 """How long the stages of a study take: by arithmetic before they run, set right by those that have ended.
 
-The unit of work is one token that goes once forward through one number of a model's weights. A token that is written costs
-WRITTEN of it, since it is computed alone, and one that is trained on TRAINED, for its gradient is taken. What differs between
-kinds of stages beyond that shows once stages of that kind have ended.
+The unit of work is that of `models.work`. What differs between kinds of stages beyond the arithmetic shows once stages of that
+kind have ended.
 """
 
 from __future__ import annotations
@@ -13,33 +12,27 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from statistics import geometric_mean
-from time import perf_counter, process_time
 from typing import Any
 
 from backfire.errors import BackfireError
-from backfire.influence.cost import OF_LONGEST
 from backfire.influence.pilot import ANSWER_TOKENS
 from backfire.influence.probes import SAMPLES
 from backfire.models.settings import LoRASettings, Opening
 from backfire.models.weight_count import saved_bytes, weight_count
+from backfire.models.work import CHARACTERS, OF_LONGEST, TRAINED, WRITTEN, machine_speed
 from backfire.study.artifacts import ProbesArtifact
 from backfire.study.inputs import Artifact, Input, ModelInput, PromptsInput, SuiteInput, TasksInput
 from backfire.study.stage import Stage
+from backfire.training.expected import training_tokens
 from backfire.training.fitting import trains_all
-from backfire.training.settings import DPOSettings, RLOOSettings, TrainingSettings
+from backfire.training.settings import RLOOSettings, TrainingSettings
 
-WRITTEN = 2.0
-TRAINED = 3.0
 READ = 1.5
 """Times that a prediction by hidden states reads the pairs."""
-CHARACTERS = 4
-"""Of a token."""
 TEMPLATE = 20
 """Tokens that a chat template adds to a prompt."""
 ANSWERS, QUESTION, ITEMS = 4, 60, 1000
 """Of a general task: answers to an item, tokens of each, and the items of a task that cannot be counted."""
-EFFICIENCY = 0.5
-"""The part of the speed of a matrix product that reading reaches."""
 
 
 @dataclass(frozen=True)
@@ -156,15 +149,11 @@ def _train(study: Planned, stage: Stage[Any]) -> float:
     count, length = _pair_tokens(study, stage)
     each = settings.batch_size * settings.gradient_accumulation
     if isinstance(settings, RLOOSettings):
+        length = study.prompts(stage)[1]
         steps = settings.steps or -(-count // each)
-        _, prompt = study.prompts(stage)
-        tokens = OF_LONGEST * settings.max_new_tokens
-        read = (prompt + tokens) * (TRAINED + 2) + WRITTEN * tokens
-        work = steps * each * settings.generations * read
     else:
-        passes = TRAINED + (1 if isinstance(settings, DPOSettings) else 0)
-        work = count * settings.epochs * length * passes
         steps = max(1, round(count * settings.epochs / each))
+    work = training_tokens(settings, count, length)
     return float(study.parameters(stage, "policy", "model") * (work + _watching(stage, settings, steps)))
 
 
@@ -300,25 +289,7 @@ def time_left(stages: Sequence[Stage[Any]], workers: int) -> TimeLeft:
     """Of a study's stages, which so many processes run."""
     study = Planned.of(stages)
     work = {stage.name: study.work(stage) for stage in stages}
-    return TimeLeft(work, lambda: machine_speed() / workers)
-
-
-@cache
-def machine_speed() -> float:
-    """Tokens times numbers that are read a second, by a matrix product in float32 on the device that models run on. Of a CPU
-    its own time is taken, so that other programs do not count."""
-    import torch
-
-    device = Opening().device or ("cuda" if torch.cuda.is_available() else "cpu")
-    size = 1024 if device == "cpu" else 8192
-    left, right = torch.rand(size, size, device=device), torch.rand(size, size, device=device)
-    clock, threads = (process_time, torch.get_num_threads()) if device == "cpu" else (perf_counter, 1)
-    best = float("inf")
-    for _ in range(4):
-        started = clock()
-        float((left @ right)[0, 0])  # waits for the device
-        best = min(best, (clock() - started) / threads)
-    return EFFICIENCY * size**3 / best
+    return TimeLeft(work, lambda: machine_speed(Opening().device) / workers)
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import Any
 
 from backfire.errors import StudyError
 from backfire.models.memory import GIGABYTE
+from backfire.models.work import time_text
 from backfire.study.expected import TimeLeft, disk_needed
 from backfire.study.process_pool import Workers
 from backfire.study.stage import Stage, State, dependencies
@@ -160,6 +161,4 @@ class _Progress:
         seconds = 0.0 if self.time is None else self.time.of(list(self.waiting.values())) / self.workers
         if not seconds or not self.waiting:
             return ""
-        if seconds >= 5400:
-            return f", about {seconds / 3600:.1f} h left"
-        return f", about {seconds / 60:.0f} min left" if seconds >= 90 else f", about {seconds:.0f} s left"
+        return f", about {time_text(seconds)} left"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backfire.models.work import Announce
 from backfire.preferences import open_preferences
 from backfire.training.examples import Prepared, prepare_pairs
 from backfire.training.log import TrainingLog
@@ -24,6 +25,7 @@ def train_dpo(
     settings: DPOSettings | None = None,
     *,
     progress: Progress | None = None,
+    announce: Announce | None = None,
     **keywords: Any,
 ) -> TrainingLog:
     """Train a policy on preference pairs; the checkpoint it starts from is the reference model.
@@ -36,6 +38,9 @@ def train_dpo(
 
     The reference model's log-probabilities are computed once, before the first step. `out` becomes a checkpoint folder in
     the policy's own dtype (or an adapter folder) with `training.json`, whole or not at all.
+
+    `announce` is called with a sentence that says how long training will take and how much memory, before it begins; not where
+    that is a few seconds.
 
     Raises InputError for the data or the settings, ModelError and TemplateError for the policy.
     """
@@ -78,5 +83,6 @@ def train_dpo(
         settings,
         build,
         progress,
+        announce=announce,
         plain=data.plain,
     )

@@ -79,8 +79,7 @@ def portions(settings: TrainingSettings, policy: Policy, longest: int) -> Portio
     """
     batch, steps = settings.examples_in_batch, settings.gradient_accumulation
     shape = Shape.of(policy.model)
-    lora = settings.adapter is not None
-    weights = shape.bytes if lora else _all_bytes(settings) * shape.parameters
+    weights = weight_bytes(settings, shape)
     free = _free(settings)
     left = max(2 * LEAST, (ceiling(shape.parameters) - PROGRAM if free is None else free) - weights)
     tokens = longest * settings.sides
@@ -92,6 +91,11 @@ def portions(settings: TrainingSettings, policy: Policy, longest: int) -> Portio
     if isinstance(settings, DPOSettings) and settings.loss_type in WHOLE_BATCHES:
         at_once = batch
     return Portions(at_once, steps * (batch // at_once), recompute)
+
+
+def weight_bytes(settings: TrainingSettings, shape: Shape) -> int:
+    """Bytes of the weights and of what lies beside each while it is trained; an adapter's own are few."""
+    return shape.bytes if settings.adapter is not None else _all_bytes(settings) * shape.parameters
 
 
 def _all_bytes(settings: TrainingSettings) -> int:

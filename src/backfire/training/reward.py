@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backfire.errors import ModelError
+from backfire.models.work import Announce
 from backfire.preferences import open_preferences
 from backfire.training.examples import Prepared, prepare_reward_pairs
 from backfire.training.held_out import HeldOutPair, agreement
@@ -30,6 +31,7 @@ def train_reward(
     settings: RewardSettings | None = None,
     *,
     progress: Progress | None = None,
+    announce: Announce | None = None,
     **keywords: Any,
 ) -> TrainingLog:
     """Train a reward model on preference pairs, and say how often it agrees with pairs that it was not trained on.
@@ -41,6 +43,9 @@ def train_reward(
     `out` becomes a checkpoint folder that `open_reward_model` and `backfire score` open, with `training.json`, whole or not
     at all. A LoRA adapter is merged into the weights before they are saved. `TrainingLog.held_out` is measured on the
     weights as they are saved, by pairs whose prompts have no part in training.
+
+    `announce` is called with a sentence that says how long training will take and how much memory, before it begins; not where
+    that is a few seconds.
 
     Raises InputError for the data or the settings, ModelError and TemplateError for the model, and DivergedError where the
     loss is no finite number any more.
@@ -84,7 +89,16 @@ def train_reward(
         return {"saved_dtype": str(whole.dtype).removeprefix("torch."), "update_lost": lost, **agreed}
 
     return run(
-        "reward", model_folder, prepare, out, settings, build, progress, weights=_open_classifier, save=save
+        "reward",
+        model_folder,
+        prepare,
+        out,
+        settings,
+        build,
+        progress,
+        announce=announce,
+        weights=_open_classifier,
+        save=save,
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from backfire.errors import InputError, TemplateError, setting
 from backfire.models.opening import reference_digest
 from backfire.models.template import CheckedTemplate
+from backfire.models.work import Announce
 from backfire.prompts import open_prompts
 from backfire.records import Decoding, Prompt, digest
 from backfire.training.examples import Prepared
@@ -37,6 +38,7 @@ def train_rloo(
     *,
     reward_model: str | Path | RewardModel,
     progress: Progress | None = None,
+    announce: Announce | None = None,
     **keywords: Any,
 ) -> TrainingLog:
     """Train a policy on responses that it samples itself, towards those that a reward model scores higher.
@@ -48,6 +50,9 @@ def train_rloo(
 
     `out` becomes a checkpoint folder (or an adapter folder) with `training.json`, `rewards.jsonl` (reward, KL and length over the
     steps) and `samples.jsonl` (every response with its reward), whole or not at all.
+
+    `announce` is called with a sentence that says how long training will take and how much memory, before it begins; not where
+    that is a few seconds.
 
     Raises InputError for the prompts or the settings, ModelError and TemplateError for the policy and the reward model, and
     DivergedError where loss, reward or KL is no finite number any more.
@@ -72,6 +77,7 @@ def train_rloo(
         settings,
         build,
         progress,
+        announce=announce,
         save=save,
         made_of=lambda: {
             "policy": reference_digest(policy_folder),

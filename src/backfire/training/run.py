@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from backfire.errors import InputError
 from backfire.models import lora
+from backfire.models.work import Announce
 from backfire.store import artifact
 from backfire.training.diverging import check_finite
 from backfire.training.examples import Prepared
+from backfire.training.expected import announce_training
 from backfire.training.fitting import Portions, portions
 from backfire.training.log import TrainingLog, final_mean
 from backfire.training.policy import Policy, Tokens, open_tokens, open_weights, save_policy, usable_folder
@@ -53,6 +55,7 @@ def run(
     plain: bool = False,
     weights: OpenWeights = open_weights,
     save: Save = save_policy,
+    announce: Announce | None = None,
     made_of: Callable[[], dict[str, str]] | None = None,
 ) -> TrainingLog:
     """Train and write the folder `out`. Raises InputError, ModelError or TemplateError before training.
@@ -81,6 +84,7 @@ def run(
             warnings.warn(policy.why, stacklevel=3)
         longest = min(data.examples.longest, policy.max_length or data.examples.longest)
         cut = portions(settings, policy, longest)
+        announce_training(settings, policy, data.examples, announce)
         recorder = Recorder(progress)
         trainer = build(
             policy,

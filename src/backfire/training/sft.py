@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backfire.models.work import Announce
 from backfire.training.conversation_files import read_conversations
 from backfire.training.examples import Prepared, prepare_conversations
 from backfire.training.log import TrainingLog
@@ -24,6 +25,7 @@ def train_sft(
     settings: SFTSettings | None = None,
     *,
     progress: Progress | None = None,
+    announce: Announce | None = None,
     **keywords: Any,
 ) -> TrainingLog:
     """Train a policy on the assistant's turns, their end token included, and on nothing else.
@@ -36,6 +38,9 @@ def train_sft(
     Rows without anything to learn are left out and counted. Everything goes through the policy's chat template; `plain`
     trains on plain prompts and completions as they are. `out` is written as `train_dpo` writes it, and the same errors
     are raised. Keywords are fields of `SFTSettings` and of its parts; a whole part may be given, as `reading=ConversationReading(...)`.
+
+    `announce` is called with a sentence that says how long training will take and how much memory, before it begins; not where
+    that is a few seconds.
     """
     settings = SFTSettings.of(settings, **keywords)
     plain = settings.reading.plain
@@ -60,4 +65,4 @@ def train_sft(
             callbacks=callbacks,
         )
 
-    return run("sft", policy_folder, prepare, out, settings, build, progress, plain=plain)
+    return run("sft", policy_folder, prepare, out, settings, build, progress, announce=announce, plain=plain)
