@@ -15,6 +15,8 @@ from tiny_study import MEMBER, timeless, tiny_settings
 
 from backfire.answers import read_results
 from backfire.errors import StudyError
+from backfire.pairs import read_pairs
+from backfire.repairing.reviewing import key_of
 from backfire.store import Ledger, read_json
 from backfire.study import Finished, parse_study, rewrite_page, run_study
 
@@ -147,6 +149,32 @@ def test_a_new_recipe_runs_alone(ran: Ran) -> None:
     _, said, written, before = again(ran, recipes=[*ran.settings["recipes"], "all+rm"])
     assert stages(said) == ["score", "pair", "audit", "train", "attack"]
     assert not [f for f in written & before if f.startswith(("samples", "scores", "cells"))]
+
+
+def test_what_a_reader_decided_makes_a_cell_and_other_pairs_are_refused(ran: Ran, tmp_path: Path) -> None:
+    (folder,) = ran.finished.folder.glob("cells/llama-gpt4o+self-s0-*/pairs")
+    given = read_pairs(folder).pairs
+    marks = ["drop", "swap", "keep"]
+    file = tmp_path / "decisions.json"
+    decided = [
+        {"row": row, "pair": key_of(pair), "mark": mark}
+        for row, (pair, mark) in enumerate(zip(given, marks, strict=False), 1)
+    ]
+    file.write_text(
+        json.dumps({"backfire_decisions": 1, "dataset": str(folder), "digest": "-", "decisions": decided})
+    )
+    reviewed = {"of": ["gpt4o+self"], "method": "review", "decisions": str(file)}
+    finished, said, _, _ = again(ran, repairs={"reviewed": reviewed})
+    assert not finished.failed
+    assert stages(said)[0] == "repair"
+    (made,) = ran.finished.folder.glob("cells/llama-gpt4o+self~reviewed-s0-*/pairs")
+    assert [key_of(pair) for pair in read_pairs(made).pairs] == [
+        key_of(given[1].exchanged),
+        *(key_of(pair) for pair in given[2:]),
+    ]
+    other, said, _, _ = again(ran, repairs={"reviewed": {**reviewed, "of": ["self+rm"]}})
+    assert any("decides about pairs that" in line for line in said)
+    assert other.failed
 
 
 def test_a_changed_prompt_file_is_seen_by_its_contents(ran: Ran) -> None:

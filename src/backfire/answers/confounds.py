@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from backfire.answers.estimates import Count, Part, Share, Unit
+from backfire.answers.estimates import Count, Estimate, Part, Share, Unit
 
 
 class Counted(Part):
@@ -82,6 +82,24 @@ class ScoreContradiction(Part):
     rows: tuple[int, ...] = ()
 
 
+class Annotators(Part):
+    """What several people said of the same pair, where columns hold their votes."""
+
+    columns: tuple[str, ...]
+    """The columns of the votes."""
+    agreement: Estimate | None = None
+    """How often two votes on the same pair say the same, by the pair and then averaged (Fleiss 1971, the observed agreement), over
+    the pairs with two votes or more; votes for neither response count as a third answer. Prompt groups are independent.
+    Absent where no pair has two votes."""
+    split: Share
+    """Pairs of which a third or more of the votes are not for the chosen response, of those with two votes or more; the others
+    are unscored."""
+    votes: Count
+    """Of all pairs."""
+    rows: tuple[int, ...] = ()
+    """The first rows of the split pairs."""
+
+
 class SwappedColumns(Part):
     """Pairs whose chosen response complies and whose rejected one refuses, far more than the other way round."""
 
@@ -134,6 +152,8 @@ class Confounds(Part):
     """The same in prompts."""
     score_contradiction: ScoreContradiction | None = None
     """Where scores of both sides are recorded."""
+    annotators: Annotators | None = None
+    """Where several people's votes are recorded."""
     swapped_columns: SwappedColumns | None = None
     """Where it is so."""
     others: dict[str, tuple[Counted | InPrompts, ...]] | None = None

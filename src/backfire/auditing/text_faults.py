@@ -1,4 +1,4 @@
-"""Faults of single texts: how a side ends, whether it repeats its prompt, which kinds of personal data a row holds; and scores."""
+"""Faults of single texts: how a side ends, whether it repeats its prompt, which kinds of personal data a row holds; scores and votes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from backfire.texts import ENDINGS, PERSONAL, cut_ends, echo_mask, personal_data
 
 SIDES = ("chosen", "rejected")
 PARTS = ("prompt", *SIDES)
+VOTED = (*SIDES, "tied")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,10 @@ class TextFaults:
     scores: NDArray[np.float64] | None
     """[pairs, 2]: what a column of scores gives either side, NaN where it is empty; None where no pair has scores."""
 
+    votes: NDArray[np.float64] | None = None
+    """[pairs, 3]: how many people preferred chosen, rejected and neither, NaN where no votes are recorded; None where there are
+    none of any pair."""
+
     def subset(self, places: NDArray[np.int64]) -> TextFaults:
         """Fewer pairs, by their indices."""
         return TextFaults(
@@ -36,21 +41,28 @@ class TextFaults:
             self.echoes[places],
             self.personal.take(places),
             None if self.scores is None else self.scores[places],
+            None if self.votes is None else self.votes[places],
         )
 
 
 def text_faults(batch: pa.RecordBatch, last_turns: pa.Array) -> TextFaults:
     """Those of a block of `preferences.SCHEMA`; last_turns: what the user said last in each prompt."""
     sides = [batch[side] for side in SIDES]
-    scores = [batch[f"{side}_score"] for side in SIDES]
     return TextFaults(
         endings=PackedFlags.of(np.stack([cut_ends(side) for side in sides], axis=1)),
         echoes=np.stack([echo_mask(last_turns, side) for side in sides], axis=1),
         personal=PackedFlags.of(np.stack([personal_data(batch[part]) for part in PARTS], axis=1)),
-        scores=None
-        if all(one.null_count == len(one) for one in scores)
-        else np.stack([one.to_numpy(zero_copy_only=False).astype(np.float64) for one in scores], axis=1),
+        scores=_numbers(batch, [f"{side}_score" for side in SIDES]),
+        votes=_numbers(batch, [f"{whose}_votes" for whose in VOTED]),
     )
+
+
+def _numbers(batch: pa.RecordBatch, names: Sequence[str]) -> NDArray[np.float64] | None:
+    """[pairs, columns], NaN for null; None where all of them are null."""
+    columns = [batch[name] for name in names]
+    if all(one.null_count == len(one) for one in columns):
+        return None
+    return np.stack([one.to_numpy(zero_copy_only=False).astype(np.float64) for one in columns], axis=1)
 
 
 def joined(blocks: Sequence[TextFaults]) -> TextFaults:
@@ -66,13 +78,17 @@ def joined(blocks: Sequence[TextFaults]) -> TextFaults:
         PackedFlags.joined([one.endings for one in every]),
         np.concatenate([one.echoes for one in every]),
         PackedFlags.joined([one.personal for one in every]),
-        _joined_scores(blocks),
+        _joined_numbers([(len(one.echoes), one.scores) for one in blocks], len(SIDES)),
+        _joined_numbers([(len(one.echoes), one.votes) for one in blocks], len(VOTED)),
     )
 
 
-def _joined_scores(blocks: Sequence[TextFaults]) -> NDArray[np.float64] | None:
-    if all(one.scores is None for one in blocks):
+def _joined_numbers(
+    blocks: Sequence[tuple[int, NDArray[np.float64] | None]], columns: int
+) -> NDArray[np.float64] | None:
+    """blocks: of each its pairs, and their numbers where it has any."""
+    if all(numbers is None for _, numbers in blocks):
         return None
     return np.concatenate(
-        [np.full((len(one.echoes), 2), np.nan) if one.scores is None else one.scores for one in blocks]
+        [np.full((pairs, columns), np.nan) if numbers is None else numbers for pairs, numbers in blocks]
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from backfire.preferences.cells import number_of
 from backfire.preferences.schema import Unusable
@@ -101,12 +101,20 @@ def choice_of(value: Any, rule: str, names: Mapping[str, str]) -> Choice:
     return chosen
 
 
-def voted(values: Iterable[Any], rule: str, names: Mapping[str, str]) -> Choice:
-    """Whether most of several people prefer the second response.
+class Votes(NamedTuple):
+    """How many people prefer the first response, the second, and neither."""
 
-    Raises:
-        Unusable: tie, where as many prefer either; no preference, where nobody says anything.
-    """
+    first: int
+    second: int
+    tied: int
+
+    @property
+    def turned(self) -> Votes:
+        return Votes(self.second, self.first, self.tied)
+
+
+def counted_votes(values: Iterable[Any], rule: str, names: Mapping[str, str]) -> Votes:
+    """What several people said, counted; values that say nothing are no votes."""
     votes: Counter[Choice] = Counter()
     ties = 0
     for value in values:
@@ -114,9 +122,18 @@ def voted(values: Iterable[Any], rule: str, names: Mapping[str, str]) -> Choice:
             votes[choice_of(value, rule, names)] += 1
         except Unusable as why:
             ties += why.kind == "tie"
-    if votes[FIRST] == votes[SECOND]:
-        raise Unusable("tie" if votes or ties else "no preference")
-    return votes[SECOND] > votes[FIRST]
+    return Votes(votes[FIRST], votes[SECOND], ties)
+
+
+def most_voted(votes: Votes) -> Choice:
+    """Whether most of several people prefer the second response.
+
+    Raises:
+        Unusable: tie, where as many prefer either; no preference, where nobody says anything.
+    """
+    if votes.first == votes.second:
+        raise Unusable("tie" if sum(votes) else "no preference")
+    return votes.second > votes.first
 
 
 def _by_rule(value: Any, rule: str, names: Mapping[str, str]) -> Choice | None:

@@ -181,6 +181,7 @@ def _provenance(table: pa.Table, plan: Plan, swapped: np.ndarray | None) -> list
         *(texts_of(f"{side}_stop", stop_of, short) for side in SIDES),
         *(texts_of(f"{side}_decoding", decoding_of, short) for side in SIDES),
         *(_score(table, names, part) for part in _NUMBERS),
+        *(pa.nulls(len(table), pa.float64()) for _ in range(3)),
         texts_of("tags", tags_of, pa.large_string()),
         *(pa.nulls(len(table), TEXT) for _ in range(4)),
         pa.nulls(len(table), pa.int64()),

@@ -7,7 +7,7 @@ from typing import Any
 
 from backfire.errors import InputError
 from backfire.preferences.cells import cell, prompt_of_value, side_of_value, text_of, with_system
-from backfire.preferences.choices import rule_of, voted
+from backfire.preferences.choices import Votes, counted_votes, most_voted, rule_of
 from backfire.preferences.columns import PROMPTS, TWO_RESPONSES, first_pair
 from backfire.preferences.look import Look
 from backfire.preferences.plan import Plan, Recognised
@@ -110,8 +110,8 @@ def _mappings(value: Any) -> list[Mapping[str, Any]]:
     return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
-def read_label_studio(row: Mapping[str, Any], plan: Plan) -> Sides:
-    """What most annotators selected.
+def read_label_studio(row: Mapping[str, Any], plan: Plan) -> tuple[Sides, Votes]:
+    """What most annotators selected, and how many selected either.
 
     Raises:
         Unusable: tie, where as many selected either; no preference without an annotation; and what makes it no pair
@@ -127,7 +127,7 @@ def read_label_studio(row: Mapping[str, Any], plan: Plan) -> Sides:
         if not annotation.get("was_cancelled")
         for result in _mappings(annotation.get("result"))
     ]
-    return _decided(data, fields, swapped=voted(values, "words", fields))
+    return _decided(data, fields, counted_votes(values, "words", fields))
 
 
 def _selected(value: Any) -> Any:
@@ -137,10 +137,12 @@ def _selected(value: Any) -> Any:
     return answer[0] if isinstance(answer, list) and len(answer) == 1 else answer
 
 
-def _decided(data: Mapping[str, Any], fields: Mapping[str, str], *, swapped: bool) -> Sides:
+def _decided(data: Mapping[str, Any], fields: Mapping[str, str], votes: Votes) -> tuple[Sides, Votes]:
+    swapped = most_voted(votes)
     first, second = (side_of_value(data.get(fields[part])) for part in ("first", "second"))
     prompt: list[Turn] = prompt_of_value(data.get(fields["prompt"]), None)
-    return split(prompt, *((second, first) if swapped else (first, second)))
+    sides = split(prompt, *((second, first) if swapped else (first, second)))
+    return sides, votes.turned if swapped else votes
 
 
 ARGILLA = (
@@ -209,8 +211,8 @@ def _answers(held: list[Any]) -> dict[str, list[Any]]:
     return answered
 
 
-def read_argilla(row: Mapping[str, Any], plan: Plan) -> Sides:
-    """What most annotators answered, or what was suggested where none did.
+def read_argilla(row: Mapping[str, Any], plan: Plan) -> tuple[Sides, Votes]:
+    """What most annotators answered, or what was suggested where none did; and how many said so.
 
     Raises:
         Unusable: as `read_label_studio`.
@@ -222,4 +224,4 @@ def read_argilla(row: Mapping[str, Any], plan: Plan) -> Sides:
     answers = _answers([cell(row, plan, part) for part in ("answers", "suggestions")]).get(
         fields["question"], []
     )
-    return _decided(data, fields, swapped=voted(answers, plan.rule, fields))
+    return _decided(data, fields, counted_votes(answers, plan.rule, fields))

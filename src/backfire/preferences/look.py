@@ -15,6 +15,9 @@ NEARLY_ALL = 0.9
 STRUCTURED = (
     "answers",
     "annotations",
+    "annotator_labels",
+    "annotator_preferences",
+    "annotator_votes",
     "chat_template_kwargs",
     "completions",
     "context",
@@ -23,8 +26,14 @@ STRUCTURED = (
     "generation_models",
     "generations",
     "history",
+    "individual_labels",
+    "individual_preference",
+    "individual_preferences",
     "input",
+    "judgments",
+    "labels",
     "models",
+    "preferences",
     "rank",
     "ranks",
     "rating",
@@ -34,6 +43,7 @@ STRUCTURED = (
     "scores",
     "suggestions",
     "tools",
+    "votes",
 )
 """Columns that hold lists or objects, also where a table spells these as text."""
 

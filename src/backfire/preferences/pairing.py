@@ -12,7 +12,7 @@ from backfire.preferences.plan import Plan
 from backfire.preferences.provenance import source_of, tags_of
 from backfire.preferences.reading_notes import ReadingNotes
 from backfire.preferences.rowwise import Record, check_text, checked, given, kind_in, mapping_of, own_value
-from backfire.preferences.schema import Unusable
+from backfire.preferences.schema import BESIDE, Unusable
 from backfire.preferences.single_responses import half_of
 from backfire.preferences.turns import prompt_and_messages
 
@@ -137,7 +137,7 @@ class Pairing:
         earlier, later = sorted((chosen, rejected), key=lambda one: one.number)
         prompt, messages, *options = key
         texts = (chosen.text, rejected.text)
-        beside = (later.kind, chosen.source, rejected.source, *(None,) * 6, later.tags)
+        beside = (later.kind, chosen.source, rejected.source, *(None,) * (len(BESIDE) - 4), later.tags)
         turns = (chosen.messages, rejected.messages)
         record = checked((later.number, prompt, messages, *texts, *beside, *turns, *options, earlier.number))
         if self._both is not None and chosen.row is not None and rejected.row is not None:

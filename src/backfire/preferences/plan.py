@@ -18,6 +18,7 @@ _PARTS = {
     "stop_reason": ("chosen_stop", "rejected_stop"),
     "decoding": ("chosen_decoding", "rejected_decoding"),
     "scores": ("chosen_score", "rejected_score"),
+    "votes": ("votes_tied", *(f"votes_{place}" for place in range(1, 21))),
     "kind": ("kind",),
     "tags": ("tags",),
     "tools": ("tools", "template_options"),
@@ -72,6 +73,8 @@ class Plan:
     """Columns that may be read, and that are null in all first rows."""
     known: frozenset[str] = frozenset()
     """Columns that are read, or that hold something in the first rows: others are news."""
+    vote_rule: str = ""
+    """How columns of several people's votes are read; empty where there are none."""
     kind: KindColumn | None = None
     """The column `names["kind"]`, and which words it may hold."""
 
@@ -84,11 +87,17 @@ class Plan:
     def exact(self) -> bool:
         """Whether rows are to be read one by one: their texts have to be taken apart, or images counted."""
         only_transcripts = self.format == "Anthropic HH transcripts" and "prompt" not in self.names
-        return bool(self.spelled or self.media or self.marks or (self.wrapped and not only_transcripts))
+        return bool(
+            self.vote_rule
+            or self.spelled
+            or self.media
+            or self.marks
+            or (self.wrapped and not only_transcripts)
+        )
 
     @property
     def columns(self) -> dict[str, tuple[str, ...]]:
-        """The columns that spoke of prompt, chosen, rejected, preference, source, stop_reason, decoding, scores, kind, tags, tools."""
+        """The columns that were read, by what they speak of: the names of _PARTS."""
         by_role = {
             what: tuple(dict.fromkeys(self.names[p] for p in parts if p in self.names))
             for what, parts in _PARTS.items()

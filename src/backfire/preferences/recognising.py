@@ -19,6 +19,7 @@ from backfire.preferences.schema import SIDES
 from backfire.preferences.single_responses import find_labelled, find_scored
 from backfire.preferences.two_responses import find_choice
 from backfire.preferences.two_sides import find_sides
+from backfire.preferences.votes import find_votes
 from backfire.preferences.wrappers import end_turns
 from backfire.tables.columns import kind_column, normal
 
@@ -73,6 +74,8 @@ def plan_of(
     if form is None:
         raise InputError(unknown(origin, look))
     names = _provenance(look) | _beside(look) | dict(form.names)
+    votes, vote_rule = find_votes(look, form, names)
+    names |= votes
     names |= {part: mapped[part] for part in ("chosen_source", "rejected_source") if part in mapped}
     kinds = kind_column(columns, numbered, origin, mapped.get("kind"))
     names |= {"kind": kinds.column.name} if kinds.column is not None else {}
@@ -111,6 +114,7 @@ def plan_of(
         watched=watched(look, further),
         empty=empty(look, used),
         known=known(look, (*used, *media)),
+        vote_rule=vote_rule,
         kind=kinds.column,
     )
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from backfire.preferences.cells import cell, number_of, side_of_value
+from backfire.preferences.choices import Votes
 from backfire.preferences.exports import (
     openai_tools,
     read_argilla,
@@ -20,11 +21,12 @@ from backfire.preferences.message_text import value_in
 from backfire.preferences.plan import Plan
 from backfire.preferences.provenance import decoding_of, source_of, stop_of, tags_of
 from backfire.preferences.reading_notes import ReadingNotes
-from backfire.preferences.schema import SCHEMA, Format, Unusable, as_json
+from backfire.preferences.schema import BESIDE, SCHEMA, Format, Unusable, as_json
 from backfire.preferences.splitting import Sides, split
 from backfire.preferences.turns import prompt_and_messages
 from backfire.preferences.two_responses import read_choice
 from backfire.preferences.two_sides import read_prompt, read_sides
+from backfire.preferences.votes import votes_in
 from backfire.tables.chunk import UNREAD
 
 Row = Mapping[str, Any]
@@ -45,6 +47,10 @@ class Pair(NamedTuple):
     sides: Sides
     sources: tuple[Any, Any] | None = None
     """Who wrote chosen and rejected, where the form says so itself."""
+    swapped: bool = False
+    """Whether the second of two responses is the chosen one."""
+    votes: Votes | None = None
+    """Several people's, for chosen and rejected, where the form counts them itself."""
 
 
 def batch_of(records: list[Record]) -> pa.RecordBatch:
@@ -115,7 +121,8 @@ def record_of(plan: Plan, number: int, row: Row, pair: Pair) -> Record:
     """
     turns, chosen, rejected, *messages = pair.sides
     text, spoken = prompt_and_messages(turns)
-    beside = _beside(plan, number, row, pair) if plan.provenance or pair.sources is not None else (None,) * 10
+    says_more = plan.provenance or pair.sources is not None or pair.votes is not None
+    beside = _beside(plan, number, row, pair) if says_more else (None,) * len(BESIDE)
     return checked((number, text, spoken, chosen, rejected, *beside, *messages, *given(plan, row), None))
 
 
@@ -127,8 +134,13 @@ def _beside(plan: Plan, number: int, row: Row, pair: Pair) -> Record:
         *(stop_of(own_value(plan, row, f"{side}_stop")) for side in ("chosen", "rejected")),
         *(decoding_of(own_value(plan, row, f"{side}_decoding")) for side in ("chosen", "rejected")),
         *(number_of(own_value(plan, row, f"{side}_score")) for side in ("chosen", "rejected")),
+        *(_votes(plan, row, pair) or (None,) * 3),
         tags_of(own_value(plan, row, "tags")),
     )
+
+
+def _votes(plan: Plan, row: Row, pair: Pair) -> Votes | None:
+    return votes_in(row, plan, swapped=pair.swapped) if pair.votes is None and plan.vote_rule else pair.votes
 
 
 def kind_in(plan: Plan, number: int, row: Row) -> str | None:
@@ -227,11 +239,11 @@ def _outputs(row: Row, plan: Plan) -> list[Pair]:
 
 
 def _choice(row: Row, plan: Plan) -> list[Pair]:
-    sides, swapped = read_choice(row, plan)
+    sides, swapped, votes = read_choice(row, plan)
     if "first_source" not in plan.names:
-        return [Pair(sides)]
+        return [Pair(sides, None, swapped, votes)]
     first, second = own_value(plan, row, "first_source"), own_value(plan, row, "second_source")
-    return [Pair(sides, (second, first) if swapped else (first, second))]
+    return [Pair(sides, (second, first) if swapped else (first, second), swapped, votes)]
 
 
 def _ranked(row: Row, plan: Plan) -> list[Pair]:
@@ -240,6 +252,14 @@ def _ranked(row: Row, plan: Plan) -> list[Pair]:
 
 def _one(read: Callable[[Row, Plan], Sides]) -> Callable[[Row, Plan], list[Pair]]:
     return lambda row, plan: [Pair(read(row, plan))]
+
+
+def _voted(read: Callable[[Row, Plan], tuple[Sides, Votes]]) -> Callable[[Row, Plan], list[Pair]]:
+    def pairs(row: Row, plan: Plan) -> list[Pair]:
+        sides, votes = read(row, plan)
+        return [Pair(sides, votes=votes)]
+
+    return pairs
 
 
 _SIDES = _one(read_sides)
@@ -260,8 +280,8 @@ _READERS: dict[Format, Callable[[Row, Plan], list[Pair]]] = {
     "two responses and the preferred one": _choice,
     "ranked responses, best against worst": _ranked,
     "ranked responses, best against each other": _ranked,
-    "Label Studio export": _one(read_label_studio),
-    "Argilla records": _one(read_argilla),
+    "Label Studio export": _voted(read_label_studio),
+    "Argilla records": _voted(read_argilla),
 }
 
 

@@ -65,6 +65,9 @@ SCHEMA = pa.schema(
         ("rejected_decoding", pa.string()),
         ("chosen_score", pa.float64()),
         ("rejected_score", pa.float64()),
+        ("chosen_votes", pa.float64()),
+        ("rejected_votes", pa.float64()),
+        ("tied_votes", pa.float64()),
         ("tags", pa.large_string()),
         ("chosen_messages", pa.large_string()),
         ("rejected_messages", pa.large_string()),
@@ -76,10 +79,14 @@ SCHEMA = pa.schema(
 """One usable pair a row. `row` counts from 1 (the line number in JSONL; of labelled completions, the later of the two).
 `prompt` is the one user turn, or the turns as "role: content" with blank lines between, and then `messages` is their
 JSON. `kind` is harmful, benign or null; decodings and tags are JSON objects with sorted keys. Scores
-are those of columns such as `score_chosen` that stand beside a label, null where a cell is no number. `chosen` and `rejected` are
+are those of columns such as `score_chosen` that stand beside a label, null where a cell is no number. Votes are how many of
+several people preferred either response, or neither; null where nobody's vote is recorded. `chosen` and `rejected` are
 what the assistant says on that side, and `chosen_messages` and `rejected_messages` the JSON of that side's turns where it is
 not one assistant turn of plain text. `tools` is the JSON list of tools that a chat template renders, `template_options` the
 JSON object of its further arguments. `earlier_row` is the other row of a pair that is made of two, null of any other pair."""
+
+BESIDE = SCHEMA.names[SCHEMA.get_field_index("kind") : SCHEMA.get_field_index("tags") + 1]
+"""The columns of what is known of a pair beside its texts."""
 
 _PLAIN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _SORTED = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)

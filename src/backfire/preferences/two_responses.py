@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from backfire.errors import InputError
 from backfire.preferences.cells import cell, number_of, side_of_value
-from backfire.preferences.choices import RULES, Choice, choice_of, rule_of, voted
+from backfire.preferences.choices import RULES, Choice, Votes, choice_of, counted_votes, most_voted, rule_of
 from backfire.preferences.columns import CONVERSATIONS, PREFERENCES, TWO_RESPONSES, first_pair
 from backfire.preferences.look import Look
 from backfire.preferences.plan import Plan, Recognised
@@ -171,6 +171,8 @@ class Chosen(NamedTuple):
 
     sides: Sides
     swapped: Choice
+    votes: Votes | None = None
+    """For the chosen and for the rejected response, where a column lists them."""
 
 
 def read_choice(row: Mapping[str, Any], plan: Plan) -> Chosen:
@@ -182,10 +184,13 @@ def read_choice(row: Mapping[str, Any], plan: Plan) -> Chosen:
     values = [cell(row, plan, part) for part in ("first", "second")]
     if None in values:
         raise Unusable("missing side")
-    swapped = preferred(row, plan)
+    votes = _listed_votes(row, plan)
+    swapped = preferred(row, plan) if votes is None else most_voted(votes)
+    if votes is not None and swapped:
+        votes = votes.turned
     if plan.rule.startswith(LISTS):
         sides = _of_lists(row, plan, values)
-        return Chosen(split([], *(sides[::-1] if swapped else sides)), swapped)
+        return Chosen(split([], *(sides[::-1] if swapped else sides)), swapped, votes)
     first, second = (
         side_of_value(v, plan.wrapper(part)) for v, part in zip(values, ("first", "second"), strict=True)
     )
@@ -195,7 +200,20 @@ def read_choice(row: Mapping[str, Any], plan: Plan) -> Chosen:
         prompt_cell = cell(row, plan, "prompt")
         prompt = read_prompt(row, plan, prompt_cell)
     sides_: tuple[Side, Side] = (second, first) if swapped else (first, second)
-    return Chosen(split(prompt, *sides_, loose=isinstance(prompt_cell, str)), swapped)
+    return Chosen(split(prompt, *sides_, loose=isinstance(prompt_cell, str)), swapped, votes)
+
+
+def _listed_votes(row: Mapping[str, Any], plan: Plan) -> Votes | None:
+    """The votes of a row, where the preference is a list of them; a model's suggestion where nobody voted."""
+    rule = plan.rule.removeprefix(LISTS)
+    if not rule.startswith(VOTES):
+        return None
+    value = cell(row, plan, "preference")
+    votes = value if isinstance(value, list) else []
+    status = cell(row, plan, "vote_status")
+    if isinstance(status, list) and len(status) == len(votes):
+        votes = [vote for vote, how in zip(votes, status, strict=True) if how not in UNCOUNTED]
+    return counted_votes(votes or [cell(row, plan, "other_preference")], rule.removeprefix(VOTES), plan.names)
 
 
 def preferred(row: Mapping[str, Any], plan: Plan) -> Choice:
@@ -206,12 +224,6 @@ def preferred(row: Mapping[str, Any], plan: Plan) -> Choice:
     """
     rule = plan.rule.removeprefix(LISTS)
     value = cell(row, plan, "preference")
-    if rule.startswith(VOTES):
-        votes = value if isinstance(value, list) else []
-        status = cell(row, plan, "vote_status")
-        if isinstance(status, list) and len(status) == len(votes):
-            votes = [vote for vote, how in zip(votes, status, strict=True) if how not in UNCOUNTED]
-        return voted(votes or [cell(row, plan, "other_preference")], rule.removeprefix(VOTES), plan.names)
     if rule not in (BY_SCORES, BY_FLAGS):
         return choice_of(value, rule, plan.names)
     one, two = number_of(value), number_of(cell(row, plan, "other_preference"))

@@ -135,7 +135,8 @@ def _repair(job: Job[Repairing]) -> Report:
     influence, added_influence = (
         job.optional(role, InfluenceArtifact) for role in ("influence", "added influence")
     )
-    probes, template = job.optional("probes", ProbesArtifact), job.optional("template", FileInput)
+    probes = job.optional("probes", ProbesArtifact)
+    template, decisions = (job.optional(role, FileInput) for role in ("template", "decisions"))
     policy, settings = job.input("policy", ModelInput), job.settings
     ranking = job.optional("reward_model", ModelInput)
     options: dict[str, Any] = {
@@ -151,6 +152,7 @@ def _repair(job: Job[Repairing]) -> Report:
         "pilot": settings.pilot,
         "judge": job.input("judge", JudgeInput).open(),
         "template": None if template is None else template.reference,
+        "decisions": None if decisions is None else decisions.reference,
         "ledger": job.run.ledger_path,
         "decoding": settings.decoding,
         "audit": False,

@@ -9,7 +9,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from backfire.influence.settings import PredictorName
 from backfire.records.settings import DecodingSettings
-from backfire.repairing.settings import Auto, Balance, Clean, Filter, Mix, Restyle, Switch
+from backfire.repairing.settings import Auto, Balance, Clean, Filter, Mix, Restyle, Review, Switch
 from backfire.settings import FileReference
 from backfire.study.sections import JudgeName, Section
 
@@ -115,8 +115,22 @@ class CleanSection(RepairSection, Clean):
     known: ClassVar[dict[str, str]] = {}
 
 
+class ReviewSection(RepairSection, Review):
+    """Do what a person has decided about single pairs of one cell, whose folder was audited with --worst; of other cells' pairs
+    the decisions are refused."""
+
+    known: ClassVar[dict[str, str]] = {}
+
+
 RepairOfStudy = Annotated[
-    FilterSection | SwitchSection | BalanceSection | RestyleSection | MixSection | AutoSection | CleanSection,
+    FilterSection
+    | SwitchSection
+    | BalanceSection
+    | RestyleSection
+    | MixSection
+    | AutoSection
+    | CleanSection
+    | ReviewSection,
     Field(discriminator="method"),
 ]
 """A repaired data set beside each of some recipes."""

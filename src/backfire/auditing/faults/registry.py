@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from backfire.answers.confounds import Confounds
 from backfire.answers.numerals import listed
 from backfire.auditing.affected import Affected
+from backfire.auditing.faults.annotators import SPLIT_VOTES
 from backfire.auditing.faults.contamination import CONTAMINATION
 from backfire.auditing.faults.contradicting_scores import CONTRADICTING_SCORES
 from backfire.auditing.faults.debris import DEBRIS
@@ -20,11 +21,13 @@ from backfire.auditing.faults.personal_data import PERSONAL_DATA
 from backfire.auditing.faults.repeats import REPEATS
 from backfire.auditing.faults.swapped_columns import SWAPPED_COLUMNS
 from backfire.auditing.faults.thoughts import THOUGHTS
+from backfire.auditing.faults.ties import TIES
 from backfire.auditing.faults.truncation import TRUNCATION
 
 FINDINGS: list[Finding] = [
     SWAPPED_COLUMNS,
     CONTRADICTING_SCORES,
+    SPLIT_VOTES,
     REPEATS,
     DEBRIS,
     TRUNCATION,
@@ -36,6 +39,7 @@ FINDINGS: list[Finding] = [
     CONTAMINATION,
     OVERLAP,
     LEFT_OUT,
+    TIES,
 ]
 """In the order in which the conclusion, the terminal and the page name them."""
 

@@ -16,6 +16,7 @@ from backfire.auditing.audited_pairs import COMPLY, REFUSE, AuditedPairs
 from backfire.auditing.probes.folds import Split
 from backfire.auditing.probes.probe import MeasuredProbe
 from backfire.auditing.probes.uncertainty import Values
+from backfire.auditing.text_faults import VOTED
 from backfire.auditing.topics.grouping import PromptTopics
 from backfire.errors import DiskError, InputError
 from backfire.statistics import Z95
@@ -89,7 +90,7 @@ def write_column(
     influence: Mapping[str, Values] | None = None,
     topics: PromptTopics | None = None,
 ) -> bool:
-    """Write one line a pair: its row, V-information in bits, prompt group, what either side decides, and its topic.
+    """Write one line a pair: its row, V-information in bits, prompt group, what either side decides, people's votes, and its topic.
 
     influence: what a policy's probes say of each pair, by the column's name: [pairs], NaN where it was not read, which is null.
     A file that cannot be written is warned about, for the answer is not to be lost with it.
@@ -108,12 +109,18 @@ def write_column(
             },
             **{
                 name: pa.array(values, mask=~np.isfinite(values))
-                for name, values in (influence or {}).items()
+                for name, values in {**(influence or {}), **_votes(audited)}.items()
             },
             **({} if topics is None else _topic_columns(topics)),
         }
     )
     return write_table(path, table)
+
+
+def _votes(audited: AuditedPairs) -> dict[str, Values]:
+    """How many people preferred either side, or neither, where votes are recorded."""
+    votes = audited.faults.votes
+    return {} if votes is None else {f"{whose}_votes": votes[:, place] for place, whose in enumerate(VOTED)}
 
 
 def _topic_columns(topics: PromptTopics) -> dict[str, pa.Array]:

@@ -1,0 +1,134 @@
+"""`split-votes`: a third or more of several people's votes are not for the chosen response, where votes are recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backfire.answers.audit import AuditReport
+from backfire.answers.confounds import Annotators, Confounds
+from backfire.answers.estimates import Estimate
+from backfire.auditing.affected import Flags, of_pairs
+from backfire.auditing.audited_pairs import AuditedPairs
+from backfire.auditing.conclusion.commands import Effected
+from backfire.auditing.conclusion.count_words import rate
+from backfire.auditing.conclusion.evidence import Evidence, fault, listing
+from backfire.auditing.conclusion.step import Step, pairs_touched
+from backfire.auditing.faults.counting import first_rows
+from backfire.auditing.faults.finding import Condition, Finding, Looking, Occurrences, Tally, occurring
+from backfire.auditing.probes.uncertainty import clustered_mean, share
+
+NAME = "split-votes"
+SPLIT = 1 / 3
+"""From this share of votes on a pair is it split: one of three, two of five."""
+
+
+def _look(looking: Looking) -> Occurrences:
+    found, split = annotators_of(looking.audited, looking.data.columns.get("votes", ()))
+    return Occurrences({"annotators": found}, [of_pairs(NAME, split, looking.audited)])
+
+
+def annotators_of(audited: AuditedPairs, columns: tuple[str, ...]) -> tuple[Annotators | None, Flags]:
+    """How far people agree, and which pairs they are split on; None where no votes are recorded."""
+    votes = audited.faults.votes
+    if votes is None:
+        return None, np.zeros(audited.pairs, dtype=bool)
+    votes = np.nan_to_num(votes)
+    total = votes.sum(axis=1)
+    several = total >= 2
+    against = np.divide(total - votes[:, 0], total, out=np.zeros(len(total)), where=several)
+    split: Flags = several & (against >= SPLIT)
+    agreement = None
+    if several.any():
+        value, low, high = clustered_mean(agreements(votes[several]), audited.groups[several])
+        agreement = Estimate(value=value, low=max(0.0, low), high=min(1.0, high))
+    found = Annotators(
+        columns=columns,
+        agreement=agreement,
+        split=share(int(split.sum()), int(several.sum()), int((~several).sum())),
+        votes=int(total.sum()),
+        rows=first_rows(split, audited.rows),
+    )
+    return found, split
+
+
+def agreements(votes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each pair, how many of the pairs of its votes say the same (Fleiss 1971, equation 2): [pairs].
+
+    votes: [pairs, 3], two or more of each pair.
+    """
+    total = votes.sum(axis=1)
+    alike: NDArray[np.float64] = (votes * (votes - 1)).sum(axis=1) / (total * (total - 1))
+    return alike
+
+
+def _effects(evidence: Evidence) -> Iterator[Effected]:
+    found = evidence.confounds.annotators
+    if found is not None and found.split.hits:
+        yield fault(
+            evidence,
+            NAME,
+            f"A third or more of the votes are not for the chosen response in {rate(found.split)} of"
+            f" {found.split.scored:,} pairs with several votes{_agreeing(found)}.",
+            evidence.rows_of(NAME),
+            listing(evidence),
+            NAME,
+        )
+
+
+def _agreeing(found: Annotators) -> str:
+    one = found.agreement
+    if one is None:
+        return ""
+    return f"; two votes on the same pair agree in {one.value:.0%} [{one.low:.0%}, {one.high:.0%}]"
+
+
+def _tallies(confounds: Confounds) -> Iterator[Tally]:
+    found = confounds.annotators
+    if found is not None:
+        yield Tally("split votes", pairs=found.split, rows=found.rows, count=found.split.hits, compared=NAME)
+
+
+def _sentences(confounds: Confounds) -> Iterator[str]:
+    found = confounds.annotators
+    if found is None or found.agreement is None:
+        return
+    one = found.agreement
+    yield (
+        f"Two votes on the same pair agree in {one.value:.0%} [{one.low:.0%}, {one.high:.0%}] ({found.votes:,} votes on"
+        f" {found.split.scored:,} pairs with several; 50% if two answers were given by chance)."
+    )
+
+
+def _step(effect: Effected, _: Confounds) -> Step:
+    return Step(
+        f"Read {pairs_touched(effect)} on which people are split, or train without them; this lists them",
+        effect.command,
+    )
+
+
+def _check(report: AuditReport, _: float) -> tuple[bool | None, str]:
+    found = report.confounds.annotators
+    if found is None:
+        return None, "no votes of several people are recorded"
+    return occurring([("split votes", found.split, found.rows)])
+
+
+SPLIT_VOTES = Finding(
+    names=(NAME,),
+    look=_look,
+    effects=_effects,
+    tallies=_tallies,
+    sentences=_sentences,
+    step=_step,
+    conditions=(
+        Condition(
+            NAME,
+            "a third or more of several people's votes on a pair are not for its chosen response",
+            _check,
+        ),
+    ),
+    listed_where_it_occurs=True,
+)
