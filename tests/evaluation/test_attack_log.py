@@ -15,6 +15,7 @@ from backfire.evaluation.counting import Case, tally
 from backfire.judges import PhraseJudge, judge_file
 from backfire.records import Decoding, Prompt, Response
 from backfire.store import Ledger
+from example_results import example_results
 from running import invoke
 
 pytest.importorskip("inspect_ai", reason="inspect-ai is not installed: pip install 'backfire[inspect]'")
@@ -68,8 +69,9 @@ def test_inspects_reader_opens_the_log(tmp_path: Path, ending: str) -> None:
     assert scores[2].reason
     assert by_text["direct 0"].output.completion == "Take the lamp."
     assert by_text["direct 0"].output.stop_reason == "stop"
-    lost = by_text[""]
+    lost = by_text["direct 3"]
     assert lost.output.choices == []
+    assert lost.scores["phrases"].reason == "no response"  # type: ignore[index]
     assert log.results is not None
     (judged,) = log.results.scores
     assert (judged.name, judged.scored_samples, judged.unscored_samples) == ("phrases", 5, 2)
@@ -130,3 +132,65 @@ def test_a_stored_attack_is_written_from_the_command_line(tmp_path: Path) -> Non
     failed = invoke(list(map(str, words)))
     assert failed.exit_code == 2
     assert "there is no ledger" in failed.stderr
+
+
+def test_an_attack_writes_its_log_while_it_runs(tmp_path: Path) -> None:
+    from inspect_ai.log import read_eval_log
+
+    requests = tmp_path / "requests.jsonl"
+    requests.write_text(
+        "\n".join(json.dumps({"prompt": f"where is lamp {n}", "kind": "harmful"}) for n in range(3))
+    )
+    log = tmp_path / "attack.eval"
+    words = [
+        "attack",
+        "organism:llama/target",
+        "--attack",
+        requests,
+        "--judge",
+        "phrases",
+        "--max-new-tokens",
+        "8",
+    ]
+    done = invoke([*map(str, words), "--ledger", str(tmp_path / "l.db"), "--inspect", str(log)])
+    assert done.exit_code == 0, done.output
+    assert "`inspect view` opens it" in " ".join(done.stdout.split())
+    samples = read_eval_log(str(log)).samples or []
+    assert {one.input for one in samples} == {f"where is lamp {n}" for n in range(3)}
+
+
+def test_the_attacks_of_a_run_folder_become_a_log_for_each_cell(tmp_path: Path) -> None:
+    from inspect_ai.log import read_eval_log
+
+    run = tmp_path / "run"
+    run.mkdir()
+    results = example_results()
+    for cell in results["cells"]:
+        cell["provenance"].pop("attack", None)
+    with_attack = results["cells"][0]
+    (run / "attack.json").write_text(json.dumps(attacked(run / "ledger.db", "policy", "yn.")))
+    with_attack["provenance"]["attack"] = "attack.json"
+    (run / "results.json").write_text(json.dumps(results))
+    done = invoke(["report", "inspect", str(run), "--out", str(tmp_path / "logs")])
+    assert done.exit_code == 0, done.output
+    assert "logs: 1 in" in done.stdout
+    assert done.stderr.count("its attack is not there, and no log is written") == len(results["cells"]) - 1
+    (file,) = (tmp_path / "logs").iterdir()
+    assert len(read_eval_log(str(file)).samples or []) == 6
+    compared = invoke(["compare", str(file), str(run / "attack.json")])
+    assert compared.exit_code == 0, compared.output
+    judged = invoke(["judge", "file", str(file), "--judge", "refusals", "--out", str(tmp_path / "v.jsonl")])
+    assert judged.exit_code == 0, judged.output
+
+
+def test_a_log_of_another_schema_is_named(tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({"version": 99, "eval": {}, "samples": []}))
+    good = write_inspect_log(
+        attacked(tmp_path / "l.db", "policy", "yn"), tmp_path / "l.db", tmp_path / "a.eval"
+    )
+    for words in (["compare", good, other], ["judge", "file", other, "--judge", "refusals"]):
+        done = invoke(list(map(str, words)))
+        assert done.exit_code == 2, done.output
+        assert "other.json" in done.stderr
+        assert "Traceback" not in done.output

@@ -13,6 +13,8 @@ from backfire.records import Prompt, Response, Verdict
 from backfire.store import Ledger, read_json
 
 TASK = "backfire_attack"
+NOT_STORED = "(the request is not in the ledger)"
+"""The input of a sample without a response whose request was put in other words only."""
 NOT_KEPT = ("outcomes", "examples", "responses")
 """What an attack's answer has and its log says by its samples."""
 Verdicts = Mapping[str, Mapping[str, Verdict]]
@@ -84,7 +86,8 @@ def _write(
             f"{ledger.path} has {len(responses)} of the {len(ids)} responses of {origin}, and not {missing[0]}: name the ledger "
             "that the attack was stored in"
         )
-    asked = ledger.prompts(list({one.prompt_id for one in responses.values()}))
+    requests = {prompt for by in result.outcomes.values() for each in by.values() for prompt in each}
+    asked = ledger.prompts(sorted(requests | {one.prompt_id for one in responses.values()}))
     judges = content.get("judges") or {}
     verdicts = {judge: ledger.verdicts(str(known), ids) for judge, known in judges.items()}
     samples = []
@@ -122,8 +125,8 @@ def _sample(
     verdicts: Verdicts,
     about: Mapping[str, Any],
 ) -> WrittenSample:
-    put = None if response is None else asked.get(response.prompt_id)
-    turns = [{"role": "user", "content": ""}] if put is None else put.as_messages()
+    put = asked.get(prompt if response is None else response.prompt_id)
+    turns = [{"role": "user", "content": NOT_STORED}] if put is None else put.as_messages()
     scores = {}
     for judge, by_prompt in outcomes.items():
         verdict = None if response is None else verdicts.get(judge, {}).get(response.id)
