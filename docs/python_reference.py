@@ -119,9 +119,22 @@ def study_page() -> str:
     return "\n".join(_fields_table(part) for part in (StudyFile, *parts))
 
 
+def release_page() -> str:
+    """Every part of a release.json: a table of its fields."""
+    from backfire.answers.release import ReleaseReport
+
+    parts = taken_or_given({"": ReleaseReport}).values()
+    return "\n".join(
+        _fields_table(part)
+        for part in (ReleaseReport, *parts)
+        if hasattr(part, "__pydantic_fields__") and part.__name__ != "Row"
+    )
+
+
 def _fields_table(part: Any) -> str:
     rows = ["| field | default | meaning |", "|-|-|-|"]
-    for name, field in part.__pydantic_fields__.items():
+    for own_name, field in part.__pydantic_fields__.items():
+        name = field.alias or own_name
         value = None if field.is_required() else field.get_default(call_default_factory=True)
         inner = [kind.__name__ for kind in _classes(field.annotation) if hasattr(kind, "__pydantic_fields__")]
         default = "required" if field.is_required() else f"`{value!r:.60}`"
@@ -136,6 +149,7 @@ PAGES = {
     "reference/python": exported_page,
     "reference/python-types": types_page,
     "reference/study-file": study_page,
+    "reference/release-schema": release_page,
 }
 
 

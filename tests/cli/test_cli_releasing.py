@@ -63,6 +63,30 @@ def test_a_candidate_that_keeps_the_rules_passes(checked: tuple[Path, Result]) -
     assert SECRET not in page + json.dumps(report), "no prompt stands in what is shared"
 
 
+def test_json_goes_alone_to_stdout(
+    checked: tuple[Path, Result], tiny_llama: Path, tiny_qwen2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = checked
+    monkeypatch.chdir(folder)
+    words = [
+        "release",
+        tiny_llama,
+        tiny_qwen2,
+        "--policy-file",
+        "release.yaml",
+        "--out",
+        "out",
+        "--json",
+        "-",
+    ]
+    done = invoke(words)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout) == json.loads((folder / "out" / "release.json").read_text())
+    assert "may-replace: pass." in done.stderr
+    verified = invoke(["release", "verify", "out", "--json", "-"])
+    assert json.loads(verified.stdout)["verdict"] == "pass"
+
+
 def test_a_second_check_asks_nothing_again(
     checked: tuple[Path, Result], tiny_llama: Path, tiny_qwen2: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

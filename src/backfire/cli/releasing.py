@@ -37,6 +37,8 @@ class Release(Command):
     settings: ReleaseSettings
     out: ResumedFolder = Path("runs/release")
     """The folder of the check: its ledger, the numbers of general tasks, release.json and release.md."""
+    json_file: JsonFile = None
+    """Write release.json to FILE, too. With - it is printed, and everything else goes to stderr."""
     cards: CardSettings = CardSettings()
 
     def run(self) -> int | None:
@@ -56,6 +58,8 @@ class Release(Command):
         present(release_parts(report))
         say(f"in {self.out}: {RELEASE} and {PAGE}")
         _write_cards(report, self.cards)
+        if self.json_file is not None:
+            write_answer(self.json_file, report.model_dump(by_alias=True, mode="json"))
         return {"pass": None, "fail": FAILED, "not decided": UNDECIDED}[report.verdict]
 
 
