@@ -115,7 +115,7 @@ def main() -> None:
             began = time.process_time()
             with undisturbed(trainer.model, trainer.args):
                 watch.measures.measure(
-                    trainer.model, tokenizer, trainer.train_dataset, answers=answers, kept={}
+                    trainer.model, tokenizer, trainer.train_dataset, answers=answers, resumed={}
                 )
             costs.append((time.process_time() - began) * given.most / timed)
     first, margins, whole = costs

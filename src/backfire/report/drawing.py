@@ -131,4 +131,5 @@ def _inline(svg: str, description: str) -> str:
     from markupsafe import escape
 
     svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg, count=2)
+    svg = re.sub(r' (?:role|aria-roledescription)="[^"]*"', "", svg)  # parts that have no name of their own
     return svg.replace("<svg", f'<svg role="img" aria-label="{escape(printable(description))}"', 1)
