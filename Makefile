@@ -22,7 +22,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist workste
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --quiet -c $(LOCK)
 
 # These ask for a model of real size: python benchmarks/real_speed.py MODEL
-OF_A_MODEL := benchmarks/generation.py benchmarks/real_speed.py
+OF_A_MODEL := $(addprefix benchmarks/,generation.py predictors.py real_speed.py watch_cost.py)
 
 .PHONY: help demo demo-real test test-all torture check docs format bench lock clean
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 YAML = sorted([*(ROOT / ".github").rglob("*.yml"), ROOT / ".pre-commit-config.yaml", ROOT / "CITATION.cff"])
+BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -103,3 +106,26 @@ def test_no_url_of_a_repository_is_invented() -> None:
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *YAML, ROOT / "pyproject.toml"]
     for page in pages:
         assert not re.search(r"github\.com/[\w-]+/backfire\b", page.read_text(encoding="utf-8")), page
+
+
+def needs_arguments(source: str) -> bool:
+    """Whether a script's parser asks for something that has no default."""
+    for node in ast.walk(ast.parse(source)):
+        if not (
+            isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".add_argument") and node.args
+        ):
+            continue
+        given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+        positional = not ast.literal_eval(node.args[0]).startswith("-")
+        if given.get("required") == "True" or (positional and given.get("nargs") not in ("'*'", "'?'")):
+            return True
+    return False
+
+
+def test_make_bench_runs_what_needs_no_model() -> None:
+    listed = subprocess.run(
+        ["make", "-n", "bench"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    left_out = {path.name for path in BENCHMARKS if path.name not in listed}
+    assert left_out == {path.name for path in BENCHMARKS if needs_arguments(path.read_text("utf-8"))}
+    assert left_out
