@@ -231,6 +231,13 @@ def clean_audit() -> dict[str, Any]:
     confounds["evaluation_sets"] = confounds["personal"] = confounds["prompt_personal"] = []
     confounds["cut_ends"] = {"what": "t", "chosen": share(3, 1840), "rejected": share(5, 1840), "p": 0.6}
     confounds["score_contradiction"]["pairs"] = share(0, 1700, 140)
+    agreement = {"value": 0.9, "low": 0.88, "high": 0.92}
+    confounds["annotators"] = {
+        "columns": ["votes"],
+        "agreement": agreement,
+        "split": share(0, 1840),
+        "votes": 5520,
+    }
     del confounds["echoed"], confounds["swapped_columns"]
     confounds["repeats"] = [{"what": "exact duplicates", "pairs": share(0, 1840)}, confounds["repeats"][3]]
     confounds["debris"] = confounds["prompt_debris"] = []

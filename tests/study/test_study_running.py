@@ -55,6 +55,12 @@ def again(ran: Ran, **changes: Any) -> tuple[Finished, list[str], set[str], set[
     return finished, said, {f for f, t in after.items() if before.get(f) != t}, set(before)
 
 
+def pairs_of(finished: Finished, recipe: str) -> Path:
+    """The folder of the recipe's pairs."""
+    (cell,) = (cell for cell in finished.results.cells if cell.recipe == recipe)
+    return finished.folder / str(cell.provenance["pairs"])
+
+
 def stages(said: list[str]) -> list[str]:
     """The kinds of stages that ran, of the lines of progress."""
     return [line.split("] ")[1].split()[0] for line in said if line.startswith("[")]
@@ -152,7 +158,7 @@ def test_a_new_recipe_runs_alone(ran: Ran) -> None:
 
 
 def test_what_a_reader_decided_makes_a_cell_and_other_pairs_are_refused(ran: Ran, tmp_path: Path) -> None:
-    (folder,) = ran.finished.folder.glob("cells/llama-gpt4o+self-s0-*/pairs")
+    folder = pairs_of(ran.finished, "gpt4o+self")
     given = read_pairs(folder).pairs
     marks = ["drop", "swap", "keep"]
     file = tmp_path / "decisions.json"
@@ -167,8 +173,8 @@ def test_what_a_reader_decided_makes_a_cell_and_other_pairs_are_refused(ran: Ran
     finished, said, _, _ = again(ran, repairs={"reviewed": reviewed})
     assert not finished.failed
     assert stages(said)[0] == "repair"
-    (made,) = ran.finished.folder.glob("cells/llama-gpt4o+self~reviewed-s0-*/pairs")
-    assert [key_of(pair) for pair in read_pairs(made).pairs] == [
+    made = read_pairs(pairs_of(finished, "gpt4o+self~reviewed"))
+    assert [key_of(pair) for pair in made.pairs] == [
         key_of(given[1].exchanged),
         *(key_of(pair) for pair in given[2:]),
     ]

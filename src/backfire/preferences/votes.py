@@ -1,4 +1,4 @@
-"""What several people said of a pair: columns of votes beside a preference, counted for chosen and for rejected."""
+"""What several people value of a pair: columns of votes beside a preference, counted for chosen and for rejected."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ LISTS = (
     "votes",
     "labels",
 )
-"""What each of several people said, in one cell."""
+"""What each of several people value, in one cell."""
 NUMBERED = re.compile(
     r"(annotator|annotation|rater|judge|vote|label|preference|choice)_?\d{1,2}(_(label|preference|vote|choice))?"
 )
-"""What each of them said, in a column each."""
+"""What each of them value, in a column each."""
 KEYS = (
     "overall_preference",
     "preference",
@@ -59,7 +59,7 @@ KEYS = (
     "value",
     "answer",
 )
-"""Where an object holds what one of them said."""
+"""Where an object holds what one of them value."""
 MOST = 20
 """Columns of this kind that are read."""
 COUNTS = "counts"

@@ -26,8 +26,8 @@ SPLIT = 1 / 3
 
 
 def _look(looking: Looking) -> Occurrences:
-    found, split = annotators_of(looking.audited, looking.data.columns.get("votes", ()))
-    return Occurrences({"annotators": found}, [of_pairs(NAME, split, looking.audited)])
+    annotators, split = annotators_of(looking.audited, looking.data.columns.get("votes", ()))
+    return Occurrences({"annotators": annotators}, [of_pairs(NAME, split, looking.audited)])
 
 
 def annotators_of(audited: AuditedPairs, columns: tuple[str, ...]) -> tuple[Annotators | None, Flags]:
@@ -44,14 +44,14 @@ def annotators_of(audited: AuditedPairs, columns: tuple[str, ...]) -> tuple[Anno
     if several.any():
         value, low, high = clustered_mean(agreements(votes[several]), audited.groups[several])
         agreement = Estimate(value=value, low=max(0.0, low), high=min(1.0, high))
-    found = Annotators(
+    annotators = Annotators(
         columns=columns,
         agreement=agreement,
         split=share(int(split.sum()), int(several.sum()), int((~several).sum())),
         votes=int(total.sum()),
         rows=first_rows(split, audited.rows),
     )
-    return found, split
+    return annotators, split
 
 
 def agreements(votes: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -65,40 +65,46 @@ def agreements(votes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _effects(evidence: Evidence) -> Iterator[Effected]:
-    found = evidence.confounds.annotators
-    if found is not None and found.split.hits:
+    annotators = evidence.confounds.annotators
+    if annotators is not None and annotators.split.hits:
         yield fault(
             evidence,
             NAME,
-            f"A third or more of the votes are not for the chosen response in {rate(found.split)} of"
-            f" {found.split.scored:,} pairs with several votes{_agreeing(found)}.",
+            f"A third or more of the votes are not for the chosen response in {rate(annotators.split)} of"
+            f" {annotators.split.scored:,} pairs with several votes{_agreeing(annotators)}.",
             evidence.rows_of(NAME),
             listing(evidence),
             NAME,
         )
 
 
-def _agreeing(found: Annotators) -> str:
-    one = found.agreement
+def _agreeing(annotators: Annotators) -> str:
+    one = annotators.agreement
     if one is None:
         return ""
     return f"; two votes on the same pair agree in {one.value:.0%} [{one.low:.0%}, {one.high:.0%}]"
 
 
 def _tallies(confounds: Confounds) -> Iterator[Tally]:
-    found = confounds.annotators
-    if found is not None:
-        yield Tally("split votes", pairs=found.split, rows=found.rows, count=found.split.hits, compared=NAME)
+    annotators = confounds.annotators
+    if annotators is not None:
+        yield Tally(
+            "split votes",
+            pairs=annotators.split,
+            rows=annotators.rows,
+            count=annotators.split.hits,
+            compared=NAME,
+        )
 
 
 def _sentences(confounds: Confounds) -> Iterator[str]:
-    found = confounds.annotators
-    if found is None or found.agreement is None:
+    annotators = confounds.annotators
+    if annotators is None or annotators.agreement is None:
         return
-    one = found.agreement
+    one = annotators.agreement
     yield (
-        f"Two votes on the same pair agree in {one.value:.0%} [{one.low:.0%}, {one.high:.0%}] ({found.votes:,} votes on"
-        f" {found.split.scored:,} pairs with several; 50% if two answers were given by chance)."
+        f"Two votes on the same pair agree in {one.value:.0%} [{one.low:.0%}, {one.high:.0%}] ({annotators.votes:,} votes on"
+        f" {annotators.split.scored:,} pairs with several; 50% if two answers were given by chance)."
     )
 
 
@@ -110,10 +116,10 @@ def _step(effect: Effected, _: Confounds) -> Step:
 
 
 def _check(report: AuditReport, _: float) -> tuple[bool | None, str]:
-    found = report.confounds.annotators
-    if found is None:
+    annotators = report.confounds.annotators
+    if annotators is None:
         return None, "no votes of several people are recorded"
-    return occurring([("split votes", found.split, found.rows)])
+    return occurring([("split votes", annotators.split, annotators.rows)])
 
 
 SPLIT_VOTES = Finding(
