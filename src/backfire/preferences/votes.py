@@ -85,13 +85,15 @@ def find_votes(look: Look, form: Recognised, taken: Mapping[str, str]) -> tuple[
     for name in LISTS:
         column = look.named.get(name)
         if column and column not in used and look.mostly(column, lambda value: isinstance(value, list)):
-            values = [_said(one) for value in look.values(column) if isinstance(value, list) for one in value]
+            values = [
+                _vote_of(one) for value in look.values(column) if isinstance(value, list) for one in value
+            ]
             if rule := _rule(column, values, sides, form.rule if named else "words"):
                 return {"votes_1": column}, rule
     columns = [c for name, c in look.named.items() if NUMBERED.fullmatch(normal(name)) and c not in used][
         :MOST
     ]
-    values = [_said(value) for column in columns for value in look.values(column)]
+    values = [_vote_of(value) for column in columns for value in look.values(column)]
     if len(columns) > 1 and (rule := _rule(columns[0], values, sides, form.rule if named else "words")):
         return {f"votes_{place}": column for place, column in enumerate(columns, 1)}, rule
     return {}, ""
@@ -132,7 +134,7 @@ def _is_count(value: Any) -> bool:
     return number is not None and number >= 0 and number.is_integer()
 
 
-def _said(value: Any) -> Any:
+def _vote_of(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     return next((value[key] for key in KEYS if value.get(key) is not None), None)
@@ -159,5 +161,5 @@ def votes_in(row: Mapping[str, Any], plan: Plan, *, swapped: bool) -> Votes | No
         sides = {
             part: plan.names[part] for part in ("first", "second", "chosen", "rejected") if part in plan.names
         }
-        votes = counted_votes(map(_said, values), plan.vote_rule, _names(sides))
+        votes = counted_votes(map(_vote_of, values), plan.vote_rule, _names(sides))
     return (votes.turned if swapped else votes) if sum(votes) else None
