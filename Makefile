@@ -102,7 +102,7 @@ lock:
 	rm -rf build/lock
 	$(PYTHON) -m venv build/lock
 	grep '^torch==' $(LOCK) > build/torch.txt
-	build/lock/bin/python -m pip install --disable-pip-version-check --quiet -c build/torch.txt '.[$(DEV_EXTRAS)]'
+	build/lock/bin/python -m pip install --disable-pip-version-check --quiet -c build/torch.txt '.[$(DEV_EXTRAS),deepspeed]'
 	{ echo "# What 'make demo' and 'make test' install, by 'make lock'. Used as pip's constraints file (-c)."; \
 	  build/lock/bin/python -m pip freeze --exclude backfire \
 	  | grep -v -i -E '^(nvidia-|cuda-|triton)' | sed -E 's/^([^=]+==[^+]+)\+.*$$/\1/'; } > $(LOCK).new

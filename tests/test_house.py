@@ -206,7 +206,7 @@ def test_settings_are_made_of_settings_alone(path: str) -> None:
 
 
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
-COMMAND = re.compile(r"`(backfire|hf|pip|lm_eval) [^`]*`|^backfire .*|torchrun [^`]*")
+COMMAND = re.compile(r"`(backfire|hf|pip|lm_eval|accelerate launch) [^`]*`|^backfire .*|torchrun [^`]*")
 ADVICE = {
     "auditing/conclusion/influence_words.py",
     "preferences/forms.py",

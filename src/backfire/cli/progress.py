@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from backfire.cli.terminal import tell
+from backfire.cli.terminal import is_first, tell
 
 EVERY = 10.0
 """Seconds between lines where there is no terminal."""
@@ -21,7 +21,7 @@ def progress(what: str) -> Iterator[Advance]:
     from rich.console import Console
 
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not console.is_terminal or not is_first():
         yield Lines(what).advance
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

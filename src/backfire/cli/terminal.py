@@ -32,8 +32,14 @@ def say(text: str = "") -> None:
 
 
 def tell(text: str) -> None:
-    """A line beside the answer, on stderr. Control characters are made visible."""
-    _tell(printable(text))
+    """A line beside the answer, on stderr, by the first of several processes. Control characters are made visible."""
+    if is_first():
+        _tell(printable(text))
+
+
+def is_first() -> bool:
+    """Whether this is the only process of a command, or the first of those that torchrun or accelerate started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _tell(text: str) -> None:

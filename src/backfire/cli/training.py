@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -11,7 +10,7 @@ from pydantic import model_validator
 from backfire.cli.command import Command, OutputFolder
 from backfire.cli.exits import keeping
 from backfire.cli.progress import progress
-from backfire.cli.terminal import present, tell
+from backfire.cli.terminal import is_first, present, tell
 from backfire.settings import (
     Argument,
     DatasetReference,
@@ -171,15 +170,10 @@ def present_log(log: TrainingLog, out: Path) -> None:
     """The answer of a training, said once where several processes train."""
     from backfire.report import training_parts
 
-    if _is_first():
+    if is_first():
         present(training_parts(log, out))
 
 
 def _announce(text: str) -> None:
-    if _is_first():
+    if is_first():
         tell(text)
-
-
-def _is_first() -> bool:
-    """Whether this is the only process that trains, or the first of several."""
-    return os.environ.get("RANK", "0") == "0"

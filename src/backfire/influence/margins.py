@@ -18,6 +18,7 @@ from backfire.models.memory import keeps_for_gradients, release, tokens_to_diffe
 from backfire.models.packed import packs
 from backfire.models.rendering import render
 from backfire.models.settings import MAX_LENGTH
+from backfire.models.sharded import reading
 from backfire.records import Completion, Prompt
 
 if TYPE_CHECKING:
@@ -150,11 +151,10 @@ def side_logps(
     batches of like length; sums in float64. How rows are read does not matter, but for rounding. Raises ModelError where the model
     gives NaN or runs out of memory.
     """
-    import torch
 
     values = np.where(encoded.usable[:, None], np.zeros(2), np.nan)
     done = 0
-    with torch.inference_mode():
+    with reading(model.model):
         for batch, read in _read(model, encoded, batch_size):
             logps = read.double().cpu().numpy()
             if np.isnan(logps).any():

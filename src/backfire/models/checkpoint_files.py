@@ -123,8 +123,9 @@ def check_vocabulary(tokenizer: Any, model: Any, name: str) -> None:
     if backend is None or weight is None:
         return
     largest = max(backend.get_vocab(with_added_tokens=False).values(), default=0)
-    if largest >= weight.shape[0]:
+    count = getattr(weight, "ds_shape", weight.shape)[0]
+    if largest >= count:
         raise ModelError(
-            f"{name} has a tokenizer with ids up to {largest}, and embeddings for {weight.shape[0]}: save the model's own "
+            f"{name} has a tokenizer with ids up to {largest}, and embeddings for {count}: save the model's own "
             "tokenizer into its folder"
         )

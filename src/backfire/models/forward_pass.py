@@ -14,6 +14,7 @@ from backfire.models.batching import length_batches
 from backfire.models.blocks import states_at
 from backfire.models.logps import run, token_logps
 from backfire.models.memory import tokens_to_read
+from backfire.models.sharded import reading
 
 if TYPE_CHECKING:
     import torch
@@ -105,7 +106,7 @@ class Reader:
         ids, mask = self._pad_right([ids for ids, _ in batch])
         first = max(1, min(start for _, start in batch))
         try:
-            with torch.inference_mode():
+            with reading(self.model):
                 logps = [np.nan] * len(batch)
                 states: Mapping[int, torch.Tensor] = {}
                 if not scored:

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
+from backfire.models.sharded import any_still, is_sharded, same_tokens
 from backfire.records import Decoding
 
 if TYPE_CHECKING:
@@ -36,12 +37,20 @@ def leaves_rows_out(model: Any) -> bool:
 
 
 def generate_rows(
-    model: Any, rows: Sequence[Sequence[int]], decoding: Decoding, ends: Collection[int], filler: int
+    model: Any,
+    rows: Sequence[Sequence[int]],
+    decoding: Decoding,
+    ends: Collection[int],
+    filler: int,
+    *,
+    apart: bool = False,
 ) -> list[list[int]]:
     """The new tokens after each row, its end token included, by torch's own random numbers.
 
-    `filler` pads rows on the left. The model must be one of `leaves_rows_out`.
+    `filler` pads rows on the left. The model must be one of `leaves_rows_out`. Where processes share the model, all of them call this
+    at the same time: with the same rows, of which they write the same tokens, or `apart`, each with rows of its own.
     """
+    apart = apart and is_sharded(model)
     import torch
 
     width = max(map(len, rows))
@@ -60,11 +69,19 @@ def generate_rows(
     for step in range(decoding.max_new_tokens):
         scores = process(batch.ids, batch.logits) if process else batch.logits
         tokens = scores.argmax(-1) if decoding.greedy else _sampled(scores, alive, len(rows))
+        if not apart:
+            tokens = same_tokens(model, tokens)
         for row, token in zip(alive, tokens.tolist(), strict=True):
             written[row].append(token)
         going = [place for place, row in enumerate(alive) if written[row][-1] not in ends]
-        if not going or step + 1 == decoding.max_new_tokens:
+        if step + 1 == decoding.max_new_tokens:
             break
+        if not going:
+            if apart:
+                _accompany(model, filler, decoding.max_new_tokens - step - 1)
+            break
+        if apart:
+            any_still(model, True)
         if len(going) < len(alive):
             alive = [alive[place] for place in going]
             which = torch.tensor(going)
@@ -72,6 +89,16 @@ def generate_rows(
             tokens = tokens[which]
         batch.go_on(tokens)
     return written
+
+
+def _accompany(model: Any, filler: int, most: int) -> None:
+    """Take part in the passes of other processes, at most so many, until their rows have ended, too."""
+    import torch
+
+    for _ in range(most):
+        if not any_still(model, False):
+            break
+        model(input_ids=torch.tensor([[filler]], device=model.device), use_cache=False, logits_to_keep=1)
 
 
 class _Batch:

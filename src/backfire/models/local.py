@@ -14,6 +14,7 @@ from backfire.models.generating import generate_rows, leaves_rows_out
 from backfire.models.memory import rows_to_generate
 from backfire.models.rendering import RawText, Renders, Row, conversation_rows, render_pairs
 from backfire.models.settings import MAX_LENGTH
+from backfire.models.sharded import reading
 from backfire.models.template import CheckedTemplate, SystemRole
 from backfire.records import Completion, Decoding, PairBody, Prompt, Request, StopReason, digest
 
@@ -172,7 +173,7 @@ class LocalModel:
             )
         cuda = range(torch.cuda.device_count()) if self.device.type == "cuda" else ()
         try:
-            with torch.inference_mode(), torch.random.fork_rng(devices=cuda):
+            with reading(self.model), torch.random.fork_rng(devices=cuda):
                 torch.manual_seed(int(seed[:15], 16))
                 if leaves_rows_out(self.model):
                     return generate_rows(self.model, rows, decoding, self.template.eos_ids, self.filler)

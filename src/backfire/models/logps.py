@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from backfire.models.memory import positions_at_once
+from backfire.models.sharded import is_sharded
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +74,7 @@ def run(
         return passed(model(**options), None, 0)
     inner = inner_model(model)
     body = inner.base_model
-    if body is not inner and _HEAD_STANDS_ALONE.get(inner) is not False:
+    if body is not inner and not is_sharded(inner) and _HEAD_STANDS_ALONE.get(inner) is not False:
         if inner not in _HEAD_STANDS_ALONE:
             _HEAD_STANDS_ALONE[inner] = _stands_alone(model, ids, mask)
         if _HEAD_STANDS_ALONE[inner]:

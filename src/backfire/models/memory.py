@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backfire.errors import ModelError
+from backfire.models.sharded import numbers_of
 
 if TYPE_CHECKING:
     import torch
@@ -69,8 +70,8 @@ class Shape:
         inner = int(getattr(settings, "intermediate_size", None) or 4 * hidden)
         weights = list({id(p): p for p in model.parameters()}.values())
         return cls(
-            parameters=sum(p.numel() for p in weights),
-            bytes=sum(p.numel() * p.element_size() for p in weights),
+            parameters=sum(map(numbers_of, weights)),
+            bytes=sum(numbers_of(p) * p.element_size() for p in weights),
             itemsize=max(p.element_size() for p in weights if p.is_floating_point()),
             layers=layers,
             hidden=hidden,

@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 
 from backfire.models.logps import Passed, inner_model, keeps_logits, run
 from backfire.models.modes import evaluating
+from backfire.models.sharded import is_sharded
 
 if TYPE_CHECKING:
     import torch
@@ -118,7 +119,12 @@ def packs(model: Any) -> bool:
     """
     if model not in _PACKS:
         inner = inner_model(model)
-        _PACKS[model] = inner.device.type == "cpu" and _may_pack(inner) and _gives_the_same(model)
+        _PACKS[model] = (
+            inner.device.type == "cpu"
+            and not is_sharded(inner)
+            and _may_pack(inner)
+            and _gives_the_same(model)
+        )
     return _PACKS[model]
 
 

@@ -21,6 +21,7 @@ from backfire.models.opening import (
     reading_dtype,
     resolve,
 )
+from backfire.models.sharded import reading
 from backfire.models.template_limits import apply_template
 from backfire.records import Completion, Prompt, completion_turns, digest, said_by_assistant
 
@@ -71,7 +72,6 @@ class RewardModel:
     ) -> list[float]:
         """Score token rows (`input_ids` and what else the tokenizer gives of a text), in their order; NaN where the model
         gives NaN."""
-        import torch
 
         scores = [float("nan")] * len(rows)
         done = 0
@@ -82,7 +82,7 @@ class RewardModel:
             batch = self.tokenizer.pad(
                 [dict(rows[i]) for i in places], padding=size > 1, padding_side="right", return_tensors="pt"
             )
-            with torch.inference_mode():
+            with reading(self.model):
                 logits = self.model(**batch.to(self.model.device)).logits
             for i, value in zip(places, logits[:, self.label].float().tolist(), strict=True):
                 scores[i] = value

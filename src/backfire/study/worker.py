@@ -22,22 +22,12 @@ from backfire.study.cells import RunFolder, grid
 from backfire.study.graph import stages_of
 from backfire.study.process_pool import GRACE, WorkerSetup, run_one
 from backfire.study.stopping import interruptible
-
-PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent() -> None:
-    """Let Linux end this process when the one that started it ends; elsewhere `_names_from` does, a little later."""
-    if sys.platform == "linux":
-        import ctypes
-
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL.value, 0, 0, 0)
+from backfire.training.processes import die_with_parent
 
 
 def work() -> None:
     """Run stages until no more are given."""
-    die_with_parent()
+    die_with_parent()  # on Linux; elsewhere `_names_from` ends it, a little later
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

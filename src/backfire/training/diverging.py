@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 from backfire.errors import DivergedError, setting
+from backfire.models.sharded import is_sharded, local_part, of_all
 
 
-def check_finite(named: Iterable[tuple[str, Any]], step: int, lr: float) -> None:
+def check_finite(model: Any, step: int, lr: float) -> None:
     """Raise DivergedError where a weight that is trained is not finite.
 
-    The loss of a step is measured before its update, so that the update itself is looked at.
+    The loss of a step is measured before its update, so that the update itself is looked at. Where processes share the model, each
+    looks at its part, and all of them raise.
     """
-    wrong = next((name for name, p in named if p.requires_grad and not bool(p.isfinite().all())), None)
+    wrong = next(
+        (
+            name
+            for name, p in model.named_parameters()
+            if p.requires_grad and not bool(local_part(p).isfinite().all())
+        ),
+        None,
+    )
+    if is_sharded(model):
+        wrong = next((name for name in of_all(wrong) if name is not None), None)
     if wrong is not None:
         raise DivergedError(
             f"weights are not finite after step {step} ({wrong}): lower {setting('lr')} (it is {lr:g})",

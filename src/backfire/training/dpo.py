@@ -11,6 +11,7 @@ from backfire.preferences import open_preferences
 from backfire.training.examples import Prepared, prepare_pairs
 from backfire.training.log import TrainingLog
 from backfire.training.policy import Policy, Tokens
+from backfire.training.processes import in_processes
 from backfire.training.run import Progress, lora_config, run
 from backfire.training.settings import DPOSettings
 
@@ -48,6 +49,8 @@ def train_dpo(
     given = (
         pairs if isinstance(pairs, (str, Path, Mapping)) or hasattr(pairs, "column_names") else list(pairs)
     )
+    if settings.processes is not None:
+        return in_processes("train_dpo", (policy_folder, given, out), settings, progress)
     data = open_preferences(given, **settings.reading.options())
 
     def prepare(tokens: Tokens) -> Prepared:

@@ -12,17 +12,49 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from backfire.models.memory import GIGABYTE, LEAST, PROGRAM, Shape, available, ceiling
 from backfire.models.settings import LoRASettings, rate_of
 from backfire.training.settings import DPOSettings, TrainingSettings
+from backfire.training.sharding import processes
 
 if TYPE_CHECKING:
     from backfire.training.policy import Policy
 
 ALL_BYTES, KEPT_BYTES, LORA_BYTES = 16, 2, 4
+HALF = 2
+"""Bytes of a number that is computed with."""
 WHOLE_BATCHES = ("aot", "aot_unpaired", "bco_pair")
 """Losses that compare the pairs of a batch, which therefore cannot be cut into portions."""
 
 
 WIDER = 2
 """What an adapter keeps beside each linear layer, and TRL of its head, as a multiple; of SmolLM2, 3.0 GB were seen without."""
+
+
+class Share(NamedTuple):
+    """Bytes in each of the processes that share a training, by what they are for."""
+
+    weights: int
+    gradients: int
+    moments: int
+    """AdamW's."""
+    reference: int
+    """Of RLOO, the starting policy. DPO reads it before training, by the weights that are trained then."""
+    gathered: int
+    """What a pass collects of other processes: a layer that computes and the next one, a layer's gradient, the embeddings and the head."""
+
+    @property
+    def together(self) -> int:
+        return sum(self)
+
+
+def in_each(shape: Shape, count: int, *, reference: bool = False) -> Share:
+    """What each of `count` processes holds where all weights are trained in 16 bits and shared by FSDP2 or ZeRO-3.
+
+    The head is collected in float32, with its gradient, since TRL reads it beside the model's own forward pass.
+    """
+    embedded = shape.vocabulary * shape.hidden
+    layer = max(0, shape.parameters - 2 * embedded) // shape.layers
+    each = 4 * shape.parameters // count
+    gathered = layer * (2 * HALF + HALF + 4) + embedded * (HALF + 8)
+    return Share(each, each, 2 * each, each if reference else 0, gathered)
 
 
 class Portions(NamedTuple):
@@ -41,8 +73,8 @@ def fitted(settings: TrainingSettings, model: Any) -> tuple[TrainingSettings, st
     if settings.adapter is not None or settings.parameters == "lora":
         adapter = settings.adapter or LoRASettings()
         return settings.model_copy(update={"adapter": adapter, "parameters": "lora"}), ""
-    if settings.parameters == "all":
-        return settings, ""
+    if settings.parameters == "all" or settings.sharding is not None:
+        return settings.model_copy(update={"parameters": "all"}), ""
     shape = Shape.of(model)
     if trains_all(settings, shape.parameters):
         return settings.model_copy(update={"parameters": "all"}), ""
@@ -94,7 +126,9 @@ def portions(settings: TrainingSettings, policy: Policy, longest: int) -> Portio
 
 
 def weight_bytes(settings: TrainingSettings, shape: Shape) -> int:
-    """Bytes of the weights and of what lies beside each while it is trained; an adapter's own are few."""
+    """Bytes of the weights in one process, and of what lies beside each while it is trained; an adapter's own are few."""
+    if settings.sharding is not None:
+        return in_each(shape, processes(), reference=bool(settings.bytes_beside)).together
     return shape.bytes if settings.adapter is not None else _all_bytes(settings) * shape.parameters
 
 

@@ -122,6 +122,17 @@ class HeldOut(BaseModel):
     """By who wrote the two sides: `gpt4o over self` has chosen from `gpt4o`. `unknown` where the data name nobody."""
 
 
+class Sharded(BaseModel):
+    """How a training's weights were shared among processes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["fsdp2", "zero3"]
+    processes: int
+    numbers: tuple[int, ...]
+    """How many numbers of the weights each process held, as it was counted when training began."""
+
+
 class TrainingLog(BaseModel, InNotebooks):
     """A finished run. `training.json` is its `as_dict()`."""
 
@@ -155,10 +166,14 @@ class TrainingLog(BaseModel, InNotebooks):
     update_lost: float | None = None
     """Norm of what rounding to `saved_dtype` took away over the norm of what training changed; 0 is nothing,
     near 1 means that the saved weights hardly differ from the first ones."""
+    resumed_from: int | None = None
+    """The step of the checkpoint from which an interrupted training went on; `seconds` are those since then."""
     seconds: float
     """Training alone: without imports, reading, opening, tokenizing and saving."""
     seconds_preparing: float
     """Opening the model, tokenizing, and DPO's reference log-probabilities."""
+    sharded: Sharded | None = None
+    """How the weights were shared among processes; None where each process held them whole."""
     watch: Watched | None = None
     """The first and the last measurement of what was watched during training; watch.jsonl beside the log has all."""
     rewarded: Rewarded | None = None
@@ -168,9 +183,16 @@ class TrainingLog(BaseModel, InNotebooks):
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, numbers unrounded; a metric that the method does not have is left out of its lines, and so is what was
-        neither held out nor watched nor rewarded."""
-        parts = {"held_out": self.held_out, "watch": self.watch, "rewarded": self.rewarded}
+        neither held out nor sharded nor watched nor rewarded."""
+        parts = {
+            "held_out": self.held_out,
+            "sharded": self.sharded,
+            "watch": self.watch,
+            "rewarded": self.rewarded,
+        }
         plain = self.model_dump(mode="json", exclude=set(parts))
+        if self.resumed_from is None:
+            del plain["resumed_from"]
         for name, part in parts.items():
             if part is not None:
                 plain[name] = part.model_dump(mode="json", exclude_none=True)

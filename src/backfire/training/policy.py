@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 from backfire.errors import InputError, ModelError, TemplateError
 from backfire.models.adapter_base import weights_digest, write_base
 from backfire.models.rendering import Renders
+from backfire.models.sharded import local_part, whole_weights
 from backfire.training.fitting import fitted
 from backfire.training.log import FILE
 from backfire.training.settings import TrainingSettings
@@ -54,8 +57,58 @@ class Policy:
     """Of the settings, or the model's context where that is shorter."""
     use_cache: bool
     """From the configuration, in which the Trainer switches it off."""
-    weights: str | None
+    whole: dict[str, Any] | None = None
+    """Where processes share the model: in the first one its weights whole, in the dtype that they are saved in."""
+    lost: float | None = None
+    """How much of the update that dtype took away."""
+    weights: str | None = None
     """Digest of the weights that an adapter is trained on (`models.adapter_base`); None where all weights are trained."""
+
+    def gather(self, model: Any) -> None:
+        """Collect the weights that processes share, in the first one. All processes have to call this."""
+        import torch.distributed as group
+
+        if group.get_rank() == 0:
+            self.take(whole_weights(model))
+            return
+        for _ in whole_weights(model):
+            pass
+
+    def take(self, weights: Iterable[tuple[str, Any]]) -> None:
+        """Keep whole weights as they are to be saved."""
+        rounding = Rounding(self)
+        source = self.settings.save_dtype == "source"
+        self.whole = {
+            name: (rounding.of(name, weight) if source else weight).cpu().contiguous()
+            for name, weight in weights
+        }
+        self.lost = rounding.lost if source else None
+
+
+class Rounding:
+    """Weights put back into the dtype they came in, and what that takes away of what training changed."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._lost = self._changed = 0.0
+
+    def of(self, name: str, weight: Any) -> Any:
+        """A weight in the dtype it came in; one that is no weight of the model as it came stays as it is."""
+        dtype = self._policy.source_dtypes.get(name)
+        if dtype is None:
+            return weight
+        rounded = weight.to(dtype)
+        if name in self._policy.initial:
+            trained = weight.detach().float()
+            first = self._policy.initial[name].to(trained.device).float()
+            self._lost += float((trained - rounded.float()).square().sum())
+            self._changed += float((trained - first).square().sum())
+        return rounded
+
+    @property
+    def lost(self) -> float | None:
+        """The norm of what rounding took away over the norm of what training changed; None where nothing was rounded."""
+        return (self._lost / self._changed) ** 0.5 if self._changed else None
 
 
 def open_tokens(
@@ -107,7 +160,7 @@ def in_training_dtype(model: Any, tokens: Tokens, settings: TrainingSettings) ->
         dtype = "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32"
     weights = weights_digest(model) if settings.adapter is not None else None
     sources = {name: p.dtype for name, p in model.named_parameters()}
-    rounded = settings.adapter is None and settings.save_dtype == "source"
+    rounded = settings.adapter is None and settings.save_dtype == "source" and saves(settings)
     initial = {
         name: p.detach().clone()
         for name, p in model.named_parameters()
@@ -147,11 +200,20 @@ def save_policy(model: Any, policy: Policy, folder: Path, settings: TrainingSett
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
         write_base(folder, policy=policy.reference, weights=policy.weights)
         return {"saved_dtype": "float32", "update_lost": None}
-    lost = as_it_came(model, policy) if settings.save_dtype == "source" else None
+    whole = policy.whole
+    lost = policy.lost
+    if whole is None:
+        lost = as_it_came(model, policy) if settings.save_dtype == "source" else None
     model.config.get_text_config().pad_token_id, model.generation_config.pad_token_id = policy.special_ids
     model.config.use_cache = policy.use_cache
-    model.save_pretrained(folder)
-    return {"saved_dtype": str(model.dtype).removeprefix("torch."), "update_lost": lost}
+    model.save_pretrained(folder, state_dict=whole)
+    return {"saved_dtype": dtype_of(model, whole), "update_lost": lost}
+
+
+def dtype_of(model: Any, whole: dict[str, Any] | None) -> str:
+    """The dtype of what is saved, by the first weight, as transformers has it."""
+    dtype = model.dtype if whole is None else next(w.dtype for w in whole.values() if w.is_floating_point())
+    return str(dtype).removeprefix("torch.")
 
 
 def usable_folder(out: str | Path) -> Path:
@@ -164,15 +226,22 @@ def usable_folder(out: str | Path) -> Path:
     return folder
 
 
+def saves(settings: TrainingSettings) -> bool:
+    """Whether this process may save the weights: where processes share them, the first does."""
+    return settings.sharding is None or os.environ.get("RANK", "0") == "0"
+
+
 def as_it_came(model: Any, policy: Policy) -> float | None:
     """Put every parameter back into the dtype it came in; how much of the update that took away."""
-    lost = changed = 0.0
+    rounding = Rounding(policy)
     for name, p in model.named_parameters():
-        if name in policy.initial:
-            trained = p.detach().float()
-            rounded = trained.to(policy.source_dtypes[name])
-            first = policy.initial[name].to(trained.device).float()
-            lost += float((trained - rounded.float()).square().sum())
-            changed += float((trained - first).square().sum())
-        p.data = p.data.to(policy.source_dtypes[name])
-    return (lost / changed) ** 0.5 if changed else None
+        p.data = rounding.of(name, p.data)
+    return rounding.lost
+
+
+def as_saved(model: Any, policy: Policy) -> None:
+    """Round every weight of a model that processes share to the numbers that are saved, in the dtype that it is held in."""
+    if policy.settings.save_dtype == "source":
+        for name, p in model.named_parameters():
+            part = local_part(p).data
+            part.copy_(part.to(policy.source_dtypes.get(name, part.dtype)))

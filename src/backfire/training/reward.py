@@ -13,7 +13,8 @@ from backfire.preferences import open_preferences
 from backfire.training.examples import Prepared, prepare_reward_pairs
 from backfire.training.held_out import HeldOutPair, agreement
 from backfire.training.log import TrainingLog
-from backfire.training.policy import Policy, Tokens, as_it_came, in_training_dtype
+from backfire.training.policy import Policy, Tokens, as_it_came, as_saved, dtype_of, in_training_dtype
+from backfire.training.processes import in_processes
 from backfire.training.run import Progress, lora_config, run
 from backfire.training.settings import RewardSettings, TrainingSettings
 
@@ -54,6 +55,8 @@ def train_reward(
     given = (
         pairs if isinstance(pairs, (str, Path, Mapping)) or hasattr(pairs, "column_names") else list(pairs)
     )
+    if settings.processes is not None:
+        return in_processes("train_reward", (model_folder, given, out), settings, progress)
     data = open_preferences(given, **settings.reading.options())
     held: list[HeldOutPair] = []
 
@@ -79,14 +82,24 @@ def train_reward(
             callbacks=callbacks,
         )
 
+    agreed: dict[str, Any] = {}
+
+    def together(model: Any, policy: Policy) -> None:
+        if held:
+            as_saved(model, policy)
+            agreed["held_out"] = _agreement(model, policy, held, settings)
+
     def save(model: Any, policy: Policy, folder: Path, chosen: TrainingSettings) -> dict[str, Any]:
         whole = model.merge_and_unload() if chosen.adapter is not None else model
-        lost = as_it_came(whole, policy) if chosen.save_dtype == "source" else None
+        lost = policy.lost
+        if policy.whole is None and chosen.save_dtype == "source":
+            lost = as_it_came(whole, policy)
         whole.config.use_cache = policy.use_cache
-        whole.save_pretrained(folder)
+        whole.save_pretrained(folder, state_dict=policy.whole)
         policy.tokenizer.save_pretrained(folder)
-        agreed = {"held_out": _agreement(whole, policy, held, settings)} if held else {}
-        return {"saved_dtype": str(whole.dtype).removeprefix("torch."), "update_lost": lost, **agreed}
+        if held and not agreed:
+            agreed["held_out"] = _agreement(whole, policy, held, settings)
+        return {"saved_dtype": dtype_of(whole, policy.whole), "update_lost": lost, **agreed}
 
     return run(
         "reward",
@@ -99,6 +112,7 @@ def train_reward(
         announce=announce,
         weights=_open_classifier,
         save=save,
+        together=together,
     )
 
 

@@ -17,6 +17,7 @@ from backfire.records import Decoding, Prompt, digest
 from backfire.training.examples import Prepared
 from backfire.training.log import Examples, TrainingLog
 from backfire.training.policy import Policy, Tokens, save_policy
+from backfire.training.processes import in_processes
 from backfire.training.rewarded import Rewarded, ends_of, write_rewards
 from backfire.training.run import Progress, lora_config, run
 from backfire.training.settings import RLOOSettings, TrainingSettings
@@ -58,6 +59,15 @@ def train_rloo(
     DivergedError where loss, reward or KL is no finite number any more.
     """
     settings = RLOOSettings.of(settings, **keywords)
+    if settings.processes is not None:
+        if not isinstance(reward_model, (str, Path)):
+            raise InputError(
+                f"{setting('processes')} {settings.processes} opens the reward model in each process: give its folder, in the place "
+                "of a model that is open"
+            )
+        listed = prompts if isinstance(prompts, (str, Path)) else list(prompts)
+        inputs = (policy_folder, listed, out)
+        return in_processes("train_rloo", inputs, settings, progress, reward_model=reward_model)
     given, left_out = _prompts(prompts, settings)
     asked = _Asked(given, left_out, settings, reward_model)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import torch
@@ -17,15 +17,17 @@ from trl import RLOOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import add_fused_lm_head
 
-from backfire.errors import DivergedError, setting
+from backfire.errors import DivergedError, InputError, setting
 from backfire.models.generating import generate_rows, leaves_rows_out
 from backfire.models.memory import rows_to_generate
 from backfire.models.modes import evaluating
 from backfire.models.reward import RewardModel
+from backfire.models.sharded import extreme, is_sharded, put_away
 from backfire.models.template import CheckedTemplate
 from backfire.records import Decoding, Prompt
 from backfire.training.diverging import check_value, lower
 from backfire.training.rewarded import RewardPoint, Sampled, point_of
+from backfire.training.trainers import Shares
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Rewarding:
     beta: float
 
 
-class TokenRLOOTrainer(RLOOTrainer):  # type: ignore[misc]
+class TokenRLOOTrainer(Shares, RLOOTrainer):  # type: ignore[misc]
     """RLOOTrainer whose data set holds places of prompts in its column `prompt`.
 
     Rows are left out of a batch as soon as they end. Every response is kept in `samples`, with its step, and every step in
@@ -61,7 +63,7 @@ class TokenRLOOTrainer(RLOOTrainer):  # type: ignore[misc]
         self.beta = rewarding.beta
         if reference is not None:
             add_fused_lm_head(reference, temperature=self.temperature)
-            self.ref_model = self.accelerator.prepare_model(reference, evaluation_mode=True)
+            self.ref_model = self.shared_out(reference)
 
     def _tokenize_prompts(self, prompts: list[int]) -> tuple[list[list[int]], None, dict[str, Any]]:
         return [self.rewarding.rows[place] for place in prompts], None, {}
@@ -70,16 +72,25 @@ class TokenRLOOTrainer(RLOOTrainer):  # type: ignore[misc]
         model = self.accelerator.unwrap_model(self.model)
         with _sampling(model, self.args):
             if not leaves_rows_out(model):
+                if is_sharded(model):
+                    raise InputError(
+                        f"RLOO under {setting('sharding')} samples from models that keep keys and values alone, and this one keeps "
+                        f"something else: train it without {setting('sharding')}"
+                    )
                 return self._by_transformers(prompt_ids, images, fields)
             decoding, ends = self.rewarding.decoding, self.rewarding.template.eos_ids
             longest = max(map(len, prompt_ids))
             size = rows_to_generate(model, longest, longest + decoding.max_new_tokens)
+            if is_sharded(model):
+                size = extreme(model, size, least=True)
             written: list[list[int]] = []
             with torch.no_grad(), self.accelerator.autocast():
                 for start in range(0, len(prompt_ids), size):
                     written += generate_rows(
-                        model, prompt_ids[start : start + size], decoding, ends, self._filler
+                        model, prompt_ids[start : start + size], decoding, ends, self._filler, apart=True
                     )
+            if is_sharded(model):
+                put_away(model)
             return written
 
     def _by_transformers(self, prompt_ids: list[list[int]], images: Any, fields: Any) -> Any:
@@ -124,6 +135,16 @@ class TokenRLOOTrainer(RLOOTrainer):  # type: ignore[misc]
         self.points.append(point_of(self._step_now, sampled, kl, time.perf_counter() - started))
         self.samples += [(self._step_now, one) for one in sampled]
         return output
+
+    def kept_beside(self) -> Any:
+        return {
+            "points": [point.model_dump(mode="json") for point in self.points],
+            "samples": [[step, *astuple(one)] for step, one in self.samples],
+        }
+
+    def take_up(self, state: Any) -> None:
+        self.points = [RewardPoint.model_validate(point) for point in state["points"]]
+        self.samples = [(step, Sampled(*one)) for step, *one in state["samples"]]
 
     @property
     def _step_now(self) -> int:

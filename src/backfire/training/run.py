@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from backfire.errors import InputError
 from backfire.models import lora
+from backfire.models.sharded import numbers_of
 from backfire.models.work import Announce
 from backfire.store import artifact
 from backfire.training.diverging import check_finite
@@ -23,6 +24,7 @@ from backfire.training.fitting import Portions, portions
 from backfire.training.log import TrainingLog, final_mean
 from backfire.training.policy import Policy, Tokens, open_tokens, open_weights, save_policy, usable_folder
 from backfire.training.settings import TrainingSettings
+from backfire.training.sharding import sharding_arguments, with_sharding
 from backfire.training.trackers import check_installed, reporting, tracked
 from backfire.training.watch_points import write_points
 
@@ -56,17 +58,21 @@ def run(
     weights: OpenWeights = open_weights,
     save: Save = save_policy,
     announce: Announce | None = None,
+    together: Callable[[Any, Policy], None] | None = None,
     made_of: Callable[[], dict[str, str]] | None = None,
 ) -> TrainingLog:
     """Train and write the folder `out`. Raises InputError, ModelError or TemplateError before training.
 
+    together: called in all processes before anything is saved, where they share the model.
     made_of: digests that the manifest has, by what they are of.
     """
     folder = usable_folder(out)
     check_installed(settings.report_to)
     _one_device_per_process(settings)
+    settings = with_sharding(settings)
     from transformers import PrinterCallback
 
+    from backfire.training.checkpoints import Checkpoints, folder_beside, identity
     from backfire.training.trainers import Recorder, quiet
 
     with (
@@ -86,29 +92,39 @@ def run(
         cut = portions(settings, policy, longest)
         announce_training(settings, policy, data.examples, announce)
         recorder = Recorder(progress)
+        every, checkpoints = settings.checkpoint_every, None
+        if every is not None:
+            about = identity(method, tokens.folder.resolve(), settings, data.dataset)
+            checkpoints = Checkpoints(folder_beside(folder), about)
         trainer = build(
             policy,
             data.dataset,
             deepcopy(policy.tokenizer),
-            arguments(settings, policy, cut, scratch) | tracked(settings.report_to, folder),
-            [recorder] if watch is None else [recorder, watch],
+            arguments(settings, policy, cut, scratch)
+            | sharding_arguments(settings)
+            | tracked(settings.report_to, folder)
+            | (checkpoints.arguments(every) if checkpoints is not None and every is not None else {}),
+            [one for one in (recorder, watch, checkpoints) if one is not None],
         )
-        if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-            raise InputError(
-                "sharded training (FSDP, DeepSpeed) is not supported: launch with torchrun alone"
-            )
         trainer.remove_callback(PrinterCallback)
         if watch is not None:
             watch.trainer = trainer
             watch.measures.held_out_rows = data.held_out
         prepared = time.perf_counter()
-        trainer.train()
+        if checkpoints is None:
+            trainer.train()
+        else:
+            trainer.train(resume_from_checkpoint=checkpoints.latest(trainer))
         trained = time.perf_counter()
 
         model = trainer.accelerator.unwrap_model(trainer.model)
         log = recorder.log
-        check_finite(model.named_parameters(), trainer.state.global_step, settings.lr)
-        sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
+        check_finite(model, trainer.state.global_step, settings.lr)
+        if trainer.sharded is not None:
+            policy.gather(model)
+            if together is not None:
+                together(model, policy)
+        sizes = [(numbers_of(p), p.requires_grad) for p in model.parameters()]
         accuracies = [line.reward_accuracy for line in log if line.reward_accuracy is not None]
         margins = [line.reward_margin for line in log if line.reward_margin is not None]
         result = TrainingLog(
@@ -125,9 +141,11 @@ def run(
             final_loss=final_mean([line.loss for line in log]),
             reward_accuracy=final_mean(accuracies) if accuracies else None,
             reward_margin=final_mean(margins) if margins else None,
+            resumed_from=None if checkpoints is None else checkpoints.resumed_from,
             seconds=trained - prepared,
             seconds_preparing=prepared - started,
             versions={name: version(name) for name in PACKAGES},
+            sharded=trainer.sharded,
             watch=None if watch is None else watch.summary(),
             log=log,
         )
@@ -142,6 +160,8 @@ def run(
                 if watch is not None:
                     write_points(aside, watch.points)
                     _save_best(watch, model, policy, aside, settings)
+            if checkpoints is not None:
+                checkpoints.remove()
         trainer.accelerator.wait_for_everyone()
         trainer.accelerator.free_memory()
     return result
@@ -177,11 +197,14 @@ def _save_best(
     watch: SafetyWatch, model: Any, policy: Policy, folder: Path, settings: TrainingSettings
 ) -> None:
     """The weights of the best step beside those of the last, saved in the same way."""
-    from backfire.training.watch_best import FOLDER, load_step
+    from backfire.training.watch_best import FOLDER, load_step, saved_weights
 
     if watch.best is None or watch.best_folder is None or not settings.watch.keep_best:
         return
-    load_step(model, watch.best_folder)
+    if policy.whole is None:
+        load_step(model, watch.best_folder)
+    else:
+        policy.take(saved_weights(watch.best_folder).items())
     (folder / FOLDER).mkdir()
     save_policy(model, policy, folder / FOLDER, settings)
 

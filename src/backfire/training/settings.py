@@ -40,6 +40,7 @@ SMOOTHED = ("robust", "aot", "aot_unpaired")
 """The losses in which TRL uses `label_smoothing`; in the others it would change nothing."""
 Scheduler = Literal["cosine", "linear", "constant", "constant_with_warmup"]
 Dtype = Literal["auto", "float32", "bfloat16"]
+Sharding = Literal["fsdp2", "zero3"]
 Tracker = Literal["trackio", "wandb", "mlflow", "tensorboard", "comet_ml", "swanlab"]
 
 
@@ -181,6 +182,21 @@ class TrainingSettings(Settings):
     gradient_checkpointing: bool | None = None
     """Recompute activations in the backward pass, which takes less memory and is about a third slower. Where it is not
     given, it is done where the activations do not fit."""
+    sharding: Sharding | None = Field(default=None, exclude_if=lambda kind: kind is None)
+    """Share the weights, their gradients and AdamW's moments among several processes, where a model does not fit one GPU: `fsdp2` by
+    torch itself, `zero3` by DeepSpeed. All weights are trained then."""
+    processes: Annotated[int | None, Metavar("COUNT")] = Field(
+        default=None, ge=2, exclude_if=lambda count: count is None
+    )
+    """Train in so many processes of this machine, one for each GPU, which are started here and end with this one. Each takes the batch
+    size from the examples of a step. Without `sharding` each of them holds all weights. torchrun and accelerate start processes,
+    too; this is left out there."""
+    checkpoint_every: Annotated[int | None, Metavar("STEPS")] = Field(
+        default=None, ge=1, exclude_if=lambda every: every is None
+    )
+    """Save weights, optimizer and the place in the data after every so many optimizer steps, in a folder beside the output folder
+    whose name ends in `.checkpoints`. The same command, run again after an interruption, goes on from there. The folder is removed
+    when the output is written."""
     logging_steps: int = Field(default=1, ge=1)
     """The log gets a line every so many optimizer steps, which is a mean over them."""
     report_to: Annotated[tuple[Tracker, ...], Metavar("TRACKER")] = Field(

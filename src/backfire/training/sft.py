@@ -11,6 +11,7 @@ from backfire.training.conversation_files import read_conversations
 from backfire.training.examples import Prepared, prepare_conversations
 from backfire.training.log import TrainingLog
 from backfire.training.policy import Policy, Tokens
+from backfire.training.processes import in_processes
 from backfire.training.run import Progress, lora_config, run
 from backfire.training.settings import SFTSettings
 
@@ -43,6 +44,10 @@ def train_sft(
     that is a few seconds.
     """
     settings = SFTSettings.of(settings, **keywords)
+    if settings.processes is not None:
+        named = isinstance(conversations, (str, Path, Mapping)) or hasattr(conversations, "column_names")
+        given: Any = conversations if named else list(conversations)  # type: ignore[arg-type]
+        return in_processes("train_sft", (policy_folder, given, out), settings, progress)
     plain = settings.reading.plain
     data = read_conversations(conversations, **settings.reading.model_dump(exclude={"plain"}))
 

@@ -12,19 +12,26 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
+from unittest.mock import patch
 
 import datasets
 import numpy as np
 import pyarrow.compute as pc
+import torch
 import transformers
+from accelerate.utils.fsdp_utils import fsdp2_prepare_model
+from torch.distributed.fsdp import MixedPrecisionPolicy
 from torch.utils.data import DataLoader
 from transformers import TrainerCallback
 from trl import DPOTrainer, RewardTrainer, SFTTrainer
+from trl.models import prepare_deepspeed
 
 from backfire.models.packed import packed_attention, packs
+from backfire.models.sharded import put_away
 from backfire.training.diverging import check_value, lower
-from backfire.training.log import TrainingStep
+from backfire.training.log import Sharded, TrainingStep
 from backfire.training.packed_loss import PackedModel
+from backfire.training.sharding import shards_on_cpus, shares
 
 Progress = Callable[[int, int], None]
 METRICS = {
@@ -51,8 +58,9 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         self.log: list[TrainingStep] = []
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.log = [self._line(logs, int(logs["step"])) for logs in state.log_history if "loss" in logs]
         if self.progress is not None:
-            self.progress(0, state.max_steps)
+            self.progress(state.global_step, state.max_steps)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step >= state.max_steps:
@@ -64,14 +72,67 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         if "loss" not in logs or (self.log and self.log[-1].step == state.global_step):
             return
         check_value("the loss", logs["loss"], state.global_step, lower(args.learning_rate))
+        self.log.append(self._line(logs, state.global_step))
+
+    @staticmethod
+    def _line(logs: dict[str, Any], step: int) -> TrainingStep:
         metrics = {ours: float(logs[theirs]) for theirs, ours in METRICS.items() if theirs in logs}
-        self.log.append(
-            TrainingStep(step=state.global_step, loss=logs["loss"], lr=logs["learning_rate"], **metrics)
-        )
+        return TrainingStep(step=step, loss=logs["loss"], lr=logs["learning_rate"], **metrics)
 
 
-class TokenDPOTrainer(DPOTrainer):  # type: ignore[misc]
+class Shares:
+    """What TRL's trainers lack to share the weights among processes: on CPUs, too, and with sums of gradients in float32."""
+
+    sharded: Sharded | None = None
+    """How the weights lie in the processes, once they do."""
+
+    def create_accelerator_and_postprocess(self) -> None:
+        mine: Any = self
+        if mine.args.fsdp and mine.args.bf16:
+            # accelerate's own policy would also round log-probabilities and sums of gradients to bfloat16.
+            mine.args.fsdp_plugin_args["mixed_precision_policy"] = MixedPrecisionPolicy(
+                param_dtype=torch.bfloat16, reduce_dtype=torch.float32
+            )
+        with shards_on_cpus(mine.args):
+            super().create_accelerator_and_postprocess()  # type: ignore[misc]
+
+    def kept_beside(self) -> Any:
+        """What a checkpoint keeps beside what the Trainer saves, as JSON has it."""
+        return None
+
+    def take_up(self, state: Any) -> None:
+        """Go on from what `kept_beside` gave."""
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """None: the folder of checkpoints is not what is published."""
+
+    def shared_out(self, model: Any) -> Any:
+        """A model as it was opened, in the form in which it can be read: shared among the processes where the policy will be."""
+        mine: Any = self
+        if mine.is_fsdp_enabled:
+            mine.accelerator.state.fsdp_plugin.set_auto_wrap_policy(model)
+            return fsdp2_prepare_model(mine.accelerator, model)
+        if mine.is_deepspeed_enabled:
+            return prepare_deepspeed(model, mine.accelerator)
+        return mine.accelerator.prepare_model(model, evaluation_mode=True)
+
+    def _prepare_for_training(self, *given: Any, **more: Any) -> Any:
+        prepared = super()._prepare_for_training(*given, **more)  # type: ignore[misc]
+        mine: Any = self
+        if mine.is_fsdp_enabled or mine.is_deepspeed_enabled:
+            model = mine.accelerator.unwrap_model(mine.model)
+            self.sharded = shares(model, "fsdp2" if mine.is_fsdp_enabled else "zero3")
+        return prepared
+
+
+class TokenDPOTrainer(Shares, DPOTrainer):  # type: ignore[misc]
     """DPOTrainer on token rows as they are: `prompt_ids`, `chosen_ids`, `rejected_ids`, cut to `max_length`."""
+
+    def __init__(self, **given: Any) -> None:
+        # Under FSDP, TRL would open the starting policy a second time, whole in every process, to compute what it says of the
+        # pairs. Here the policy itself is shared out before that.
+        with patch("trl.trainer.dpo_trainer.create_model_from_path", lambda *_, **__: None):
+            super().__init__(**given)
 
     def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:
         return dataset
@@ -107,7 +168,8 @@ class TokenDPOTrainer(DPOTrainer):  # type: ignore[misc]
             DataLoader(dataset.select(order), batch_size=batch_size, collate_fn=self.data_collator)
         )
         sums: list[list[float]] = [[], []]
-        model = self.ref_model or self.model
+        shared = self.is_fsdp_enabled or self.is_deepspeed_enabled
+        model = self.shared_out(self.model) if shared else self.model
         for batch in loader:
             if self._packs():
                 with packed_attention(model):
@@ -116,6 +178,7 @@ class TokenDPOTrainer(DPOTrainer):  # type: ignore[misc]
                 logps = self.compute_ref_log_probs(model, batch)
             for side, values in zip(sums, self.accelerator.gather_for_metrics(logps), strict=True):
                 side += values.float().cpu().tolist()
+        put_away(model)
         back = np.argsort(order)
         for column, values in zip(("ref_chosen_logps", "ref_rejected_logps"), sums, strict=True):
             dataset = dataset.add_column(column, np.array(values, dtype=np.float32)[back])
@@ -125,7 +188,7 @@ class TokenDPOTrainer(DPOTrainer):  # type: ignore[misc]
         pass
 
 
-class TokenSFTTrainer(SFTTrainer):  # type: ignore[misc]
+class TokenSFTTrainer(Shares, SFTTrainer):  # type: ignore[misc]
     """SFTTrainer on token rows as they are: `input_ids` and `labels`, cut to `max_length`."""
 
     def _prepare_dataset(
@@ -143,7 +206,7 @@ class TokenSFTTrainer(SFTTrainer):  # type: ignore[misc]
         pass
 
 
-class TokenRewardTrainer(RewardTrainer):  # type: ignore[misc]
+class TokenRewardTrainer(Shares, RewardTrainer):  # type: ignore[misc]
     """RewardTrainer on token rows as they are: `chosen_ids`, `rejected_ids`, whole conversations cut to `max_length`."""
 
     def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:

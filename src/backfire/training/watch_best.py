@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from backfire.errors import InputError
 from backfire.models.logps import inner_model
+from backfire.models.sharded import is_sharded, spread, whole_on_first
 from backfire.store import artifact, read_json
 from backfire.training.watch_points import WatchPoint
 
@@ -36,14 +37,20 @@ def _key(point: WatchPoint) -> tuple[float, float]:
 
 
 def save_step(model: Any, tokenizer: Any, folder: Path, point: WatchPoint) -> None:
-    """Write a checkpoint folder, or an adapter folder, of the model as it is, in place of an earlier one; whole or not at all."""
+    """Write a checkpoint folder, or an adapter folder, of the model as it is, in place of an earlier one; whole or not at all.
+
+    Where processes share the model, all of them call this, and the first one writes.
+    """
+    whole = whole_on_first(model) if is_sharded(model) else None
+    if is_sharded(model) and whole is None:
+        return
     with artifact(folder, {"watched_step": point.step}) as aside:
         if inner_model(model) is not model:
             # Left to itself, PEFT would look for the base's configuration on the hub.
             model.save_pretrained(aside, save_embedding_layers=False)
             (aside / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
         else:
-            model.save_pretrained(aside)
+            model.save_pretrained(aside, state_dict=whole)
         tokenizer.save_pretrained(aside)
         (aside / POINT).write_text(
             point.model_dump_json(exclude_none=True, indent=1) + "\n", encoding="utf-8"
@@ -67,10 +74,20 @@ def forget_step(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
+def saved_weights(folder: Path) -> dict[str, Any]:
+    """The weights of a saved step, whole, by name."""
+    from safetensors.torch import load_file
+
+    return {name: w for file in sorted(folder.glob("*.safetensors")) for name, w in load_file(file).items()}
+
+
 def load_step(model: Any, folder: Path) -> None:
-    """Put the weights of a saved step into the model, in the dtype that it has."""
+    """Put the weights of a saved step into the model, in the dtype that it has. Where processes share it, all of them call this."""
     import torch
 
+    if is_sharded(model):
+        spread(model, saved_weights(folder))
+        return
     inner = inner_model(model)
     with torch.no_grad():
         if inner is not model:

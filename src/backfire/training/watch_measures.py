@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +25,8 @@ from backfire.models.local import LocalModel
 from backfire.models.logps import inner_model
 from backfire.models.modes import evaluating
 from backfire.models.opening import local_model
-from backfire.records import Decoding, PairBody, Prompt, digest
+from backfire.models.sharded import of_the_first
+from backfire.records import Decoding, PairBody, Prompt, Response, Verdict, digest
 from backfire.statistics import rate_of
 from backfire.training.watch_points import WatchedShare
 from backfire.training.watched_examples import (
@@ -82,6 +83,8 @@ class Measures:
         self.in_training = 0
         self._examples: dict[str, Examples] = {}
         self._tokenizer: Any = None
+        self.together = False
+        """Whether all processes measure the same, since they share the model."""
         self._begun = False
         self._count = 0
 
@@ -123,6 +126,8 @@ class Measures:
 
         answers: whether prompts are answered, too. resumed: the `state` of an earlier part of the training, at the first call.
         """
+        if self.together and not isinstance(self.judge, FirstJudge):
+            self.judge = FirstJudge(self.judge)
         if self._tokenizer is None:
             self._tokenizer = deepcopy(getattr(processing_class, "tokenizer", processing_class))
         if hasattr(inner_model(model), "score"):
@@ -274,6 +279,24 @@ class Measures:
             model, self._tokenizer, name="the model in training", id="", label=0, max_length=self.max_length
         )
         return {name: measured(scorer, examples) for name, examples in self._examples.items()}
+
+
+@dataclass(frozen=True)
+class FirstJudge:
+    """A judge that is asked in the first process alone, whose verdicts all processes get."""
+
+    asked: Judge
+
+    @property
+    def name(self) -> str:
+        return self.asked.name
+
+    @property
+    def id(self) -> str:
+        return self.asked.id
+
+    def judge(self, prompt: Prompt, response: Response) -> Verdict:
+        return of_the_first(lambda: self.asked.judge(prompt, response))
 
 
 @contextmanager

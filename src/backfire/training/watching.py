@@ -19,6 +19,7 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from backfire.errors import InputError
+from backfire.models.sharded import is_sharded, put_away, same_everywhere
 from backfire.training.diverging import check_finite
 from backfire.training.watch_best import FOLDER, better, forget_step, load_step, save_step, saved_step
 from backfire.training.watch_measures import Measures, undisturbed
@@ -36,8 +37,8 @@ class SafetyWatch(TrainerCallback, ExportableState):  # type: ignore[misc]
     """Measures refusals, and what becomes of chosen and rejected responses, while a model is trained.
 
     It is a callback of transformers' Trainer, and works with TRL's trainers: DPO, KTO, ORPO, CPO, SFT, GRPO, RLOO and reward
-    models, under LoRA, gradient accumulation and several processes (DDP). No reference model is needed: the first measurement,
-    before the first step, is what later ones are compared with.
+    models, under LoRA, gradient accumulation and several processes (DDP, FSDP2, DeepSpeed's ZeRO-3). No reference model is
+    needed: the first measurement, before the first step, is what later ones are compared with.
 
         trainer = DPOTrainer(..., callbacks=[SafetyWatch("probes.jsonl", every=50)])
 
@@ -120,6 +121,8 @@ class SafetyWatch(TrainerCallback, ExportableState):  # type: ignore[misc]
         )
         self._resumed: dict[str, Any] = {}
         self._measured_at: int | None = None
+        self._together = False
+        """Whether all processes measure, which they have to where they share the model."""
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps, so that a resumed training goes on measuring the same. transformers calls this."""
@@ -129,7 +132,8 @@ class SafetyWatch(TrainerCallback, ExportableState):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         if self.trainer is None:
             self.trainer = _calling_trainer()
-        self._check_whole(args)
+        self._check_shares(given["model"])
+        self.measures.together = self._together = is_sharded(given["model"])
         if self.every is None:
             self.every = max(1, math.ceil(state.max_steps / PARTS))
         if state.global_step == 0:
@@ -148,7 +152,7 @@ class SafetyWatch(TrainerCallback, ExportableState):  # type: ignore[misc]
     def on_train_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         if self._measured_at not in (None, state.global_step):
             self._measure(args, state, control, given, ended=True)
-        best = _agreed(str(self.best_folder) if self.load_best and self.best is not None else None)
+        best = same_everywhere(str(self.best_folder) if self.load_best and self.best is not None else None)
         self.loaded_best = best is not None and Path(best).is_dir()
         if self.loaded_best:
             load_step(given["model"], Path(best))
@@ -175,16 +179,14 @@ class SafetyWatch(TrainerCallback, ExportableState):  # type: ignore[misc]
             last=self.points[-1],
         )
 
-    def _check_whole(self, args: Any) -> None:
-        """Raise InputError where no process holds the whole model, so that none can measure it alone."""
-        sharded = getattr(args, "deepspeed", None) or getattr(args, "fsdp", None)
+    def _check_shares(self, model: Any) -> None:
+        """Raise InputError where processes share the model in another way than those that can be measured."""
         trainer = self.trainer
-        if trainer is not None:
-            sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
-        if sharded:
+        shared = trainer is not None and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled)
+        if shared and not is_sharded(model):
             raise InputError(
-                "SafetyWatch needs the whole model in one process, and FSDP and DeepSpeed share it out: train with DDP "
-                "(torchrun alone), or without the callback"
+                "SafetyWatch measures models that FSDP2 or DeepSpeed's ZeRO-3 shares among processes, and this one is shared in "
+                "another way (FSDP1, or ZeRO-1 or 2): take one of these, or DDP (torchrun alone)"
             )
 
     def _go_on(self, state: Any) -> None:
@@ -202,10 +204,10 @@ class SafetyWatch(TrainerCallback, ExportableState):  # type: ignore[misc]
             else []
         )
         self._measured_at = max(steps, default=None) if state.global_step else None
-        if not state.is_world_process_zero:
+        if not (state.is_world_process_zero or self._together):
             return
         if state.global_step == 0:
-            if self.keep_best:
+            if self.keep_best and state.is_world_process_zero:
                 forget_step(self.best_folder)
             return
         if not resumed:
@@ -222,15 +224,15 @@ class SafetyWatch(TrainerCallback, ExportableState):  # type: ignore[misc]
     def _measure(
         self, args: Any, state: Any, control: Any, given: Mapping[str, Any], *, ended: bool = False
     ) -> None:
-        """Measure in the first process, while the others wait; all of them stop together."""
+        """Measure in the first process, while the others wait, or in all where they share the model; all of them stop together."""
         self._measured_at = state.global_step
         failed: BaseException | None = None
-        if state.is_world_process_zero:
+        if state.is_world_process_zero or self._together:
             try:
                 self._measure_here(args, state, control, given, ended)
             except Exception as error:  # raised below, when the others know
                 failed = error
-        stop, message = _agreed((self.stopped, None if failed is None else str(failed)))
+        stop, message = same_everywhere((self.stopped, None if failed is None else str(failed)))
         if failed is not None:
             raise failed
         if message is not None:
@@ -243,7 +245,7 @@ class SafetyWatch(TrainerCallback, ExportableState):  # type: ignore[misc]
     ) -> None:
         model = given["model"]
         started = time.perf_counter()
-        check_finite(model.named_parameters(), state.global_step, args.learning_rate)
+        check_finite(model, state.global_step, args.learning_rate)
         last = ended or state.global_step >= state.max_steps
         with undisturbed(model, args):
             values = self.measures.measure(
@@ -255,10 +257,14 @@ class SafetyWatch(TrainerCallback, ExportableState):  # type: ignore[misc]
             )
         point = WatchPoint(step=state.global_step, seconds=time.perf_counter() - started, **values)
         self.points.append(point)
-        if self.folder is not None:
+        if self._together:
+            put_away(model)
+        if self.folder is not None and state.is_world_process_zero:
             write_points(self.folder, self.points)
         self._keep(model, given["processing_class"], point)
-        self._stop(point)
+        self._stop(point, aloud=state.is_world_process_zero)
+        if not state.is_world_process_zero:
+            return
         self._log(state, control, point.values() | ({"watch/stopped": 1.0} if self.stopped else {}), ended)
 
     def _keep(self, model: Any, tokenizer: Any, point: WatchPoint) -> None:
@@ -268,7 +274,7 @@ class SafetyWatch(TrainerCallback, ExportableState):  # type: ignore[misc]
             save_step(model, tokenizer, self.best_folder, point)
             self.best = point
 
-    def _stop(self, point: WatchPoint) -> None:
+    def _stop(self, point: WatchPoint, *, aloud: bool) -> None:
         rate = None if point.refused is None else point.refused.rate
         if self.stopped or self.stop_below is None or point.refused is None or rate is None:
             return
@@ -283,7 +289,8 @@ class SafetyWatch(TrainerCallback, ExportableState):  # type: ignore[misc]
             self.stopped_because += "; this is the model before the first step"
         if self.best is not None:
             self.stopped_because += f"; the weights of step {self.best.step} are in {self.best_folder}"
-        logger.warning("SafetyWatch: %s", self.stopped_because)
+        if aloud:
+            logger.warning("SafetyWatch: %s", self.stopped_because)
 
     def _log(self, state: Any, control: Any, values: dict[str, float], ended: bool) -> None:
         if self.trainer is None or ended:  # when training has ended, what it reports to may be closed
@@ -307,17 +314,6 @@ def _calling_trainer() -> Any:
             return owner
         frame = frame.f_back
     return None
-
-
-def _agreed(value: Any) -> Any:
-    """What the first process says, in all of them; they wait for it here."""
-    import torch.distributed as processes
-
-    if not processes.is_available() or not processes.is_initialized() or processes.get_world_size() == 1:
-        return value
-    shared = [value]
-    processes.broadcast_object_list(shared, src=0)
-    return shared[0]
 
 
 def _kept_in(state: Any, about: str) -> dict[str, Any]:
