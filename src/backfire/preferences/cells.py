@@ -19,7 +19,7 @@ FULL_TEXT = ("full_text", "text", "post", "article")
 
 
 def cell(row: Row, plan: Plan, part: str) -> Any:
-    """What a row's column for a part holds; text that spells messages or lists is read as these; None without any.
+    """What a row's column for a part holds; text that spells messages or lists is read as these; None without any, and for NaN.
     Responses lose the marks that end a turn where nearly all end so and the prompts are in such a wrapper.
 
     Raises:
@@ -29,6 +29,8 @@ def cell(row: Row, plan: Plan, part: str) -> Any:
     if column is None:
         return None
     value = row.get(column)
+    if isinstance(value, float) and math.isnan(value):
+        return None
     if isinstance(value, str) and column in plan.spelled:
         if not value.strip():
             return None

@@ -71,7 +71,7 @@ _STRENGTHS = {
 
 RULES: dict[str, str] = {
     "0 the first, 1 the second": "0 stands for the first response, 1 for the second",
-    "1 the first, 2 the second": "1 stands for the first response, 2 for the second",
+    "1 the first, 2 the second": "1 stands for the first response, 2 for the second, 0 for a tie",
     "1 the first, 0 the second": "1 stands for the first response, 0 for the second",
     "true the first": "true stands for the first response, false for the second",
     "negative the first": "a negative number stands for the first response, a positive one for the second, 0 for a tie",
@@ -204,6 +204,15 @@ def rule_of(column: str, values: Sequence[Any], names: Mapping[str, str]) -> str
     return "words" if _nearly_all(decisive, lambda value: _word(value, names) is not None) else None
 
 
+def unreadable(column: str, values: Iterable[Any], names: Mapping[str, str]) -> str:
+    """What is said of a column whose values can mean one response as well as the other, or neither."""
+    seen = list(dict.fromkeys(repr(value) for value in values))[:6]
+    return (
+        f"`{column}` holds {', '.join(seen)}, which does not say which of `{names['first']}` and `{names['second']}` is"
+        " preferred. Fix: write 0 and 1, 1 and 2, A and B, left and right, or the names of these columns, and tie for a tie"
+    )
+
+
 def _numbered(name: str, numbers: set[float], names: Mapping[str, str]) -> str | None:
     ends = [normal(names.get(part, ""))[-1:] for part in ("first", "second")]
     if name == "labels" and numbers <= {0, 1}:
@@ -212,6 +221,8 @@ def _numbered(name: str, numbers: set[float], names: Mapping[str, str]) -> str |
         return "1 the first, 2 the second"
     if numbers == {1, 2}:
         return "1 the first, 2 the second"
+    if numbers == {1} and names and ends != ["0", "1"]:  # places in a list are counted from 0
+        return None
     if numbers <= {0, 1} or (name.endswith("_id") and numbers <= {-1, 0, 1}):
         return "0 the first, 1 the second"
     return None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from backfire.preferences.choices import rule_of, unreadable
 from backfire.preferences.columns import LISTS
 from backfire.preferences.look import Look
 from backfire.preferences.settings import COLUMNS
+from backfire.preferences.votes import vote_columns
 from backfire.tables.columns import normal
 
 CHOSEN = (
@@ -87,7 +89,16 @@ def _proposal(look: Look) -> str:
         None,
     )
     if len(rest) >= 2 and decision:
+        names = {"first": rest[0], "second": rest[1]}
+        if rule_of(decision, look.values(decision), names) is None:
+            return unreadable(decision, look.values(decision), names)
         return f"Perhaps `{COLUMNS} {_mapping(prompt, first=rest[0], second=rest[1], preference=decision)}`"
+    if len(rest) >= 2 and (votes := vote_columns(look)):
+        return (
+            f"Several people's votes stand in {', '.join(f'`{name}`' for name in votes[:3])}, and no column says which response"
+            f" is preferred: add one, such as `winner`, with the name of the response that most of them prefer, `{rest[0]}` or"
+            f" `{rest[1]}`, or tie"
+        )
     if len(rest) >= 2 and prompt:
         return (
             f"Perhaps `{COLUMNS} {_mapping(prompt, chosen=rest[0], rejected=rest[1])}`, if these are the two responses, the"
@@ -104,6 +115,12 @@ def _inside(look: Look) -> str | None:
     for name in look.columns:
         value = next(iter(look.values(name)), None)
         listed = isinstance(value, list) and bool(value)
+        if isinstance(value, Mapping) and _says(name, (*CHOSEN, *REJECTED)) and "role" not in value:
+            return (
+                f"`{name}` holds objects with the keys {', '.join(map(str, list(value)[:12]))}: put the text of the response into"
+                f" the column itself, and who wrote it into a column of its own, such as `{name}_model`;"
+                f" or name columns of text by `{COLUMNS} chosen=NAME,rejected=NAME`"
+            )
         one = value[0] if isinstance(value, list) and value else value
         if not isinstance(one, Mapping) or {"role", "from"} & one.keys():
             continue

@@ -8,7 +8,16 @@ from typing import Any, NamedTuple
 
 from backfire.errors import InputError
 from backfire.preferences.cells import cell, number_of, side_of_value
-from backfire.preferences.choices import RULES, Choice, Votes, choice_of, counted_votes, most_voted, rule_of
+from backfire.preferences.choices import (
+    RULES,
+    Choice,
+    Votes,
+    choice_of,
+    counted_votes,
+    most_voted,
+    rule_of,
+    unreadable,
+)
 from backfire.preferences.columns import CONVERSATIONS, PREFERENCES, TWO_RESPONSES, first_pair
 from backfire.preferences.look import Look
 from backfire.preferences.plan import Plan, Recognised
@@ -136,12 +145,7 @@ def _votes(look: Look, names: dict[str, str]) -> tuple[dict[str, str], str] | No
 
 
 def _unreadable(column: str, look: Look, names: Mapping[str, str]) -> str:
-    seen = list(dict.fromkeys(repr(value) for value in look.values(column)))[:6]
-    return (
-        f"columns maps preference to {column!r}, whose values ({', '.join(seen)}) do not say which of `{names['first']}` and"
-        f" `{names['second']}` is preferred. Fix: write 0 and 1, 1 and 2, A and B, left and right, or the names of these"
-        " columns, and tie for a tie"
-    )
+    return f"columns maps preference to {column!r}: {unreadable(column, look.values(column), names)}"
 
 
 def _are_lists(look: Look, names: Mapping[str, str]) -> bool:

@@ -99,6 +99,13 @@ def find_votes(look: Look, form: Recognised, taken: Mapping[str, str]) -> tuple[
     return {}, ""
 
 
+def vote_columns(look: Look) -> list[str]:
+    """Columns that by their names hold what several people said of a pair."""
+    listed = [look.named[name] for name in LISTS if name in look.named and any(look.values(look.named[name]))]
+    numbered = [column for name, column in look.named.items() if NUMBERED.fullmatch(normal(name))]
+    return [*listed, *(numbered if len(numbered) > 1 else ())]
+
+
 def _rule(column: str, values: Sequence[Any], sides: Mapping[str, str], of_preference: str) -> str:
     """The rule of the preference, where nearly all values can be read by it; else one of their own."""
     own = None if of_preference == "words" and "chosen" in sides else rule_of(column, values, sides)

@@ -126,6 +126,8 @@ def _passages(report: AuditReport, steps: int) -> Iterator[Passage]:
     )
     if left_out := left_out_line(report, MOST_ROWS):
         yield Passage(left_out, style="yellow")
+    if report.reading:
+        yield Passage(" ".join(report.reading), enough=2, fewest=0, style="dim")
     if report.failed:
         parts = listed([failed.part for failed in report.failed])
         yield Passage(f"Failed: {parts}. {report.failed[0].reason}", style="bold red")

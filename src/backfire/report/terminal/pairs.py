@@ -49,7 +49,7 @@ def converted_parts(done: Converted) -> Iterator[Part]:
     for kind, rows in done.left_out.items():
         yield f"  rows left out: {len(rows)} {kind} ({row_numbers(rows)})"
     if done.further:
-        yield f"  further columns kept: {', '.join(done.further)}"
+        yield f"  further columns kept: {', '.join(name or 'one without a name' for name in done.further)}"
     for name, new in done.renamed.items():
         yield f"  the column {name} is called {new}, since trainers would take it for part of the pair"
     if done.by_side:

@@ -37,7 +37,9 @@ def training_parts(log: TrainingLog, out: Path) -> Iterator[Part]:
         yield f"final loss {log.final_loss:.4f}"
     else:
         yield from _rewarded(log.rewarded)
-    if log.reward_accuracy is not None and log.reward_margin is not None:
+    if log.steps == 1 and log.reward_accuracy is not None:
+        yield "reward accuracy: not known, since it was measured once, before the only step"
+    elif log.reward_accuracy is not None and log.reward_margin is not None:
         yield f"reward accuracy {log.reward_accuracy:.3f}, reward margin {log.reward_margin:.3f}, on training pairs"
     if log.held_out is not None:
         yield Titled("Agreement with pairs whose prompts were not trained on:", _held_out(log.held_out))
