@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 from test_training_sharding import SMOOTH, WORDS, prompts, rows
 
 from backfire.errors import InputError
@@ -72,8 +73,26 @@ def test_checkpoints_of_another_training_are_an_error(tiny_llama: Path, tmp_path
         train_dpo(tiny_llama, rows(), tmp_path / "out", often, progress=stops_at(3))
     others = {"settings": (rows(), often.of(often, lr=1e-3)), "data": (rows(12), often)}
     for data, chosen in others.values():
-        with pytest.raises(InputError, match=r"out\.checkpoints has checkpoints of a training with other"):
+        with pytest.raises(
+            InputError, match=r"out\.checkpoints has checkpoints of a training with another policy"
+        ):
             train_dpo(tiny_llama, data, tmp_path / "out", chosen)
+
+
+def test_other_weights_in_the_same_place_are_another_training(tiny_llama: Path, tmp_path: Path) -> None:
+    policy = tmp_path / "policy"
+    shutil.copytree(tiny_llama, policy)
+    often = settings(tmp_path, checkpoint_every=2)
+    with pytest.raises(Interrupted):
+        train_dpo(policy, rows(), tmp_path / "out", often, progress=stops_at(3))
+    weights = load_file(policy / "model.safetensors")
+    save_file(
+        {name: 1.01 * value for name, value in weights.items()},
+        policy / "model.safetensors",
+        {"format": "pt"},
+    )
+    with pytest.raises(InputError, match="with another policy"):
+        train_dpo(policy, rows(), tmp_path / "out", often)
 
 
 def test_rloo_goes_on_with_its_responses(tiny_llama: Path, tiny_reward: Path, tmp_path: Path) -> None:

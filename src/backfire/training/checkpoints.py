@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,16 @@ def folder_beside(out: Path) -> Path:
     return out.with_name(f"{out.name}.checkpoints")
 
 
-def identity(method: str, policy: Path, settings: TrainingSettings, rows: Any) -> str:
-    """What a checkpoint has to be of: the training's settings, its token rows and how many processes share it."""
+def identity(method: str, made_of: Mapping[str, str], settings: TrainingSettings, rows: Any) -> str:
+    """What a checkpoint has to be of: the training's settings, its token rows and how many processes share it.
+
+    made_of: digests of the contents of what it is made of, such as the policy's weights.
+    """
     data = hashlib.sha256()
     for batch in rows.data.to_batches():
         data.update(batch.serialize())
     return digest(
-        "checkpoint", method, str(policy), settings.model_dump(mode="json"), data.hexdigest(), processes()
+        "checkpoint", method, dict(made_of), settings.model_dump(mode="json"), data.hexdigest(), processes()
     )
 
 
@@ -65,8 +69,8 @@ class Checkpoints(TrainerCallback):  # type: ignore[misc]
         )
         if others:
             raise InputError(
-                f"{self.folder} has checkpoints of a training with other settings, data or processes: remove the folder, or give "
-                f"{setting('checkpoint_every')} the same settings as then"
+                f"{self.folder} has checkpoints of a training with another policy, other settings, data or processes: remove the"
+                f" folder, or give {setting('checkpoint_every')} the same ones as then"
             )
         self.resumed_from = step
         if state is not None:

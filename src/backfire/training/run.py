@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from backfire.errors import InputError
 from backfire.models import lora
+from backfire.models.opening import reference_digest
 from backfire.models.sharded import numbers_of
 from backfire.models.work import Announce
 from backfire.store import artifact
@@ -94,7 +95,11 @@ def run(
         recorder = Recorder(progress)
         every, checkpoints = settings.checkpoint_every, None
         if every is not None:
-            about = identity(method, tokens.folder.resolve(), settings, data.dataset)
+            digests = {
+                "policy": reference_digest(tokens.folder),
+                **(made_of() if made_of is not None else {}),
+            }
+            about = identity(method, digests, settings, data.dataset)
             checkpoints = Checkpoints(folder_beside(folder), about)
         trainer = build(
             policy,
