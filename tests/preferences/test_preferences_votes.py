@@ -115,6 +115,7 @@ def test_beside_chosen_and_rejected_counts_and_names_are_read() -> None:
         {"label_1": "geography", "label_2": "school"},
         {"chosen_votes": -1, "rejected_votes": 2},
         {"votes": "3 to 1"},
+        {"labels": ["geography", "rivers"]},
     ],
 )
 def test_what_cannot_be_read_as_votes_is_not(more: Row) -> None:

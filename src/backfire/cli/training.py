@@ -78,7 +78,7 @@ class TrainDPO(Train):
                 self.out,
                 self.whole(self.settings),
                 progress=advance,
-                announce=_announce,
+                announce=tell,
             )
         present_log(log, self.out)
 
@@ -102,7 +102,7 @@ class TrainSFT(Train):
                 self.out,
                 self.whole(self.settings),
                 progress=advance,
-                announce=_announce,
+                announce=tell,
             )
         present_log(log, self.out)
 
@@ -131,7 +131,7 @@ class TrainReward(Train):
                 self.out,
                 self.whole(self.settings),
                 progress=advance,
-                announce=_announce,
+                announce=tell,
             )
         present_log(log, self.out)
 
@@ -161,7 +161,7 @@ class TrainRLOO(Train):
                 self.whole(self.settings),
                 reward_model=self.reward_model,
                 progress=advance,
-                announce=_announce,
+                announce=tell,
             )
         present_log(log, self.out)
 
@@ -172,8 +172,3 @@ def present_log(log: TrainingLog, out: Path) -> None:
 
     if is_first():
         present(training_parts(log, out))
-
-
-def _announce(text: str) -> None:
-    if is_first():
-        tell(text)

@@ -26,7 +26,7 @@ from backfire.evaluation.counting import Case, any_columns, any_of, shared_behav
 from backfire.evaluation.settings import PAPER_TOKENS, AttackSettings
 from backfire.judges import Judge, for_policy
 from backfire.models import LocalModel, Opening
-from backfire.models.work import Announce, Expected, answered
+from backfire.models.work import Announce, Expected, answered, prompt_tokens
 from backfire.records import Decoding, Kind, Prompt
 from backfire.store import Ledger
 
@@ -187,7 +187,7 @@ def _announce(rounds: Sequence[Round], inputs: AttackInputs, announce: Announce 
     if announce is None or not isinstance(inputs.model, LocalModel):
         return
     most = inputs.decoding.max_new_tokens
-    tokens = sum(answered(inputs.model.prompt_lengths(list(one.requests.values())), most) for one in rounds)
+    tokens = sum(answered((prompt_tokens(p.text) for p in one.requests.values()), most) for one in rounds)
     count = sum(len(one.requests) for one in rounds)
     stored = "what is stored already is not asked again, and attacks that ask in turns take longer"
     Expected.of(inputs.model, tokens).announce(f"asking {count:,} requests ({stored})", announce)

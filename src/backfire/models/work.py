@@ -21,8 +21,8 @@ WRITTEN = 2.0
 TRAINED = 3.0
 OF_LONGEST = 0.6
 """The part of the limit that a response has on average, as seen on chat models."""
-CHARACTERS = 4
-"""Of a token."""
+CHARACTERS, TEMPLATE = 4, 20
+"""Characters of a token, and the tokens that a chat template adds to a prompt."""
 EFFICIENCY = 0.5
 """The part of the speed of a matrix product that reading reaches."""
 LONG = 20.0
@@ -57,7 +57,12 @@ class Expected:
             )
 
 
-def answered(lengths: Iterable[int], max_new_tokens: int) -> float:
+def prompt_tokens(text: str) -> float:
+    """About how many tokens a prompt has, without a tokenizer."""
+    return TEMPLATE + len(text) / CHARACTERS
+
+
+def answered(lengths: Iterable[float], max_new_tokens: int) -> float:
     """The work of one response to each prompt of so many tokens, in tokens that go once forward."""
     return sum(length + WRITTEN * OF_LONGEST * max_new_tokens for length in lengths)
 

@@ -19,7 +19,7 @@ from backfire.influence.pilot import ANSWER_TOKENS
 from backfire.influence.probes import SAMPLES
 from backfire.models.settings import LoRASettings, Opening
 from backfire.models.weight_count import saved_bytes, weight_count
-from backfire.models.work import CHARACTERS, OF_LONGEST, TRAINED, WRITTEN, machine_speed
+from backfire.models.work import OF_LONGEST, TRAINED, WRITTEN, machine_speed, prompt_tokens
 from backfire.study.artifacts import ProbesArtifact
 from backfire.study.inputs import Artifact, Input, ModelInput, PromptsInput, SuiteInput, TasksInput
 from backfire.study.stage import Stage
@@ -29,8 +29,6 @@ from backfire.training.settings import RLOOSettings, TrainingSettings
 
 READ = 1.5
 """Times that a prediction by hidden states reads the pairs."""
-TEMPLATE = 20
-"""Tokens that a chat template adds to a prompt."""
 ANSWERS, QUESTION, ITEMS = 4, 60, 1000
 """Of a general task: answers to an item, tokens of each, and the items of a task that cannot be counted."""
 
@@ -297,8 +295,7 @@ def _prompts(reference: str) -> tuple[int, float]:
     from backfire.prompts import open_prompts
 
     prompts = open_prompts(reference).prompts
-    characters = sum(len(prompt.text) for prompt in prompts)
-    return len(prompts), TEMPLATE + characters / CHARACTERS / max(1, len(prompts))
+    return len(prompts), sum(prompt_tokens(prompt.text) for prompt in prompts) / max(1, len(prompts))
 
 
 @cache

@@ -104,7 +104,7 @@ def _sentences(confounds: Confounds) -> Iterator[str]:
     one = annotators.agreement
     yield (
         f"Two votes on the same pair agree in {one.value:.0%} [{one.low:.0%}, {one.high:.0%}] ({annotators.votes:,} votes on"
-        f" {annotators.split.scored:,} pairs with several; 50% if two answers were given by chance)."
+        f" {annotators.split.scored:,} pairs with several; two people who guess agree in 50%)."
     )
 
 
