@@ -18,8 +18,10 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -99,12 +101,16 @@ def run(path: Path) -> None:
     print(json.dumps(told))
 
 
-def main() -> None:
+def measured(
+    script: str, about: str | None, sizes: Sequence[int], run: Callable[[Path], None]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """For each size that the command line names: the bytes of its pairs, and what `run` prints of them, as JSON on its last line.
+
+    The script calls itself with `--run FILE` for each size, so that it runs in a process of its own.
+    """
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("pairs", type=int, nargs="*", default=list(SIZES))
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pairs", type=int, nargs="*", default=list(sizes))
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("BACKFIRE_DATA", beside)))
     parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -116,22 +122,26 @@ def main() -> None:
             path = Path(folder) / f"{pairs}.jsonl"
             size = write_pairs(path, pairs, arguments.data)
             done = subprocess.run(
-                [sys.executable, __file__, "--run", path], capture_output=True, text=True, check=False
+                [sys.executable, script, "--run", path], capture_output=True, text=True, check=False
             )
             if done.returncode:
-                sys.exit(f"the audit of {pairs} pairs failed:\n{done.stderr}")
-            told = json.loads(done.stdout)
+                sys.exit(f"{script} failed on {pairs} pairs:\n{done.stderr}")
             path.unlink()
-            for name, seconds in told["parts"].items():
-                print(f"{pairs} pairs, {name:10} {seconds:7.1f} s", file=sys.stderr)
-            words = told["words"]
-            print(f"words {words['auroc']:.3f} [{words['low']:.3f}, {words['high']:.3f}]", file=sys.stderr)
-            print(
-                f"| audit, whole, text only | {told['pairs']:,} pairs, {size / 1e6:,.0f} MB | {told['seconds']:.0f} s, "
-                f"{told['seconds'] / told['read']:.0f} reads of the text ({told['read']:.1f} s each), "
-                f"peak {told['peak'] / 2**30:.2f} GiB | {1e6 * told['seconds'] / told['pairs']:.0f} µs/pair |",
-                flush=True,
-            )
+            yield size, json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    for size, told in measured(__file__, __doc__, SIZES, run):
+        for name, seconds in told["parts"].items():
+            print(f"{told['pairs']} pairs, {name:10} {seconds:7.1f} s", file=sys.stderr)
+        words = told["words"]
+        print(f"words {words['auroc']:.3f} [{words['low']:.3f}, {words['high']:.3f}]", file=sys.stderr)
+        print(
+            f"| audit, whole, text only | {told['pairs']:,} pairs, {size / 1e6:,.0f} MB | {told['seconds']:.0f} s, "
+            f"{told['seconds'] / told['read']:.0f} reads of the text ({told['read']:.1f} s each), "
+            f"peak {told['peak'] / 2**30:.2f} GiB | {1e6 * told['seconds'] / told['pairs']:.0f} µs/pair |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -9,17 +9,12 @@ prompts, given to every pair, and tabulated. Prints one row of a Markdown table 
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import resource
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from time import process_time
 
-from audit_scale import write_pairs
+from audit_scale import measured
 
 SIZES = (20_000,)
 """`make bench` stays within minutes; a million by name: `python benchmarks/topic_scale.py 20000 1000000`."""
@@ -50,34 +45,13 @@ def run(path: Path) -> None:
 
 
 def main() -> None:
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("pairs", type=int, nargs="*", default=list(SIZES))
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("BACKFIRE_DATA", beside)))
-    parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.run is not None:
-        run(arguments.run)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        for pairs in arguments.pairs:
-            path = Path(folder) / f"{pairs}.jsonl"
-            write_pairs(path, pairs, arguments.data)
-            done = subprocess.run(
-                [sys.executable, __file__, "--run", path], capture_output=True, text=True, check=False
-            )
-            if done.returncode:
-                sys.exit(f"the topics of {pairs} pairs failed:\n{done.stderr}")
-            told = json.loads(done.stdout.splitlines()[-1])
-            path.unlink()
-            print(
-                f"| topics of prompts | {told['pairs']:,} pairs, {told['topics']} topics | {told['seconds']:.1f} s of the processor, peak"
-                f" {told['peak'] / 2**30:.2f} GiB ({told['before'] / 2**30:.2f} once the text is read) |"
-                f" {1e6 * told['seconds'] / told['pairs']:.0f} µs/pair |",
-                flush=True,
-            )
+    for _, told in measured(__file__, __doc__, SIZES, run):
+        print(
+            f"| topics of prompts | {told['pairs']:,} pairs, {told['topics']} topics | {told['seconds']:.1f} s of the processor, peak"
+            f" {told['peak'] / 2**30:.2f} GiB ({told['before'] / 2**30:.2f} once the text is read) |"
+            f" {1e6 * told['seconds'] / told['pairs']:.0f} µs/pair |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
