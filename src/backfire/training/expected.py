@@ -8,6 +8,7 @@ from backfire.models.memory import PROGRAM, Shape, ceiling
 from backfire.models.work import OF_LONGEST, TRAINED, WRITTEN, Announce, Expected
 from backfire.training.fitting import weight_bytes
 from backfire.training.settings import DPOSettings, RLOOSettings, TrainingSettings
+from backfire.training.sharding import processes
 
 if TYPE_CHECKING:
     from backfire.training.log import Examples
@@ -33,7 +34,8 @@ def announce_training(
     """Say how long it will take and how much memory, where it takes long."""
     if announce is None:
         return
-    tokens = training_tokens(settings, examples.trained, examples.tokens / max(1, examples.trained))
+    each = examples.tokens / max(1, examples.trained)
+    tokens = training_tokens(settings, examples.trained / processes(), each)
     shape = Shape.of(policy.model)
     expected = Expected.of_weights(shape.parameters, tokens, policy.device)
     most = max(ceiling(shape.parameters), PROGRAM + weight_bytes(settings, shape))

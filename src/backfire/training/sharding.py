@@ -1,7 +1,7 @@
 """Training whose weights, gradients and optimizer are shared among processes: what was asked for, and what is refused.
 
 FSDP2 (torch's `fully_shard`) and DeepSpeed's ZeRO-3 go through accelerate, and are asked for by the setting `sharding` or by
-`accelerate launch`. On CPUs accelerate trains by plain DDP where FSDP was asked for, and says nothing; `shards_on_cpus` makes it take the
+`accelerate launch`. On CPUs accelerate trains by plain DDP where FSDP was asked for, and says nothing; `shard_on_cpus` makes it take the
 way that it takes on GPUs, and `check_shards` looks whether the weights are shared out indeed.
 """
 
@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -184,12 +182,11 @@ def sharding_arguments(settings: TrainingSettings) -> dict[str, Any]:
     return {}
 
 
-@contextmanager
-def shards_on_cpus(arguments: Any) -> Iterator[None]:
-    """While this holds, accelerate takes CPU processes for GPU processes, where FSDP was asked for.
+def shard_on_cpus(arguments: Any) -> None:
+    """From here on, let accelerate take CPU processes for GPU processes, where FSDP is asked for.
 
-    accelerate 1.15 looks for FSDP among the kinds of GPU processes alone (`AcceleratorState.__init__`). Device and backend stay what
-    they are.
+    accelerate 1.15 looks for FSDP among the kinds of GPU processes alone, when an Accelerator is made (`AcceleratorState.__init__`) and
+    later. Device and backend stay what they are.
     """
     from accelerate.state import PartialState
     from accelerate.utils import DistributedType
@@ -197,7 +194,6 @@ def shards_on_cpus(arguments: Any) -> Iterator[None]:
     state = PartialState._shared_state
     if arguments.fsdp and state.get("distributed_type") == DistributedType.MULTI_CPU:
         state["distributed_type"] = DistributedType.MULTI_GPU
-    yield
 
 
 def shares(model: Any, kind: Kind) -> Sharded:

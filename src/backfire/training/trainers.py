@@ -31,7 +31,7 @@ from backfire.models.sharded import put_away
 from backfire.training.diverging import check_value, lower
 from backfire.training.log import Sharded, TrainingStep
 from backfire.training.packed_loss import PackedModel
-from backfire.training.sharding import shards_on_cpus, shares
+from backfire.training.sharding import shard_on_cpus, shares
 
 Progress = Callable[[int, int], None]
 METRICS = {
@@ -93,8 +93,8 @@ class Shares:
             mine.args.fsdp_plugin_args["mixed_precision_policy"] = MixedPrecisionPolicy(
                 param_dtype=torch.bfloat16, reduce_dtype=torch.float32
             )
-        with shards_on_cpus(mine.args):
-            super().create_accelerator_and_postprocess()  # type: ignore[misc]
+        shard_on_cpus(mine.args)
+        super().create_accelerator_and_postprocess()  # type: ignore[misc]
 
     def kept_beside(self) -> Any:
         """What a checkpoint keeps beside what the Trainer saves, as JSON has it."""
